@@ -1,0 +1,35 @@
+// What migrun and migrun-agent say to each other on the agent's stdin and stdout.
+//
+// The agent first sends one line, "migrun-agent VERSION PROTOCOL\n" (what a login shell printed before is skipped).
+// Then messages, both ways: two unsigned 32-bit big-endian lengths, a JSON object of the first length, and bytes of
+// the second (a file's contents need no encoding). Requests {"id":N,"op":"…",…} are answered in order by
+// {"id":N,"result":…} or {"id":N,"error":{"domain":"…","code":N,"message":"…"}}.
+// The agent ends when its stdin ends, or when nothing came for WIRE_SILENCE_MS (migrun pings meanwhile).
+#ifndef MIGRUN_WORLD_WIRE_H
+#define MIGRUN_WORLD_WIRE_H
+
+#include "base/error.h"
+#include "base/util.h"
+
+#define WIRE_PROTOCOL 1
+#define WIRE_HEAD_MAX (16u << 20)
+#define WIRE_BODY_MAX (256u << 20)
+#define WIRE_PING_MS 3000
+#define WIRE_SILENCE_MS 15000
+
+struct message { json_t *head; char *body; size_t body_len; }; // body is NUL-terminated past body_len
+void message_free(struct message *m);
+#define auto_message cleanup(message_free)
+
+// Whole message to fd. -1 with errno in err.
+int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err);
+// Bytes that arrived, cut into messages: feed what was read, take messages until it returns 0.
+struct wire_reader { struct buf pending; size_t used; };
+void wire_feed(struct wire_reader *r, const void *bytes, size_t len);
+// 1: a message was taken; 0: more bytes are needed; -1: what came is no message (ERR_HOST).
+int wire_take(struct wire_reader *r, struct message *m, struct error *err);
+void wire_reader_free(struct wire_reader *r);
+json_t *wire_error(const struct error *err);                        // struct error as JSON
+void wire_error_from(const json_t *json, const char *host, struct error *err); // and back; source = host
+
+#endif
