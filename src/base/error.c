@@ -49,7 +49,7 @@ int error_prefix(struct error *err, const char *format, ...)
 {
     if (!err)
         return -1;
-    char prefix[sizeof err->message], whole[2 * sizeof err->message];
+    char prefix[sizeof err->message], whole[2 * sizeof err->message + 2];
     va_list args;
     va_start(args, format);
     vsnprintf(prefix, sizeof prefix, format, args);

@@ -12,10 +12,16 @@ struct host;
 // Errors (ERR_HOST) are one sentence on what ssh said and what to do.
 int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **host, struct error *err);
 int host_finish(struct host *host, int64_t deadline, struct error *err);
+// From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because a preview
+// locks itself in between the two, which threads that exist would escape.
+int host_keep_alive(struct host *host, struct error *err);
 void host_close(struct host *host);      // ends the agent, waits for it
 const char *host_name(const struct host *host);
 const struct host_spec *host_spec(const struct host *host);
 bool host_read_only(const struct host *host);
+// What a read-only agent's kernel lacks to lock it in (a sentence), or NULL.
+const char *host_missing(const struct host *host);
+bool host_is_root(const struct host *host);
 
 // One operation of agent/ops.h. args is stolen (op is added). timeout_ms bounds the whole; 0: 30 s.
 int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms,
@@ -24,8 +30,10 @@ int host_call(struct host *host, const char *op, json_t *args, const void *body,
 int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, struct error *err);
 int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err);
 
-// libvirt URI that reaches this host's libvirtd by the connection of host_start: qemu+unix:///system?socket=…
-// read_only: its read-only socket. Caller frees.
-int host_libvirt_uri(struct host *host, bool read_only, char **uri, struct error *err);
+// Makes the way to this host's libvirtd: the sockets that ssh forwards, or, where sshd forbids that (or the user there becomes
+// root by sudo), one more ssh a connection that runs the agent's relay. Before a preview locks itself in.
+int host_open_way(struct host *host, struct error *err);
+// The libvirt URI of that way ("qemu+unix:///system?socket=…"); read_only: of the read-only socket. Caller frees.
+char *host_libvirt_uri(const struct host *host, bool read_only);
 
 #endif

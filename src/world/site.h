@@ -29,6 +29,7 @@ void site_free(struct site *site);
 // white space, control characters or '/' is refused (it would reach ssh's command line).
 int site_host(const struct site *site, const char *name, struct host_spec **spec, struct error *err);
 void host_spec_free(struct host_spec *spec);
+struct host_spec *host_spec_copy(const struct host_spec *spec);
 json_t *site_host_names(const struct site *site);   // array, borrowed
 
 #endif

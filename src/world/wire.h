@@ -2,8 +2,9 @@
 //
 // The agent first sends one line, "migrun-agent VERSION PROTOCOL\n" (what a login shell printed before is skipped).
 // Then messages, both ways: two unsigned 32-bit big-endian lengths, a JSON object of the first length, and bytes of
-// the second (a file's contents need no encoding). Requests {"id":N,"op":"…",…} are answered in order by
-// {"id":N,"result":…} or {"id":N,"error":{"domain":"…","code":N,"message":"…"}}.
+// the second (a file's contents need no encoding). The agent's first message is {"hello":{read_only, root, hostname,
+// missing}}. Requests {"id":N,"op":"…",…} are answered in order by {"id":N,"result":…} or
+// {"id":N,"error":{"domain":"…","code":N,"message":"…"}}. A message without an id ({"op":"ping"}) gets no answer.
 // The agent ends when its stdin ends, or when nothing came for WIRE_SILENCE_MS (migrun pings meanwhile).
 #ifndef MIGRUN_WORLD_WIRE_H
 #define MIGRUN_WORLD_WIRE_H

@@ -1,0 +1,575 @@
+#include "world/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000 };
+
+struct host {
+    struct host_spec *spec;
+    bool read_only;
+    pid_t pid;                     // ssh, or the agent itself where the host is this machine
+    int to, from, errors;          // its stdin, stdout, stderr
+    struct buf said;               // what came on stderr, the last of it
+    struct buf greeting;
+    struct wire_reader reader;
+    json_int_t next_id, awaited_id;
+    json_t *hello;
+    char *socket, *socket_ro;      // libvirt's sockets as they are reached from here
+    pid_t relays[2];               // processes that relay them by the agent, where ssh may not forward
+    bool lost;
+    pthread_mutex_t sending;       // the keep-alive thread sends too
+    pthread_t beat;
+    int beat_stop[2];
+    bool beating;
+};
+
+const char *host_name(const struct host *host) { return host->spec->name; }
+const struct host_spec *host_spec(const struct host *host) { return host->spec; }
+bool host_read_only(const struct host *host) { return host->read_only; }
+const char *host_missing(const struct host *host) { return json_str(host->hello, "missing", NULL); }
+bool host_is_root(const struct host *host) { return json_flag(host->hello, "root", false); }
+
+// ---- starting the agent ----
+
+// The remote command goes through the login shell of the user there, so it is quoted for one.
+static void add_quoted(struct buf *b, const char *word)
+{
+    buf_puts(b, "'");
+    for (const char *p = word; *p; p++)
+        if (*p == '\'')
+            buf_puts(b, "'\\''");
+        else
+            buf_add(b, p, 1);
+    buf_puts(b, "'");
+}
+
+struct words { const char **v; size_t n; };
+
+static void add_word(struct words *w, const char *word)
+{
+    w->v = xrealloc(w->v, (w->n + 2) * sizeof *w->v);
+    w->v[w->n++] = word;
+    w->v[w->n] = NULL;
+}
+
+static const char *libvirt_setting(const struct host_spec *spec, const char *key)
+{
+    return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
+}
+
+// ssh's arguments up to the host's name, the same for the agent and for its relays.
+static void add_ssh(struct words *w, const struct host_spec *spec)
+{
+    static const char *const always[] = {
+        "ssh", "-T", "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
+        "-o", "ServerAliveCountMax=3", "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
+    };
+    for (size_t i = 0; i < COUNT_OF(always); i++)
+        add_word(w, always[i]);
+    size_t i;
+    json_t *option;
+    json_array_foreach(spec->ssh_options, i, option)
+        add_word(w, json_string_value(option));
+    if (spec->user) {
+        add_word(w, "-l");
+        add_word(w, spec->user);
+    }
+}
+
+static char *remote_command(const struct host_spec *spec, const char *arguments)
+{
+    struct buf command = {0};
+    if (spec->become)
+        buf_printf(&command, "%s -n ", spec->become);
+    add_quoted(&command, spec->agent);
+    buf_printf(&command, " %s", arguments);
+    return buf_take(&command);
+}
+
+// The agent beside this program when there is one, so that a build runs with its own agent; else the one in PATH.
+static char *local_agent(const struct host_spec *spec)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n > 0 && !strchr(spec->agent, '/')) {
+        self[n] = '\0';
+        *strrchr(self, '/') = '\0';
+        char *beside = xasprintf("%s/%s", self, spec->agent);
+        if (access(beside, X_OK) == 0)
+            return beside;
+        free(beside);
+    }
+    return xstrdup(spec->agent);
+}
+
+// In the child: own session (a Ctrl-C of the terminal is migrun's to handle), ended when migrun ends.
+static _Noreturn void exec_child(const char **argv, int in, int out, int err)
+{
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    dup2(in, 0);
+    dup2(out, 1);
+    dup2(err, 2);
+    signal(SIGPIPE, SIG_DFL);
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    dprintf(2, "%s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **result, struct error *err)
+{
+    struct host *host = xcalloc(1, sizeof *host);
+    *host = (struct host){.read_only = read_only, .pid = -1, .to = -1, .from = -1, .errors = -1,
+                          .relays = {-1, -1}, .beat_stop = {-1, -1}, .next_id = 1};
+    pthread_mutex_init(&host->sending, NULL);
+    host->spec = host_spec_copy(spec);
+    const char *serve = read_only ? "--serve --read-only" : "--serve";
+    struct words words = {0};
+    auto_free char *forward = NULL, *forward_ro = NULL, *command = NULL, *agent = NULL;
+    if (spec->local) {
+        host->socket = xstrdup(libvirt_setting(spec, "socket"));
+        host->socket_ro = xstrdup(libvirt_setting(spec, "socket_ro"));
+        agent = local_agent(spec);
+        if (spec->become && geteuid() != 0) {
+            add_word(&words, spec->become);
+            add_word(&words, "-n");
+        }
+        add_word(&words, agent);
+        add_word(&words, "--serve");
+        if (read_only)
+            add_word(&words, "--read-only");
+    } else {
+        host->socket = xasprintf("%s/%s", dir, spec->name);
+        host->socket_ro = xasprintf("%s/%s-ro", dir, spec->name);
+        add_ssh(&words, spec);
+        if (!spec->become && STREQ(spec->relay, "auto")) {
+            forward = xasprintf("%s:%s", host->socket, libvirt_setting(spec, "socket"));
+            forward_ro = xasprintf("%s:%s", host->socket_ro, libvirt_setting(spec, "socket_ro"));
+            add_word(&words, "-L");
+            add_word(&words, forward);
+            add_word(&words, "-L");
+            add_word(&words, forward_ro);
+        }
+        command = remote_command(spec, serve);
+        add_word(&words, "--");
+        add_word(&words, spec->address);
+        add_word(&words, command);
+    }
+
+    int in[2], out[2], errors[2];
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0) {
+        free(words.v);
+        host_close(host);
+        return error_errno(err, errno, "cannot make a pipe to %s", spec->name);
+    }
+    host->pid = fork();
+    if (host->pid == 0)
+        exec_child(words.v, in[0], out[1], errors[1]);
+    free(words.v);
+    close(in[0]);
+    close(out[1]);
+    close(errors[1]);
+    host->to = in[1];
+    host->from = out[0];
+    host->errors = errors[0];
+    fcntl(host->from, F_SETFL, O_NONBLOCK);
+    fcntl(host->errors, F_SETFL, O_NONBLOCK);
+    if (host->pid < 0) {
+        host_close(host);
+        return error_errno(err, errno, "cannot start %s for %s", spec->local ? "migrun-agent" : "ssh", spec->name);
+    }
+    *result = host;
+    return 0;
+}
+
+// ---- reading, and what a broken connection means ----
+
+static void drain_errors(struct host *host)
+{
+    char chunk[4096];
+    ssize_t n;
+    while ((n = read(host->errors, chunk, sizeof chunk)) > 0) {
+        buf_add(&host->said, chunk, (size_t)n);
+        if (host->said.len > STDERR_KEPT) {
+            size_t drop = host->said.len - STDERR_KEPT;
+            memmove(host->said.data, host->said.data + drop, STDERR_KEPT + 1);
+            host->said.len = STDERR_KEPT;
+        }
+    }
+}
+
+// The last line on stderr that says something, for people. Caller frees; NULL when there was none.
+static char *last_words(const struct host *host)
+{
+    if (!host->said.data)
+        return NULL;
+    auto_free char *copy = xstrdup(host->said.data);
+    char *last = NULL, *rest = copy;
+    for (char *line; (line = strsep(&rest, "\r\n"));)
+        if (*line && strncmp(line, "Connection closed", 17) != 0)
+            last = line;
+    return last ? printable(last) : NULL;
+}
+
+static bool said(const struct host *host, const char *text)
+{
+    return host->said.data && strcasestr(host->said.data, text);
+}
+
+// The connection ended: waits for the child and says in one sentence why, and what to do.
+static int explain_end(struct host *host, bool greeted, struct error *err)
+{
+    struct pollfd errors = {.fd = host->errors, .events = POLLIN};
+    int status = 0;
+    for (int i = 0; i < 20 && waitpid(host->pid, &status, WNOHANG) == 0; i++)
+        poll(&errors, 1, 50); // what it has to say comes a little later than the end of its output
+    drain_errors(host);
+    host->lost = true;
+    const char *name = host->spec->name, *address = host->spec->address;
+    int exited = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    auto_free char *words = last_words(host);
+    if (greeted) {
+        error_set(err, ERR_HOST, HOST_LOST, "the connection to %s broke%s%s: look whether the host and its sshd are up, then ask again",
+                  name, words ? ": " : "", words ? words : "");
+    } else if (exited == 127 || said(host, "command not found") || said(host, "migrun-agent: No such file")) {
+        error_set(err, ERR_HOST, HOST_NO_AGENT, "%s has no %s: install migrun's agent there, or name its path in the site file (agent = …)",
+                  name, host->spec->agent);
+    } else if (said(host, "REMOTE HOST IDENTIFICATION HAS CHANGED")) {
+        error_set(err, ERR_HOST, HOST_AUTH, "the ssh host key of %s has changed: find out why before you trust it, then mend known_hosts (ssh-keygen -R %s)",
+                  name, address);
+    } else if (said(host, "Host key verification failed")) {
+        error_set(err, ERR_HOST, HOST_AUTH, "the ssh host key of %s is not known here: check it, and log in once with ssh %s", name, address);
+    } else if (said(host, "Permission denied")) {
+        error_set(err, ERR_HOST, HOST_AUTH, "ssh to %s is refused (%s): migrun asks no passwords, so a key is needed that ssh %s accepts without one",
+                  name, words, address);
+    } else if (said(host, "a password is required") || said(host, "sudo:")) {
+        error_set(err, ERR_HOST, HOST_AUTH, "%s does not let this user become root (%s): allow it to run %s with sudo without a password", name, words ? words : "sudo",
+                  host->spec->agent);
+    } else if (said(host, "Could not resolve hostname")) {
+        error_set(err, ERR_HOST, HOST_UNREACHED, "host %s is not known: the name %s does not resolve here; look at the spelling, or give its address in the site file", name, address);
+    } else if (words) {
+        error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: %s", name, words);
+    } else {
+        error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: ssh ended without a word (status %d)", name, exited);
+    }
+    if (err)
+        snprintf(err->source, sizeof err->source, "%s", name);
+    return -1;
+}
+
+// Waits until the agent has sent something, and reads it. 1: bytes came, 0: the stream ended, -1: error.
+// An interrupt counts only when it comes during the wait: calls made after one (to undo, to verify) still work.
+static int read_some(struct host *host, char *chunk, size_t size, size_t *got, int64_t deadline, sig_atomic_t interrupts, struct error *err)
+{
+    for (;;) {
+        ssize_t n = read(host->from, chunk, size);
+        if (n >= 0) {
+            *got = (size_t)n;
+            return n > 0;
+        }
+        if (errno != EAGAIN && errno != EINTR)
+            return error_errno(err, errno, "reading from %s", host->spec->name);
+        bool heed = interrupts == interrupt_count;
+        struct pollfd fds[] = {{.fd = host->from, .events = POLLIN}, {.fd = host->errors, .events = POLLIN},
+                               {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
+        if (!heed)
+            return error_set(err, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", host->spec->name);
+        int wait = deadline_poll_ms(deadline);
+        int ready = poll(fds, COUNT_OF(fds), wait < 0 || wait > 1000 ? 1000 : wait);
+        if (ready < 0 && errno != EINTR)
+            return error_errno(err, errno, "waiting for %s", host->spec->name);
+        if (fds[1].revents & POLLIN)
+            drain_errors(host);
+        else if (fds[1].revents && !fds[0].revents)
+            poll(NULL, 0, 1); // stderr closed before stdout: no busy loop
+        if (deadline && now_ms() >= deadline && !(fds[0].revents & POLLIN)) {
+            error_set(err, ERR_TIMEOUT, 0, "%s did not answer in time", host->spec->name);
+            if (err)
+                snprintf(err->source, sizeof err->source, "%s", host->spec->name);
+            return -1;
+        }
+    }
+}
+
+static int take_message(struct host *host, struct message *m, int64_t deadline, struct error *err)
+{
+    sig_atomic_t interrupts = interrupt_count;
+    for (;;) {
+        int taken = wire_take(&host->reader, m, err);
+        if (taken < 0) {
+            host->lost = true;
+            return error_prefix(err, "%s", host->spec->name);
+        }
+        if (taken)
+            return 0;
+        char chunk[65536];
+        size_t n;
+        int rc = read_some(host, chunk, sizeof chunk, &n, deadline, interrupts, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 0)
+            return explain_end(host, true, err);
+        wire_feed(&host->reader, chunk, n);
+    }
+}
+
+// ---- the greeting ----
+
+// Cuts the greeting's line out of what came. 1: found (what follows it went to the reader), 0: more is needed.
+static int find_greeting(struct host *host, char **line)
+{
+    for (char *start = host->greeting.data; start && *start;) {
+        char *end = memchr(start, '\n', host->greeting.len - (size_t)(start - host->greeting.data));
+        if (!end)
+            return 0;
+        if (strncmp(start, "migrun-agent ", 13) == 0) {
+            *line = xstrndup(start, (size_t)(end - start));
+            wire_feed(&host->reader, end + 1, host->greeting.len - (size_t)(end + 1 - host->greeting.data));
+            return 1;
+        }
+        start = end + 1;
+    }
+    return 0;
+}
+
+int host_finish(struct host *host, int64_t deadline, struct error *err)
+{
+    auto_free char *line = NULL;
+    const char *name = host->spec->name;
+    sig_atomic_t interrupts = interrupt_count;
+    while (!find_greeting(host, &line)) {
+        char chunk[4096];
+        size_t n;
+        int rc = read_some(host, chunk, sizeof chunk, &n, deadline, interrupts, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 0)
+            return explain_end(host, false, err);
+        buf_add(&host->greeting, chunk, n);
+        if (host->greeting.len > GREETING_MAX)
+            return error_set(err, ERR_HOST, HOST_OTHER, "%s sends something else than migrun-agent's greeting: the login shell of the user there talks too much", name);
+    }
+    char version[64] = "";
+    int protocol = 0;
+    sscanf(line, "migrun-agent %63s %d", version, &protocol);
+    if (protocol != WIRE_PROTOCOL || !STREQ(version, MIGRUN_VERSION))
+        return error_set(err, ERR_HOST, HOST_VERSION, "%s runs migrun-agent %s, this is migrun " MIGRUN_VERSION ": install the same version on both", name, version);
+    auto_message struct message hello = {0};
+    if (take_message(host, &hello, deadline, err) < 0)
+        return -1;
+    host->hello = json_incref(json_object_get(hello.head, "hello"));
+    if (!json_is_object(host->hello))
+        return error_set(err, ERR_HOST, HOST_OTHER, "%s: migrun-agent did not say hello", name);
+    if (host->read_only && !json_flag(host->hello, "read_only", false))
+        return error_set(err, ERR_BUG, 0, "%s: the agent is not read-only", name);
+    return 0;
+}
+
+// ---- keeping alive ----
+
+static void *beat(void *data)
+{
+    struct host *host = data;
+    struct pollfd stop = {.fd = host->beat_stop[0], .events = POLLIN};
+    json_t *ping = json_pack("{s:s}", "op", "ping");
+    while (poll(&stop, 1, WIRE_PING_MS) == 0) {
+        pthread_mutex_lock(&host->sending);
+        int rc = wire_send(host->to, ping, NULL, 0, NULL);
+        pthread_mutex_unlock(&host->sending);
+        if (rc < 0)
+            break; // the next call finds out, and says so
+    }
+    json_decref(ping);
+    return NULL;
+}
+
+int host_keep_alive(struct host *host, struct error *err)
+{
+    if (pipe2(host->beat_stop, O_CLOEXEC) < 0)
+        return error_errno(err, errno, "cannot make a pipe");
+    int rc = pthread_create(&host->beat, NULL, beat, host);
+    if (rc)
+        return error_errno(err, rc, "cannot start a thread");
+    host->beating = true;
+    return 0;
+}
+
+// ---- calls ----
+
+int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, struct error *err)
+{
+    auto_json json_t *request = args ? args : json_object();
+    if (host->lost) {
+        error_set(err, ERR_HOST, HOST_LOST, "the connection to %s is lost", host->spec->name);
+        return -1;
+    }
+    host->awaited_id = host->next_id++;
+    json_object_set_new(request, "id", json_integer(host->awaited_id));
+    json_object_set_new(request, "op", json_string(op));
+    pthread_mutex_lock(&host->sending);
+    int rc = wire_send(host->to, request, body, body_len, err);
+    pthread_mutex_unlock(&host->sending);
+    if (rc < 0 && (!err || err->code == EPIPE))
+        return explain_end(host, true, err);
+    return rc;
+}
+
+int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err)
+{
+    // The agent keeps the operation's own deadline; what is waited for here is longer than that.
+    int64_t deadline = deadline_in(timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS);
+    for (;;) {
+        *answer = (struct message){0};
+        if (take_message(host, answer, deadline, err) < 0)
+            return -1;
+        // The answer to a call that was given up earlier (a deadline, an interrupt) may still come first.
+        if (json_int(answer->head, "id", -1) == host->awaited_id)
+            break;
+        message_free(answer);
+    }
+    const json_t *failed = json_object_get(answer->head, "error");
+    if (failed) {
+        wire_error_from(failed, host->spec->name, err);
+        message_free(answer);
+        return -1;
+    }
+    return 0;
+}
+
+int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms,
+              struct message *answer, struct error *err)
+{
+    return host_send(host, op, args, body, body_len, err) < 0 ? -1 : host_receive(host, timeout_ms, answer, err);
+}
+
+// ---- the way to libvirtd ----
+
+// Whether a forwarded socket leads anywhere: sshd that forbids forwarding accepts here and hangs up at once, before
+// libvirtd (which waits for its client to speak) would.
+static bool leads_somewhere(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return false;
+    strcpy(address.sun_path, path);
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return false;
+    struct pollfd hangup = {.fd = fd, .events = POLLIN};
+    return poll(&hangup, 1, 0) == 0;
+}
+
+// Listens on path; for each client one more ssh runs the agent's relay to libvirt's socket over there.
+static int start_relay(struct host *host, const char *path, const char *remote, pid_t *pid, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(err, ERR_HOST, HOST_OTHER, "the name of %s is too long for a socket", host->spec->name);
+    strcpy(address.sun_path, path);
+    unlink(path);
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0)
+        return error_errno(err, errno, "cannot listen on %s", path);
+    struct buf arguments = {0};
+    buf_puts(&arguments, "--relay ");
+    add_quoted(&arguments, remote);
+    auto_free char *relay = buf_take(&arguments), *command = remote_command(host->spec, relay);
+    struct words words = {0};
+    add_ssh(&words, host->spec);
+    add_word(&words, "--");
+    add_word(&words, host->spec->address);
+    add_word(&words, command);
+    *pid = fork();
+    if (*pid == 0) {
+        setsid();
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        signal(SIGCHLD, SIG_IGN);
+        int null = open("/dev/null", O_WRONLY);
+        for (;;) {
+            int client = accept(fd, NULL, NULL);
+            if (client < 0)
+                _exit(0);
+            if (fork() == 0)
+                exec_child(words.v, client, client, null);
+            close(client);
+        }
+    }
+    free(words.v);
+    return *pid < 0 ? error_errno(err, errno, "cannot start a relay to %s", host->spec->name) : 0;
+}
+
+// Called before a preview locks itself in: sockets are made here.
+int host_open_way(struct host *host, struct error *err)
+{
+    if (host->spec->local || (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host->socket_ro)))
+        return 0;
+    if (start_relay(host, host->socket, libvirt_setting(host->spec, "socket"), &host->relays[0], err) < 0)
+        return -1;
+    return start_relay(host, host->socket_ro, libvirt_setting(host->spec, "socket_ro"), &host->relays[1], err);
+}
+
+char *host_libvirt_uri(const struct host *host, bool read_only)
+{
+    return xasprintf("qemu+unix:///system?socket=%s", read_only ? host->socket_ro : host->socket);
+}
+
+// ---- the end ----
+
+static void end_child(pid_t pid, int patience_ms)
+{
+    if (pid <= 0)
+        return;
+    int64_t deadline = now_ms() + patience_ms;
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (now_ms() >= deadline) {
+            kill(pid, SIGTERM);
+            waitpid(pid, NULL, 0);
+            return;
+        }
+        poll(NULL, 0, 2);
+    }
+}
+
+void host_close(struct host *host)
+{
+    if (!host)
+        return;
+    if (host->beating) {
+        close(host->beat_stop[1]);
+        pthread_join(host->beat, NULL);
+        close(host->beat_stop[0]);
+    }
+    // The end of its stdin ends the agent; ssh follows. There is nothing left to wait for politely.
+    if (host->to >= 0)
+        close(host->to);
+    for (size_t i = 0; i < COUNT_OF(host->relays); i++)
+        if (host->relays[i] > 0) {
+            kill(host->relays[i], SIGTERM);
+            waitpid(host->relays[i], NULL, 0);
+        }
+    end_child(host->pid, 100);
+    if (host->from >= 0)
+        close(host->from);
+    if (host->errors >= 0)
+        close(host->errors);
+    buf_free(&host->said);
+    buf_free(&host->greeting);
+    wire_reader_free(&host->reader);
+    json_decref(host->hello);
+    free(host->socket);
+    free(host->socket_ro);
+    host_spec_free(host->spec);
+    pthread_mutex_destroy(&host->sending);
+    free(host);
+}
