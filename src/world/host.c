@@ -280,10 +280,9 @@ static int read_some(struct host *host, char *chunk, size_t size, size_t *got, i
         }
         if (errno != EAGAIN && errno != EINTR)
             return error_errno(err, errno, "reading from %s", host->spec->name);
-        bool heed = interrupts == interrupt_count;
         struct pollfd fds[] = {{.fd = host->from, .events = POLLIN}, {.fd = host->errors, .events = POLLIN},
                                {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
-        if (!heed)
+        if (interrupts == 0 && interrupt_count > 0)
             return error_set(err, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", host->spec->name);
         int wait = deadline_poll_ms(deadline);
         int ready = poll(fds, COUNT_OF(fds), wait < 0 || wait > 1000 ? 1000 : wait);

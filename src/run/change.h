@@ -1,0 +1,25 @@
+// The changes that a step can make, each one effect through the gate (gate.h).
+#ifndef MIGRUN_RUN_CHANGE_H
+#define MIGRUN_RUN_CHANGE_H
+
+#include "run/run.h"
+
+// Puts text at path. old (NULL: no such file) and stat are what run_read saw: the write is refused when it has changed since. options:
+// NULL or {mode, uid, gid}. Nothing happens when text is what is there.
+int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat, const char *text, size_t len,
+                 const json_t *options, struct error *err);
+int change_remove(struct run_host *h, const char *path, struct error *err);
+// uid, gid -1: as it is. Nothing happens when the file belongs to them already.
+int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid, struct error *err);
+int change_mode(struct run_host *h, const char *path, int mode, struct error *err);
+// A user's or group's number on that host. ERR_SYSTEM ENOENT when there is none.
+int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id, struct error *err);
+// action: start|stop|restart. command: the site's, or NULL for systemctl.
+int change_service(struct run_host *h, const char *unit, const char *action, const json_t *command, int64_t timeout_ms, struct error *err);
+// args: {argv, timeout (ms), undo: argv|absent}. answer as the agent's "command" gives it; in a preview status 0 and no output.
+int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err);
+// Moves the run's instance to dest. options: {uri, flags: [names], params: {…}, timeout (s, 0: auto)}; xml: the destination's, or NULL.
+// source_xml: the migratable XML that xml was made of. outcome (owned by the gate, may be NULL in a preview): {downtime, seconds, total}.
+int change_migrate(struct run_host *dest, const json_t *options, const char *source_xml, const char *xml, const json_t **outcome, struct error *err);
+
+#endif

@@ -1,0 +1,319 @@
+// Changes to files: contents, existence, owner, mode.
+#include "base/diff.h"
+#include "run/change.h"
+#include "run/gate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What of a stat identifies a file's state for undoing; the contents by their hash alone.
+static json_t *state_of(const json_t *stat, const char *data, size_t len)
+{
+    json_t *state = json_object();
+    static const char *const kept[] = {"mode", "uid", "gid", "user", "group", "device", "inode"};
+    for (size_t i = 0; i < COUNT_OF(kept); i++)
+        if (json_object_get(stat, kept[i]))
+            json_object_set(state, kept[i], json_object_get(stat, kept[i]));
+    if (data) {
+        char hash[65];
+        sha256_hex(data, len, hash);
+        json_object_set_new(state, "sha256", json_string(hash));
+        json_object_set_new(state, "size", json_integer((json_int_t)len));
+    }
+    return state;
+}
+
+static json_t *absent(void)
+{
+    return json_pack("{s:b}", "absent", 1);
+}
+
+static json_t *expectation(const json_t *state)
+{
+    return json_flag(state, "absent", false) ? absent() : json_pack("{s:O}", "sha256", json_object_get(state, "sha256"));
+}
+
+static int agent_change(const struct effect *e, const char *op, json_t *args, struct error *err)
+{
+    auto_message struct message answer = {0};
+    json_object_set(args, "path", json_object_get(e->data, "target"));
+    return host_call(e->host->agent, op, args, e->body, e->body_len, 60000, &answer, err);
+}
+
+// ---- contents, and whether the file is there ----
+
+static int observe_contents(const struct effect *e, enum observed *seen, struct error *err)
+{
+    auto_free char *data = NULL;
+    size_t len;
+    if (run_read(e->host, effect_target(e), &data, &len, NULL, err) < 0)
+        return -1;
+    char hash[65] = "";
+    if (data)
+        sha256_hex(data, len, hash);
+    const json_t *states[] = {effect_before(e), effect_after(e)};
+    bool same[2];
+    for (int i = 0; i < 2; i++)
+        same[i] = json_flag(states[i], "absent", false) ? !data : data && STREQ(json_str(states[i], "sha256", ""), hash);
+    *seen = same[0] ? SEEN_BEFORE : same[1] ? SEEN_AFTER : SEEN_OTHER;
+    return 0;
+}
+
+static int apply_contents(struct effect *e, const char *op, struct error *err)
+{
+    auto_free char *keep = effect_keep(e);
+    json_t *args = json_pack("{s:o, s:s}", "expect", expectation(effect_before(e)), "keep", keep);
+    static const char *const given[] = {"mode", "uid", "gid"};
+    for (size_t i = 0; i < COUNT_OF(given); i++)
+        if (json_object_get(effect_after(e), given[i]))
+            json_object_set(args, given[i], json_object_get(effect_after(e), given[i]));
+    return agent_change(e, op, args, err);
+}
+
+static int undo_contents(struct effect *e, struct error *err)
+{
+    auto_free char *keep = effect_keep(e);
+    auto_message struct message answer = {0};
+    return host_call(e->host->agent, "restore",
+                     json_pack("{s:s, s:o, s:O}", "keep", keep, "expect", expectation(effect_after(e)), "path", json_object_get(e->data, "target")),
+                     NULL, 0, 60000, &answer, err);
+}
+
+static int describe_contents(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    const char *path = effect_target(e), *host = run_host_name(e->host);
+    bool was_absent = json_flag(effect_before(e), "absent", false), is_absent = json_flag(effect_after(e), "absent", false);
+    auto_free char *label = xasprintf("%s on %s", path, host);
+    if (diff_text(e->original, e->body, was_absent ? "/dev/null" : label, is_absent ? "/dev/null" : label, detail, err) < 0)
+        return -1;
+    *summary = xstrdup(was_absent ? "is made" : is_absent ? "is removed" : "is changed");
+    return 0;
+}
+
+static int apply_write(struct effect *e, struct error *err) { return apply_contents(e, "write", err); }
+static int apply_remove(struct effect *e, struct error *err) { return apply_contents(e, "remove", err); }
+
+static void imagine_write(const struct effect *e)
+{
+    json_t *stat = json_deep_copy(effect_before(e));
+    json_object_update(stat, (json_t *)(uintptr_t)effect_after(e));
+    json_object_del(stat, "absent");
+    json_object_set_new(stat, "type", json_string("file"));
+    overlay_set(e->host, "file", effect_target(e),
+                json_pack("{s:o, s:o}", "stat", stat, "content", json_stringn_nocheck(e->body, e->body_len)));
+}
+
+static void imagine_remove(const struct effect *e)
+{
+    overlay_set(e->host, "file", effect_target(e), absent());
+}
+
+const struct effect_kind effect_file_write = {
+    .name = "file.write", .describe = describe_contents, .observe = observe_contents, .apply = apply_write, .undo = undo_contents,
+    .imagine = imagine_write,
+};
+const struct effect_kind effect_file_remove = {
+    .name = "file.remove", .describe = describe_contents, .observe = observe_contents, .apply = apply_remove, .undo = undo_contents,
+    .imagine = imagine_remove,
+};
+
+int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat, const char *text, size_t len,
+                 const json_t *options, struct error *err)
+{
+    auto_free char *what = xasprintf("writing %s on %s", path, run_host_name(h));
+    if (gate_open(h->run, what, err) < 0)
+        return -1;
+    if (old && old_len == len && memcmp(old, text, len) == 0 && !options)
+        return 0;
+    json_t *after = state_of(NULL, text, len);
+    if (options)
+        json_object_update(after, (json_t *)(uintptr_t)options);
+    struct effect *e = effect_new(&effect_file_write, h, path, old ? state_of(stat, old, old_len) : absent(), after);
+    e->original = old ? xstrndup(old, old_len) : NULL;
+    e->body = xmalloc(len + 1);
+    memcpy(e->body, text, len);
+    e->body[len] = '\0';
+    e->body_len = len;
+    return gate_pass(e, NULL, err);
+}
+
+int change_remove(struct run_host *h, const char *path, struct error *err)
+{
+    auto_free char *what = xasprintf("removing %s on %s", path, run_host_name(h)), *old = NULL;
+    auto_json json_t *stat = NULL;
+    size_t len;
+    if (gate_open(h->run, what, err) < 0 || run_read(h, path, &old, &len, &stat, err) < 0)
+        return -1;
+    if (!old)
+        return error_errno(err, ENOENT, "%s", what);
+    struct effect *e = effect_new(&effect_file_remove, h, path, state_of(stat, old, len), absent());
+    e->original = steal(&old);
+    return gate_pass(e, NULL, err);
+}
+
+// ---- owner and mode ----
+
+static int observe_members(const struct effect *e, const char *const *members, size_t count, enum observed *seen, struct error *err)
+{
+    auto_json json_t *stat = NULL;
+    if (run_stat(e->host, effect_target(e), &stat, err) < 0)
+        return -1;
+    bool before = stat != NULL, after = stat != NULL;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *now = json_object_get(stat, members[i]);
+        before = before && json_equal(now, json_object_get(effect_before(e), members[i]));
+        after = after && json_equal(now, json_object_get(effect_after(e), members[i]));
+    }
+    *seen = after ? SEEN_AFTER : before ? SEEN_BEFORE : SEEN_OTHER;
+    return 0;
+}
+
+static const char *const owner_members[] = {"uid", "gid"}, *const mode_members[] = {"mode"};
+
+static int observe_owner(const struct effect *e, enum observed *seen, struct error *err)
+{
+    return observe_members(e, owner_members, COUNT_OF(owner_members), seen, err);
+}
+
+static int observe_mode(const struct effect *e, enum observed *seen, struct error *err)
+{
+    return observe_members(e, mode_members, COUNT_OF(mode_members), seen, err);
+}
+
+static char *owner_text(const json_t *state)
+{
+    auto_free char *user = json_object_get(state, "user") ? xstrdup(json_str(state, "user", "")) : xasprintf("%lld", (long long)json_int(state, "uid", -1));
+    auto_free char *group = json_object_get(state, "group") ? xstrdup(json_str(state, "group", "")) : xasprintf("%lld", (long long)json_int(state, "gid", -1));
+    return xasprintf("%s:%s", user, group);
+}
+
+static int describe_owner(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    (void)err;
+    auto_free char *before = owner_text(effect_before(e)), *after = owner_text(effect_after(e));
+    *summary = xasprintf("%s → %s", before, after);
+    *detail = NULL;
+    return 0;
+}
+
+static int describe_mode(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    (void)err;
+    *summary = xasprintf("%04o → %04o", (unsigned)json_int(effect_before(e), "mode", 0), (unsigned)json_int(effect_after(e), "mode", 0));
+    *detail = NULL;
+    return 0;
+}
+
+// from and to are before and after, or the other way round for the undo. The file that was looked at is the one that is changed.
+static int set_owner(const struct effect *e, const json_t *from, const json_t *to, struct error *err)
+{
+    return agent_change(e, "chown",
+                        json_pack("{s:O, s:O, s:{s:O, s:O, s:O, s:O}}", "uid", json_object_get(to, "uid"), "gid", json_object_get(to, "gid"),
+                                  "expect", "device", json_object_get(effect_before(e), "device"), "inode", json_object_get(effect_before(e), "inode"),
+                                  "uid", json_object_get(from, "uid"), "gid", json_object_get(from, "gid")),
+                        err);
+}
+
+static int set_mode(const struct effect *e, const json_t *from, const json_t *to, struct error *err)
+{
+    return agent_change(e, "chmod",
+                        json_pack("{s:O, s:{s:O, s:O, s:O}}", "mode", json_object_get(to, "mode"), "expect",
+                                  "device", json_object_get(effect_before(e), "device"), "inode", json_object_get(effect_before(e), "inode"),
+                                  "mode", json_object_get(from, "mode")),
+                        err);
+}
+
+static int apply_owner(struct effect *e, struct error *err) { return set_owner(e, effect_before(e), effect_after(e), err); }
+static int undo_owner(struct effect *e, struct error *err) { return set_owner(e, effect_after(e), effect_before(e), err); }
+static int apply_mode(struct effect *e, struct error *err) { return set_mode(e, effect_before(e), effect_after(e), err); }
+static int undo_mode(struct effect *e, struct error *err) { return set_mode(e, effect_after(e), effect_before(e), err); }
+
+// Owner and mode change the stat that later reads see; the contents stay as they are.
+static void imagine_stat(const struct effect *e)
+{
+    const json_t *seen = overlay_get(e->host, "file", effect_target(e));
+    auto_json json_t *stat = NULL;
+    if (run_stat(e->host, effect_target(e), &stat, NULL) < 0 || !stat)
+        return;
+    json_t *value = seen ? json_copy((json_t *)(uintptr_t)seen) : json_object();
+    json_object_update(stat, (json_t *)(uintptr_t)effect_after(e));
+    json_object_set(value, "stat", stat);
+    overlay_set(e->host, "file", effect_target(e), value);
+}
+
+const struct effect_kind effect_file_owner = {
+    .name = "file.owner", .describe = describe_owner, .observe = observe_owner, .apply = apply_owner, .undo = undo_owner, .imagine = imagine_stat,
+};
+const struct effect_kind effect_file_mode = {
+    .name = "file.mode", .describe = describe_mode, .observe = observe_mode, .apply = apply_mode, .undo = undo_mode, .imagine = imagine_stat,
+};
+
+static int must_stat(struct run_host *h, const char *what, const char *path, json_t **stat, struct error *err)
+{
+    if (run_stat(h, path, stat, err) < 0)
+        return -1;
+    return *stat ? 0 : error_errno(err, ENOENT, "%s", what);
+}
+
+// The name of a number among the users that the host's facts know.
+static const char *known_name(const struct run_host *h, const char *number, int64_t id)
+{
+    const char *name;
+    json_t *user;
+    json_object_foreach(json_object_get(h->facts, "users"), name, user)
+        if (json_int(user, number, -1) == id && (STREQ(number, "uid") || json_str(user, "group", NULL)))
+            return STREQ(number, "uid") ? name : json_str(user, "group", name);
+    return id == 0 ? "root" : NULL;
+}
+
+int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid, struct error *err)
+{
+    auto_free char *what = xasprintf("giving %s on %s another owner", path, run_host_name(h));
+    auto_json json_t *stat = NULL;
+    if (gate_open(h->run, what, err) < 0 || must_stat(h, what, path, &stat, err) < 0)
+        return -1;
+    uid = uid < 0 ? json_int(stat, "uid", -1) : uid;
+    gid = gid < 0 ? json_int(stat, "gid", -1) : gid;
+    if (uid == json_int(stat, "uid", -1) && gid == json_int(stat, "gid", -1))
+        return 0;
+    json_t *after = json_pack("{s:I, s:I}", "uid", (json_int_t)uid, "gid", (json_int_t)gid);
+    const char *user = uid == json_int(stat, "uid", -1) ? json_str(stat, "user", NULL) : known_name(h, "uid", uid);
+    const char *group = gid == json_int(stat, "gid", -1) ? json_str(stat, "group", NULL) : known_name(h, "gid", gid);
+    if (user)
+        json_object_set_new(after, "user", json_string(user));
+    if (group)
+        json_object_set_new(after, "group", json_string(group));
+    return gate_pass(effect_new(&effect_file_owner, h, path, state_of(stat, NULL, 0), after), NULL, err);
+}
+
+int change_mode(struct run_host *h, const char *path, int mode, struct error *err)
+{
+    auto_free char *what = xasprintf("giving %s on %s another mode", path, run_host_name(h));
+    auto_json json_t *stat = NULL;
+    if (gate_open(h->run, what, err) < 0 || must_stat(h, what, path, &stat, err) < 0)
+        return -1;
+    if (json_int(stat, "mode", -1) == mode)
+        return 0;
+    return gate_pass(effect_new(&effect_file_mode, h, path, state_of(stat, NULL, 0), json_pack("{s:i}", "mode", mode)), NULL, err);
+}
+
+int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id, struct error *err)
+{
+    const json_t *known = json_object_get(json_object_get(h->facts, "users"), name);
+    if (known && !group) {
+        *id = json_int(known, "uid", -1);
+        return 0;
+    }
+    auto_message struct message answer = {0};
+    const char *database = group ? "group" : "passwd";
+    if (host_call(h->agent, "command", json_pack("{s:[s,s,s,s], s:b, s:i}", "argv", "getent", "--", database, name, "reads", 1, "timeout", 20000), NULL, 0,
+                  25000, &answer, err) < 0)
+        return -1;
+    const char *field = answer.body ? strchr(answer.body, ':') : NULL;
+    field = field ? strchr(field + 1, ':') : NULL;
+    if (json_int(json_object_get(answer.head, "result"), "status", -1) != 0 || !field)
+        return error_set(err, ERR_SYSTEM, ENOENT, "there is no %s %s on %s", group ? "group" : "user", name, run_host_name(h));
+    *id = strtoll(field + 1, NULL, 10);
+    return 0;
+}

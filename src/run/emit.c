@@ -1,0 +1,33 @@
+#include "run/journal.h"
+#include "run/run.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void run_emit(struct run *run, const char *type, json_t *fields)
+{
+    auto_json json_t *event = json_object();
+    json_object_set_new(event, "time", json_real(wall_time()));
+    json_object_set_new(event, "run", run->options->preview ? json_null() : json_string(run->id));
+    json_object_set_new(event, "type", json_string(type));
+    json_object_update(event, fields);
+    json_decref(fields);
+    if (run->listener.event)
+        run->listener.event(run->listener.data, event);
+    // What the operator was told. A journal that cannot be written stops the next effect; words are not worth stopping for.
+    if (run->journal && strcmp(type, "progress") != 0)
+        journal_add(run->journal, event, false, NULL);
+}
+
+void run_message(struct run *run, const char *level, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    if (vasprintf(&text, format, args) < 0)
+        abort();
+    va_end(args);
+    run_emit(run, "message", json_pack("{s:s, s:o}", "level", level, "text", json_text(text)));
+    free(text);
+}

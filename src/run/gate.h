@@ -1,0 +1,56 @@
+// The gate: the one way to change the world. A change is an effect, plain data: a preview prints it, the journal keeps it, and it can
+// be undone with no Lua.
+#ifndef MIGRUN_RUN_GATE_H
+#define MIGRUN_RUN_GATE_H
+
+#include "run/run.h"
+
+enum observed { SEEN_BEFORE, SEEN_AFTER, SEEN_OTHER, SEEN_UNKNOWN };
+
+struct effect {
+    const struct effect_kind *kind;
+    struct run_host *host;
+    int number;
+    const struct step *step;
+    json_t *data;         // {kind, host, target, before, after}; nothing secret
+    char *body;           // what the change puts in place and is not written down: a file's new contents
+    size_t body_len;
+    char *original;       // what was there, as it was read, to show the difference (NULL: nothing)
+    json_t *result;       // what apply has to say
+    bool undone;
+};
+
+struct effect_kind {
+    const char *name;
+    // One line ("root:root → nova:nova") and, where there is one, a diff. Caller frees both.
+    int (*describe)(const struct effect *e, char **summary, char **detail, struct error *err);
+    // What of it is there now: before, after, something else, or it cannot be known.
+    int (*observe)(const struct effect *e, enum observed *seen, struct error *err);
+    int (*apply)(struct effect *e, struct error *err);
+    // NULL: cannot be undone (then it is named as kept), or needs no undoing.
+    int (*undo)(struct effect *e, struct error *err);
+    // What a preview's later reads shall see.
+    void (*imagine)(const struct effect *e);
+    bool leaves;          // without undo: it leaves something behind, which the verdict names
+};
+
+extern const struct effect_kind effect_file_write, effect_file_remove, effect_file_owner, effect_file_mode, effect_service,
+    effect_command, effect_migrate;
+
+// A new effect; before and after are stolen.
+struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target, json_t *before, json_t *after);
+void effect_free(struct effect *e);
+const char *effect_target(const struct effect *e);
+const json_t *effect_before(const struct effect *e);
+const json_t *effect_after(const struct effect *e);
+// "RUN/N" under which the host keeps what was there. Caller frees.
+char *effect_keep(const struct effect *e);
+
+// Refuses, unless the phase lets things change now. what: for the sentence ("chown of /etc/x on compute-1").
+int gate_open(struct run *run, const char *what, struct error *err);
+// Makes the change (a preview: shows it). The effect is the gate's afterwards. result: what apply said, borrowed; may be NULL.
+int gate_pass(struct effect *e, const json_t **result, struct error *err);
+// Undoes all that was made and is not undone, last first. Returns how many could not be; problems: array of texts to add to.
+size_t gate_undo(struct run *run, size_t *undone, json_t *problems);
+
+#endif

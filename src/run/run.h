@@ -1,0 +1,137 @@
+// A run: its hosts, its instance, its steps in order by the rules of their phases, and the verdict. Knows no Lua: a policy is a
+// struct procedure here.
+#ifndef MIGRUN_RUN_RUN_H
+#define MIGRUN_RUN_RUN_H
+
+#include "run/events.h"
+#include "world/host.h"
+#include "world/libvirt.h"
+
+#define STATE_DIR "/var/lib/migrun"
+
+struct run_options {
+    const char *policy;              // as given: a file, or a name
+    const char *const *arguments;    // what follows it: INSTANCE HOST, or what the policy takes
+    size_t n_arguments;
+    json_t *params;                  // object of strings
+    const char *site;                // file, or NULL: $MIGRUN_SITE, /etc/migrun/site.lua when it is there
+    const char *source;              // host, or NULL: looked for
+    const char *state;               // NULL: STATE_DIR
+    bool preview;
+    bool verbose;
+    const char *command_line;        // for the journal
+};
+
+// Exit statuses (the design's table).
+enum outcome {
+    OUTCOME_MOVED = 0,        // and DONE, and a preview that would
+    OUTCOME_MISTAKE = 1,
+    OUTCOME_REFUSED = 2,
+    OUTCOME_NOT_MOVED = 3,
+    OUTCOME_MOVED_BUT = 4,
+    OUTCOME_IN_DOUBT = 5,
+    OUTCOME_NOT_RESTORED = 6,
+    OUTCOME_INTERRUPTED = 130,
+};
+
+enum phase { PHASE_CHECK, PHASE_PREPARE, PHASE_MIGRATE, PHASE_FIXUP };
+extern const char *const phase_names[4];
+
+struct step {
+    const char *title;
+    enum phase phase;
+    const char **needs;      // titles of checks
+    size_t n_needs;
+};
+
+// A policy, as the floors below Lua see it. perform's text says what was seen or done; wanted's says why.
+struct procedure {
+    const char *name;        // as the operator gave it
+    const char *path, *text; // its file
+    const char *summary;
+    bool takes_instance, takes_host, migrates;
+    struct step *steps;
+    size_t n_steps;
+    int (*wanted)(void *data, size_t step, bool *wanted, char **why, struct error *err);
+    int (*perform)(void *data, size_t step, char **text, struct error *err);
+    // After the fix-ups: is what the step put right, right? 1: the step has no such question.
+    int (*verify)(void *data, size_t step, char **text, struct error *err);
+    // Cause and remedy of a failed migration: an array of {label, text} (events.h). Never fails the run.
+    json_t *(*explain)(void *data, const struct error *failure);
+    void *data;
+};
+
+// One host of a run.
+struct run_host {
+    struct run *run;
+    struct host *agent;
+    struct virt *virt;       // NULL: its libvirtd did not answer (a policy that takes no instance may go on)
+    json_t *facts;           // the agent's, with libvirt's as .libvirt.…
+    char *libvirt_error;
+};
+
+struct effect;
+struct journal;
+
+struct run {
+    const struct run_options *options;
+    const struct site *site;
+    const struct procedure *procedure;
+    struct listener listener;
+    char id[40];
+    double started;
+    char *dir;                       // private: forwarded sockets
+    int janitor;                     // closing it (our end does, too) has the folder removed
+    struct run_host **hosts;         // all that are open
+    size_t n_hosts;
+    struct run_host *source, *dest, *here;
+    json_t *instance;                // virt_domain at the source, and its QEMU's pid, uid, gid, user, group, files
+    char *instance_xml;              // its live XML then
+    json_t *saved;                   // what steps share
+    json_t *overlay;                 // a preview's changes, as later reads see them
+    struct journal *journal;
+    enum phase phase;
+    const struct step *step;         // the one that runs, or NULL
+    int pure;                        // >0: inside a function that must not touch the world
+    struct effect **effects;         // made, in order
+    size_t n_effects, next_effect;
+    bool migration_attempted, moved, in_doubt;
+    double downtime;                 // seconds, -1: not known
+    json_t *kept;                    // array of texts: what a failure leaves as it is
+    size_t n_would;                  // a preview's changes
+};
+
+// Loads nothing, changes nothing: connects to the hosts, finds the instance, gathers facts. run->options, site, procedure, listener
+// are set by the caller. Errors say what is wrong with which host; run_close in every case.
+int run_open(struct run *run, struct error *err);
+// The steps, and the verdict: returns the exit status. Everything it has to say goes to the listener.
+int run_execute(struct run *run);
+void run_close(struct run *run);
+
+// The machine that migrun runs on; its agent is started when it is first asked for.
+int run_here(struct run *run, struct run_host **here, struct error *err);
+const char *run_host_name(const struct run_host *h);
+// The host where the guest is, by what is known (after a move that happened, or in its preview: the destination).
+struct run_host *run_instance_host(struct run *run);
+
+// ---- telling (emit.c) ----
+// Adds time, run and type to fields (stolen), and passes it on to the listener and, but for progress, to the journal.
+void run_emit(struct run *run, const char *type, json_t *fields);
+void run_message(struct run *run, const char *level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+// ---- reads, as a preview sees them (reads.c) ----
+// stat's members, or NULL when there is nothing at path.
+int run_stat(struct run_host *h, const char *path, json_t **stat, struct error *err);
+// *data NULL: no such file. stat may be NULL.
+int run_read(struct run_host *h, const char *path, char **data, size_t *len, json_t **stat, struct error *err);
+int run_list(struct run_host *h, const char *path, json_t **entries, struct error *err);
+int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err);
+void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value);  // value stolen
+json_t *overlay_get(const struct run_host *h, const char *kind, const char *target);        // borrowed, or NULL
+
+// ---- where the guest is (verdict.c) ----
+enum whereabouts { GUEST_AT_SOURCE, GUEST_AT_DEST, GUEST_UNCLEAR };
+// Asks both libvirtds. text: what each says ("compute-1: running, compute-2: absent"). Caller frees.
+enum whereabouts run_whereabouts(struct run *run, char **text);
+
+#endif
