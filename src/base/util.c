@@ -228,6 +228,13 @@ void util_signals(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
+void interrupts_hold(void)
+{
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+}
+
 // Length of the UTF-8 character at p (2 to 4 bytes), or 0 when there is none.
 static size_t utf8_length(const unsigned char *p)
 {

@@ -64,6 +64,8 @@ extern volatile sig_atomic_t interrupt_count;
 int interrupt_fd(void);
 // Installs the handlers of the three signals, ignores SIGPIPE. Called once, by main.
 void util_signals(void);
+// From now on the three signals are ignored: what cannot be undone any more is finished.
+void interrupts_hold(void);
 
 // Text for a terminal or one line of a log: control characters and broken UTF-8 as \xNN. Caller frees.
 char *printable(const char *text);

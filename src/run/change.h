@@ -14,8 +14,8 @@ int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid,
 int change_mode(struct run_host *h, const char *path, int mode, struct error *err);
 // A user's or group's number on that host. ERR_SYSTEM ENOENT when there is none.
 int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id, struct error *err);
-// action: start|stop|restart. command: the site's, or NULL for systemctl.
-int change_service(struct run_host *h, const char *unit, const char *action, const json_t *command, int64_t timeout_ms, struct error *err);
+// action: start|stop|restart. commands: the site's {state, start, …: argv}, or NULL for systemctl.
+int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands, int64_t timeout_ms, struct error *err);
 // args: {argv, timeout (ms), undo: argv|absent}. answer as the agent's "command" gives it; in a preview status 0 and no output.
 int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err);
 // Moves the run's instance to dest. options: {uri, flags: [names], params: {…}, timeout (s, 0: auto)}; xml: the destination's, or NULL.

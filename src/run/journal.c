@@ -54,11 +54,15 @@ int journal_add(struct journal *journal, const json_t *record, bool sync, struct
     return 0;
 }
 
+void journal_sync(struct journal *journal)
+{
+    fdatasync(journal->fd);
+}
+
 void journal_close(struct journal *journal)
 {
     if (!journal)
         return;
-    fsync(journal->fd);
     close(journal->fd);
     free(journal->path);
     free(journal);

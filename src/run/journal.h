@@ -10,6 +10,7 @@ struct journal;
 int journal_open(const char *state_dir, const char *run, const char *policy_text, struct journal **journal, struct error *err);
 // Adds a line; sync: it is on the disk when this returns 0.
 int journal_add(struct journal *journal, const json_t *record, bool sync, struct error *err);
+void journal_sync(struct journal *journal);
 void journal_close(struct journal *journal);
 
 #endif

@@ -454,17 +454,23 @@ int host_call(struct host *host, const char *op, json_t *args, const void *body,
 
 // ---- the way to libvirtd ----
 
-// Whether a forwarded socket leads anywhere: sshd that forbids forwarding accepts here and hangs up at once, before
-// libvirtd (which waits for its client to speak) would.
-static bool leads_somewhere(const char *path)
+// Whether a forwarded socket leads anywhere: where sshd forbids forwarding, ssh takes the connection here and hangs up as soon as
+// sshd has said no; libvirtd waits for its client to speak. What ssh carries comes in order, so the answer to a ping that was
+// sent after the connection's opening comes after that no. (Twice, as ssh may look at the ping before it sees the connection.)
+static bool leads_somewhere(struct host *host)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
+    if (strlen(host->socket_ro) >= sizeof address.sun_path)
         return false;
-    strcpy(address.sun_path, path);
+    strcpy(address.sun_path, host->socket_ro);
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return false;
+    for (int i = 0; i < 2; i++) {
+        auto_message struct message pong = {0};
+        if (host_call(host, "ping", NULL, NULL, 0, 0, &pong, NULL) < 0)
+            return false;
+    }
     struct pollfd hangup = {.fd = fd, .events = POLLIN};
     return poll(&hangup, 1, 0) == 0;
 }
@@ -511,7 +517,7 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
 // Called before a preview locks itself in: sockets are made here.
 int host_open_way(struct host *host, struct error *err)
 {
-    if (host->spec->local || (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host->socket_ro)))
+    if (host->spec->local || (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host)))
         return 0;
     if (start_relay(host, host->socket, libvirt_setting(host->spec, "socket"), &host->relays[0], err) < 0)
         return -1;

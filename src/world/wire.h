@@ -17,6 +17,7 @@
 #define WIRE_BODY_MAX (256u << 20)
 #define WIRE_PING_MS 3000
 #define WIRE_SILENCE_MS 15000
+#define KEEP_DIR "/var/lib/migrun/kept" // where a host keeps the originals of what was changed there (agent/ops.h)
 
 struct message { json_t *head; char *body; size_t body_len; }; // body is NUL-terminated past body_len
 void message_free(struct message *m);

@@ -42,8 +42,6 @@
 
 #include "world/wire.h"
 
-#define KEEP_DIR "/var/lib/migrun/kept"
-
 struct agent { bool read_only; int stdin_fd; };
 struct op {
     const char *name;

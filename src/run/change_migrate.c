@@ -1,0 +1,244 @@
+// The migration itself: one effect, watched from here, run by the source's libvirtd (peer to peer: it outlives migrun).
+#include "base/diff.h"
+#include "run/change.h"
+#include "run/gate.h"
+
+#include <libvirt/virterror.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLL_MS = 200, ABORT_PATIENCE_MS = 60000, SECONDS_PER_GIB = 800 };
+
+static const char *uuid_of(const struct run *run)
+{
+    return json_str(run->instance, "uuid", "");
+}
+
+static int describe_migrate(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    const json_t *after = effect_after(e);
+    const struct run *run = e->host->run;
+    auto_free char *timeout = duration_text(json_num(after, "timeout", 0));
+    *summary = xasprintf("peer to peer, to %s, up to %s", json_str(after, "uri", ""), timeout);
+    *detail = NULL;
+    if (!e->body)
+        return 0;
+    auto_free char *from = xasprintf("%s on %s", effect_target(e), run_host_name(run->source));
+    auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host));
+    return diff_text(e->original, e->body, from, to, detail, err);
+}
+
+static int observe_migrate(const struct effect *e, enum observed *seen, struct error *err)
+{
+    (void)err;
+    switch (run_whereabouts(e->host->run, NULL)) {
+    case GUEST_AT_SOURCE: *seen = SEEN_BEFORE; break;
+    case GUEST_AT_DEST: *seen = SEEN_AFTER; break;
+    default: *seen = SEEN_UNKNOWN;
+    }
+    return 0;
+}
+
+static void tell_progress(struct run *run, const json_t *job, bool last)
+{
+    double total = json_num(job, "memory_total", 0) + json_num(job, "disk_total", 0);
+    double done = json_num(job, "memory_processed", 0) + json_num(job, "disk_processed", 0);
+    double remaining = json_num(job, "memory_remaining", 0) + json_num(job, "disk_remaining", 0);
+    double page = json_num(job, "memory_page_size", 4096), bandwidth = json_num(job, "memory_bps", 0);
+    double dirty = json_num(job, "memory_dirty_rate", 0) * page, elapsed = json_num(job, "time_elapsed", 0) / 1000;
+    if (total <= 0)
+        return;
+    if (bandwidth <= 0 && elapsed > 0)
+        bandwidth = done / elapsed;
+    double left = bandwidth > dirty ? remaining / (bandwidth - dirty) : -1;
+    run_emit(run, "progress",
+             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b}", "what", "migration", "total", total, "processed", total - remaining,
+                       "remaining", remaining, "percent", 100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate", dirty,
+                       "iteration", (json_int_t)json_int(job, "memory_iteration", 0), "elapsed", elapsed,
+                       "left", left < 0 ? json_null() : json_real(left), "last", last));
+}
+
+// The port that a libvirt URI means where it names none (libvirt's own defaults).
+static int uri_target(const char *uri, char **name, int *port)
+{
+    const char *host = strstr(uri, "://");
+    if (!host)
+        return -1;
+    *port = strstr(uri, "+tls://") || !memchr(uri, '+', (size_t)(host - uri)) ? 16514 : strstr(uri, "+ssh://") ? 22 : 16509;
+    host += 3;
+    size_t len = strcspn(host, "/?");
+    const char *at = memchr(host, '@', len);
+    if (at) {
+        len -= (size_t)(at + 1 - host);
+        host = at + 1;
+    }
+    const char *colon = host[0] == '[' ? memchr(host, ']', len) : host;
+    colon = colon ? memchr(colon, ':', len - (size_t)(colon - host)) : NULL;
+    if (colon) {
+        *port = atoi(colon + 1);
+        len = (size_t)(colon - host);
+    }
+    *name = host[0] == '[' && len > 2 ? xstrndup(host + 1, len - 2) : xstrndup(host, len);
+    return **name ? 0 : -1;
+}
+
+// The source's libvirtd will open the URI, so it is tried from there first.
+static int try_uri(struct run *run, const char *uri, struct error *err)
+{
+    auto_free char *name = NULL;
+    int port;
+    if (uri_target(uri, &name, &port) < 0)
+        return error_set(err, ERR_POLICY, 0, "'%s' is no URI of a libvirtd that %s could reach; qemu+tcp://HOST/system is one", uri, run_host_name(run->source));
+    auto_message struct message answer = {0};
+    if (host_call(run->source->agent, "reach", json_pack("{s:s, s:[i], s:i}", "host", name, "ports", port, "timeout", 5000), NULL, 0, 20000, &answer, err) < 0)
+        return -1;
+    auto_free char *key = xasprintf("%d", port);
+    const json_t *tried = json_object_get(json_object_get(json_object_get(answer.head, "result"), "ports"), key);
+    if (!json_flag(tried, "open", false))
+        return error_set(err, ERR_HOST, HOST_UNREACHED, "%s cannot reach %s:%d (%s), where libvirtd of the destination should listen", run_host_name(run->source), name,
+                         port, json_str(tried, "error", "no answer"));
+    return 0;
+}
+
+// Waits for the end, tells the progress, aborts at the deadline or an interrupt. why: what the abort was for.
+static int watch(struct run *run, struct virt_migration *migration, double timeout, struct error *why)
+{
+    int64_t deadline = deadline_in((int64_t)(timeout * 1000)), give_up = 0, abort_again = 0;
+    int wait = 50;
+    while (!virt_migrate_wait(migration, wait)) {
+        wait = POLL_MS;
+        auto_json json_t *job = NULL;
+        if (virt_job(run->source->virt, uuid_of(run), false, &job, NULL) == 0)
+            tell_progress(run, job, false);
+        if (!give_up && (interrupt_count > 0 || (deadline && now_ms() >= deadline))) {
+            auto_free char *after = duration_text(timeout);
+            if (interrupt_count > 0)
+                error_set(why, ERR_INTERRUPTED, 0, "interrupted; the migration was aborted");
+            else
+                error_set(why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted", after);
+            run_message(run, "info", "Stopping: aborting the migration (the guest stays on %s)", run_host_name(run->source));
+            give_up = deadline_in(ABORT_PATIENCE_MS);
+        }
+        // An abort may come before the job has begun: it is asked for until the migration has ended.
+        if (give_up && now_ms() >= abort_again) {
+            virt_migrate_abort(run->source->virt, uuid_of(run), NULL);
+            abort_again = deadline_in(500);
+        }
+        if (give_up && now_ms() >= give_up)
+            break;
+    }
+    return give_up ? -1 : 0;
+}
+
+static int apply_migrate(struct effect *e, struct error *err)
+{
+    struct run *run = e->host->run;
+    const json_t *after = effect_after(e);
+    auto_json json_t *params = json_deep_copy(json_object_get(after, "params"));
+    if (e->body)
+        json_object_set_new(params, "destination_xml", json_string(e->body));
+    if (try_uri(run, json_str(after, "uri", ""), err) < 0)
+        return -1;
+    struct virt_migration *migration;
+    double started = wall_time();
+    run->migration_attempted = true;
+    if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params, json_object_get(after, "flags"), &migration, err) < 0)
+        return -1;
+    struct error why = {0};
+    int stopped = watch(run, migration, json_num(after, "timeout", 0), &why);
+    if (virt_migrate_end(migration, err) < 0) {
+        if (stopped < 0 && err)
+            *err = why;
+        return -1;
+    }
+    run->moved = true;
+    double seconds = wall_time() - started;
+    auto_json json_t *job = NULL;
+    if (virt_job(run->dest->virt, uuid_of(run), true, &job, NULL) == 0) {
+        run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
+        tell_progress(run, job, true);
+    }
+    e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total", json_num(job, "memory_total", 0));
+    // libvirt does not carry it along with a persistent definition.
+    if (json_flag(run->instance, "autostart", false) && json_flag(run->instance, "persistent", false)) {
+        struct error failure;
+        if (virt_set_autostart(run->dest->virt, uuid_of(run), true, &failure) < 0)
+            run_message(run, "warning", "autostart of %s could not be set on %s: %s", effect_target(e), run_host_name(run->dest), failure.message);
+    }
+    return 0;
+}
+
+const struct effect_kind effect_migrate = {
+    .name = "libvirt.migrate", .describe = describe_migrate, .observe = observe_migrate, .apply = apply_migrate,
+};
+
+static bool has(const json_t *flags, const char *name)
+{
+    size_t i;
+    json_t *flag;
+    json_array_foreach(flags, i, flag)
+        if (STREQ(json_string_value(flag), name))
+            return true;
+    return false;
+}
+
+// The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
+static json_t *flags_of(const struct run *run, const json_t *given)
+{
+    json_t *flags = json_array();
+    bool persistent = json_flag(run->instance, "persistent", false);
+    static const char *const usual[] = {"LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE"};
+    for (size_t i = 0; i < COUNT_OF(usual); i++) {
+        auto_free char *without = xasprintf("-%s", usual[i]);
+        if ((i < 2 || persistent) && !has(given, without))
+            json_array_append_new(flags, json_string(usual[i]));
+    }
+    size_t i;
+    json_t *flag;
+    json_array_foreach(given, i, flag)
+        if (json_string_value(flag)[0] != '-' && !has(flags, json_string_value(flag)))
+            json_array_append(flags, flag);
+    return flags;
+}
+
+int change_migrate(struct run_host *dest, const json_t *options, const char *source_xml, const char *xml, const json_t **outcome, struct error *err)
+{
+    struct run *run = dest->run;
+    const char *name = json_str(run->instance, "name", "");
+    auto_free char *what = xasprintf("migrating %s to %s", name, run_host_name(dest));
+    if (gate_open(run, what, err) < 0)
+        return -1;
+    if (run->phase != PHASE_MIGRATE)
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: only a step of the phase migrate moves the guest", what);
+    if (dest != run->dest)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what, run->dest ? run_host_name(run->dest) : "no host");
+    if (run->migration_attempted || run->moved)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
+    auto_json json_t *flags = flags_of(run, json_object_get(options, "flags"));
+    auto_json json_t *params = json_object_get(options, "params") ? json_deep_copy(json_object_get(options, "params")) : json_object();
+    if (virt_migrate_check(params, flags, err) < 0)
+        return -1;
+    double timeout = json_num(options, "timeout", 0);
+    if (timeout <= 0) {
+        // As Nova's live_migration_completion_timeout: it grows with the guest's memory.
+        double gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
+        timeout = SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
+    }
+    auto_free char *uri = NULL;
+    const char *pattern = json_str(options, "uri", json_str(json_object_get(host_spec(dest->agent)->settings, "libvirt"), "uri", "qemu+tcp://%s/system"));
+    const char *hole = strstr(pattern, "%s");
+    uri = hole ? xasprintf("%.*s%s%s", (int)(hole - pattern), pattern, run_host_name(dest), hole + 2) : xstrdup(pattern);
+    struct effect *e = effect_new(&effect_migrate, dest, name, json_pack("{s:s}", "host", run_host_name(run->source)),
+                                  json_pack("{s:s, s:s, s:O, s:O, s:f}", "host", run_host_name(dest), "uri", uri, "flags", flags, "params", params,
+                                            "timeout", timeout));
+    if (xml) {
+        e->body = xstrdup(xml);
+        e->body_len = strlen(xml);
+        e->original = source_xml ? xstrdup(source_xml) : NULL;
+    }
+    if (gate_pass(e, outcome, err) < 0)
+        return -1;
+    if (run->options->preview)
+        run->moved = true; // for the steps to come; a preview's verdict does not ask it
+    return 0;
+}

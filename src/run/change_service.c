@@ -1,0 +1,181 @@
+// Changes to services, and commands that change something.
+#include "run/change.h"
+#include "run/gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// ---- services ----
+
+static int service_call(const struct effect *e, const char *action, struct error *err)
+{
+    const json_t *after = effect_after(e);
+    int64_t timeout = json_int(after, "timeout", 90000);
+    json_t *args = json_pack("{s:O, s:s, s:I}", "unit", json_object_get(e->data, "target"), "action", action, "timeout", (json_int_t)timeout);
+    json_t *command = json_object_get(json_object_get(after, "commands"), action);
+    if (command)
+        json_object_set(args, "command", command);
+    auto_message struct message answer = {0};
+    return host_call(e->host->agent, "service", args, NULL, 0, timeout + 10000, &answer, err);
+}
+
+static int describe_service(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    (void)err;
+    const char *action = json_str(effect_after(e), "action", ""), *state = json_str(effect_before(e), "state", "unknown");
+    *summary = STREQ(action, "restart") ? xasprintf("%s, is restarted", state) : xasprintf("%s → %s", state, json_str(effect_after(e), "state", ""));
+    *detail = NULL;
+    return 0;
+}
+
+static int observe_service(const struct effect *e, enum observed *seen, struct error *err)
+{
+    if (STREQ(json_str(effect_after(e), "action", ""), "restart")) {
+        *seen = SEEN_UNKNOWN; // a restart leaves no trace that could be told from none
+        return 0;
+    }
+    auto_free char *state = NULL;
+    if (run_service_state(e->host, effect_target(e), json_object_get(json_object_get(effect_after(e), "commands"), "state"), &state, err) < 0)
+        return -1;
+    bool active = STREQ(state, "active"), was = STREQ(json_str(effect_before(e), "state", ""), "active");
+    *seen = active == was ? SEEN_BEFORE : SEEN_AFTER;
+    return 0;
+}
+
+static int apply_service(struct effect *e, struct error *err)
+{
+    return service_call(e, json_str(effect_after(e), "action", ""), err);
+}
+
+static int undo_service(struct effect *e, struct error *err)
+{
+    if (STREQ(json_str(effect_after(e), "action", ""), "restart"))
+        return 0; // it runs, as it did before
+    bool was = STREQ(json_str(effect_before(e), "state", ""), "active");
+    return service_call(e, was ? "start" : "stop", err);
+}
+
+static void imagine_service(const struct effect *e)
+{
+    overlay_set(e->host, "service", effect_target(e), json_string(json_str(effect_after(e), "state", "active")));
+}
+
+const struct effect_kind effect_service = {
+    .name = "service", .describe = describe_service, .observe = observe_service, .apply = apply_service, .undo = undo_service,
+    .imagine = imagine_service,
+};
+
+int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands, int64_t timeout_ms, struct error *err)
+{
+    auto_free char *what = xasprintf("%s of %s on %s", action, unit, run_host_name(h)), *state = NULL;
+    if (gate_open(h->run, what, err) < 0 || run_service_state(h, unit, json_object_get(commands, "state"), &state, err) < 0)
+        return -1;
+    bool stops = STREQ(action, "stop");
+    if ((stops && STREQ(state, "inactive")) || (STREQ(action, "start") && STREQ(state, "active")))
+        return 0;
+    json_t *after = json_pack("{s:s, s:s, s:I}", "action", action, "state", stops ? "inactive" : "active", "timeout",
+                              (json_int_t)(timeout_ms ? timeout_ms : 90000));
+    if (commands)
+        json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
+    return gate_pass(effect_new(&effect_service, h, unit, json_pack("{s:s}", "state", state), after), NULL, err);
+}
+
+// ---- commands ----
+
+static char *words_text(const json_t *argv)
+{
+    struct buf text = {0};
+    size_t i;
+    json_t *word;
+    json_array_foreach(argv, i, word) {
+        const char *w = json_string_value(word);
+        bool plain = w && *w && strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == strlen(w);
+        buf_printf(&text, plain ? "%s%s" : "%s'%s'", i ? " " : "", w ? w : "");
+    }
+    return buf_take(&text);
+}
+
+static int describe_command(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    (void)err;
+    const json_t *undo = json_object_get(effect_after(e), "undo");
+    auto_free char *back = words_text(undo);
+    *summary = undo ? xasprintf("is run; %s undoes it", back) : xstrdup("is run");
+    *detail = NULL;
+    return 0;
+}
+
+static int observe_command(const struct effect *e, enum observed *seen, struct error *err)
+{
+    (void)e;
+    (void)err;
+    *seen = SEEN_UNKNOWN;
+    return 0;
+}
+
+static int command_call(struct effect *e, const json_t *argv, struct message *answer, struct error *err)
+{
+    int64_t timeout = json_int(effect_after(e), "timeout", 60000);
+    json_t *args = json_pack("{s:O, s:I, s:b, s:b}", "argv", argv, "timeout", (json_int_t)timeout, "reads", 0, "stdin", e->body != NULL);
+    return host_call(e->host->agent, "command", args, e->body, e->body_len, timeout + 10000, answer, err);
+}
+
+static int apply_command(struct effect *e, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (command_call(e, json_object_get(effect_after(e), "argv"), &answer, err) < 0)
+        return -1;
+    e->result = json_deep_copy(json_object_get(answer.head, "result"));
+    json_object_set_new(e->result, "stdout", json_stringn_nocheck(answer.body ? answer.body : "", answer.body_len));
+    return 0;
+}
+
+static int undo_command(struct effect *e, struct error *err)
+{
+    const json_t *argv = json_object_get(effect_after(e), "undo");
+    if (!argv) {
+        auto_free char *text = xasprintf("%s on %s was run", effect_target(e), run_host_name(e->host));
+        json_array_append_new(e->host->run->kept, json_text(text));
+        return 0;
+    }
+    auto_message struct message answer = {0};
+    auto_free char *text = words_text(argv);
+    if (command_call(e, argv, &answer, err) < 0)
+        return -1;
+    const json_t *result = json_object_get(answer.head, "result");
+    if (json_int(result, "status", -1) != 0)
+        return error_set(err, ERR_COMMAND, (int)json_int(result, "status", -1), "%s ended with status %d: %s", text, (int)json_int(result, "status", -1),
+                         json_str(result, "stderr", ""));
+    return 0;
+}
+
+const struct effect_kind effect_command = {
+    .name = "command", .describe = describe_command, .observe = observe_command, .apply = apply_command, .undo = undo_command,
+};
+
+int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err)
+{
+    auto_json json_t *after = args;
+    auto_free char *text = words_text(json_object_get(args, "argv"));
+    auto_free char *what = xasprintf("running %s on %s", text, run_host_name(h));
+    *answer = (struct message){0};
+    if (gate_open(h->run, what, err) < 0)
+        return -1;
+    struct effect *e = effect_new(&effect_command, h, text, json_object(), steal(&after));
+    if (input) {
+        e->body = xmalloc(input_len + 1);
+        memcpy(e->body, input, input_len);
+        e->body[input_len] = '\0';
+        e->body_len = input_len;
+    }
+    const json_t *result = NULL;
+    if (gate_pass(e, &result, err) < 0)
+        return -1;
+    // What a preview cannot know is taken for a silent success.
+    answer->head = result ? json_pack("{s:O}", "result", result) : json_pack("{s:{s:i}}", "result", "status", 0);
+    const json_t *out = json_object_get(result, "stdout");
+    answer->body_len = json_string_length(out);
+    answer->body = xmalloc(answer->body_len + 1);
+    memcpy(answer->body, out ? json_string_value(out) : "", answer->body_len + 1);
+    return 0;
+}

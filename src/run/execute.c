@@ -1,0 +1,397 @@
+// The steps of a run in order, by the rules of their phases (the design's table).
+#include "run/gate.h"
+#include "run/journal.h"
+#include "run/verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum answer { ANSWER_YES, ANSWER_NO, ANSWER_SKIPPED, ANSWER_LEFT_OUT };
+
+// What the steps came to.
+struct tally {
+    enum answer *answers;     // of each step
+    size_t checks, refused;
+    size_t fixed, not_fixed;  // fix-ups
+    json_t *details;          // for the verdict
+    struct buf refusing;      // titles of the checks that said no
+    struct buf verified;      // what the fix-ups see at the end
+};
+
+static const char *instance_name(const struct run *run)
+{
+    return json_str(run->instance, "name", "");
+}
+
+static void tell_step(struct run *run, size_t i, const char *status, const char *text, double since)
+{
+    const struct step *step = &run->procedure->steps[i];
+    json_t *fields = json_pack("{s:s, s:s, s:i, s:s, s:o*}", "phase", phase_names[step->phase], "title", step->title, "index", (int)i, "status", status,
+                               "text", text ? json_text(text) : NULL);
+    if (since > 0)
+        json_object_set_new(fields, "seconds", json_real(wall_time() - since));
+    run_emit(run, "step", fields);
+}
+
+// Runs a step: 0 done or left out, -1 failed.
+static int perform(struct run *run, size_t i, struct tally *tally, struct error *err)
+{
+    const struct procedure *procedure = run->procedure;
+    auto_free char *why = NULL, *text = NULL;
+    bool wanted = true;
+    double since = wall_time();
+    run->step = &procedure->steps[i];
+    run->phase = run->step->phase;
+    int rc = procedure->wanted(procedure->data, i, &wanted, &why, err);
+    if (rc == 0 && !wanted) {
+        tally->answers[i] = ANSWER_LEFT_OUT;
+        tell_step(run, i, "skipped", "not needed here", 0);
+        run->step = NULL;
+        return 0;
+    }
+    if (rc == 0) {
+        tell_step(run, i, "start", why, 0);
+        rc = procedure->perform(procedure->data, i, &text, err);
+    }
+    run->step = NULL;
+    tally->answers[i] = rc == 0 ? ANSWER_YES : ANSWER_NO;
+    if (rc == 0)
+        tell_step(run, i, "ok", text ? text : why, since);
+    return rc;
+}
+
+// ---- check ----
+
+static bool may_ask(const struct run *run, size_t i, const struct tally *tally, char **why)
+{
+    const struct procedure *procedure = run->procedure;
+    const struct step *step = &procedure->steps[i];
+    for (size_t n = 0; n < step->n_needs; n++)
+        for (size_t j = 0; j < procedure->n_steps; j++)
+            if (STREQ(procedure->steps[j].title, step->needs[n]) && (tally->answers[j] == ANSWER_NO || tally->answers[j] == ANSWER_SKIPPED)) {
+                *why = xasprintf("'%s' must be answered first", step->needs[n]);
+                return false;
+            }
+    return true;
+}
+
+// All checks are asked before anything is said of the whole. -1: a mistake or an interrupt, which ends it.
+static int ask_checks(struct run *run, struct tally *tally, struct error *err)
+{
+    const struct procedure *procedure = run->procedure;
+    for (size_t i = 0; i < procedure->n_steps && procedure->steps[i].phase == PHASE_CHECK; i++) {
+        auto_free char *why = NULL;
+        tally->checks++;
+        if (!may_ask(run, i, tally, &why)) {
+            tally->answers[i] = ANSWER_SKIPPED;
+            tell_step(run, i, "skipped", why, 0);
+            continue;
+        }
+        if (perform(run, i, tally, err) == 0) {
+            tally->checks -= tally->answers[i] == ANSWER_LEFT_OUT;
+            continue;
+        }
+        if (err->domain == ERR_INTERRUPTED || err->domain == ERR_POLICY || err->domain == ERR_BUG) {
+            tell_step(run, i, "failed", err->message, 0);
+            return -1;
+        }
+        bool refusal = err->domain == ERR_REFUSED && err->code == REFUSED_CHECK;
+        auto_free char *text = refusal ? xstrdup(err->message) : xasprintf("cannot be known: %s", err->message);
+        tell_step(run, i, "refused", text, 0);
+        buf_printf(&tally->refusing, "%s%s", tally->refused++ ? ", " : "", procedure->steps[i].title);
+    }
+    return 0;
+}
+
+// ---- the other phases ----
+
+// Steps of one phase in order, up to the first that fails.
+static int run_phase(struct run *run, enum phase phase, struct tally *tally, struct error *err)
+{
+    for (size_t i = 0; i < run->procedure->n_steps; i++) {
+        if (run->procedure->steps[i].phase != phase)
+            continue;
+        if (interrupt_count > 0)
+            return error_set(err, ERR_INTERRUPTED, 0, "interrupted before '%s'", run->procedure->steps[i].title);
+        if (perform(run, i, tally, err) < 0) {
+            tell_step(run, i, "failed", err->message, 0);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// Every fix-up runs, whatever became of the others; then each is asked whether all is right now.
+static void run_fixups(struct run *run, struct tally *tally)
+{
+    const struct procedure *procedure = run->procedure;
+    for (size_t i = 0; i < procedure->n_steps; i++) {
+        struct error err = {0};
+        if (procedure->steps[i].phase != PHASE_FIXUP)
+            continue;
+        if (perform(run, i, tally, &err) < 0) {
+            tell_step(run, i, "failed", err.message, 0);
+            auto_free char *text = xasprintf("'%s' failed: %s", procedure->steps[i].title, err.message);
+            verdict_detail(tally->details, "", text);
+            tally->not_fixed++;
+            continue;
+        }
+        if (tally->answers[i] != ANSWER_YES)
+            continue;
+        auto_free char *seen = NULL;
+        int rc = run->options->preview ? 1 : procedure->verify(procedure->data, i, &seen, &err);
+        if (rc < 0) {
+            auto_free char *text = xasprintf("'%s': %s", procedure->steps[i].title, err.message);
+            tell_step(run, i, "failed", err.message, 0);
+            verdict_detail(tally->details, "", text);
+            tally->not_fixed++;
+        } else {
+            tally->fixed++;
+            if (rc == 0 && seen)
+                buf_printf(&tally->verified, ", %s", seen);
+        }
+    }
+}
+
+// ---- the ends ----
+
+static size_t count_effects(const struct run *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_effects; i++)
+        n += !run->effects[i]->undone && run->effects[i]->kind != &effect_migrate;
+    return n;
+}
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void add_more(struct run *run, struct tally *tally)
+{
+    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", run->options->state ? run->options->state : STATE_DIR, run->id);
+    if (run->journal)
+        verdict_detail(tally->details, "More", path);
+}
+
+static void add_cause(struct run *run, struct tally *tally, const struct error *failure)
+{
+    auto_json json_t *explained = run->procedure->explain ? run->procedure->explain(run->procedure->data, failure) : NULL;
+    if (json_array_size(explained))
+        json_array_extend(tally->details, explained);
+    else
+        verdict_detail(tally->details, "Cause", failure->message);
+}
+
+static int end_mistaken(struct run *run, struct tally *tally, const struct error *err)
+{
+    if (err->domain == ERR_INTERRUPTED)
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details), "Interrupted: nothing was touched.");
+    return verdict_tell(run, OUTCOME_MISTAKE, "mistake", steal(&tally->details), "Refused, nothing was touched: the policy has a mistake: %s", err->message);
+}
+
+static int end_refused(struct run *run, struct tally *tally)
+{
+    return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %zu of %zu check%s say%s no (%s).", tally->refused,
+                        tally->checks, plural(tally->checks), tally->refused == 1 ? "s" : "", tally->refusing.data);
+}
+
+static int end_preview(struct run *run, struct tally *tally, const struct error *failure)
+{
+    size_t n = run->n_would;
+    if (failure)
+        return verdict_tell(run, OUTCOME_REFUSED, "would_not", steal(&tally->details), "Would stop: %s", failure->message);
+    if (run->procedure->migrates)
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would move %s to %s: %zu check%s passed, %zu change%s. Run it without --dry-run.", instance_name(run),
+                            run_host_name(run->dest), tally->checks, plural(tally->checks), n, plural(n));
+    if (n == 0)
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would change nothing: %zu check%s passed%s.", tally->checks, plural(tally->checks),
+                            tally->verified.data ? tally->verified.data : "");
+    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would make %zu change%s: %zu check%s passed. Run it without --dry-run.", n, plural(n),
+                        tally->checks, plural(tally->checks));
+}
+
+static int end_done(struct run *run, struct tally *tally)
+{
+    size_t n = count_effects(run);
+    const char *verified = tally->verified.data ? tally->verified.data : "";
+    if (tally->not_fixed)
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "done", steal(&tally->details), "Done, but %zu step%s failed; %zu change%s made%s.", tally->not_fixed,
+                            plural(tally->not_fixed), n, plural(n), verified);
+    if (n == 0)
+        return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: nothing had to be changed; %zu check%s passed%s.", tally->checks,
+                            plural(tally->checks), verified);
+    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %zu change%s made, %zu check%s passed%s.", n, plural(n), tally->checks,
+                        plural(tally->checks), verified);
+}
+
+static int end_moved(struct run *run, struct tally *tally)
+{
+    auto_free char *all = duration_text(wall_time() - run->started), *left_over = NULL, *paused = NULL;
+    const char *to = run_host_name(run->dest), *from = run_host_name(run->source), *name = instance_name(run);
+    const char *verified = tally->verified.data ? tally->verified.data : "";
+    if (run->downtime >= 0)
+        paused = xasprintf(", paused %.2f s", run->downtime);
+    if (verdict_source_has_left_over(run, &left_over)) {
+        add_more(run, tally);
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s: %s runs on %s; %s in all%s%s.", left_over, name, to, all,
+                            paused ? paused : "", verified);
+    }
+    if (tally->not_fixed) {
+        add_more(run, tally);
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
+                            "Moved, but %zu fix-up%s failed: %s runs on %s and is gone from %s; %s in all%s%s.", tally->not_fixed, plural(tally->not_fixed), name, to,
+                            from, all, paused ? paused : "", verified);
+    }
+    return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details), "Moved: %s runs on %s and is gone from %s; %s in all%s%s.", name, to, from, all,
+                        paused ? paused : "", verified);
+}
+
+static void add_kept(struct run *run, struct tally *tally)
+{
+    auto_buf struct buf kept = {0};
+    size_t i;
+    json_t *text;
+    json_array_foreach(run->kept, i, text)
+        buf_printf(&kept, "%s%s", i ? "\n" : "", json_string_value(text));
+    verdict_detail(tally->details, "Kept", kept.len ? kept.data : "nothing");
+}
+
+// Nothing moved (or there was nothing to move): what was made is undone, last first.
+static int end_undone(struct run *run, struct tally *tally, const struct error *failure, bool fixups)
+{
+    auto_json json_t *problems = json_array();
+    size_t undone = 0, failed = gate_undo(run, &undone, problems);
+    if (fixups)
+        run_fixups(run, tally);
+    bool interrupted = failure->domain == ERR_INTERRUPTED;
+    if (!interrupted)
+        add_cause(run, tally, failure);
+    size_t i;
+    json_t *problem;
+    json_array_foreach(problems, i, problem)
+        verdict_detail(tally->details, "Not undone", json_string_value(problem));
+    add_kept(run, tally);
+    add_more(run, tally);
+    auto_free char *where = run->instance ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source)) : xstrdup("it stopped half way");
+    if (failed || tally->not_fixed) {
+        size_t left = failed + tally->not_fixed;
+        return verdict_tell(run, OUTCOME_NOT_RESTORED, "not_moved", steal(&tally->details),
+                            "Not moved, and %zu thing%s could not be put back: %s; %zu change%s undone.", left, plural(left), where, undone, plural(undone));
+    }
+    if (interrupted)
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details), "Interrupted: %s as before; %zu change%s undone.", where, undone,
+                            plural(undone));
+    if (!run->procedure->migrates)
+        return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not done: %s; %zu change%s undone.", failure->message, undone, plural(undone));
+    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not moved: %s as before; %zu change%s undone.", where, undone, plural(undone));
+}
+
+static int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
+{
+    add_cause(run, tally, failure);
+    auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh domstate --reason %s; virsh domjobinfo %s",
+                                     instance_name(run), instance_name(run));
+    verdict_detail(tally->details, "Look", look);
+    add_more(run, tally);
+    return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", steal(&tally->details), "In doubt: where %s runs is not certain (%s); nothing more was touched.",
+                        instance_name(run), seen);
+}
+
+// ---- the whole ----
+
+static void tell_begin(struct run *run)
+{
+    const struct procedure *procedure = run->procedure;
+    const char *name = instance_name(run);
+    auto_free char *sentence = NULL;
+    if (procedure->migrates)
+        sentence = xasprintf("%s %s from %s to %s, by %s", run->options->preview ? "Preview of moving" : "Moving", name, run_host_name(run->source),
+                             run_host_name(run->dest), procedure->name);
+    else
+        sentence = xasprintf("%s%s%s%s, by %s", run->options->preview ? "Preview for " : "For ", name, run->instance ? " on " : "",
+                             run->instance ? run_host_name(run->source) : run->n_hosts ? run_host_name(run->hosts[0]) : "this machine", procedure->name);
+    run_emit(run, "begin",
+             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:f, s:I, s:o}", "instance", run->instance ? json_text(name) : json_null(),
+                       "uuid", run->instance ? json_string(json_str(run->instance, "uuid", "")) : json_null(),
+                       "source", run->source ? json_text(run_host_name(run->source)) : json_null(),
+                       "dest", run->dest ? json_text(run_host_name(run->dest)) : json_null(), "policy", procedure->name, "summary", procedure->summary,
+                       "preview", run->options->preview, "memory", json_num(run->instance, "memory", 0), "vcpus",
+                       (json_int_t)json_int(run->instance, "vcpus", 0), "sentence", json_text(sentence)));
+}
+
+static bool only_checks(const struct procedure *procedure)
+{
+    return procedure->n_steps == 0 || procedure->steps[procedure->n_steps - 1].phase == PHASE_CHECK;
+}
+
+static int execute(struct run *run, struct tally *tally)
+{
+    const struct procedure *procedure = run->procedure;
+    bool preview = run->options->preview;
+    struct error err = {0};
+    tell_begin(run);
+    if (ask_checks(run, tally, &err) < 0)
+        return end_mistaken(run, tally, &err);
+    if (tally->refused)
+        return end_refused(run, tally);
+    if (!preview && !only_checks(procedure)) {
+        if (journal_open(run->options->state ? run->options->state : STATE_DIR, run->id, procedure->text, &run->journal, &err) < 0)
+            return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %s", err.message);
+        auto_json json_t *opening = json_pack("{s:f, s:s, s:s, s:s, s:s, s:O, s:O*, s:s*, s:s*}", "time", run->started, "run", run->id, "type", "open", "command",
+                                              run->options->command_line ? run->options->command_line : "", "migrun", MIGRUN_VERSION, "params", run->options->params,
+                                              "instance", run->instance, "source", run->source ? run_host_name(run->source) : NULL, "dest",
+                                              run->dest ? run_host_name(run->dest) : NULL);
+        if (journal_add(run->journal, opening, true, &err) < 0)
+            return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %s", err.message);
+    }
+    if (run_phase(run, PHASE_PREPARE, tally, &err) < 0)
+        return preview ? end_preview(run, tally, &err) : end_undone(run, tally, &err, false);
+    int rc = run_phase(run, PHASE_MIGRATE, tally, &err);
+    if (preview && rc < 0)
+        return end_preview(run, tally, &err);
+    if (!preview && procedure->migrates) {
+        auto_free char *seen = NULL;
+        enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
+        if (where == GUEST_UNCLEAR) {
+            if (rc == 0)
+                error_set(&err, ERR_LIBVIRT, 0, "libvirt said that the migration succeeded");
+            return end_in_doubt(run, tally, &err, seen);
+        }
+        run->moved = where == GUEST_AT_DEST;
+        if (!run->moved) {
+            if (rc == 0)
+                error_set(&err, ERR_LIBVIRT, 0, run->migration_attempted ? "libvirt said that the migration succeeded, but the guest is still there"
+                                                                          : "the policy's migrate step did not migrate");
+            return end_undone(run, tally, &err, run->migration_attempted);
+        }
+        interrupts_hold(); // there is no way back any more: what is left is finished
+        if (rc < 0) {
+            auto_free char *text = xasprintf("the guest has moved, though the step failed: %s", err.message);
+            verdict_detail(tally->details, "", text);
+            tally->not_fixed++;
+        }
+    } else if (rc < 0) {
+        return end_undone(run, tally, &err, false);
+    }
+    run_fixups(run, tally);
+    return preview ? end_preview(run, tally, NULL) : procedure->migrates ? end_moved(run, tally) : end_done(run, tally);
+}
+
+int run_execute(struct run *run)
+{
+    struct tally tally = {.details = json_array()};
+    tally.answers = xcalloc(run->procedure->n_steps + 1, sizeof *tally.answers);
+    for (size_t i = 0; i < run->procedure->n_steps; i++)
+        tally.answers[i] = ANSWER_SKIPPED;
+    int status = execute(run, &tally);
+    if (run->journal)
+        journal_sync(run->journal);
+    free(tally.answers);
+    json_decref(tally.details);
+    buf_free(&tally.refusing);
+    buf_free(&tally.verified);
+    return status;
+}

@@ -1,0 +1,100 @@
+// The verdict: where the guest is by both libvirtds, and the one line that says so.
+#include "run/verdict.h"
+
+#include <libvirt/virterror.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SETTLE_MS = 15000 };
+
+// What one libvirtd says of the guest. state: running, paused, shut off, absent, unknown …
+struct place { char *state; bool runs, stands, defined, absent, known, job; };
+
+static void ask(struct run_host *h, const char *uuid, struct place *p)
+{
+    *p = (struct place){0};
+    auto_json json_t *domain = NULL;
+    struct error err = {0};
+    if (!h || !h->virt) {
+        p->state = xstrdup("not asked");
+    } else if (virt_domain(h->virt, uuid, &domain, &err) < 0) {
+        p->known = p->absent = err.domain == ERR_LIBVIRT && err.code == VIR_ERR_NO_DOMAIN;
+        p->state = p->absent ? xstrdup("absent") : xasprintf("cannot be asked (%s)", err.message);
+    } else {
+        const char *state = json_str(domain, "state", "unknown"), *reason = json_str(domain, "reason", "");
+        const json_t *job = json_object_get(domain, "job");
+        p->known = true;
+        p->runs = STREQ(state, "running") || STREQ(state, "blocked") || STREQ(state, "idle");
+        p->stands = STREQ(state, "paused");
+        p->defined = json_flag(domain, "persistent", false);
+        p->job = json_is_object(job);
+        p->state = *reason && !STREQ(reason, "unknown") ? xasprintf("%s (%s)", state, reason) : xstrdup(state);
+    }
+}
+
+static enum whereabouts decide(const struct place *source, const struct place *dest)
+{
+    // At the source it still runs, and the move is over: a guest that has switched over is paused or gone there.
+    if (source->runs && !source->job && !dest->runs && !dest->stands)
+        return GUEST_AT_SOURCE;
+    if (dest->runs && source->known && !source->runs && !source->stands)
+        return GUEST_AT_DEST;
+    return GUEST_UNCLEAR;
+}
+
+enum whereabouts run_whereabouts(struct run *run, char **text)
+{
+    const char *uuid = json_str(run->instance, "uuid", "");
+    int64_t deadline = deadline_in(SETTLE_MS);
+    for (;;) {
+        struct place source, dest;
+        ask(run->source, uuid, &source);
+        ask(run->dest, uuid, &dest);
+        enum whereabouts where = decide(&source, &dest);
+        // One of them may still be putting away what the other let go.
+        bool may_settle = where == GUEST_UNCLEAR && source.known && dest.known && now_ms() < deadline;
+        if (!may_settle && text)
+            *text = xasprintf("%s: %s, %s: %s", run_host_name(run->source), source.state, run_host_name(run->dest), dest.state);
+        free(source.state);
+        free(dest.state);
+        if (!may_settle)
+            return where;
+        struct timespec pause = {.tv_nsec = 50000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+bool verdict_source_has_left_over(struct run *run, char **text)
+{
+    struct place source;
+    ask(run->source, json_str(run->instance, "uuid", ""), &source);
+    bool left_over = !source.absent;
+    if (left_over)
+        *text = xasprintf("%s still has it, %s", run_host_name(run->source), source.state);
+    free(source.state);
+    return left_over;
+}
+
+// ---- telling ----
+
+void verdict_detail(json_t *details, const char *label, const char *text)
+{
+    json_array_append_new(details, json_pack("{s:s, s:o}", "label", label, "text", json_text(text)));
+}
+
+int verdict_tell(struct run *run, enum outcome status, const char *outcome, json_t *details, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *line = NULL;
+    if (vasprintf(&line, format, args) < 0)
+        abort();
+    va_end(args);
+    run_emit(run, "verdict",
+             json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line", json_text(line), "seconds",
+                       wall_time() - run->started, "downtime", run->downtime < 0 ? json_null() : json_real(run->downtime),
+                       "details", details ? details : json_array()));
+    free(line);
+    return (int)status;
+}
