@@ -9,30 +9,94 @@ PACKAGES := libvirt lua5.4 jansson libxml-2.0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror=implicit-function-declaration
 CFLAGS   ?= -O2 -g
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP -DMIGRUN_VERSION='"$(VERSION)"' -DMIGRUN_PREFIX='"$(PREFIX)"' \
-	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
+	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -Wno-format-truncation)
 override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
+
+# Debian's names, to build; and for the tests and their lab.
+DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev
+DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
+	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
 
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
 	$(addprefix src/base/,error.c util.c process.c lockdown.c)
 MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/run/*.c src/lua/*.c src/cli/*.c)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
+AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
 
 all: $(BUILD)/migrun $(BUILD)/migrun-agent
 
 $(BUILD)/migrun: $(call object,$(MAIN_SOURCES))
-	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
+	$(CC) $(LDFLAGS) -o $@ $^ $(MAIN_LIBS)
 
 $(BUILD)/migrun-agent: $(call object,$(AGENT_SOURCES))
-	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson) -lmd
+	$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
-$(BUILD)/obj/%.o: %.c Makefile
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(shell pkg-config --cflags $(PACKAGES)) -c -o $@ $<
+
+# Other flags (another PREFIX, SANITIZE) make other objects.
+$(BUILD)/flags: export FLAGS := $(CC) $(CFLAGS)
+$(BUILD)/flags: always
+	@mkdir -p $(@D)
+	@echo "$$FLAGS" | cmp -s - $@ || echo "$$FLAGS" >$@
+
+# Each tests/unit/test_*.c is a program of its own, with what it needs of that which migrun (test_agent_*: the agent) is made of.
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+.SECONDARY: $(call object,$(wildcard tests/unit/*.c))
+
+$(BUILD)/migrun.a: $(call object,$(filter-out %/main.c,$(MAIN_SOURCES)))
+$(BUILD)/agent.a: $(call object,$(filter-out %/main.c,$(AGENT_SOURCES)))
+$(BUILD)/%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+unit-tests: $(UNIT_TESTS)
+
+$(BUILD)/tests/unit/test_agent_%: $(BUILD)/obj/tests/unit/test_agent_%.o $(BUILD)/agent.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS) -lcmocka
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(BUILD)/migrun.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(MAIN_LIBS) -lcmocka
+
+# The fault sweep: migrun over a fake world of hosts, with a fault at every point.
+include tests/world/build.mk
+
+deps:
+	@tests/deps $(DEPS)
+
+demo: deps all
+	@LAB_BUILD=$(BUILD) tests/lab/demo
+
+bench: deps all
+	@LAB_BUILD=$(BUILD) tests/lab/bench
+
+# Under the sanitizers. What does not compile, tests/run counts as failed.
+CHECK := $(BUILD)/check
+check: deps
+	@mkdir -p $(CHECK) && rm -rf $(CHECK)/tests $(CHECK)/migrun $(CHECK)/migrun-agent
+	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all unit-tests
+	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP)
+	@SWEEP=$(SWEEP) tests/run $(CHECK)
+
+# Every policy and outcome; `make check` takes the main ones.
+sweep: $(SWEEP)
+	$(SWEEP)
+
+install: all
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun share/migrun/policies)
+	install $(BUILD)/migrun $(BUILD)/migrun-agent $(DESTDIR)$(PREFIX)/bin
+	install -m 644 lua/migrun/*.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun
+	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/migrun/policies
+	cp -R examples $(DESTDIR)$(PREFIX)/share/migrun
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all always unit-tests deps demo bench check sweep install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -53,7 +53,8 @@ function Host:list(path) end
 ---@param text string
 ---@param options table|nil
 function Host:write(path, text, options) end
----Gives the function the text (nil: no such file) and writes the text that it returns; the function is pure. What is returned unchanged (or nil) is not written.
+---Gives the function the text (nil: no such file) and writes the text that it returns; the function is pure.
+---What is returned unchanged (or nil) is not written.
 ---@param path string
 ---@param change fun(text: string|nil): string|nil
 function Host:edit(path, change) end
@@ -67,6 +68,7 @@ function Host:edit_xml(path, change) end
 ---@param user string|integer|nil
 ---@param group string|integer|nil
 function Host:chown(path, user, group) end
+---Gives a file another mode.
 ---@param path string
 ---@param mode integer  for example tonumber("640", 8)
 function Host:chmod(path, mode) end
@@ -78,7 +80,7 @@ function Host:remove(path) end
 ---@return Service
 function Host:service(name) end
 ---Runs a command; argv is a list, there is no shell. options: {reads = true (it only reads: allowed in checks and previews), timeout = seconds (60),
----input = text, ok = true (a bad exit status is returned, not raised)}
+---input = text, ok = true (a bad exit status is returned, not raised), undo = argv of a command that takes it back}
 ---@param argv string[]
 ---@param options table|nil
 ---@return {status: integer, out: string, err: string}
@@ -100,14 +102,19 @@ local Service = {}
 ---active, inactive, failed or unknown
 ---@return string
 function Service:state() end
+---Starts it, where it does not run.
 function Service:start() end
+---Stops it.
 function Service:stop() end
+---Stops and starts it.
 function Service:restart() end
 ---Waits until it is active and answers.
 ---@param timeout number|nil  seconds (30)
 function Service:wait(timeout) end
 
 ---@class Log
+---@field path string
+---@field host Host  where it lies
 local Log = {}
 ---Lines that were written since the log was opened: {{number, text}, …}
 ---@return table[]
@@ -116,18 +123,20 @@ function Log:lines() end
 ---@class Libvirt
 ---@field uri string
 local Libvirt = {}
----@return table  virt_facts of src/world/libvirt.h
+---Its facts now: virt_facts of src/world/libvirt.h
+---@return table
 function Libvirt:facts() end
 ---Capabilities of the host, as a document.
 ---@return Document
 function Libvirt:capabilities() end
+---What guests can have here, as a document. What is left out is libvirt's own choice.
 ---@param emulator string|nil
 ---@param arch string|nil
 ---@param machine string|nil
 ---@param virttype string|nil
 ---@return Document
 function Libvirt:domain_capabilities(emulator, arch, machine, virttype) end
----Whether the guest's CPU runs here: {result = "identical"|"superset"|"incompatible", message}
+---Whether the guest's CPU runs here: {result = "identical"|"superset"|"incompatible"|"error", message}
 ---@param cpu string   XML of a <cpu>
 ---@param emulator string|nil
 ---@param arch string|nil
@@ -142,6 +151,7 @@ function Libvirt:memory() end
 ---@param name string
 ---@return Domain|nil
 function Libvirt:domain(name) end
+---All that run or are defined here.
 ---@return Domain[]
 function Libvirt:domains() end
 
@@ -160,8 +170,10 @@ function Domain:xml(options) end
 ---@param completed boolean|nil
 ---@return table
 function Domain:job(completed) end
+---Its disks: {target, source, type, device, format, cache, capacity, allocation, physical (bytes), job: "none"|{type, …}, …}
 ---@return table[]
 function Domain:blocks() end
+---Its counters, by libvirt's names ("balloon.current", "block.0.rd.bytes", …).
 ---@return table<string, any>
 function Domain:stats() end
 
@@ -183,8 +195,9 @@ function Instance:directory() end
 ---@return Host
 function Instance:host() end
 ---Moves it by libvirt, peer to peer, and returns when it has moved: {downtime, seconds, total}. The migrate step's alone.
----options: {xml = change of the destination XML (as edit_xml's), uri (as the source reaches the destination), flags = {"UNSAFE", …} (added to
----LIVE, PEER2PEER, PERSIST_DEST, UNDEFINE_SOURCE; "-PEER2PEER" takes one away), params = {bandwidth = …} (libvirt's names), timeout = seconds}
+---options: {xml = change of the destination's XML (as edit_xml's; made to the live one and to the definition for its next start), uri (as
+---the source reaches the destination), flags = {"UNSAFE", …} (added to LIVE, PEER2PEER, PERSIST_DEST, UNDEFINE_SOURCE; "-PERSIST_DEST" takes
+---one away), params = {bandwidth = …} (libvirt's names), timeout = seconds or "auto"}
 ---@param dest Host
 ---@param options table|nil
 ---@return table
@@ -218,20 +231,24 @@ function Document:add(xpath, fragment) end
 ---@param xpath string
 ---@return integer
 function Document:remove(xpath) end
+---The whole, as it would be written.
 ---@return string
 function Document:text() end
 
 ---@class xml   the module: local xml = require "migrun.xml"
 local xml = {}
+---A document of its own; what is not well-formed is an error.
 ---@param text string
 ---@return Document
 function xml.parse(text) end
 
 ---@class json  local json = require "migrun.json"
 local json = {}
+---The JSON of plain data.
 ---@param value any
 ---@return string
 function json.encode(value) end
+---The data of a JSON text.
 ---@param text string
 ---@return any
 function json.decode(text) end
@@ -250,3 +267,4 @@ function json.decode(text) end
 ---@field when (fun(run: Run): boolean|string|nil)|nil   false/nil: the step is left out (a string says why it is done)
 ---@field needs string[]|nil   titles of checks whose yes this check needs
 ---@field run fun(run: Run): string|nil    what it returns is what was seen, or done
+---@field verify (fun(run: Run): string|nil)|nil   of a fixup: asked again at the end; what it returns stands in the verdict

@@ -27,6 +27,7 @@ enum refused {
     REFUSED_CHANGED,  // somebody else changed the thing since it was looked at
     REFUSED_UNDECLARED, // an edit changes more than it declared
     REFUSED_CHECK,    // run:refuse of a policy
+    REFUSED_CLAIMED,  // another run has its claim there
 };
 
 enum host_error {

@@ -200,12 +200,18 @@ char *bytes_text(double bytes)
 
 volatile sig_atomic_t interrupt_count;
 static int interrupt_pipe[2] = {-1, -1};
+static char last_words[256];
 
 static void on_signal(int number)
 {
     (void)number;
     int saved = errno;
     interrupt_count++;
+    if (interrupt_count >= 3 && last_words[0]) {
+        ssize_t unused = write(STDERR_FILENO, last_words, strlen(last_words));
+        (void)unused;
+        _exit(130);
+    }
     ssize_t ignored = write(interrupt_pipe[1], "", 1);
     (void)ignored;
     errno = saved;
@@ -226,6 +232,18 @@ void util_signals(void)
     sigaction(SIGHUP, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+}
+
+void interrupts_last_words(const char *words)
+{
+    snprintf(last_words, sizeof last_words, "%s", words);
+}
+
+void util_signals_default(void)
+{
+    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < COUNT_OF(ours); i++)
+        signal(ours[i], SIG_DFL);
 }
 
 void interrupts_hold(void)

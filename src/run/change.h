@@ -19,7 +19,9 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
 // args: {argv, timeout (ms), undo: argv|absent}. answer as the agent's "command" gives it; in a preview status 0 and no output.
 int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err);
 // Moves the run's instance to dest. options: {uri, flags: [names], params: {…}, timeout (s, 0: auto)}; xml: the destination's, or NULL.
-// source_xml: the migratable XML that xml was made of. outcome (owned by the gate, may be NULL in a preview): {downtime, seconds, total}.
-int change_migrate(struct run_host *dest, const json_t *options, const char *source_xml, const char *xml, const json_t **outcome, struct error *err);
+// live and persistent: the guest's migratable XML and its definition before and after the policy's change (after NULL: no change), which
+// are taken over. outcome (owned by the gate, may be NULL in a preview): {downtime, seconds, total}.
+int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live, const struct text_pair *persistent, const json_t **outcome,
+                   struct error *err);
 
 #endif

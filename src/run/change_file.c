@@ -38,6 +38,7 @@ static int agent_change(const struct effect *e, const char *op, json_t *args, st
 {
     auto_message struct message answer = {0};
     json_object_set(args, "path", json_object_get(e->data, "target"));
+    effect_note(e, args);
     return host_call(e->host->agent, op, args, e->body, e->body_len, 60000, &answer, err);
 }
 
@@ -62,8 +63,7 @@ static int observe_contents(const struct effect *e, enum observed *seen, struct 
 
 static int apply_contents(struct effect *e, const char *op, struct error *err)
 {
-    auto_free char *keep = effect_keep(e);
-    json_t *args = json_pack("{s:o, s:s}", "expect", expectation(effect_before(e)), "keep", keep);
+    json_t *args = json_pack("{s:o}", "expect", expectation(effect_before(e)));
     static const char *const given[] = {"mode", "uid", "gid"};
     for (size_t i = 0; i < COUNT_OF(given); i++)
         if (json_object_get(effect_after(e), given[i]))
@@ -73,11 +73,10 @@ static int apply_contents(struct effect *e, const char *op, struct error *err)
 
 static int undo_contents(struct effect *e, struct error *err)
 {
-    auto_free char *keep = effect_keep(e);
     auto_message struct message answer = {0};
-    return host_call(e->host->agent, "restore",
-                     json_pack("{s:s, s:o, s:O}", "keep", keep, "expect", expectation(effect_after(e)), "path", json_object_get(e->data, "target")),
-                     NULL, 0, 60000, &answer, err);
+    json_t *args = json_pack("{s:o, s:O}", "expect", expectation(effect_after(e)), "path", json_object_get(e->data, "target"));
+    effect_note(e, args);
+    return host_call(e->host->agent, "restore", args, NULL, 0, 60000, &answer, err);
 }
 
 static int describe_contents(const struct effect *e, char **summary, char **detail, struct error *err)
@@ -205,29 +204,38 @@ static int describe_mode(const struct effect *e, char **summary, char **detail, 
     return 0;
 }
 
-// from and to are before and after, or the other way round for the undo. The file that was looked at is the one that is changed.
-static int set_owner(const struct effect *e, const json_t *from, const json_t *to, struct error *err)
+// from and to are before and after, or the other way round for the undo. The file that was looked at (stat) is the one that is changed.
+static int set_owner(const struct effect *e, const json_t *stat, const json_t *from, const json_t *to, struct error *err)
 {
     return agent_change(e, "chown",
-                        json_pack("{s:O, s:O, s:{s:O, s:O, s:O, s:O}}", "uid", json_object_get(to, "uid"), "gid", json_object_get(to, "gid"),
-                                  "expect", "device", json_object_get(effect_before(e), "device"), "inode", json_object_get(effect_before(e), "inode"),
-                                  "uid", json_object_get(from, "uid"), "gid", json_object_get(from, "gid")),
+                        json_pack("{s:O, s:O, s:{s:O, s:O, s:O, s:O}}", "uid", json_object_get(to, "uid"), "gid", json_object_get(to, "gid"), "expect", "device",
+                                  json_object_get(stat, "device"), "inode", json_object_get(stat, "inode"), "uid", json_object_get(from, "uid"), "gid",
+                                  json_object_get(from, "gid")),
                         err);
 }
 
-static int set_mode(const struct effect *e, const json_t *from, const json_t *to, struct error *err)
+static int set_mode(const struct effect *e, const json_t *stat, const json_t *from, const json_t *to, struct error *err)
 {
     return agent_change(e, "chmod",
-                        json_pack("{s:O, s:{s:O, s:O, s:O}}", "mode", json_object_get(to, "mode"), "expect",
-                                  "device", json_object_get(effect_before(e), "device"), "inode", json_object_get(effect_before(e), "inode"),
-                                  "mode", json_object_get(from, "mode")),
+                        json_pack("{s:O, s:{s:O, s:O, s:O}}", "mode", json_object_get(to, "mode"), "expect", "device", json_object_get(stat, "device"), "inode",
+                                  json_object_get(stat, "inode"), "mode", json_object_get(from, "mode")),
                         err);
 }
 
-static int apply_owner(struct effect *e, struct error *err) { return set_owner(e, effect_before(e), effect_after(e), err); }
-static int undo_owner(struct effect *e, struct error *err) { return set_owner(e, effect_after(e), effect_before(e), err); }
-static int apply_mode(struct effect *e, struct error *err) { return set_mode(e, effect_before(e), effect_after(e), err); }
-static int undo_mode(struct effect *e, struct error *err) { return set_mode(e, effect_after(e), effect_before(e), err); }
+static int apply_owner(struct effect *e, struct error *err) { return set_owner(e, effect_before(e), effect_before(e), effect_after(e), err); }
+static int apply_mode(struct effect *e, struct error *err) { return set_mode(e, effect_before(e), effect_before(e), effect_after(e), err); }
+
+// A later change of the contents, and its undo, put another file in the place: what is there now is looked at anew.
+static int undo_with(struct effect *e, int (*set)(const struct effect *, const json_t *, const json_t *, const json_t *, struct error *), struct error *err)
+{
+    auto_json json_t *stat = NULL;
+    if (run_stat(e->host, effect_target(e), &stat, err) < 0)
+        return -1;
+    return stat ? set(e, stat, effect_after(e), effect_before(e), err) : error_errno(err, ENOENT, "%s on %s", effect_target(e), run_host_name(e->host));
+}
+
+static int undo_owner(struct effect *e, struct error *err) { return undo_with(e, set_owner, err); }
+static int undo_mode(struct effect *e, struct error *err) { return undo_with(e, set_mode, err); }
 
 // Owner and mode change the stat that later reads see; the contents stay as they are.
 static void imagine_stat(const struct effect *e)
@@ -256,15 +264,16 @@ static int must_stat(struct run_host *h, const char *what, const char *path, jso
     return *stat ? 0 : error_errno(err, ENOENT, "%s", what);
 }
 
-// The name of a number among the users that the host's facts know.
-static const char *known_name(const struct run_host *h, const char *number, int64_t id)
+// The name of a number among the users or groups that the host's facts know.
+static const char *known_name(const struct run_host *h, const char *kind, int64_t id)
 {
     const char *name;
-    json_t *user;
-    json_object_foreach(json_object_get(h->facts, "users"), name, user)
-        if (json_int(user, number, -1) == id && (STREQ(number, "uid") || json_str(user, "group", NULL)))
-            return STREQ(number, "uid") ? name : json_str(user, "group", name);
-    return id == 0 ? "root" : NULL;
+    json_t *known;
+    bool group = STREQ(kind, "gid");
+    json_object_foreach(json_object_get(h->facts, group ? "groups" : "users"), name, known)
+        if ((group ? json_integer_value(known) : json_int(known, "uid", -1)) == id)
+            return name;
+    return NULL;
 }
 
 int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid, struct error *err)
@@ -315,5 +324,8 @@ int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id
     if (json_int(json_object_get(answer.head, "result"), "status", -1) != 0 || !field)
         return error_set(err, ERR_SYSTEM, ENOENT, "there is no %s %s on %s", group ? "group" : "user", name, run_host_name(h));
     *id = strtoll(field + 1, NULL, 10);
+    // Known from now on, so that the change is told in names.
+    json_t *all = json_object_get(h->facts, group ? "groups" : "users");
+    json_object_set_new(all, name, group ? json_integer(*id) : json_pack("{s:I}", "uid", (json_int_t)*id));
     return 0;
 }

@@ -9,6 +9,16 @@
 
 enum { POLL_MS = 200, ABORT_PATIENCE_MS = 60000, SECONDS_PER_GIB = 800 };
 
+static bool has(const json_t *flags, const char *name)
+{
+    size_t i;
+    json_t *flag;
+    json_array_foreach(flags, i, flag)
+        if (STREQ(json_string_value(flag), name))
+            return true;
+    return false;
+}
+
 static const char *uuid_of(const struct run *run)
 {
     return json_str(run->instance, "uuid", "");
@@ -24,8 +34,17 @@ static int describe_migrate(const struct effect *e, char **summary, char **detai
     if (!e->body)
         return 0;
     auto_free char *from = xasprintf("%s on %s", effect_target(e), run_host_name(run->source));
-    auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host));
-    return diff_text(e->original, e->body, from, to, detail, err);
+    auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host)), *live = NULL, *defined = NULL;
+    if (diff_text(e->original, e->body, from, to, &live, err) < 0)
+        return -1;
+    if (e->second.after && diff_text(e->second.before, e->second.after, from, to, &defined, err) < 0)
+        return -1;
+    // The definition, which its next start will take, usually changes as the live XML does.
+    if (defined && !STREQ(defined, live))
+        *detail = xasprintf("%sand its definition:\n%s", live, defined);
+    else
+        *detail = steal(&live);
+    return 0;
 }
 
 static int observe_migrate(const struct effect *e, enum observed *seen, struct error *err)
@@ -130,6 +149,15 @@ static int watch(struct run *run, struct virt_migration *migration, double timeo
     return give_up ? -1 : 0;
 }
 
+// The source keeps a note of it as of every change, for a recovery without this controller.
+static int note_start(const struct effect *e, struct error *err)
+{
+    auto_message struct message answer = {0};
+    json_t *args = json_object();
+    effect_note(e, args);
+    return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
+}
+
 static int apply_migrate(struct effect *e, struct error *err)
 {
     struct run *run = e->host->run;
@@ -137,10 +165,14 @@ static int apply_migrate(struct effect *e, struct error *err)
     auto_json json_t *params = json_deep_copy(json_object_get(after, "params"));
     if (e->body)
         json_object_set_new(params, "destination_xml", json_string(e->body));
+    if (e->second.after && has(json_object_get(after, "flags"), "PERSIST_DEST"))
+        json_object_set_new(params, "persistent_xml", json_string(e->second.after));
     if (try_uri(run, json_str(after, "uri", ""), err) < 0)
         return -1;
     struct virt_migration *migration;
     double started = wall_time();
+    if (note_start(e, err) < 0)
+        return -1;
     run->migration_attempted = true;
     if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params, json_object_get(after, "flags"), &migration, err) < 0)
         return -1;
@@ -159,28 +191,12 @@ static int apply_migrate(struct effect *e, struct error *err)
         tell_progress(run, job, true);
     }
     e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total", json_num(job, "memory_total", 0));
-    // libvirt does not carry it along with a persistent definition.
-    if (json_flag(run->instance, "autostart", false) && json_flag(run->instance, "persistent", false)) {
-        struct error failure;
-        if (virt_set_autostart(run->dest->virt, uuid_of(run), true, &failure) < 0)
-            run_message(run, "warning", "autostart of %s could not be set on %s: %s", effect_target(e), run_host_name(run->dest), failure.message);
-    }
     return 0;
 }
 
 const struct effect_kind effect_migrate = {
     .name = "libvirt.migrate", .describe = describe_migrate, .observe = observe_migrate, .apply = apply_migrate,
 };
-
-static bool has(const json_t *flags, const char *name)
-{
-    size_t i;
-    json_t *flag;
-    json_array_foreach(flags, i, flag)
-        if (STREQ(json_string_value(flag), name))
-            return true;
-    return false;
-}
 
 // The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
 static json_t *flags_of(const struct run *run, const json_t *given)
@@ -201,7 +217,16 @@ static json_t *flags_of(const struct run *run, const json_t *given)
     return flags;
 }
 
-int change_migrate(struct run_host *dest, const json_t *options, const char *source_xml, const char *xml, const json_t **outcome, struct error *err)
+// A pattern with the host's name where it says %s.
+static json_t *fill_name(const char *pattern, const char *name)
+{
+    const char *hole = strstr(pattern, "%s");
+    auto_free char *text = hole ? xasprintf("%.*s%s%s", (int)(hole - pattern), pattern, name, hole + 2) : xstrdup(pattern);
+    return json_text(text);
+}
+
+int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live, const struct text_pair *persistent, const json_t **outcome,
+                   struct error *err)
 {
     struct run *run = dest->run;
     const char *name = json_str(run->instance, "name", "");
@@ -216,6 +241,10 @@ int change_migrate(struct run_host *dest, const json_t *options, const char *sou
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
     auto_json json_t *flags = flags_of(run, json_object_get(options, "flags"));
     auto_json json_t *params = json_object_get(options, "params") ? json_deep_copy(json_object_get(options, "params")) : json_object();
+    const json_t *settings = json_object_get(host_spec(dest->agent)->settings, "libvirt");
+    const char *migrate_uri = json_str(settings, "migrate_uri", NULL);
+    if (migrate_uri && !json_object_get(params, "migrate_uri"))
+        json_object_set_new(params, "migrate_uri", fill_name(migrate_uri, run_host_name(dest)));
     if (virt_migrate_check(params, flags, err) < 0)
         return -1;
     double timeout = json_num(options, "timeout", 0);
@@ -224,18 +253,17 @@ int change_migrate(struct run_host *dest, const json_t *options, const char *sou
         double gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
         timeout = SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
     }
-    auto_free char *uri = NULL;
-    const char *pattern = json_str(options, "uri", json_str(json_object_get(host_spec(dest->agent)->settings, "libvirt"), "uri", "qemu+tcp://%s/system"));
-    const char *hole = strstr(pattern, "%s");
-    uri = hole ? xasprintf("%.*s%s%s", (int)(hole - pattern), pattern, run_host_name(dest), hole + 2) : xstrdup(pattern);
+    auto_json json_t *uri = fill_name(json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
     struct effect *e = effect_new(&effect_migrate, dest, name, json_pack("{s:s}", "host", run_host_name(run->source)),
-                                  json_pack("{s:s, s:s, s:O, s:O, s:f}", "host", run_host_name(dest), "uri", uri, "flags", flags, "params", params,
+                                  json_pack("{s:s, s:O, s:O, s:O, s:f}", "host", run_host_name(dest), "uri", uri, "flags", flags, "params", params,
                                             "timeout", timeout));
-    if (xml) {
-        e->body = xstrdup(xml);
-        e->body_len = strlen(xml);
-        e->original = source_xml ? xstrdup(source_xml) : NULL;
+    if (live->after) {
+        e->body = xstrdup(live->after);
+        e->body_len = strlen(live->after);
+        e->original = xstrdup(live->before);
     }
+    if (persistent->after)
+        e->second = (struct text_pair){.before = xstrdup(persistent->before), .after = xstrdup(persistent->after)};
     if (gate_pass(e, outcome, err) < 0)
         return -1;
     if (run->options->preview)

@@ -16,6 +16,7 @@ static int service_call(const struct effect *e, const char *action, struct error
     if (command)
         json_object_set(args, "command", command);
     auto_message struct message answer = {0};
+    effect_note(e, args);
     return host_call(e->host->agent, "service", args, NULL, 0, timeout + 10000, &answer, err);
 }
 
@@ -73,6 +74,11 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
     bool stops = STREQ(action, "stop");
     if ((stops && STREQ(state, "inactive")) || (STREQ(action, "start") && STREQ(state, "active")))
         return 0;
+    // Who stops libvirtd wants the host for itself: no other run may move a guest there meanwhile.
+    const json_t *services = json_object_get(host_spec(h->agent)->settings, "services");
+    bool is_libvirtd = STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", ""));
+    if (is_libvirtd && !STREQ(action, "start") && run_claim(h->run, true, err) < 0)
+        return -1;
     json_t *after = json_pack("{s:s, s:s, s:I}", "action", action, "state", stops ? "inactive" : "active", "timeout",
                               (json_int_t)(timeout_ms ? timeout_ms : 90000));
     if (commands)
@@ -117,6 +123,7 @@ static int command_call(struct effect *e, const json_t *argv, struct message *an
 {
     int64_t timeout = json_int(effect_after(e), "timeout", 60000);
     json_t *args = json_pack("{s:O, s:I, s:b, s:b}", "argv", argv, "timeout", (json_int_t)timeout, "reads", 0, "stdin", e->body != NULL);
+    effect_note(e, args);
     return host_call(e->host->agent, "command", args, e->body, e->body_len, timeout + 10000, answer, err);
 }
 
@@ -133,11 +140,6 @@ static int apply_command(struct effect *e, struct error *err)
 static int undo_command(struct effect *e, struct error *err)
 {
     const json_t *argv = json_object_get(effect_after(e), "undo");
-    if (!argv) {
-        auto_free char *text = xasprintf("%s on %s was run", effect_target(e), run_host_name(e->host));
-        json_array_append_new(e->host->run->kept, json_text(text));
-        return 0;
-    }
     auto_message struct message answer = {0};
     auto_free char *text = words_text(argv);
     if (command_call(e, argv, &answer, err) < 0)
@@ -149,8 +151,14 @@ static int undo_command(struct effect *e, struct error *err)
     return 0;
 }
 
+static bool command_stays(const struct effect *e)
+{
+    return !json_object_get(effect_after(e), "undo");
+}
+
 const struct effect_kind effect_command = {
     .name = "command", .describe = describe_command, .observe = observe_command, .apply = apply_command, .undo = undo_command,
+    .stays = command_stays,
 };
 
 int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err)

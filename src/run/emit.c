@@ -5,6 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PROGRESS_EVERY = 10 };
+
+// Of a progress that comes several times a second, the last one and one in a while are for the record.
+static bool is_landmark(struct run *run, const json_t *event)
+{
+    double now = json_num(event, "time", 0);
+    if (!json_flag(event, "last", false) && now - run->progress_kept < PROGRESS_EVERY)
+        return false;
+    run->progress_kept = now;
+    return true;
+}
+
 void run_emit(struct run *run, const char *type, json_t *fields)
 {
     auto_json json_t *event = json_object();
@@ -16,7 +28,7 @@ void run_emit(struct run *run, const char *type, json_t *fields)
     if (run->listener.event)
         run->listener.event(run->listener.data, event);
     // What the operator was told. A journal that cannot be written stops the next effect; words are not worth stopping for.
-    if (run->journal && strcmp(type, "progress") != 0)
+    if (run->journal && (strcmp(type, "progress") != 0 || is_landmark(run, event)))
         journal_add(run->journal, event, false, NULL);
 }
 

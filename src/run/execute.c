@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum answer { ANSWER_YES, ANSWER_NO, ANSWER_SKIPPED, ANSWER_LEFT_OUT };
 
@@ -168,11 +169,17 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
+// "5 checks passed, ", or nothing where a policy asks none. Caller frees.
+static char *checks_text(const struct tally *tally)
+{
+    return tally->checks ? xasprintf("%zu check%s passed, ", tally->checks, plural(tally->checks)) : xstrdup("");
+}
+
 static void add_more(struct run *run, struct tally *tally)
 {
-    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", run->options->state ? run->options->state : STATE_DIR, run->id);
+    auto_free char *command = xasprintf("migrun show %s", run->id);
     if (run->journal)
-        verdict_detail(tally->details, "More", path);
+        verdict_detail(tally->details, "More", command);
 }
 
 static void add_cause(struct run *run, struct tally *tally, const struct error *failure)
@@ -200,31 +207,32 @@ static int end_refused(struct run *run, struct tally *tally)
 static int end_preview(struct run *run, struct tally *tally, const struct error *failure)
 {
     size_t n = run->n_would;
+    auto_free char *checks = checks_text(tally);
+    if (failure && failure->domain == ERR_POLICY)
+        return end_mistaken(run, tally, failure);
     if (failure)
         return verdict_tell(run, OUTCOME_REFUSED, "would_not", steal(&tally->details), "Would stop: %s", failure->message);
     if (run->procedure->migrates)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
-                            "Would move %s to %s: %zu check%s passed, %zu change%s. Run it without --dry-run.", instance_name(run),
-                            run_host_name(run->dest), tally->checks, plural(tally->checks), n, plural(n));
+                            "Would move %s to %s: %s%zu change%s. Run it without --dry-run.", instance_name(run), run_host_name(run->dest), checks, n,
+                            plural(n));
     if (n == 0)
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would change nothing: %zu check%s passed%s.", tally->checks, plural(tally->checks),
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would change nothing: %severything is right already%s.", checks,
                             tally->verified.data ? tally->verified.data : "");
-    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would make %zu change%s: %zu check%s passed. Run it without --dry-run.", n, plural(n),
-                        tally->checks, plural(tally->checks));
+    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would make %zu change%s. Run it without --dry-run.", n, plural(n));
 }
 
 static int end_done(struct run *run, struct tally *tally)
 {
     size_t n = count_effects(run);
+    auto_free char *checks = checks_text(tally);
     const char *verified = tally->verified.data ? tally->verified.data : "";
     if (tally->not_fixed)
         return verdict_tell(run, OUTCOME_MOVED_BUT, "done", steal(&tally->details), "Done, but %zu step%s failed; %zu change%s made%s.", tally->not_fixed,
                             plural(tally->not_fixed), n, plural(n), verified);
     if (n == 0)
-        return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: nothing had to be changed; %zu check%s passed%s.", tally->checks,
-                            plural(tally->checks), verified);
-    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %zu change%s made, %zu check%s passed%s.", n, plural(n), tally->checks,
-                        plural(tally->checks), verified);
+        return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %snothing had to be changed%s.", checks, verified);
+    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %s%zu change%s made%s.", checks, n, plural(n), verified);
 }
 
 static int end_moved(struct run *run, struct tally *tally)
@@ -274,19 +282,22 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
     json_array_foreach(problems, i, problem)
         verdict_detail(tally->details, "Not undone", json_string_value(problem));
     add_kept(run, tally);
-    add_more(run, tally);
     auto_free char *where = run->instance ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source)) : xstrdup("it stopped half way");
+    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
     if (failed || tally->not_fixed) {
         size_t left = failed + tally->not_fixed;
+        auto_free char *again = xasprintf("migrun recover %s tries again", run->id);
+        verdict_detail(tally->details, "Then", again);
+        add_more(run, tally);
         return verdict_tell(run, OUTCOME_NOT_RESTORED, "not_moved", steal(&tally->details),
-                            "Not moved, and %zu thing%s could not be put back: %s; %zu change%s undone.", left, plural(left), where, undone, plural(undone));
+                            "Not moved, and %zu thing%s could not be put back: %s; %s.", left, plural(left), where, changes);
     }
+    add_more(run, tally);
     if (interrupted)
-        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details), "Interrupted: %s as before; %zu change%s undone.", where, undone,
-                            plural(undone));
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details), "Interrupted: %s as before; %s.", where, changes);
     if (!run->procedure->migrates)
-        return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not done: %s; %zu change%s undone.", failure->message, undone, plural(undone));
-    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not moved: %s as before; %zu change%s undone.", where, undone, plural(undone));
+        return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not done: %s; %s.", failure->message, changes);
+    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not moved: %s as before; %s.", where, changes);
 }
 
 static int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
@@ -295,6 +306,8 @@ static int end_in_doubt(struct run *run, struct tally *tally, const struct error
     auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh domstate --reason %s; virsh domjobinfo %s",
                                      instance_name(run), instance_name(run));
     verdict_detail(tally->details, "Look", look);
+    auto_free char *again = xasprintf("migrun recover %s, once you know more: it asks again, and ends the run", run->id);
+    verdict_detail(tally->details, "Then", again);
     add_more(run, tally);
     return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", steal(&tally->details), "In doubt: where %s runs is not certain (%s); nothing more was touched.",
                         instance_name(run), seen);
@@ -327,6 +340,88 @@ static bool only_checks(const struct procedure *procedure)
     return procedure->n_steps == 0 || procedure->steps[procedure->n_steps - 1].phase == PHASE_CHECK;
 }
 
+static const char *state_dir(const struct run *run)
+{
+    return run->options->state ? run->options->state : STATE_DIR;
+}
+
+static json_t *opening_of(struct run *run)
+{
+    const struct procedure *procedure = run->procedure;
+    json_t *hosts = json_array();
+    for (size_t i = 0; i < run->n_hosts; i++)
+        json_array_append_new(hosts, json_string(run_host_name(run->hosts[i])));
+    return json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:O*, s:O, s:O*, s:o, s:s*, s:s*, s:s*}", "time", run->started, "run", run->id, "type", "open",
+                     "command", run->options->command_line ? run->options->command_line : "", "by", run_author(), "pid", (int)getpid(), "migrun",
+                     MIGRUN_VERSION, "policy", procedure->name, "summary", procedure->summary, "text", procedure->text, "modules", procedure->modules,
+                     "params", run->options->params, "instance", run->instance, "hosts", hosts, "xml", run->instance_xml, "source",
+                     run->source ? run_host_name(run->source) : NULL, "dest", run->dest ? run_host_name(run->dest) : NULL);
+}
+
+// From here on things change: the journal is there, and the hosts know whose run it is.
+static int begin_changes(struct run *run, struct error *err)
+{
+    auto_json json_t *opening = opening_of(run);
+    if (journal_open(state_dir(run), run->id, opening, run->procedure->text, &run->journal, err) < 0)
+        return -1;
+    auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n", run->id);
+    interrupts_last_words(words);
+    return run_claim(run, false, err);
+}
+
+// libvirt does not carry it along with a persistent definition.
+static void keep_autostart(struct run *run, struct tally *tally)
+{
+    struct error err = {0};
+    if (!json_flag(run->instance, "autostart", false) || !json_flag(run->instance, "persistent", false) ||
+        (run->dest->virt && virt_set_autostart(run->dest->virt, json_str(run->instance, "uuid", ""), true, &err) == 0))
+        return;
+    auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_host_name(run->dest), err.message);
+    verdict_detail(tally->details, "", text);
+    tally->not_fixed++;
+}
+
+// The steps have run, up to a failure (NULL: none): asks where the guest is, and ends the run by that.
+static int conclude(struct run *run, struct tally *tally, struct error *failure)
+{
+    struct error err = {0};
+    if (failure && failure->domain == ERR_POLICY && count_effects(run) == 0 && !run->migration_attempted)
+        return end_mistaken(run, tally, failure); // found only here, but before anything was touched
+    run_reconnect(run);
+    if (!run->procedure->migrates) {
+        if (failure)
+            return end_undone(run, tally, failure, false);
+        run_fixups(run, tally);
+        return end_done(run, tally);
+    }
+    auto_free char *seen = NULL;
+    enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
+    if (where == GUEST_UNCLEAR) {
+        if (!failure)
+            error_set(failure = &err, ERR_LIBVIRT, 0, "libvirt said that the migration succeeded");
+        return end_in_doubt(run, tally, failure, seen);
+    }
+    bool said_moved = run->moved;
+    run->moved = where == GUEST_AT_DEST;
+    if (!run->moved) {
+        if (!failure)
+            error_set(failure = &err, ERR_LIBVIRT, 0, run->migration_attempted ? "libvirt said that the migration succeeded, but the guest is still there"
+                                                                               : "the policy's migrate step did not migrate");
+        return end_undone(run, tally, failure, run->migration_attempted);
+    }
+    interrupts_hold(); // there is no way back any more: what is left is finished
+    if (failure && said_moved) {
+        auto_free char *text = xasprintf("the guest has moved, though the step failed: %s", failure->message);
+        verdict_detail(tally->details, "", text);
+        tally->not_fixed++;
+    } else if (failure && !run->recovers) {
+        run_message(run, "info", "libvirt's answer was lost (%s), but both hosts say that the guest has moved", failure->message);
+    }
+    keep_autostart(run, tally);
+    run_fixups(run, tally);
+    return end_moved(run, tally);
+}
+
 static int execute(struct run *run, struct tally *tally)
 {
     const struct procedure *procedure = run->procedure;
@@ -337,61 +432,62 @@ static int execute(struct run *run, struct tally *tally)
         return end_mistaken(run, tally, &err);
     if (tally->refused)
         return end_refused(run, tally);
-    if (!preview && !only_checks(procedure)) {
-        if (journal_open(run->options->state ? run->options->state : STATE_DIR, run->id, procedure->text, &run->journal, &err) < 0)
-            return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %s", err.message);
-        auto_json json_t *opening = json_pack("{s:f, s:s, s:s, s:s, s:s, s:O, s:O*, s:s*, s:s*}", "time", run->started, "run", run->id, "type", "open", "command",
-                                              run->options->command_line ? run->options->command_line : "", "migrun", MIGRUN_VERSION, "params", run->options->params,
-                                              "instance", run->instance, "source", run->source ? run_host_name(run->source) : NULL, "dest",
-                                              run->dest ? run_host_name(run->dest) : NULL);
-        if (journal_add(run->journal, opening, true, &err) < 0)
-            return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %s", err.message);
-    }
-    if (run_phase(run, PHASE_PREPARE, tally, &err) < 0)
-        return preview ? end_preview(run, tally, &err) : end_undone(run, tally, &err, false);
-    int rc = run_phase(run, PHASE_MIGRATE, tally, &err);
-    if (preview && rc < 0)
+    if (!only_checks(procedure) && (preview ? run_claim(run, false, &err) : begin_changes(run, &err)) < 0)
+        return preview ? end_preview(run, tally, &err)
+                       : verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %s", err.message);
+    bool failed = run_phase(run, PHASE_PREPARE, tally, &err) < 0 || run_phase(run, PHASE_MIGRATE, tally, &err) < 0;
+    if (!preview)
+        return conclude(run, tally, failed ? &err : NULL);
+    if (failed)
         return end_preview(run, tally, &err);
-    if (!preview && procedure->migrates) {
-        auto_free char *seen = NULL;
-        enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
-        if (where == GUEST_UNCLEAR) {
-            if (rc == 0)
-                error_set(&err, ERR_LIBVIRT, 0, "libvirt said that the migration succeeded");
-            return end_in_doubt(run, tally, &err, seen);
-        }
-        run->moved = where == GUEST_AT_DEST;
-        if (!run->moved) {
-            if (rc == 0)
-                error_set(&err, ERR_LIBVIRT, 0, run->migration_attempted ? "libvirt said that the migration succeeded, but the guest is still there"
-                                                                          : "the policy's migrate step did not migrate");
-            return end_undone(run, tally, &err, run->migration_attempted);
-        }
-        interrupts_hold(); // there is no way back any more: what is left is finished
-        if (rc < 0) {
-            auto_free char *text = xasprintf("the guest has moved, though the step failed: %s", err.message);
-            verdict_detail(tally->details, "", text);
-            tally->not_fixed++;
-        }
-    } else if (rc < 0) {
-        return end_undone(run, tally, &err, false);
-    }
     run_fixups(run, tally);
-    return preview ? end_preview(run, tally, NULL) : procedure->migrates ? end_moved(run, tally) : end_done(run, tally);
+    return end_preview(run, tally, NULL);
 }
 
-int run_execute(struct run *run)
+static int with_tally(struct run *run, int (*perform_all)(struct run *, struct tally *))
 {
     struct tally tally = {.details = json_array()};
     tally.answers = xcalloc(run->procedure->n_steps + 1, sizeof *tally.answers);
     for (size_t i = 0; i < run->procedure->n_steps; i++)
         tally.answers[i] = ANSWER_SKIPPED;
-    int status = execute(run, &tally);
-    if (run->journal)
-        journal_sync(run->journal);
+    int status = perform_all(run, &tally);
     free(tally.answers);
     json_decref(tally.details);
     buf_free(&tally.refusing);
     buf_free(&tally.verified);
     return status;
+}
+
+int run_execute(struct run *run)
+{
+    return with_tally(run, execute);
+}
+
+// What a recovery would do; nothing is changed.
+static int end_forecast(struct run *run, struct tally *tally)
+{
+    auto_free char *seen = NULL;
+    enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
+    if (where == GUEST_UNCLEAR)
+        return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details), "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run), seen);
+    if (where == GUEST_AT_DEST)
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
+                            run_host_name(run->dest));
+    auto_json json_t *problems = json_array();
+    size_t not_there, undone;
+    not_there = gate_undo(run, &undone, problems);
+    (void)not_there;
+    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as not moved: %zu change%s would be undone.", undone, plural(undone));
+}
+
+static int finish_cut_off(struct run *run, struct tally *tally)
+{
+    struct error failure;
+    error_set(&failure, ERR_REFUSED, REFUSED_OTHER, "the run was cut off: it was killed, or its machine or its connections went down");
+    return run->options->preview ? end_forecast(run, tally) : conclude(run, tally, &failure);
+}
+
+int run_finish(struct run *run)
+{
+    return with_tally(run, finish_cut_off);
 }

@@ -1,4 +1,6 @@
 #include "run/gate.h"
+
+#include "base/fault.h"
 #include "run/journal.h"
 
 #include <stdlib.h>
@@ -11,9 +13,13 @@ struct effect *effect_new(const struct effect_kind *kind, struct run_host *host,
     struct effect *e = xcalloc(1, sizeof *e);
     e->kind = kind;
     e->host = host;
-    e->step = host->run->step;
+    const struct step *step = host->run->step;
+    e->of_fixup = step && step->phase == PHASE_FIXUP;
     e->data = json_pack("{s:s, s:s, s:o, s:o, s:o}", "kind", kind->name, "host", run_host_name(host), "target", json_text(target),
                         "before", before, "after", after);
+    json_object_set_new(e->data, "step", json_text(step ? step->title : ""));
+    if (e->of_fixup)
+        json_object_set_new(e->data, "fixup", json_true());
     return e;
 }
 
@@ -25,6 +31,8 @@ void effect_free(struct effect *e)
     json_decref(e->result);
     free(e->body);
     free(e->original);
+    free(e->second.before);
+    free(e->second.after);
     free(e);
 }
 
@@ -32,15 +40,33 @@ const char *effect_target(const struct effect *e) { return json_str(e->data, "ta
 const json_t *effect_before(const struct effect *e) { return json_object_get(e->data, "before"); }
 const json_t *effect_after(const struct effect *e) { return json_object_get(e->data, "after"); }
 
-char *effect_keep(const struct effect *e)
+void effect_note(const struct effect *e, json_t *request)
 {
-    return xasprintf("%s/%d", e->host->run->id, e->number);
+    auto_free char *keep = xasprintf("%s/%d", e->host->run->id, e->number);
+    json_object_set_new(request, "keep", json_string(keep));
+    json_object_set(request, "note", e->data);
+}
+
+static const struct effect_kind *const kinds[] = {
+    &effect_file_write, &effect_file_remove, &effect_file_owner, &effect_file_mode, &effect_service, &effect_command, &effect_migrate,
+};
+
+struct effect *effect_from(struct run_host *host, const json_t *data, int number)
+{
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (!STREQ(kinds[i]->name, json_str(data, "kind", "")))
+            continue;
+        struct effect *e = xcalloc(1, sizeof *e);
+        *e = (struct effect){.kind = kinds[i], .host = host, .number = number, .data = json_deep_copy(data), .of_fixup = json_flag(data, "fixup", false)};
+        return e;
+    }
+    return NULL;
 }
 
 static void tell(const struct effect *e, const char *status, const char *summary, const char *detail, const char *error)
 {
     run_emit(e->host->run, "effect",
-             json_pack("{s:s, s:i, s:O, s:O, s:O, s:s, s:o*, s:o*, s:o*}", "step", e->step ? e->step->title : "", "number", e->number,
+             json_pack("{s:O, s:i, s:O, s:O, s:O, s:s, s:o*, s:o*, s:o*}", "step", json_object_get(e->data, "step"), "number", e->number,
                        "kind", json_object_get(e->data, "kind"), "host", json_object_get(e->data, "host"),
                        "target", json_object_get(e->data, "target"), "status", status,
                        "summary", summary ? json_text(summary) : NULL, "detail", detail && *detail ? json_text(detail) : NULL,
@@ -51,8 +77,11 @@ static void tell(const struct effect *e, const char *status, const char *summary
 static int record(const struct effect *e, const char *type, bool sync, struct error *err)
 {
     struct run *run = e->host->run;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:i, s:s, s:O}", "time", wall_time(), "run", run->id, "type", type,
-                                       "number", e->number, "step", e->step ? e->step->title : "", "effect", e->data);
+    if (!run->journal && run->recovers) // of another controller's run: what its hosts keep is all there is
+        return 0;
+    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:i}", "time", wall_time(), "run", run->id, "type", type, "number", e->number);
+    if (STREQ(type, "about"))
+        json_object_set(line, "effect", e->data);
     return journal_add(run->journal, line, sync, err);
 }
 
@@ -82,7 +111,7 @@ static int preview(struct effect *e, struct error *err)
     return 0;
 }
 
-static void remember(struct run *run, struct effect *e)
+void gate_remember(struct run *run, struct effect *e)
 {
     run->effects = xrealloc(run->effects, (run->n_effects + 1) * sizeof(struct effect *));
     run->effects[run->n_effects++] = e;
@@ -91,7 +120,7 @@ static void remember(struct run *run, struct effect *e)
 int gate_pass(struct effect *e, const json_t **result, struct error *err)
 {
     struct run *run = e->host->run;
-    remember(run, e); // whatever happens, its end is the run's end
+    gate_remember(run, e); // whatever happens, its end is the run's end
     e->number = (int)++run->next_effect;
     if (run->options->preview) {
         e->undone = true; // nothing was made
@@ -99,10 +128,10 @@ int gate_pass(struct effect *e, const json_t **result, struct error *err)
     }
     auto_free char *summary = NULL, *detail = NULL;
     e->undone = true;
-    if (e->kind->describe(e, &summary, &detail, err) < 0 || record(e, "about", true, err) < 0)
+    if (e->kind->describe(e, &summary, &detail, err) < 0 || fault_point("before the journal", err) < 0 || record(e, "about", true, err) < 0)
         return -1;
     e->undone = false;
-    if (e->kind->apply(e, err) < 0) {
+    if (fault_point("before the change", err) < 0 || e->kind->apply(e, err) < 0 || fault_point("after the change", err) < 0) {
         // "About to" and no "done": ask what is there, so that the undo neither misses a change nor undoes what was never made.
         enum observed seen = SEEN_UNKNOWN;
         struct error ignored;
@@ -121,30 +150,37 @@ int gate_pass(struct effect *e, const json_t **result, struct error *err)
 
 static bool undo_one(struct effect *e, json_t *problems)
 {
+    struct run *run = e->host->run;
     auto_free char *summary = NULL, *detail = NULL;
     struct error err = {0};
     enum observed seen = SEEN_UNKNOWN;
-    struct run *run = e->host->run;
     if (e->kind->describe(e, &summary, &detail, &err) < 0)
         summary = xstrdup("");
     if (!e->kind->undo) {
-        if (e->kind->leaves) {
-            auto_free char *text = xasprintf("%s: %s", run_host_name(e->host), effect_target(e));
-            json_array_append_new(run->kept, json_text(text));
-            tell(e, "kept", summary, NULL, NULL);
-        }
         e->undone = true;
         return true;
     }
+    if (e->kind->stays && e->kind->stays(e)) {
+        auto_free char *text = xasprintf("%s on %s (%s)", effect_target(e), run_host_name(e->host), summary);
+        json_array_append_new(run->kept, json_text(text));
+        e->undone = true;
+        tell(e, "kept", summary, NULL, NULL);
+        return true;
+    }
     bool ok = e->kind->observe(e, &seen, &err) == 0;
+    if (run->options->preview) {
+        e->undone = true;
+        if (ok && seen != SEEN_BEFORE)
+            tell(e, "would", summary, NULL, NULL);
+        return ok && seen != SEEN_BEFORE;
+    }
     if (ok && seen == SEEN_OTHER)
         ok = error_set(&err, ERR_REFUSED, REFUSED_CHANGED, "somebody else changed it since, so it was left as it is") == 0;
     else if (ok && seen != SEEN_BEFORE)
         ok = e->kind->undo(e, &err) == 0;
     if (!ok) {
-        auto_free char *keep = effect_keep(e);
-        auto_free char *text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s)", effect_target(e),
-                                         run_host_name(e->host), err.message, keep);
+        auto_free char *text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)", effect_target(e),
+                                         run_host_name(e->host), err.message, run->id, e->number);
         if (e->original || json_object_get(effect_before(e), "sha256"))
             json_array_append_new(problems, json_text(text));
         else {
@@ -156,7 +192,7 @@ static bool undo_one(struct effect *e, json_t *problems)
         return false;
     }
     e->undone = true;
-    record(e, "undone", true, NULL);
+    record(e, "undone", false, NULL);
     tell(e, "undone", summary, NULL, NULL);
     return true;
 }
@@ -164,12 +200,18 @@ static bool undo_one(struct effect *e, json_t *problems)
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
 {
     size_t failed = 0;
+    bool told = false;
     *undone = 0;
     for (size_t i = run->n_effects; i-- > 0;) {
         struct effect *e = run->effects[i];
-        if (e->undone || (e->step && e->step->phase == PHASE_FIXUP))
+        if (e->undone || e->of_fixup)
             continue;
-        bool counts = e->kind->undo != NULL;
+        if (interrupt_count > 1 && !told) {
+            run_message(run, "warning", "Still to be undone: %zu change%s, the next is %s on %s. Again leaves at once; migrun recover %s ends it then", i + 1,
+                        i ? "s" : "", effect_target(e), run_host_name(e->host), run->id);
+            told = true;
+        }
+        bool counts = e->kind->undo && !(e->kind->stays && e->kind->stays(e));
         if (!undo_one(e, problems))
             failed++;
         else if (counts)

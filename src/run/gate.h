@@ -11,13 +11,14 @@ struct effect {
     const struct effect_kind *kind;
     struct run_host *host;
     int number;
-    const struct step *step;
-    json_t *data;         // {kind, host, target, before, after}; nothing secret
+    json_t *data;         // {kind, host, target, before, after, step, fixup}; nothing secret
     char *body;           // what the change puts in place and is not written down: a file's new contents
     size_t body_len;
     char *original;       // what was there, as it was read, to show the difference (NULL: nothing)
+    struct text_pair second; // a second text that changes with it (a guest's definition), not written down either
     json_t *result;       // what apply has to say
     bool undone;
+    bool of_fixup;        // it puts things right, so no failure undoes it
 };
 
 struct effect_kind {
@@ -27,11 +28,12 @@ struct effect_kind {
     // What of it is there now: before, after, something else, or it cannot be known.
     int (*observe)(const struct effect *e, enum observed *seen, struct error *err);
     int (*apply)(struct effect *e, struct error *err);
-    // NULL: cannot be undone (then it is named as kept), or needs no undoing.
+    // NULL: there is no undoing it (a migration).
     int (*undo)(struct effect *e, struct error *err);
+    // NULL, or whether this one stays as it is, and is named as kept (a command that nothing undoes).
+    bool (*stays)(const struct effect *e);
     // What a preview's later reads shall see.
     void (*imagine)(const struct effect *e);
-    bool leaves;          // without undo: it leaves something behind, which the verdict names
 };
 
 extern const struct effect_kind effect_file_write, effect_file_remove, effect_file_owner, effect_file_mode, effect_service,
@@ -43,14 +45,19 @@ void effect_free(struct effect *e);
 const char *effect_target(const struct effect *e);
 const json_t *effect_before(const struct effect *e);
 const json_t *effect_after(const struct effect *e);
-// "RUN/N" under which the host keeps what was there. Caller frees.
-char *effect_keep(const struct effect *e);
+// Adds to a request to the effect's host what the agent keeps of it there (agent/ops.h): under which name, and the effect itself.
+void effect_note(const struct effect *e, json_t *request);
+// An effect from its journal's (or note's) data; NULL: of a kind that this migrun does not know.
+struct effect *effect_from(struct run_host *host, const json_t *data, int number);
+// Takes an effect into the run that a journal tells of.
+void gate_remember(struct run *run, struct effect *e);
 
 // Refuses, unless the phase lets things change now. what: for the sentence ("chown of /etc/x on compute-1").
 int gate_open(struct run *run, const char *what, struct error *err);
 // Makes the change (a preview: shows it). The effect is the gate's afterwards. result: what apply said, borrowed; may be NULL.
 int gate_pass(struct effect *e, const json_t **result, struct error *err);
-// Undoes all that was made and is not undone, last first. Returns how many could not be; problems: array of texts to add to.
+// Undoes all that was made and is not undone, last first (a preview tells what would be undone). Returns how many could not be; problems:
+// array of texts to add to.
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems);
 
 #endif

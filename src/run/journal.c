@@ -1,13 +1,34 @@
 #include "run/journal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { JOURNAL_MAX = 1 << 30 };
+
 struct journal { int fd; char *path; };
+
+static bool is_run_name(const char *name)
+{
+    return *name && *name != '.' && strlen(name) <= 64 &&
+           name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] == '\0';
+}
+
+// A name reaches paths that are opened and removed.
+static int check_run_name(const char *name, struct error *err)
+{
+    if (is_run_name(name))
+        return 0;
+    auto_free char *shown = printable(name);
+    return error_set(err, ERR_USAGE, 0, "'%s' is no name of a run (migrun history lists them)", shown);
+}
+
+// ---- writing ----
 
 static int make_dirs(const char *path)
 {
@@ -29,7 +50,14 @@ static int sync_dir(const char *path)
     return fd < 0 ? -1 : fsync(fd);
 }
 
-int journal_open(const char *state_dir, const char *run, const char *policy_text, struct journal **result, struct error *err)
+static struct journal *journal_new(int fd, const char *path)
+{
+    struct journal *journal = xcalloc(1, sizeof *journal);
+    *journal = (struct journal){.fd = fd, .path = xstrdup(path)};
+    return journal;
+}
+
+int journal_open(const char *state_dir, const char *run, const json_t *opening, const char *policy_text, struct journal **result, struct error *err)
 {
     auto_free char *runs = xasprintf("%s/runs", state_dir), *dir = xasprintf("%s/%s", runs, run);
     auto_free char *path = xasprintf("%s/journal.jsonl", dir), *policy = xasprintf("%s/policy.lua", dir);
@@ -37,26 +65,52 @@ int journal_open(const char *state_dir, const char *run, const char *policy_text
         return error_errno(err, errno, "the journal's folder %s cannot be made, so nothing was changed (--state DIR names another place)", dir);
     auto_fd int copy = open(policy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 || sync_dir(dir) < 0 || sync_dir(runs) < 0)
+    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || sync_dir(runs) < 0 ||
+        sync_dir(dir) < 0)
         return error_errno(err, errno, "the journal %s cannot be written, so nothing was changed", path);
-    *result = xcalloc(1, sizeof **result);
-    (*result)->fd = steal_fd(&fd);
-    (*result)->path = steal(&path);
+    struct journal *journal = journal_new(steal_fd(&fd), path);
+    if (journal_add(journal, opening, true, err) < 0) {
+        journal_close(journal);
+        return -1;
+    }
+    *result = journal;
+    return 0;
+}
+
+int journal_resume(const char *state_dir, const char *run, struct journal **result, struct error *err)
+{
+    if (check_run_name(run, err) < 0)
+        return -1;
+    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run);
+    auto_fd int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run, state_dir)
+                               : error_errno(err, errno, "the journal %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "run %s is still going on here", run);
+    // What a power cut tore stays where it is, on a line of its own.
+    char last = '\n';
+    off_t size = lseek(fd, 0, SEEK_END);
+    if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n' && write_all(fd, "\n", 1) < 0)
+        return error_errno(err, errno, "the journal %s cannot be written", path);
+    *result = journal_new(steal_fd(&fd), path);
     return 0;
 }
 
 int journal_add(struct journal *journal, const json_t *record, bool sync, struct error *err)
 {
     auto_free char *text = json_dumps(record, JSON_COMPACT);
-    auto_free char *line = xasprintf("%s\n", text ? text : "{}");
-    if (write_all(journal->fd, line, strlen(line)) < 0 || (sync && fdatasync(journal->fd) < 0))
-        return error_errno(err, errno, "the journal %s cannot be written", journal->path);
-    return 0;
-}
-
-void journal_sync(struct journal *journal)
-{
-    fdatasync(journal->fd);
+    if (!text)
+        return error_set(err, ERR_BUG, 0, "a line for the journal %s is no JSON", journal->path);
+    auto_free char *line = xasprintf("%s\n", text);
+    off_t before = lseek(journal->fd, 0, SEEK_END);
+    if (write_all(journal->fd, line, strlen(line)) == 0 && (!sync || fdatasync(journal->fd) == 0))
+        return 0;
+    error_errno(err, errno, "the journal %s cannot be written", journal->path);
+    // Half a line would spoil the next one.
+    if (before >= 0 && ftruncate(journal->fd, before) < 0)
+        error_prefix(err, "and what was written of a line cannot be taken back");
+    return -1;
 }
 
 void journal_close(struct journal *journal)
@@ -66,4 +120,107 @@ void journal_close(struct journal *journal)
     close(journal->fd);
     free(journal->path);
     free(journal);
+}
+
+// ---- reading ----
+
+int journal_read(const char *state_dir, const char *run, json_t **records, struct error *err)
+{
+    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run), *text = NULL;
+    size_t len;
+    if (check_run_name(run, err) < 0)
+        return -1;
+    if (read_whole_file(path, JOURNAL_MAX, &text, &len) < 0)
+        return errno == ENOENT ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run, state_dir)
+                               : error_errno(err, errno, "the journal %s", path);
+    auto_json json_t *all = json_array();
+    for (const char *line = text, *end; line < text + len && (end = memchr(line, '\n', len - (size_t)(line - text))); line = end + 1) {
+        json_t *record = json_loadb(line, (size_t)(end - line), JSON_ALLOW_NUL, NULL);
+        if (json_is_object(record) && json_is_string(json_object_get(record, "type")))
+            json_array_append(all, record);
+        json_decref(record);
+    }
+    const json_t *first = json_array_get(all, 0);
+    if (!STREQ(json_str(first, "type", ""), "open") || !STREQ(json_str(first, "run", ""), run))
+        return error_set(err, ERR_SYSTEM, EILSEQ, "the journal %s has no whole first line: the run had changed nothing yet, or this is no journal", path);
+    *records = steal(&all);
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_folder(int above, const char *name)
+{
+    struct stat st;
+    return fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+int journal_runs(const char *state_dir, json_t **names, struct error *err)
+{
+    auto_free char *path = xasprintf("%s/runs", state_dir);
+    auto_json json_t *all = json_array();
+    DIR *folder = opendir(path);
+    if (!folder && errno != ENOENT)
+        return error_errno(err, errno, "the runs in %s", path);
+    char **found = NULL;
+    size_t count = 0;
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (is_run_name(entry->d_name) && is_folder(dirfd(folder), entry->d_name)) {
+            found = xrealloc(found, (count + 1) * sizeof *found);
+            found[count++] = xstrdup(entry->d_name);
+        }
+    if (folder)
+        closedir(folder);
+    if (count)
+        qsort(found, count, sizeof *found, compare_names);
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(all, json_string(found[i]));
+        free(found[i]);
+    }
+    free(found);
+    *names = steal(&all);
+    return 0;
+}
+
+const json_t *journal_verdict(const json_t *records)
+{
+    const json_t *verdict = NULL;
+    size_t i;
+    json_t *record;
+    json_array_foreach((json_t *)(uintptr_t)records, i, record) {
+        const char *type = json_str(record, "type", "");
+        if (STREQ(type, "recover"))
+            verdict = NULL;
+        else if (STREQ(type, "verdict") && !STREQ(json_str(record, "outcome", ""), "in_doubt"))
+            verdict = record;
+    }
+    return verdict;
+}
+
+bool journal_is_live(const char *state_dir, const char *run)
+{
+    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run);
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int journal_remove(const char *state_dir, const char *run, struct error *err)
+{
+    static const char *const files[] = {"policy.lua", "journal.jsonl"};
+    struct journal *journal;
+    if (journal_resume(state_dir, run, &journal, err) < 0)
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < COUNT_OF(files); i++) {
+        auto_free char *path = xasprintf("%s/runs/%s/%s", state_dir, run, files[i]);
+        rc = unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+    }
+    auto_free char *dir = xasprintf("%s/runs/%s", state_dir, run);
+    if (rc < 0 || rmdir(dir) < 0)
+        rc = error_errno(err, errno, "run %s cannot be removed from %s", run, state_dir);
+    journal_close(journal);
+    return rc;
 }

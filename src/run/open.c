@@ -2,6 +2,7 @@
 #include "base/lockdown.h"
 #include "run/gate.h"
 #include "run/journal.h"
+#include "run/open.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,13 +10,14 @@
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 20000, LIBVIRT_MS = 20000 };
+enum { CONNECT_MS = 20000, LIBVIRT_MS = 20000, NAME_SHOWN = 80 };
 
 const char *run_host_name(const struct run_host *h)
 {
@@ -46,6 +48,7 @@ static _Noreturn void clear_after(int alive, const char *dir)
 {
     char byte;
     setsid();
+    prctl(PR_SET_NAME, "migrun-janitor"); // so that who looks for migrun finds migrun
     for (int fd = 0; fd < 1024; fd++)
         if (fd != alive)
             close(fd);
@@ -103,7 +106,7 @@ static struct run_host *find_open(const struct run *run, const char *name)
     return NULL;
 }
 
-static int start_host(struct run *run, const char *name, bool local, struct run_host **started, struct error *err)
+int run_start_host(struct run *run, const char *name, bool local, struct run_host **started, struct error *err)
 {
     struct run_host *h = find_open(run, name);
     if (!h) {
@@ -141,7 +144,7 @@ int run_here(struct run *run, struct run_host **here, struct error *err)
         gethostname(name, sizeof name - 1);
         bool fresh = !find_open(run, name);
         struct run_host *h;
-        if (start_host(run, name, true, &h, err) < 0)
+        if (run_start_host(run, name, true, &h, err) < 0)
             return -1;
         auto_message struct message facts = {0};
         const char *instances = json_str(host_spec(h->agent)->settings, "instances", "");
@@ -176,21 +179,21 @@ static int lock_in(struct run *run, struct error *err)
 static int start_candidates(struct run *run, struct error *err)
 {
     if (run->options->source)
-        return start_host(run, run->options->source, false, &run->source, err);
+        return run_start_host(run, run->options->source, false, &run->source, err);
     json_t *names = site_host_names(run->site), *name;
     size_t i;
     if (!json_array_size(names))
         return error_set(err, ERR_USAGE, 0, "where does %s run? Name its host with --source, or list the hosts in the site file (hosts = { … })",
                          run->options->arguments[0]);
     json_array_foreach(names, i, name)
-        if (start_host(run, json_string_value(name), false, NULL, err) < 0)
+        if (run_start_host(run, json_string_value(name), false, NULL, err) < 0)
             return -1;
     return 0;
 }
 
 static bool is_wanted(const struct run *run, const struct run_host *h)
 {
-    return h == run->dest || h == run->source || (!run->procedure->takes_instance && h == run->hosts[0]);
+    return run->recovers || h == run->dest || h == run->source || (!run->procedure->takes_instance && h == run->hosts[0]);
 }
 
 // Waits for the agents; a host that was only to be asked for the instance may be away, and is remembered.
@@ -216,6 +219,20 @@ static int finish_agents(struct run *run, struct buf *away, struct error *err)
     return 0;
 }
 
+// libvirt's own message tells only that a socket broke; whether the daemon runs is what the operator needs to know.
+static void explain_libvirt(struct run_host *h, struct error *err)
+{
+    auto_free char *state = NULL, *said = xstrdup(err->message);
+    const json_t *service = json_object_get(json_object_get(host_spec(h->agent)->settings, "services"), "libvirtd");
+    const char *unit = json_str(service, "unit", "libvirtd");
+    if (err->domain != ERR_LIBVIRT || run_service_state(h, unit, json_object_get(service, "state"), &state, NULL) < 0)
+        return;
+    if (STREQ(state, "active"))
+        error_set(err, ERR_LIBVIRT, err->code, "libvirtd on %s does not answer, though its service is active: %s", run_host_name(h), said);
+    else
+        error_set(err, ERR_LIBVIRT, err->code, "libvirtd on %s does not answer: its service %s is %s (systemctl start %s there)", run_host_name(h), unit, state, unit);
+}
+
 static int connect_libvirt(struct run *run, struct buf *away, struct error *err)
 {
     bool preview = run->options->preview;
@@ -231,7 +248,8 @@ static int connect_libvirt(struct run *run, struct buf *away, struct error *err)
         struct error failure;
         if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0)
             continue;
-        if (failure.domain == ERR_INTERRUPTED || (run->procedure->takes_instance && is_wanted(run, h))) {
+        explain_libvirt(h, &failure);
+        if (failure.domain == ERR_INTERRUPTED || (!run->recovers && run->procedure->takes_instance && is_wanted(run, h))) {
             *err = failure;
             return -1;
         }
@@ -254,7 +272,7 @@ static bool is_active(const json_t *domain)
 static int find_instance(struct run *run, const struct buf *away, struct error *err)
 {
     const char *wanted = run->options->arguments[0];
-    auto_free char *shown = printable(wanted);
+    auto_free char *whole = printable(wanted), *shown = strlen(whole) <= NAME_SHOWN ? xstrdup(whole) : xasprintf("%.*s…", NAME_SHOWN, whole);
     struct run_host *at = NULL;
     auto_json json_t *found = NULL;
     auto_buf struct buf asked = {0};
@@ -271,6 +289,9 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
             *err = failure;
             return -1;
         }
+        if (domain && found && STREQ(host_hostname(at->agent), host_hostname(h->agent)))
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s and %s are the same machine (%s): name another host", run_host_name(at), run_host_name(h),
+                             host_hostname(h->agent));
         if (is_active(domain) && is_active(found))
             return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is active on both %s and %s: find out which is the true one before anything else (virsh domstate on both)",
                              shown, run_host_name(at), run_host_name(h));
@@ -306,7 +327,7 @@ static json_t *facts_request(const struct run_host *h)
     return json_pack("{s:s, s:o}", "instances", json_str(settings, "instances", ""), "units", units);
 }
 
-static int gather_facts(struct run *run, struct error *err)
+int run_gather_facts(struct run *run, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
@@ -342,36 +363,45 @@ static void add_process(struct run *run)
 
 // ---- the whole ----
 
-int run_open(struct run *run, struct error *err)
+int run_prepare(struct run *run, struct error *err)
 {
-    const struct procedure *procedure = run->procedure;
-    const struct run_options *options = run->options;
-    const char *dest = procedure->takes_host ? options->arguments[options->n_arguments - 1] : NULL;
-    auto_buf struct buf away = {0};
     run->started = wall_time();
     run->downtime = -1;
     run->janitor = -1;
     run->saved = json_object();
     run->overlay = json_object();
     run->kept = json_array();
-    name_run(run);
-    if (make_dir(run, err) < 0)
-        return -1;
+    return make_dir(run, err);
+}
 
+int run_connect(struct run *run, struct buf *away, struct error *err)
+{
+    if (finish_agents(run, away, err) < 0 || (run->options->preview && lock_in(run, err) < 0))
+        return -1;
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (host_keep_alive(run->hosts[i]->agent, err) < 0)
+            return -1;
+    return connect_libvirt(run, away, err);
+}
+
+int run_open(struct run *run, struct error *err)
+{
+    const struct procedure *procedure = run->procedure;
+    const struct run_options *options = run->options;
+    const char *dest = procedure->takes_host ? options->arguments[options->n_arguments - 1] : NULL;
+    auto_buf struct buf away = {0};
     struct run_host *target = NULL;
-    if (dest && start_host(run, dest, false, &target, err) < 0)
+    if (run_prepare(run, err) < 0)
+        return -1;
+    name_run(run);
+    if (dest && run_start_host(run, dest, false, &target, err) < 0)
         return -1;
     if (procedure->takes_instance) {
         run->dest = target;
         if (start_candidates(run, err) < 0)
             return -1;
     }
-    if (finish_agents(run, &away, err) < 0 || (options->preview && lock_in(run, err) < 0))
-        return -1;
-    for (size_t i = 0; i < run->n_hosts; i++)
-        if (host_keep_alive(run->hosts[i]->agent, err) < 0)
-            return -1;
-    if (connect_libvirt(run, &away, err) < 0)
+    if (run_connect(run, &away, err) < 0)
         return -1;
     if (procedure->takes_instance) {
         if (find_instance(run, &away, err) < 0)
@@ -382,7 +412,7 @@ int run_open(struct run *run, struct error *err)
             if (run->hosts[i] != run->source && run->hosts[i] != run->dest)
                 drop_host(run, i);
     }
-    if (gather_facts(run, err) < 0)
+    if (run_gather_facts(run, err) < 0)
         return -1;
     if (run->instance) {
         add_process(run);

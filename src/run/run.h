@@ -48,6 +48,7 @@ struct step {
 struct procedure {
     const char *name;        // as the operator gave it
     const char *path, *text; // its file
+    json_t *modules;         // what it required: {name: text}, for a recovery
     const char *summary;
     bool takes_instance, takes_host, migrates;
     struct step *steps;
@@ -73,6 +74,11 @@ struct run_host {
 struct effect;
 struct journal;
 
+// A text before and after a change; after NULL: it stays as it is.
+struct text_pair {
+    char *before, *after;
+};
+
 struct run {
     const struct run_options *options;
     const struct site *site;
@@ -95,8 +101,13 @@ struct run {
     int pure;                        // >0: inside a function that must not touch the world
     struct effect **effects;         // made, in order
     size_t n_effects, next_effect;
-    bool migration_attempted, moved, in_doubt;
+    bool migration_attempted, moved;
+    bool recovers;                   // it ends a run that was cut off
+    bool claimed;                    // its hosts have its claim
+    bool exclusive;                  // which is for the whole of them
+    bool told_lost;                  // that a connection is lost was said
     double downtime;                 // seconds, -1: not known
+    double progress_kept;            // when progress went into the journal last
     json_t *kept;                    // array of texts: what a failure leaves as it is
     size_t n_would;                  // a preview's changes
 };
@@ -107,6 +118,23 @@ int run_open(struct run *run, struct error *err);
 // The steps, and the verdict: returns the exit status. Everything it has to say goes to the listener.
 int run_execute(struct run *run);
 void run_close(struct run *run);
+
+// ---- a run that was cut off (recover.c) ----
+// Opens it again, from its journal's records (or what its hosts kept of it): its hosts, its instance, its effects. run->options, site,
+// procedure, listener are set by the caller.
+int run_reopen(struct run *run, const json_t *records, struct error *err);
+// Ends it where a failure would have ended it (a preview tells how). Returns the exit status.
+int run_finish(struct run *run);
+// Asks every host for a sign of life, and connects once again to those that give none. Not in a preview, which is locked in.
+void run_reconnect(struct run *run);
+
+// ---- claims (claim.c) ----
+// Tells the run's hosts whose it is (a preview only looks whether it could). ERR_REFUSED REFUSED_CLAIMED when another run has its claim
+// there. exclusive: of the whole host.
+int run_claim(struct run *run, bool exclusive, struct error *err);
+void run_unclaim(struct run *run);
+// "root on controller": who runs this migrun. Static text.
+const char *run_author(void);
 
 // The machine that migrun runs on; its agent is started when it is first asked for.
 int run_here(struct run *run, struct run_host **here, struct error *err);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SETTLE_MS = 15000 };
+enum { SETTLE_MS = 15000, CONNECT_MS = 45000 };
 
 // What one libvirtd says of the guest. state: running, paused, shut off, absent, unknown …
 struct place { char *state; bool runs, stands, defined, absent, known, job; };
@@ -35,32 +35,59 @@ static void ask(struct run_host *h, const char *uuid, struct place *p)
 
 static enum whereabouts decide(const struct place *source, const struct place *dest)
 {
-    // At the source it still runs, and the move is over: a guest that has switched over is paused or gone there.
-    if (source->runs && !source->job && !dest->runs && !dest->stands)
+    // At the source it still runs, and the move is over: a guest that has switched over is paused or gone there. The destination has
+    // put away what it had begun (it gives the files back to root at that), unless it cannot be asked.
+    bool put_away = dest->absent || dest->defined || !dest->known;
+    if (source->runs && !source->job && !dest->runs && !dest->stands && put_away)
         return GUEST_AT_SOURCE;
     if (dest->runs && source->known && !source->runs && !source->stands)
         return GUEST_AT_DEST;
     return GUEST_UNCLEAR;
 }
 
+// Until when it is worth asking again; 0: what is there stands.
+struct patience { int64_t settle, connect; bool told; };
+
+// One of the two may still be putting away what the other let go; a migration that was asked for peer to peer goes on without whoever
+// asked, and is followed to its end; a host that cannot be asked may come back, as networks do.
+static bool worth_asking_again(struct run *run, const struct place *source, const struct place *dest, struct patience *p)
+{
+    if (interrupt_count > 1)
+        return false;
+    if (!source->known || !dest->known) {
+        if (now_ms() >= p->connect || run->options->preview)
+            return false;
+        run_reconnect(run);
+        return true;
+    }
+    if (source->job) {
+        if (!p->told && run->recovers)
+            run_message(run, "info", "The migration still runs: waiting for its end");
+        p->told = true;
+        p->settle = deadline_in(SETTLE_MS);
+        return true;
+    }
+    return now_ms() < p->settle;
+}
+
 enum whereabouts run_whereabouts(struct run *run, char **text)
 {
     const char *uuid = json_str(run->instance, "uuid", "");
-    int64_t deadline = deadline_in(SETTLE_MS);
+    struct patience patience = {.settle = deadline_in(SETTLE_MS), .connect = deadline_in(CONNECT_MS)};
     for (;;) {
         struct place source, dest;
         ask(run->source, uuid, &source);
         ask(run->dest, uuid, &dest);
         enum whereabouts where = decide(&source, &dest);
-        // One of them may still be putting away what the other let go.
-        bool may_settle = where == GUEST_UNCLEAR && source.known && dest.known && now_ms() < deadline;
-        if (!may_settle && text)
+        bool again = where == GUEST_UNCLEAR && worth_asking_again(run, &source, &dest, &patience);
+        bool away = !source.known || !dest.known;
+        if (!again && text)
             *text = xasprintf("%s: %s, %s: %s", run_host_name(run->source), source.state, run_host_name(run->dest), dest.state);
         free(source.state);
         free(dest.state);
-        if (!may_settle)
+        if (!again)
             return where;
-        struct timespec pause = {.tv_nsec = 50000000};
+        struct timespec pause = {.tv_sec = away, .tv_nsec = away ? 0 : 50000000};
         nanosleep(&pause, NULL);
     }
 }
@@ -91,6 +118,9 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
     if (vasprintf(&line, format, args) < 0)
         abort();
     va_end(args);
+    // In doubt, the claims stay until it is known; else they go before the end is told.
+    if (run->claimed && status != OUTCOME_IN_DOUBT)
+        run_unclaim(run);
     run_emit(run, "verdict",
              json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line", json_text(line), "seconds",
                        wall_time() - run->started, "downtime", run->downtime < 0 ? json_null() : json_real(run->downtime),

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000 };
+enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000, CLOSE_MS = 100 };
 
 struct host {
     struct host_spec *spec;
@@ -38,6 +38,7 @@ const char *host_name(const struct host *host) { return host->spec->name; }
 const struct host_spec *host_spec(const struct host *host) { return host->spec; }
 bool host_read_only(const struct host *host) { return host->read_only; }
 const char *host_missing(const struct host *host) { return json_str(host->hello, "missing", NULL); }
+const char *host_hostname(const struct host *host) { return json_str(host->hello, "hostname", ""); }
 bool host_is_root(const struct host *host) { return json_flag(host->hello, "root", false); }
 
 // ---- starting the agent ----
@@ -121,10 +122,68 @@ static _Noreturn void exec_child(const char **argv, int in, int out, int err)
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
-    signal(SIGPIPE, SIG_DFL);
+    util_signals_default();
     execvp(argv[0], (char *const *)(uintptr_t)argv);
     dprintf(2, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
+}
+
+static void add_local_agent(struct words *words, const struct host *host, char **agent)
+{
+    if (host->spec->become && geteuid() != 0) {
+        add_word(words, host->spec->become);
+        add_word(words, "-n");
+    }
+    add_word(words, *agent = local_agent(host->spec));
+    add_word(words, "--serve");
+    if (host->read_only)
+        add_word(words, "--read-only");
+}
+
+// texts: what the words point to.
+static void add_remote_agent(struct words *words, const struct host *host, char *texts[3])
+{
+    const struct host_spec *spec = host->spec;
+    add_ssh(words, spec);
+    if (!spec->become && STREQ(spec->relay, "auto")) {
+        add_word(words, "-L");
+        add_word(words, texts[0] = xasprintf("%s:%s", host->socket, libvirt_setting(spec, "socket")));
+        add_word(words, "-L");
+        add_word(words, texts[1] = xasprintf("%s:%s", host->socket_ro, libvirt_setting(spec, "socket_ro")));
+    }
+    add_word(words, "--");
+    add_word(words, spec->address);
+    add_word(words, texts[2] = remote_command(spec, host->read_only ? "--serve --read-only" : "--serve"));
+}
+
+// Starts the agent, here or by ssh, with its three streams in our hands.
+static int launch(struct host *host, struct error *err)
+{
+    int in[2], out[2], errors[2];
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0)
+        return error_errno(err, errno, "cannot make a pipe to %s", host->spec->name);
+    struct words words = {0};
+    char *texts[3] = {NULL};
+    if (host->spec->local)
+        add_local_agent(&words, host, &texts[0]);
+    else
+        add_remote_agent(&words, host, texts);
+    host->pid = fork();
+    if (host->pid == 0)
+        exec_child(words.v, in[0], out[1], errors[1]);
+    int failure = errno;
+    free(words.v);
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        free(texts[i]);
+    close(in[0]);
+    close(out[1]);
+    close(errors[1]);
+    host->to = in[1];
+    host->from = out[0];
+    host->errors = errors[0];
+    fcntl(host->from, F_SETFL, O_NONBLOCK);
+    fcntl(host->errors, F_SETFL, O_NONBLOCK);
+    return host->pid < 0 ? error_errno(err, failure, "cannot start %s for %s", host->spec->local ? "migrun-agent" : "ssh", host->spec->name) : 0;
 }
 
 int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **result, struct error *err)
@@ -134,60 +193,11 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
                           .relays = {-1, -1}, .beat_stop = {-1, -1}, .next_id = 1};
     pthread_mutex_init(&host->sending, NULL);
     host->spec = host_spec_copy(spec);
-    const char *serve = read_only ? "--serve --read-only" : "--serve";
-    struct words words = {0};
-    auto_free char *forward = NULL, *forward_ro = NULL, *command = NULL, *agent = NULL;
-    if (spec->local) {
-        host->socket = xstrdup(libvirt_setting(spec, "socket"));
-        host->socket_ro = xstrdup(libvirt_setting(spec, "socket_ro"));
-        agent = local_agent(spec);
-        if (spec->become && geteuid() != 0) {
-            add_word(&words, spec->become);
-            add_word(&words, "-n");
-        }
-        add_word(&words, agent);
-        add_word(&words, "--serve");
-        if (read_only)
-            add_word(&words, "--read-only");
-    } else {
-        host->socket = xasprintf("%s/%s", dir, spec->name);
-        host->socket_ro = xasprintf("%s/%s-ro", dir, spec->name);
-        add_ssh(&words, spec);
-        if (!spec->become && STREQ(spec->relay, "auto")) {
-            forward = xasprintf("%s:%s", host->socket, libvirt_setting(spec, "socket"));
-            forward_ro = xasprintf("%s:%s", host->socket_ro, libvirt_setting(spec, "socket_ro"));
-            add_word(&words, "-L");
-            add_word(&words, forward);
-            add_word(&words, "-L");
-            add_word(&words, forward_ro);
-        }
-        command = remote_command(spec, serve);
-        add_word(&words, "--");
-        add_word(&words, spec->address);
-        add_word(&words, command);
-    }
-
-    int in[2], out[2], errors[2];
-    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0) {
-        free(words.v);
+    host->socket = spec->local ? xstrdup(libvirt_setting(spec, "socket")) : xasprintf("%s/%s", dir, spec->name);
+    host->socket_ro = spec->local ? xstrdup(libvirt_setting(spec, "socket_ro")) : xasprintf("%s/%s-ro", dir, spec->name);
+    if (launch(host, err) < 0) {
         host_close(host);
-        return error_errno(err, errno, "cannot make a pipe to %s", spec->name);
-    }
-    host->pid = fork();
-    if (host->pid == 0)
-        exec_child(words.v, in[0], out[1], errors[1]);
-    free(words.v);
-    close(in[0]);
-    close(out[1]);
-    close(errors[1]);
-    host->to = in[1];
-    host->from = out[0];
-    host->errors = errors[0];
-    fcntl(host->from, F_SETFL, O_NONBLOCK);
-    fcntl(host->errors, F_SETFL, O_NONBLOCK);
-    if (host->pid < 0) {
-        host_close(host);
-        return error_errno(err, errno, "cannot start %s for %s", spec->local ? "migrun-agent" : "ssh", spec->name);
+        return -1;
     }
     *result = host;
     return 0;
@@ -498,6 +508,7 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
     *pid = fork();
     if (*pid == 0) {
         setsid();
+        util_signals_default();
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         signal(SIGCHLD, SIG_IGN);
         int null = open("/dev/null", O_WRONLY);
@@ -529,6 +540,30 @@ char *host_libvirt_uri(const struct host *host, bool read_only)
     return xasprintf("qemu+unix:///system?socket=%s", read_only ? host->socket_ro : host->socket);
 }
 
+// ---- once more ----
+
+bool host_is_lost(const struct host *host)
+{
+    return host->lost;
+}
+
+static void stop_agent(struct host *host, int patience_ms);
+
+int host_revive(struct host *host, int64_t deadline, struct error *err)
+{
+    stop_agent(host, 0);
+    buf_free(&host->said);
+    buf_free(&host->greeting);
+    wire_reader_free(&host->reader);
+    json_decref(host->hello);
+    host->hello = NULL;
+    host->lost = false;
+    if (launch(host, err) == 0 && host_finish(host, deadline, err) == 0 && host_keep_alive(host, err) == 0)
+        return 0;
+    host->lost = true;
+    return -1;
+}
+
 // ---- the end ----
 
 static void end_child(pid_t pid, int patience_ms)
@@ -538,7 +573,7 @@ static void end_child(pid_t pid, int patience_ms)
     int64_t deadline = now_ms() + patience_ms;
     while (waitpid(pid, NULL, WNOHANG) == 0) {
         if (now_ms() >= deadline) {
-            kill(pid, SIGTERM);
+            kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
             return;
         }
@@ -546,28 +581,32 @@ static void end_child(pid_t pid, int patience_ms)
     }
 }
 
-void host_close(struct host *host)
+// The end of its stdin ends the agent; ssh follows. There is nothing left to wait for politely.
+static void stop_agent(struct host *host, int patience_ms)
 {
-    if (!host)
-        return;
     if (host->beating) {
         close(host->beat_stop[1]);
         pthread_join(host->beat, NULL);
         close(host->beat_stop[0]);
+        host->beating = false;
     }
-    // The end of its stdin ends the agent; ssh follows. There is nothing left to wait for politely.
-    if (host->to >= 0)
-        close(host->to);
+    util_close_fd(&host->to);
+    end_child(host->pid, patience_ms);
+    host->pid = -1;
+    util_close_fd(&host->from);
+    util_close_fd(&host->errors);
+}
+
+void host_close(struct host *host)
+{
+    if (!host)
+        return;
     for (size_t i = 0; i < COUNT_OF(host->relays); i++)
         if (host->relays[i] > 0) {
             kill(host->relays[i], SIGTERM);
-            waitpid(host->relays[i], NULL, 0);
+            end_child(host->relays[i], CLOSE_MS);
         }
-    end_child(host->pid, 100);
-    if (host->from >= 0)
-        close(host->from);
-    if (host->errors >= 0)
-        close(host->errors);
+    stop_agent(host, CLOSE_MS);
     buf_free(&host->said);
     buf_free(&host->greeting);
     wire_reader_free(&host->reader);

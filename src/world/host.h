@@ -16,12 +16,16 @@ int host_finish(struct host *host, int64_t deadline, struct error *err);
 // locks itself in between the two, which threads that exist would escape.
 int host_keep_alive(struct host *host, struct error *err);
 void host_close(struct host *host);      // ends the agent, waits for it
+// Whether the connection broke; and once more, with a new agent: 0 when it is there again. Not for a preview, which is locked in.
+bool host_is_lost(const struct host *host);
+int host_revive(struct host *host, int64_t deadline, struct error *err);
 const char *host_name(const struct host *host);
 const struct host_spec *host_spec(const struct host *host);
 bool host_read_only(const struct host *host);
 // What a read-only agent's kernel lacks to lock it in (a sentence), or NULL.
 const char *host_missing(const struct host *host);
 bool host_is_root(const struct host *host);
+const char *host_hostname(const struct host *host);   // its own, however it was reached
 
 // One operation of agent/ops.h. args is stolen (op is added). timeout_ms bounds the whole; 0: 30 s.
 int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms,

@@ -46,7 +46,8 @@ int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, 
                      const char *cpu_xml, json_t **answer, struct error *err);
 int virt_domain_capabilities(struct virt *virt, const char *emulator, const char *arch, const char *machine, const char *virttype,
                              char **xml, struct error *err);
-int virt_migratable_xml(struct virt *virt, const char *uuid, char **xml, struct error *err);
+// inactive: the persistent definition, as its next start will take it.
+int virt_migratable_xml(struct virt *virt, const char *uuid, bool inactive, char **xml, struct error *err);
 
 // Live migration, on a thread of its own; the caller polls.
 struct virt_migration;

@@ -18,6 +18,7 @@
 #define WIRE_PING_MS 3000
 #define WIRE_SILENCE_MS 15000
 #define KEEP_DIR "/var/lib/migrun/kept" // where a host keeps the originals of what was changed there (agent/ops.h)
+#define CLAIM_DIR "/var/lib/migrun/claims" // and the claims of the runs that change it
 
 struct message { json_t *head; char *body; size_t body_len; }; // body is NUL-terminated past body_len
 void message_free(struct message *m);

@@ -13,6 +13,13 @@
 //   restore   keep, path, expect {sha256 | absent} → stat; the original is put back, with owner, mode and attributes;
 //             for a keep that recorded "absent" the file is removed
 //   forget    run → {}; removes the originals kept for a run
+//   note      → {}; every request may hold note (an effect, run/gate.h) and keep: it is on disk as KEEP_DIR/RUN/N.note before the request
+//             is served
+//   notes     run → {notes: {"N": effect}}
+//   claim     claim {run, instance (uuid), name, exclusive, user, controller, since} → {}, or {held: claim} of the run that excludes
+//             this one: of the same instance, or where one of the two wants the host for itself
+//   unclaim   run → {}
+//   claims    → {claims: [claim]}
 //   chown     path, uid, gid (-1: as it is), expect {device, inode, uid, gid} → stat after
 //   chmod     path, mode, expect {device, inode, mode} → stat after
 //   command   argv, [stdin: true → body], timeout (ms), reads → {status, signal, timed_out, stderr}; body: stdout
@@ -27,14 +34,15 @@
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the original's
 // bytes and what it takes to put it back, synced before the change is made.
-// With --read-only only stat, read, list, reach, facts, log, ping, service state|wait and command with reads are served.
+// With --read-only only stat, read, list, notes, claims, reach, facts, log, ping, service state|wait and command with reads are served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, kernel, os, arch,
-//   versions: {libvirt, qemu}, units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
+//   units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
 //   mounts: [{target, source, fstype}] , memory: {total, available, hugepages_total, hugepages_free, hugepage_size} (bytes),
-//   cpu: {model, count, flags: […]}, users: {"libvirt-qemu": {uid, gid}, nova…: of those that exist},
+//   cpu: {model, count, flags: […]}, users: {"libvirt-qemu": {uid, gid}, nova…: of those that exist}, groups: {"libvirt-qemu": gid, …},
 //   instances: {path, fstype, source, device, inode} or absent when there is no such folder,
-//   guests: [{name, uuid, pid, uid, gid, user, group, started (epoch), files: [regular files it holds open]}] (QEMU processes),
+//   guests: [{name, uuid, pid, uid, gid, user, group, started (epoch), files: [regular files it holds open; absent in a preview, as
+//   Landlock hides them]}] (QEMU processes),
 //   libvirt: {conf: {…the set keys of libvirtd.conf and qemu.conf that matter: listen_tcp, auth_tcp, migration_port_min/max,
 //             migration_address, migration_host, remember_owner, dynamic_ownership, stdio_handler, user, group}}}
 #ifndef MIGRUN_WORLD_AGENT_OPS_H

@@ -1,0 +1,19 @@
+-- Run with lua5.4 examples/tests/drain.lua: a check is a plain function over facts, so a table stands for the run.
+package.path = (arg[0]:match("^(.*)/tests/") or ".") .. "/?.lua;" .. package.path
+local checks = require "checks"
+
+local function ask(available, needed)
+  local refusal
+  local run = {
+    dest = { name = "compute-9", facts = { memory = { total = 100, available = available } } },
+    instance = { facts = { max_memory = needed } },
+    refuse = function(_, reason) refusal = reason; error(reason, 0) end,
+  }
+  local ok, text = pcall(checks.destination_keeps_a_reserve(10).run, run)
+  return ok and text or nil, refusal
+end
+
+assert(ask(50, 30) == "20 % of compute-9's memory is left")
+local _, refusal = ask(50, 45)
+assert(refusal == "5 % of compute-9's memory would be left, and 10 % is the reserve", refusal)
+print("ok")

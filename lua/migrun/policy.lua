@@ -1,0 +1,384 @@
+-- What a policy file returned: checked whole before anything of it runs, and put into the one form that the core knows. And the parameters
+-- that an operator gives to it.
+local lint = require "migrun.lint"
+
+local policy = {}
+
+local PHASES = {"check", "prepare", "migrate", "fixup"}
+local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
+local POLICY_KEYS = {"api", "params", "steps", "summary", "takes"}
+local STEP_KEYS = {"needs", "phase", "run", "verify", "when"}
+local PARAM_KEYS = {"choices", "default", "help", "type"}
+local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {}}
+
+-- ---- values ----
+
+---Seconds of a text as "90", "90s", "5m", "1h30m", "250ms"; nil when it is none.
+function policy.duration(text)
+    local plain = text:match("^%d+%.?%d*$")
+    if plain then text = plain .. "s" end
+    local seconds, at = 0, 1
+    for _, unit in ipairs {{"h", 3600}, {"m", 60}, {"s", 1}, {"ms", 0.001}} do
+        local amount, after = text:match("^(%d+%.?%d*)" .. unit[1] .. "%f[%A]()", at)
+        if amount then seconds, at = seconds + tonumber(amount) * unit[2], after end
+    end
+    if at == 1 or at <= #text or seconds == math.huge then return nil end
+    return math.tointeger(seconds) or seconds
+end
+
+local BOOLEANS = {["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false}
+
+local function is_finite(value) return type(value) == "number" and value > -math.huge and value < math.huge end
+
+-- Of each type: what it is called, the value of a text, and the value of what a policy wrote; both nil when it does not fit.
+local TYPES = {
+    string = {
+        noun = "text",
+        parse = function(text) return text end,
+        take = function(value) return type(value) == "string" and value or nil end,
+    },
+    integer = {
+        noun = "whole number",
+        parse = function(text) return text:find("^[+-]?%d+$") and math.tointeger(tonumber(text)) or nil end,
+        take = function(value) return math.type(value) == "integer" and value or nil end,
+    },
+    number = {
+        noun = "number",
+        parse = function(text) return is_finite(tonumber(text)) and tonumber(text) or nil end,
+        take = function(value) return is_finite(value) and value or nil end,
+    },
+    boolean = {
+        noun = "boolean (true or false)",
+        parse = function(text) return BOOLEANS[text:lower()] end,
+        take = function(value) if type(value) == "boolean" then return value end end,
+    },
+    duration = {
+        noun = "duration; write 90s, 10m or 1h30m",
+        parse = function(text) return text == "auto" and text or policy.duration(text) end,
+        take = function(value)
+            if type(value) == "string" then return value == "auto" and value or policy.duration(value) end
+            return is_finite(value) and value >= 0 and value or nil
+        end,
+    },
+}
+local TYPE_NAMES = {"string", "integer", "number", "boolean", "duration"}
+
+local function sorted_names(map)
+    local names = {}
+    for name in pairs(map) do names[#names + 1] = name end
+    table.sort(names)
+    return names
+end
+
+local function contains(list, value)
+    for _, known in ipairs(list) do
+        if known == value then return true end
+    end
+    return false
+end
+
+local function show(value) return type(value) == "string" and ("'%s'"):format(value) or tostring(value) end
+
+local function a(value) return value == nil and "nothing" or "a " .. type(value) end
+
+local function list_text(values)
+    local texts = {}
+    for i, value in ipairs(values) do texts[i] = tostring(value) end
+    return table.concat(texts, ", ")
+end
+
+-- ---- the check ----
+
+local Check = {}
+Check.__index = Check
+
+-- Where the part at path stands, or else what it is a part of.
+function Check:place(path)
+    while not self.positions[path] and path ~= "" do path = path:match("^(.*)%[[^%]]*%]$") or path:match("^(.*)%.") or "" end
+    return self.positions[path] or {line = 1, column = 1}
+end
+
+function Check:problem(path, message, ...)
+    local at = self:place(path)
+    table.insert(self.problems, {line = at.line, column = at.column, message = message:format(...)})
+end
+
+-- Keys of value that are none of known. has_title: its first element is known, too.
+function Check:keys(value, known, path, what, has_title)
+    for key in pairs(value) do
+        if not contains(known, key) and not (has_title and key == 1) then
+            local hint = type(key) == "string" and lint.did_you_mean(key, known) or ""
+            local place = type(key) == "number" and ("%s[%s]"):format(path, key) or path == "" and tostring(key) or path .. "." .. tostring(key)
+            self:problem(place, "unknown key %s of %s%s", show(key), what, hint ~= "" and hint or "; known are " .. list_text(known))
+        end
+    end
+end
+
+-- Indices of the elements of a list, in order, and how many holes it has. Holes are problems (on_hole says so of the nil at %d), at its
+-- end, too, where the text has an expression; and so are other keys.
+local HOLES_MAX = 20
+function Check:indices(list, path, what, on_hole)
+    local indices, length, holes = {}, 0, 0
+    for key in pairs(list) do
+        if math.type(key) == "integer" and key > 0 then
+            indices[#indices + 1], length = key, math.max(length, key)
+        else
+            self:problem(path .. "." .. tostring(key), "%s are a list; it has the key %s", what, show(key))
+        end
+    end
+    for place, at in pairs(self.positions) do
+        local number = place:sub(1, #path) == path and tonumber(place:match("^%[(%d+)%]$", #path + 1))
+        if number and not at.many then length = math.max(length, number) end
+    end
+    for i = 1, length do
+        if list[i] == nil and holes < HOLES_MAX then
+            self:problem(("%s[%d]"):format(path, i), on_hole, i)
+            holes = holes + 1
+        elseif holes == HOLES_MAX then
+            break
+        end
+    end
+    table.sort(indices)
+    return indices, holes
+end
+
+-- Parameters.
+
+-- The value as the parameter's type has it; nil, and a problem, when it does not fit.
+function Check:fitting(kind, value, path, what)
+    local fitting = kind.take(value)
+    if fitting == nil then self:problem(path, "%s is %s, which is no %s", what, show(value), kind.noun) end
+    return fitting
+end
+
+function Check:choices(kind, choices, path, what)
+    if choices == nil then return nil end
+    if type(choices) ~= "table" or next(choices) == nil then
+        return self:problem(path, "the choices of %s are a list of values, not %s", what, type(choices) == "table" and "an empty one" or a(choices))
+    end
+    local result = {}
+    for _, i in ipairs(self:indices(choices, path, "the choices of " .. what, "choice %d is nil")) do
+        result[#result + 1] = self:fitting(kind, choices[i], ("%s[%d]"):format(path, i), ("choice %d of %s"):format(i, what))
+    end
+    return result
+end
+
+function Check:param(name, param)
+    local path, what = "params." .. tostring(name), ("parameter %s"):format(show(name))
+    if type(name) ~= "string" or not name:find("^[%a_][%w_-]*$") then
+        return self:problem(path, "%s: the name of a parameter is made of letters, digits, _ and -", what)
+    elseif type(param) ~= "table" then
+        return self:problem(path, "%s is a table, as { type = \"string\", default = \"x\", help = \"what it is\" }, not %s", what, a(param))
+    end
+    self:keys(param, PARAM_KEYS, path, what)
+    local kind = TYPES[param.type]
+    if not kind then
+        local given = param.type == nil and "has no type" or ("has the unknown type %s"):format(show(param.type))
+        local hint = lint.did_you_mean(tostring(param.type), TYPE_NAMES)
+        return self:problem(path .. ".type", "%s %s%s", what, given, hint ~= "" and hint or "; types are " .. list_text(TYPE_NAMES))
+    end
+    if param.help ~= nil and type(param.help) ~= "string" then
+        self:problem(path .. ".help", "the help of %s is a text, not %s", what, a(param.help))
+    end
+    local choices, default = self:choices(kind, param.choices, path .. ".choices", what), nil
+    if param.default ~= nil then default = self:fitting(kind, param.default, path .. ".default", "the default of " .. what) end
+    if choices and default ~= nil and not contains(choices, default) then
+        self:problem(path .. ".default", "the default of %s is %s, which is none of its choices (%s)", what, show(default), list_text(choices))
+    end
+    return {type = param.type, default = default, help = param.help, choices = choices}
+end
+
+function Check:params(params)
+    local result = {}
+    if params ~= nil and type(params) ~= "table" then
+        self:problem("params", "params is a table of parameters by their names, not %s", a(params))
+        return result
+    end
+    for name, param in pairs(params or {}) do result[name] = self:param(name, param) end
+    return result
+end
+
+-- Steps.
+
+function Check:title(step, path, number)
+    local title = step[1]
+    if type(title) ~= "string" or not title:find("%S") then
+        local given = title == nil and "has no title" or type(title) == "string" and "has an empty title" or "has a title that is " .. a(title)
+        self:problem(title == nil and path or path .. "[1]", "step %d %s; a step begins with its title: { \"check the disk\", … }", number, given)
+        return ("step %d"):format(number)
+    elseif self.steps_by_title[title] then
+        self:problem(path .. "[1]", "two steps have the title '%s'; titles are unique", title)
+    end
+    return title
+end
+
+function Check:phase(step, path, title)
+    local phase = step.phase
+    if RANK[phase] then return phase end
+    if phase == nil then
+        self:problem(path, "step '%s' has no phase; phases are %s", title, list_text(PHASES))
+    else
+        local hint = lint.did_you_mean(tostring(phase), PHASES)
+        if hint == "" then hint = "; phases are " .. list_text(PHASES) end
+        self:problem(path .. ".phase", "unknown phase %s of step '%s'%s", show(phase), title, hint)
+    end
+    return nil
+end
+
+function Check:order(phase, path, title)
+    local last = self.last
+    if last and RANK[phase] < RANK[last.phase] then
+        self:problem(path, "step '%s' (%s) comes after step '%s' (%s); steps come in the order %s", title, phase, last.title, last.phase,
+            list_text(PHASES))
+    elseif phase == "migrate" and last and last.phase == "migrate" then
+        self:problem(path, "step '%s' is a second migrate step, after '%s'; a policy has at most one", title, last.title)
+    else
+        self.last = {title = title, phase = phase}
+    end
+    self.migrates = self.migrates or phase == "migrate"
+    if phase == "migrate" and self.takes and #self.takes < 2 then
+        self:problem(path, "step '%s' migrates; a policy that migrates takes { \"instance\", \"host\" }", title)
+    end
+end
+
+function Check:functions(step, path, title, phase)
+    for _, name in ipairs {"run", "when", "verify"} do
+        local value = step[name]
+        if name == "run" and value == nil then
+            self:problem(path, "step '%s' has no function 'run'", title)
+        elseif value ~= nil and type(value) ~= "function" then
+            self:problem(path .. "." .. name, "'%s' of step '%s' is a function, not %s", name, title, a(value))
+        elseif name == "verify" and value ~= nil and phase and phase ~= "fixup" then
+            self:problem(path .. ".verify", "step '%s' (%s) has a function 'verify'; only a fixup has one", title, phase)
+        end
+    end
+end
+
+function Check:needs(step, path, title, phase)
+    local needs, result = step.needs, {}
+    if needs == nil then return result end
+    path = path .. ".needs"
+    if phase and phase ~= "check" then
+        self:problem(path, "step '%s' (%s) has needs; only a check has them", title, phase)
+    elseif type(needs) ~= "table" then
+        self:problem(path, "'needs' of step '%s' is a list of titles of checks, not %s", title, a(needs))
+    else
+        for _, i in ipairs(self:indices(needs, path, "needs of a step", "need %d is nil")) do
+            self:need(needs[i], ("%s[%d]"):format(path, i), title)
+            result[#result + 1] = needs[i]
+        end
+    end
+    return result
+end
+
+function Check:need(need, path, title)
+    if self.steps_by_title[need] ~= "check" then
+        local earlier = {}
+        for _, known in ipairs(sorted_names(self.steps_by_title)) do
+            if self.steps_by_title[known] == "check" then earlier[#earlier + 1] = known end
+        end
+        local hint = type(need) == "string" and lint.did_you_mean(need, earlier) or ""
+        self:problem(path, "step '%s' needs %s, which is no earlier check%s", title, show(need), hint)
+    end
+end
+
+function Check:step(step, number)
+    local path = ("steps[%d]"):format(number)
+    if type(step) ~= "table" then
+        return self:problem(path, "step %d is a table, as { \"title\", phase = \"check\", run = function(run) … end }, not %s", number, a(step))
+    end
+    local title = self:title(step, path, number)
+    self:keys(step, STEP_KEYS, path, ("step '%s'"):format(title), true)
+    local phase = self:phase(step, path, title)
+    self:functions(step, path, title, phase)
+    local needs = self:needs(step, path, title, phase)
+    if phase then self:order(phase, path, title) end
+    self.steps_by_title[title] = phase or "unknown"
+    return {title = title, phase = phase, needs = needs, run = step.run, when = step.when, verify = step.verify}
+end
+
+function Check:steps(steps)
+    local result = {}
+    if type(steps) ~= "table" then
+        self:problem("steps", steps == nil and "the policy has no steps" or "steps is a list of steps, not %s", a(steps))
+        return result
+    end
+    local indices, holes = self:indices(steps, "steps", "steps", "step %d is nil: a misspelt name of a library's step?")
+    if #indices + holes == 0 then self:problem("steps", "the list of steps is empty") end
+    for _, i in ipairs(indices) do result[#result + 1] = self:step(steps[i], i) end
+    return result
+end
+
+-- The policy.
+
+function Check:takes_of(takes)
+    for _, known in ipairs(TAKES) do
+        local same = takes == nil or type(takes) == "table" and #takes == #known
+        for i, name in ipairs(known) do same = same and (takes == nil or takes[i] == name) end
+        if same then return known end
+    end
+    self:problem("takes", "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\" }, { \"host\" } or {}")
+    return nil
+end
+
+function Check:policy(value)
+    self:keys(value, POLICY_KEYS, "", "the policy")
+    if value.api ~= 1 then
+        self:problem("api", value.api == nil and "the policy does not say for which version of migrun's API it is: api = 1"
+            or "the policy is for version %s of migrun's API; this migrun has api = 1", show(value.api))
+    end
+    if type(value.summary) ~= "string" or not value.summary:find("%S") then
+        self:problem("summary", "the policy needs a summary: one sentence that says what it does")
+    end
+    self.takes = self:takes_of(value.takes)
+    local params, steps = self:params(value.params), self:steps(value.steps)
+    local takes = self.takes or {}
+    return {
+        summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"), takes_host = contains(takes, "host"),
+        migrates = self.migrates, params = params, steps = steps,
+    }
+end
+
+---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or nil, and the problems:
+---{{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host, migrates, params = {[name] = {type, default, help,
+---choices}}, steps = {{title, phase, needs = {…}, run, when, verify}, …}}; durations are seconds or "auto".
+function policy.check(value, positions, name)
+    local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {}, migrates = false}, Check)
+    local result
+    if type(value) == "table" then
+        result = check:policy(value)
+    else
+        check:problem("", "%s returns %s; a policy ends in: return { api = 1, summary = …, steps = { … } }", name or "the policy", a(value))
+    end
+    table.sort(check.problems, function(x, y)
+        if x.line ~= y.line then return x.line < y.line end
+        if x.column ~= y.column then return x.column < y.column end
+        return x.message < y.message
+    end)
+    return #check.problems == 0 and result or nil, check.problems
+end
+
+---The values of a policy's parameters (policy.check's params) from what the command line gives, texts by name, and the problems: sentences.
+function policy.params(spec, given)
+    local values, problems = {}, {}
+    local names = sorted_names(spec)
+    for name, param in pairs(spec) do values[name] = param.default end
+    for _, name in ipairs(sorted_names(given)) do
+        local param, text = spec[name], given[name]
+        local value = param and TYPES[param.type].parse(text)
+        if not param then
+            local near = lint.nearest(name, names)
+            problems[#problems + 1] = ("unknown parameter '%s'%s; %s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "",
+                #names == 0 and "the policy takes none" or "the policy takes " .. table.concat(names, ", "))
+        elseif value == nil then
+            problems[#problems + 1] = ("parameter '%s': '%s' is no %s"):format(name, text, TYPES[param.type].noun)
+        elseif param.choices and not contains(param.choices, value) then
+            problems[#problems + 1] = ("parameter '%s' is one of %s, not '%s'"):format(name, list_text(param.choices), text)
+        else
+            values[name] = value
+        end
+    end
+    return values, problems
+end
+
+return policy

@@ -1,0 +1,39 @@
+-- Moves a running guest with libvirt alone: no OpenStack, no restart. Where it listens on an address that only the source has
+-- (VNC, SPICE, serial ports), it gets the destination's own on the way. Copy this file and edit it for your site.
+local check  = require "migrun.check"
+local fixup  = require "migrun.fixup"
+local listen = require "migrun.listen"
+
+return {
+  api     = 1,
+  summary = "Move a running guest by libvirt, peer to peer",
+
+  params = {
+    timeout   = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
+    unsafe    = { type = "boolean", default = false, help = "migrate though libvirt takes the storage for unsafe" },
+    bandwidth = { type = "integer", default = 0, help = "MiB/s at most; 0: no limit" },
+  },
+
+  steps = {
+    check.guest_is_running,
+    check.destination_is_another_host,
+    check.hosts_reach_each_other,
+    check.guest_is_not_on_destination,
+    check.cpu_is_compatible,
+    check.memory_fits,
+    check.disks_are_there,
+    check.listen_addresses_exist,
+
+    { "the guest", phase = "migrate",
+      run = function(run)
+        run.instance:migrate(run.dest, {
+          xml     = listen.to_destination(run),
+          timeout = run.params.timeout,
+          flags   = run.params.unsafe and { "UNSAFE" } or {},
+          params  = run.params.bandwidth > 0 and { bandwidth = run.params.bandwidth } or nil,
+        })
+      end },
+
+    fixup.own_instance_files,
+  },
+}

@@ -1,0 +1,189 @@
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DEFAULT_LIMIT = 16 << 20, TERM_PATIENCE_MS = 2000 };
+
+struct child {
+    pid_t pid;
+    int pid_fd;               // readable once it has ended
+    int in, out, err, failed; // our ends; failed tells why it could not be started
+    size_t written;
+};
+
+static void close_pair(int pair[2])
+{
+    util_close_fd(&pair[0]);
+    util_close_fd(&pair[1]);
+}
+
+static _Noreturn void become(const struct process_request *request, int in, int out, int err, int failed)
+{
+    // A process group of its own, so that what it starts ends with it; it ends when we end.
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        signal(signal_number, SIG_DFL);
+    dup2(in, 0);
+    dup2(out, 1);
+    dup2(err, 2);
+    if (request->before_exec)
+        request->before_exec(request->before_exec_arg, failed);
+    execvp(request->argv[0], (char *const *)(uintptr_t)request->argv);
+    dprintf(failed, "%s", strerror(errno));
+    _exit(127);
+}
+
+static int start(const struct process_request *request, struct child *c, struct error *err)
+{
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, errors[2] = {-1, -1}, failed[2] = {-1, -1};
+    if (request->input ? pipe2(in, O_CLOEXEC) < 0 : (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+        goto bad;
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC) < 0)
+        goto bad;
+    c->pid = fork();
+    if (c->pid < 0)
+        goto bad;
+    if (c->pid == 0)
+        become(request, in[0], out[1], errors[1], failed[1]);
+    setpgid(c->pid, c->pid); // both sides, so that neither is too late
+    c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+    c->in = steal_fd(&in[1]);
+    c->out = steal_fd(&out[0]);
+    c->err = steal_fd(&errors[0]);
+    c->failed = steal_fd(&failed[0]);
+    close_pair(in);
+    close_pair(out);
+    close_pair(errors);
+    close_pair(failed);
+    int ours[] = {c->in, c->out, c->err};
+    for (size_t i = 0; i < COUNT_OF(ours); i++)
+        if (ours[i] >= 0)
+            fcntl(ours[i], F_SETFL, O_NONBLOCK);
+    return 0;
+bad:
+    error_errno(err, errno, "cannot start %s", request->argv[0]);
+    close_pair(in);
+    close_pair(out);
+    close_pair(errors);
+    close_pair(failed);
+    return -1;
+}
+
+// Takes what has come. -1 when there is more than the limit.
+static int drain(int *fd, struct buf *into, size_t limit)
+{
+    char chunk[65536];
+    for (;;) {
+        ssize_t n = read(*fd, chunk, sizeof chunk);
+        if (n > 0) {
+            if (into->len + (size_t)n > limit)
+                return -1;
+            buf_add(into, chunk, (size_t)n);
+            continue;
+        }
+        if (n == 0 || (errno != EAGAIN && errno != EINTR))
+            util_close_fd(fd), *fd = -1;
+        return 0;
+    }
+}
+
+static void push_input(const struct process_request *request, struct child *c)
+{
+    ssize_t n = write(c->in, (const char *)request->input + c->written, request->input_len - c->written);
+    if (n > 0)
+        c->written += (size_t)n;
+    if (c->written == request->input_len || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        util_close_fd(&c->in);
+        c->in = -1;
+    }
+}
+
+enum stop { STOP_NO, STOP_TIMEOUT, STOP_INTERRUPTED, STOP_HANGUP, STOP_TOO_MUCH };
+
+// Feeds and reads until the child has ended. What it left running in the background may hold the pipes open: nobody waits for that.
+static enum stop attend(const struct process_request *request, struct child *c, struct process_result *result)
+{
+    size_t limit = request->output_limit ? request->output_limit : DEFAULT_LIMIT;
+    sig_atomic_t interrupts = interrupt_count;
+    if (c->in >= 0 && request->input_len == 0)
+        push_input(request, c);
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = c->in, .events = POLLOUT},       {.fd = c->out, .events = POLLIN},
+            {.fd = c->err, .events = POLLIN},       {.fd = c->pid_fd, .events = POLLIN},
+            {.fd = request->watch_fd, .events = POLLRDHUP}, {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN},
+        };
+        if (poll(fds, COUNT_OF(fds), deadline_poll_ms(request->deadline)) < 0 && errno != EINTR)
+            return STOP_HANGUP;
+        if (fds[0].revents)
+            push_input(request, c);
+        bool ended = fds[3].revents != 0;
+        if ((c->out >= 0 && drain(&c->out, &result->out, limit) < 0) || (c->err >= 0 && drain(&c->err, &result->err, limit) < 0))
+            return STOP_TOO_MUCH;
+        if (ended)
+            return STOP_NO;
+        if (fds[4].revents & (POLLHUP | POLLERR | POLLRDHUP))
+            return STOP_HANGUP;
+        if (interrupts == 0 && interrupt_count > 0)
+            return STOP_INTERRUPTED;
+        if (request->deadline && now_ms() >= request->deadline)
+            return STOP_TIMEOUT;
+    }
+}
+
+static void end(struct child *c)
+{
+    kill(-c->pid, SIGTERM);
+    struct pollfd ended = {.fd = c->pid_fd, .events = POLLIN};
+    int64_t deadline = deadline_in(TERM_PATIENCE_MS);
+    while (poll(&ended, 1, deadline_poll_ms(deadline)) < 0 && errno == EINTR)
+        ;
+    kill(-c->pid, SIGKILL);
+}
+
+int process_run(const struct process_request *request, struct process_result *result, struct error *err)
+{
+    struct child c = {.pid = -1, .pid_fd = -1, .in = -1, .out = -1, .err = -1, .failed = -1};
+    *result = (struct process_result){0};
+    if (start(request, &c, err) < 0)
+        return -1;
+    enum stop stop = attend(request, &c, result);
+    if (stop != STOP_NO)
+        end(&c);
+    int status = 0;
+    while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    result->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    result->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    result->timed_out = stop == STOP_TIMEOUT;
+    char why[256];
+    ssize_t n = read(c.failed, why, sizeof why - 1);
+    int fds[] = {c.pid_fd, c.in, c.out, c.err, c.failed};
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        util_close_fd(&fds[i]);
+    const char *program = request->argv[0];
+    int rc = n > 0                     ? error_set(err, ERR_SYSTEM, ENOENT, "cannot start %s: %.*s", program, (int)n, why)
+             : stop == STOP_INTERRUPTED ? error_set(err, ERR_INTERRUPTED, 0, "%s was ended, as migrun was interrupted", program)
+             : stop == STOP_HANGUP      ? error_set(err, ERR_HOST, HOST_LOST, "%s was ended, as nobody waits for it any more", program)
+             : stop == STOP_TOO_MUCH    ? error_set(err, ERR_SYSTEM, EFBIG, "%s was ended: it wrote more than is read", program)
+                                        : 0;
+    if (rc < 0)
+        process_result_free(result);
+    return rc;
+}
+
+void process_result_free(struct process_result *result)
+{
+    buf_free(&result->out);
+    buf_free(&result->err);
+    *result = (struct process_result){0};
+}

@@ -1,0 +1,167 @@
+// migrun history: what runs there were, and what became of them.
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "lua/lua.h"
+#include "run/journal.h"
+#include "run/run.h"
+
+#include <langinfo.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char help[] =
+    "migrun history: the runs, with what became of each.\n"
+    "\n"
+    "      --prune AGE       forget finished runs older than AGE (30d, 12h, 0s), here and\n"
+    "                        what their hosts keep of them\n"
+    "      --site FILE, --state FOLDER, --json as with migrun\n";
+
+static const char *const allowed[] = {"prune", "site", "state", "json", NULL};
+
+// One run as a table's row, and as --json prints it.
+static json_t *summary_of(const char *state, const char *name, struct error *err)
+{
+    auto_json json_t *records = NULL;
+    if (journal_read(state, name, &records, err) < 0)
+        return NULL;
+    const json_t *open = json_array_get(records, 0), *verdict = journal_verdict(records), *instance = json_object_get(open, "instance");
+    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", json_num(open, "time", 0), "instance", json_str(instance, "name", "-"),
+                            "source", json_str(open, "source", "-"), "dest", json_str(open, "dest", "-"), "policy", json_str(open, "policy", "-"), "outcome",
+                            verdict ? json_str(verdict, "outcome", "?") : journal_is_live(state, name) ? "running" : "unfinished");
+    if (verdict) {
+        json_object_set_new(row, "status", json_integer(json_int(verdict, "status", 0)));
+        json_object_set(row, "seconds", json_object_get(verdict, "seconds"));
+        json_object_set(row, "downtime", json_object_get(verdict, "downtime"));
+        json_object_set(row, "line", json_object_get(verdict, "line"));
+    }
+    return row;
+}
+
+enum { COLUMNS = 7 };
+
+static char *when_text(double time)
+{
+    char text[64] = "";
+    time_t at = (time_t)time;
+    struct tm local;
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M", localtime_r(&at, &local));
+    return xstrdup(text);
+}
+
+static char *seconds_text(const json_t *row, const char *key, const char *format)
+{
+    const json_t *value = json_object_get(row, key);
+    char text[64] = "-";
+    if (json_is_number(value) && STREQ(format, "s"))
+        snprintf(text, sizeof text, "%.1f s", json_number_value(value));
+    else if (json_is_number(value))
+        snprintf(text, sizeof text, "%.2f s", json_number_value(value));
+    return xstrdup(text);
+}
+
+static void put_cells(struct buf *out, char *const cells[COLUMNS], const size_t widths[COLUMNS])
+{
+    for (size_t i = 0; i < COLUMNS; i++) {
+        buf_puts(out, cells[i]);
+        for (size_t n = text_columns(cells[i]); i + 1 < COLUMNS && n < widths[i] + 2; n++)
+            buf_puts(out, " ");
+    }
+    buf_puts(out, "\n");
+}
+
+static int put_table(const json_t *rows)
+{
+    static const char *const heads[COLUMNS] = {"RUN", "WHEN", "INSTANCE", "FROM → TO", "OUTCOME", "TIME", "PAUSED"};
+    size_t count = json_array_size(rows), widths[COLUMNS] = {0};
+    bool utf8 = STREQ(nl_langinfo(CODESET), "UTF-8");
+    char *(*cells)[COLUMNS] = xcalloc(count + 1, sizeof *cells);
+    for (size_t i = 0; i <= count; i++) {
+        const json_t *row = i ? json_array_get(rows, i - 1) : NULL;
+        auto_free char *way = row ? xasprintf("%s → %s", json_str(row, "source", "-"), json_str(row, "dest", "-")) : NULL;
+        auto_free char *when = row ? when_text(json_num(row, "time", 0)) : NULL, *took = row ? seconds_text(row, "seconds", "s") : NULL,
+                       *paused = row ? seconds_text(row, "downtime", "ms") : NULL;
+        const char *texts[COLUMNS] = {json_str(row, "run", ""), when, json_str(row, "instance", ""), way, json_str(row, "outcome", ""), took, paused};
+        for (size_t c = 0; c < COLUMNS; c++) {
+            cells[i][c] = shown_text(row ? texts[c] : heads[c], utf8);
+            for (char *p = cells[i][c]; row && c == 4 && *p; p++)
+                *p = *p == '_' ? ' ' : *p;
+            size_t width = text_columns(cells[i][c]);
+            widths[c] = width > widths[c] ? width : widths[c];
+        }
+    }
+    auto_buf struct buf out = {0};
+    for (size_t i = 0; i <= count; i++) {
+        put_cells(&out, cells[i], widths);
+        for (size_t c = 0; c < COLUMNS; c++)
+            free(cells[i][c]);
+    }
+    free(cells);
+    return output_print(out.data);
+}
+
+static int put_lines(const json_t *rows)
+{
+    auto_buf struct buf out = {0};
+    size_t i;
+    json_t *row;
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row) {
+        auto_free char *text = json_dumps(row, JSON_COMPACT);
+        buf_printf(&out, "%s\n", text);
+    }
+    return out.data ? output_print(out.data) : 0;
+}
+
+static int list(const struct options *options, struct error *err)
+{
+    const char *state = options->state ? options->state : STATE_DIR;
+    auto_json json_t *names = NULL, *rows = json_array();
+    if (journal_runs(state, &names, err) < 0)
+        return -1;
+    size_t i;
+    json_t *name;
+    json_array_foreach(names, i, name) {
+        struct error unreadable;
+        json_t *row = summary_of(state, json_string_value(name), &unreadable);
+        json_array_append_new(rows, row ? row : json_pack("{s:O, s:f, s:s}", "run", name, "time", 0.0, "outcome", "unreadable"));
+    }
+    if (json_array_size(rows) == 0 && !options->json)
+        return output_print("No run has changed anything yet.\n");
+    return options->json ? put_lines(rows) : put_table(rows);
+}
+
+static int prune(const struct options *options, struct error *err)
+{
+    double age;
+    size_t pruned = 0, kept = 0;
+    if (duration_parse(options->prune, &age) < 0)
+        return error_set(err, ERR_USAGE, 0, "--prune takes an age, as 30d or 12h, not '%s'", options->prune);
+    struct output output;
+    output_open(&output, options);
+    int rc = migrun_lua_prune(options->site, options->state, age, &output.listener, &pruned, &kept, err);
+    output_close(&output);
+    if (rc < 0)
+        return -1;
+    auto_free char *line = kept ? xasprintf("%zu runs forgotten, %zu kept: their hosts could not be asked to forget them\n", pruned, kept)
+                                : xasprintf("%zu run%s forgotten\n", pruned, pruned == 1 ? "" : "s");
+    return output_print(line) || kept ? 1 : 0;
+}
+
+int history_main(int argc, char **argv)
+{
+    struct options options;
+    struct error err = {0};
+    int status;
+    if (options_parse_for(allowed, argc, argv, &options, &err) < 0)
+        status = -1;
+    else if (options.help)
+        status = output_print(help);
+    else if (options.n_arguments)
+        status = error_set(&err, ERR_USAGE, 0, "history takes no arguments; migrun show %s tells of one run", options.arguments[0]);
+    else
+        status = options.prune ? prune(&options, &err) : list(&options, &err);
+    if (status < 0)
+        status = output_mistake(&err, output_wants_json(argc, argv));
+    options_free(&options);
+    return status;
+}

@@ -1,0 +1,641 @@
+// Host, Service and Log.
+#include "base/xml.h"
+#include "lua/interp.h"
+#include "run/change.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOST_KEY "migrun.host"
+#define HOSTS_KEY "migrun.hosts" // the userdata of each host: one a host, so that they compare equal and keep their facts' table
+#define SERVICE_KEY "migrun.service"
+#define LOG_KEY "migrun.log"
+
+struct host_ref { struct run_host *h; };
+struct service { struct run_host *h; const json_t *commands; char unit[256]; };
+struct log { struct run_host *h; int64_t offset, line; char path[4096]; };
+
+static const struct class_of host_class, service_class, log_class;
+
+struct run_host *check_host(lua_State *L, int index)
+{
+    return ((struct host_ref *)class_check(L, index, &host_class))->h;
+}
+
+void push_host(lua_State *L, struct run_host *h)
+{
+    if (!h) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_getfield(L, LUA_REGISTRYINDEX, HOSTS_KEY);
+    if (lua_rawgetp(L, -1, h) == LUA_TNIL) {
+        lua_pop(L, 1);
+        ((struct host_ref *)class_new(L, HOST_KEY, sizeof(struct host_ref)))->h = h;
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, -3, h);
+    }
+    lua_remove(L, -2);
+}
+
+static const char *check_path(lua_State *L, int index)
+{
+    size_t len;
+    const char *path = luaL_checklstring(L, index, &len);
+    if (*path != '/' || strlen(path) != len || len >= 4096)
+        lua_mistake(L, "a path on a host begins with '/', not '%s'", path);
+    return path;
+}
+
+// Refuses a key of the table at index that is none of names.
+static void check_keys(lua_State *L, int index, const char *const *names, size_t count)
+{
+    if (lua_isnoneornil(L, index))
+        return;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        size_t i = 0;
+        while (i < count && !STREQ(names[i], key))
+            i++;
+        if (i == count) {
+            const char *near = nearest_name(key, names, count);
+            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        }
+        lua_pop(L, 1);
+    }
+}
+
+// A number of seconds in milliseconds; the member of the table at index, or the value there when name is NULL.
+static int64_t milliseconds(lua_State *L, int index, const char *name, double fallback)
+{
+    double seconds = fallback;
+    if (name && lua_istable(L, index)) {
+        lua_getfield(L, index, name);
+        seconds = luaL_optnumber(L, -1, fallback);
+        lua_pop(L, 1);
+    } else if (!name) {
+        seconds = luaL_optnumber(L, index, fallback);
+    }
+    if (!(seconds > 0 && seconds < 1e6))
+        lua_mistake(L, "a timeout is a number of seconds above 0");
+    return (int64_t)(seconds * 1000);
+}
+
+// ---- reading ----
+
+static int host_stat(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    void **box = lua_box(L, box_json);
+    struct error err;
+    if (run_stat(h, path, (json_t **)box, &err) < 0)
+        return lua_raise(L, &err);
+    lua_push_json(L, *box);
+    return 1;
+}
+
+// The contents of a file in a box; data NULL: there is none.
+struct contents { char *data; size_t len; json_t *stat; };
+
+static void box_contents(void *p)
+{
+    struct contents *c = p;
+    free(c->data);
+    json_decref(c->stat);
+    free(c);
+}
+
+static const struct contents *read_contents(lua_State *L, struct run_host *h, const char *path)
+{
+    void **box = lua_box(L, box_contents);
+    struct contents *c = *box = xcalloc(1, sizeof *c);
+    struct error err;
+    if (run_read(h, path, &c->data, &c->len, &c->stat, &err) < 0)
+        lua_raise(L, &err);
+    return c;
+}
+
+static int raise_absent(lua_State *L, struct run_host *h, const char *path)
+{
+    struct error err;
+    error_errno(&err, ENOENT, "%s: %s", run_host_name(h), path);
+    snprintf(err.source, sizeof err.source, "%s", run_host_name(h));
+    return lua_raise(L, &err);
+}
+
+static int host_read(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    const struct contents *c = read_contents(L, h, path);
+    if (!c->data)
+        return raise_absent(L, h, path);
+    lua_pushlstring(L, c->data, c->len);
+    return 1;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(json_str(*(json_t *const *)a, "name", ""), json_str(*(json_t *const *)b, "name", ""));
+}
+
+static int host_list(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    void **box = lua_box(L, box_json), **order = lua_box(L, box_free);
+    struct error err;
+    if (run_list(h, path, (json_t **)box, &err) < 0)
+        return lua_raise(L, &err);
+    size_t count = json_array_size(*box);
+    json_t **entries = *order = xcalloc(count + 1, sizeof *entries);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = json_array_get(*box, i);
+    qsort(entries, count, sizeof *entries, compare_names);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_push_json(L, entries[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+// ---- changing files ----
+
+// A user or group at index: nil is -1 (as it is), a number is itself, a name is asked of the host.
+static int64_t check_id(lua_State *L, int index, struct run_host *h, bool group)
+{
+    if (lua_isnoneornil(L, index))
+        return -1;
+    if (lua_isinteger(L, index)) {
+        lua_Integer id = lua_tointeger(L, index);
+        if (id < 0 || id > UINT32_MAX - 1)
+            lua_mistake(L, "%lld is no %s's number", (long long)id, group ? "group" : "user");
+        return id;
+    }
+    const char *name = luaL_checkstring(L, index);
+    int64_t id = -1;
+    struct error err;
+    if (change_user_id(h, name, group, &id, &err) < 0)
+        lua_raise(L, &err);
+    return id;
+}
+
+static int check_mode(lua_State *L, int index)
+{
+    lua_Integer mode = luaL_checkinteger(L, index);
+    if (mode < 0 || mode > 07777)
+        lua_mistake(L, "%lld is no mode; write tonumber(\"640\", 8)", (long long)mode);
+    return (int)mode;
+}
+
+static int host_write(lua_State *L)
+{
+    static const char *const names[] = {"mode", "user", "group"};
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    size_t len;
+    const char *text = luaL_checklstring(L, 3, &len);
+    check_keys(L, 4, names, COUNT_OF(names));
+    void **box = lua_box(L, box_json);
+    json_t *options = *box = json_object();
+    if (lua_istable(L, 4)) {
+        if (lua_getfield(L, 4, "mode") != LUA_TNIL)
+            json_object_set_new(options, "mode", json_integer(check_mode(L, -1)));
+        lua_getfield(L, 4, "user");
+        lua_getfield(L, 4, "group");
+        int64_t uid = check_id(L, -2, h, false), gid = check_id(L, -1, h, true);
+        if (uid >= 0)
+            json_object_set_new(options, "uid", json_integer(uid));
+        if (gid >= 0)
+            json_object_set_new(options, "gid", json_integer(gid));
+    }
+    const struct contents *c = read_contents(L, h, path);
+    struct error err;
+    if (change_write(h, path, c->data, c->len, c->stat, text, len, json_object_size(options) ? options : NULL, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+static int host_edit(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    struct run *run = run_of(L);
+    const struct contents *c = read_contents(L, h, path);
+    lua_pushvalue(L, 3);
+    if (c->data)
+        lua_pushlstring(L, c->data, c->len);
+    else
+        lua_pushnil(L);
+    run->pure++;
+    int rc = lua_pcall(L, 1, 1, 0);
+    run->pure--;
+    if (rc != LUA_OK)
+        return lua_error(L);
+    if (lua_isnil(L, -1))
+        return 0;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return lua_mistake(L, "the function of edit returns the new text (or nil for no change), not a %s", luaL_typename(L, -1));
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    struct error err;
+    if (change_write(h, path, c->data, c->len, c->stat, text, len, NULL, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+// libvirt's own records: a mistake there orphans or kills guests, so an edit says beforehand what it touches.
+static bool is_libvirt_state(const char *path)
+{
+    static const char *const folders[] = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/", "/etc/libvirt/qemu/"};
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        if (strncmp(path, folders[i], strlen(folders[i])) == 0)
+            return true;
+    return false;
+}
+
+static void box_xml(void *p) { xml_free(p); }
+
+static int host_edit_xml(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    luaL_checkany(L, 3);
+    lua_settop(L, 3);
+    const char *what = lua_pushfstring(L, "%s: %s", run_host_name(h), path);
+    const struct contents *c = read_contents(L, h, path);
+    if (!c->data)
+        return raise_absent(L, h, path);
+    struct xml **slot = push_document(L);
+    int document = lua_gettop(L);
+    void **before = lua_box(L, box_xml), **text = lua_box(L, box_free);
+    struct error err;
+    if (xml_parse(c->data, c->len, slot, &err) < 0) {
+        error_prefix(&err, "%s", what);
+        return lua_raise(L, &err);
+    }
+    *before = xml_copy(*slot);
+    apply_change(L, 3, document, *before, is_libvirt_state(path), what);
+    *text = xml_text(*slot);
+    if (change_write(h, path, c->data, c->len, c->stat, *text, strlen(*text), NULL, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+static int host_chown(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    int64_t uid = check_id(L, 3, h, false), gid = check_id(L, 4, h, true);
+    struct error err;
+    if (change_owner(h, path, uid, gid, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+static int host_chmod(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    int mode = check_mode(L, 3);
+    struct error err;
+    if (change_mode(h, path, mode, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+static int host_remove(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *path = check_path(L, 2);
+    struct error err;
+    if (change_remove(h, path, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+// ---- commands ----
+
+static void box_message(void *p)
+{
+    message_free(p);
+    free(p);
+}
+
+// The list at index as a JSON array of texts (new reference, in box).
+static json_t *check_argv(lua_State *L, int index, void **box)
+{
+    struct error err;
+    luaL_checktype(L, index, LUA_TTABLE);
+    if (lua_to_json(L, index, (json_t **)box, &err) < 0)
+        lua_raise(L, &err);
+    bool fits = json_array_size(*box) > 0;
+    for (size_t i = 0; i < json_array_size(*box); i++)
+        fits = fits && json_is_string(json_array_get(*box, i)) && strlen(json_string_value(json_array_get(*box, i))) == json_string_length(json_array_get(*box, i));
+    if (!fits || !*json_string_value(json_array_get(*box, 0)))
+        lua_mistake(L, "a command is a list of texts, its program first: { \"virsh\", \"list\" }");
+    return *box;
+}
+
+static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, const json_t *result, double seconds)
+{
+    struct error err;
+    const char *program = json_string_value(json_array_get(argv, 0)), *said = json_str(result, "stderr", "");
+    int status = (int)json_int(result, "status", -1);
+    if (json_flag(result, "timed_out", false))
+        error_set(&err, ERR_TIMEOUT, 0, "%s on %s did not end within %g s", program, run_host_name(h), seconds);
+    else if (json_int(result, "signal", 0))
+        error_set(&err, ERR_COMMAND, -1, "%s on %s was ended by signal %d", program, run_host_name(h), (int)json_int(result, "signal", 0));
+    else
+        error_set(&err, ERR_COMMAND, status, "%s on %s ended with status %d%s%.*s", program, run_host_name(h), status, *said ? ": " : "",
+                  (int)strcspn(said, "\n"), said);
+    snprintf(err.source, sizeof err.source, "%s", run_host_name(h));
+    return lua_raise(L, &err);
+}
+
+static int host_command(lua_State *L)
+{
+    static const char *const names[] = {"reads", "timeout", "input", "ok", "undo"};
+    struct run_host *h = check_host(L, 1);
+    check_keys(L, 3, names, COUNT_OF(names));
+    lua_settop(L, 3);
+    int64_t timeout = milliseconds(L, 3, "timeout", 60);
+    size_t input_len = 0;
+    const char *input = NULL;
+    bool reads = false, ok = false;
+    void **argv_box = lua_box(L, box_json), **undo_box = lua_box(L, box_json), **answer_box = lua_box(L, box_message);
+    json_t *argv = check_argv(L, 2, argv_box);
+    if (lua_istable(L, 3)) {
+        lua_getfield(L, 3, "reads");
+        lua_getfield(L, 3, "ok");
+        reads = lua_toboolean(L, -2);
+        ok = lua_toboolean(L, -1);
+        if (lua_getfield(L, 3, "undo") != LUA_TNIL)
+            check_argv(L, lua_gettop(L), undo_box);
+        lua_getfield(L, 3, "input"); // stays on the stack: the text is used below
+        input = luaL_optlstring(L, -1, NULL, &input_len);
+    }
+    struct message *answer = *answer_box = xcalloc(1, sizeof *answer);
+    struct error err;
+    json_t *args = json_pack("{s:O, s:I}", "argv", argv, "timeout", (json_int_t)timeout);
+    int rc;
+    if (reads) {
+        json_object_set_new(args, "reads", json_true());
+        json_object_set_new(args, "stdin", json_boolean(input != NULL));
+        rc = host_call(h->agent, "command", args, input, input_len, timeout + 10000, answer, &err);
+    } else {
+        if (*undo_box)
+            json_object_set(args, "undo", *undo_box);
+        rc = change_command(h, args, input, input_len, answer, &err);
+    }
+    if (rc < 0)
+        return lua_raise(L, &err);
+    const json_t *result = json_object_get(answer->head, "result");
+    if (json_flag(result, "timed_out", false) || (!ok && json_int(result, "status", -1) != 0))
+        return command_failed(L, h, argv, result, (double)timeout / 1000);
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, json_int(result, "status", -1));
+    lua_setfield(L, -2, "status");
+    lua_pushlstring(L, answer->body ? answer->body : "", answer->body_len);
+    lua_setfield(L, -2, "out");
+    lua_pushstring(L, json_str(result, "stderr", ""));
+    lua_setfield(L, -2, "err");
+    return 1;
+}
+
+// ---- the network ----
+
+static int host_reach(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    struct host_ref *other = luaL_testudata(L, 2, HOST_KEY);
+    const char *name = other ? run_host_name(other->h) : luaL_checkstring(L, 2);
+    int64_t timeout = milliseconds(L, 4, NULL, 5);
+    void **ports = lua_box(L, box_json), **box = lua_box(L, box_message);
+    struct error err;
+    if (lua_to_json(L, 3, (json_t **)ports, &err) < 0)
+        return lua_raise(L, &err);
+    if (json_is_integer((json_t *)*ports))
+        *ports = json_pack("[o]", *ports);
+    for (size_t i = 0; i < json_array_size(*ports); i++)
+        if (!json_is_integer(json_array_get(*ports, i)))
+            return lua_mistake(L, "ports are whole numbers");
+    if (json_array_size(*ports) == 0)
+        return lua_mistake(L, "name a port, or a list of ports");
+    struct message *answer = *box = xcalloc(1, sizeof *answer);
+    json_t *args = json_pack("{s:s, s:O, s:I}", "host", name, "ports", *ports, "timeout", (json_int_t)timeout);
+    if (!args)
+        return lua_mistake(L, "the host's name is not UTF-8");
+    if (host_call(h->agent, "reach", args, NULL, 0, timeout + 15000, answer, &err) < 0)
+        return lua_raise(L, &err);
+    const json_t *result = json_object_get(answer->head, "result");
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, json_str(result, "address", NULL));
+    lua_setfield(L, -2, "address");
+    lua_newtable(L);
+    const char *port;
+    json_t *tried;
+    json_object_foreach(json_object_get(result, "ports"), port, tried) {
+        lua_push_json(L, tried);
+        lua_rawseti(L, -2, atoi(port));
+    }
+    lua_setfield(L, -2, "ports");
+    return 1;
+}
+
+// ---- Service ----
+
+static int host_service(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    const json_t *known = json_object_get(json_object_get(host_spec(h->agent)->settings, "services"), name);
+    const char *unit = json_str(known, "unit", name);
+    struct service *s = class_new(L, SERVICE_KEY, sizeof *s);
+    if (!*unit || *unit == '-' || strlen(unit) >= sizeof s->unit)
+        return lua_mistake(L, "'%s' is no name of a service", unit);
+    s->h = h;
+    s->commands = json_object_size(known) > 1 ? known : NULL;
+    snprintf(s->unit, sizeof s->unit, "%s", unit);
+    return 1;
+}
+
+static struct service *check_service(lua_State *L) { return class_check(L, 1, &service_class); }
+
+static int service_state(lua_State *L)
+{
+    struct service *s = check_service(L);
+    void **box = lua_box(L, box_free);
+    struct error err;
+    if (run_service_state(s->h, s->unit, json_object_get(s->commands, "state"), (char **)box, &err) < 0)
+        return lua_raise(L, &err);
+    lua_pushstring(L, *box);
+    return 1;
+}
+
+static int service_change(lua_State *L, const char *action)
+{
+    struct service *s = check_service(L);
+    struct error err;
+    if (change_service(s->h, s->unit, action, s->commands, 0, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+static int service_start(lua_State *L) { return service_change(L, "start"); }
+static int service_stop(lua_State *L) { return service_change(L, "stop"); }
+static int service_restart(lua_State *L) { return service_change(L, "restart"); }
+
+static int service_wait(lua_State *L)
+{
+    struct service *s = check_service(L);
+    int64_t timeout = milliseconds(L, 2, NULL, 30);
+    if (overlay_get(s->h, "service", s->unit))
+        return 0; // a preview's own change: it is taken to come
+    void **box = lua_box(L, box_message);
+    struct message *answer = *box = xcalloc(1, sizeof *answer);
+    struct error err;
+    json_t *args = json_pack("{s:s, s:s, s:I}", "unit", s->unit, "action", "wait", "timeout", (json_int_t)timeout);
+    if (json_object_get(s->commands, "state"))
+        json_object_set(args, "command", json_object_get(s->commands, "state"));
+    if (host_call(s->h->agent, "service", args, NULL, 0, timeout + 10000, answer, &err) < 0)
+        return lua_raise(L, &err);
+    return 0;
+}
+
+static int service_name(lua_State *L, void *self)
+{
+    lua_pushstring(L, ((struct service *)self)->unit);
+    return 1;
+}
+
+static const luaL_Reg service_methods[] = {
+    {"state", service_state}, {"start", service_start}, {"stop", service_stop}, {"restart", service_restart}, {"wait", service_wait}, {NULL, NULL},
+};
+static const struct class_field service_fields[] = {{"name", service_name}, {NULL, NULL}};
+static const struct class_of service_class = {.key = SERVICE_KEY, .noun = "a service", .methods = service_methods, .fields = service_fields};
+
+// ---- Log ----
+
+void push_log(lua_State *L, struct run_host *h, const char *path)
+{
+    struct log *log = class_new(L, LOG_KEY, sizeof *log);
+    log->h = h;
+    snprintf(log->path, sizeof log->path, "%s", path);
+    void **box = lua_box(L, box_message);
+    struct message *answer = *box = xcalloc(1, sizeof *answer);
+    struct error err;
+    if (host_call(h->agent, "log", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, answer, &err) == 0) {
+        log->offset = json_int(json_object_get(answer->head, "result"), "size", 0);
+        log->line = json_int(json_object_get(answer->head, "result"), "lines", 0);
+    } else if (err.domain != ERR_SYSTEM || err.code != ENOENT) { // a log that is not there yet begins with its first line
+        lua_raise(L, &err);
+    }
+    lua_pop(L, 1);
+}
+
+static int host_log(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    push_log(L, h, check_path(L, 2));
+    return 1;
+}
+
+static int log_lines(lua_State *L)
+{
+    struct log *log = class_check(L, 1, &log_class);
+    void **box = lua_box(L, box_message);
+    struct message *answer = *box = xcalloc(1, sizeof *answer);
+    struct error err;
+    lua_newtable(L);
+    json_t *args = json_pack("{s:o, s:I, s:I}", "path", json_text(log->path), "offset", (json_int_t)log->offset, "line", (json_int_t)log->line);
+    if (host_call(log->h->agent, "log", args, NULL, 0, 0, answer, &err) < 0) {
+        if (err.domain == ERR_SYSTEM && err.code == ENOENT)
+            return 1;
+        return lua_raise(L, &err);
+    }
+    lua_Integer number = json_int(json_object_get(answer->head, "result"), "line", 1), i = 1;
+    for (const char *line = answer->body; line && line < answer->body + answer->body_len; number++) {
+        const char *end = memchr(line, '\n', answer->body_len - (size_t)(line - answer->body));
+        size_t len = end ? (size_t)(end - line) : answer->body_len - (size_t)(line - answer->body);
+        lua_createtable(L, 0, 2);
+        lua_pushinteger(L, number);
+        lua_setfield(L, -2, "number");
+        lua_pushlstring(L, line, len);
+        lua_setfield(L, -2, "text");
+        lua_rawseti(L, -2, i++);
+        line = end ? end + 1 : NULL;
+    }
+    return 1;
+}
+
+static int log_path(lua_State *L, void *self)
+{
+    lua_pushstring(L, ((struct log *)self)->path);
+    return 1;
+}
+
+static int log_host(lua_State *L, void *self)
+{
+    push_host(L, ((struct log *)self)->h);
+    return 1;
+}
+
+static const luaL_Reg log_methods[] = {{"lines", log_lines}, {NULL, NULL}};
+static const struct class_field log_fields[] = {{"path", log_path}, {"host", log_host}, {NULL, NULL}};
+static const struct class_of log_class = {.key = LOG_KEY, .noun = "a log", .methods = log_methods, .fields = log_fields};
+
+// ---- Host ----
+
+static int field_name(lua_State *L, void *self)
+{
+    lua_pushstring(L, run_host_name(((struct host_ref *)self)->h));
+    return 1;
+}
+
+static int field_facts(lua_State *L, void *self)
+{
+    if (lua_getiuservalue(L, 1, 1) == LUA_TNIL) {
+        lua_push_json(L, ((struct host_ref *)self)->h->facts);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, 1);
+    }
+    return 1;
+}
+
+static int field_libvirt(lua_State *L, void *self)
+{
+    push_libvirt(L, ((struct host_ref *)self)->h);
+    return 1;
+}
+
+static int field_settings(lua_State *L, void *self)
+{
+    lua_push_json(L, host_spec(((struct host_ref *)self)->h->agent)->settings);
+    return 1;
+}
+
+static const luaL_Reg host_methods[] = {
+    {"stat", host_stat},   {"read", host_read},     {"list", host_list},     {"write", host_write},     {"edit", host_edit},
+    {"edit_xml", host_edit_xml}, {"chown", host_chown}, {"chmod", host_chmod}, {"remove", host_remove}, {"service", host_service},
+    {"command", host_command}, {"reach", host_reach}, {"log", host_log}, {NULL, NULL},
+};
+static const struct class_field host_fields[] = {
+    {"name", field_name}, {"facts", field_facts}, {"libvirt", field_libvirt}, {"settings", field_settings}, {NULL, NULL},
+};
+static const struct class_of host_class = {.key = HOST_KEY, .noun = "a host", .methods = host_methods, .fields = host_fields};
+
+void register_host(lua_State *L)
+{
+    class_register(L, &host_class);
+    class_register(L, &service_class);
+    class_register(L, &log_class);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, HOSTS_KEY);
+}

@@ -1,0 +1,101 @@
+// Claims: before a run changes hosts it leaves one on each, so that a second run, of another controller too, does not meddle.
+#include "run/run.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *run_author(void)
+{
+    static char author[512];
+    char machine[256] = "?";
+    gethostname(machine, sizeof machine - 1);
+    const char *sudo = getenv("SUDO_USER");
+    const struct passwd *user = getpwuid(getuid());
+    snprintf(author, sizeof author, "%s on %s", sudo && *sudo ? sudo : user ? user->pw_name : "somebody", machine);
+    return author;
+}
+
+static json_t *claim_of(const struct run *run)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:f, s:b}", "run", run->id, "instance", json_str(run->instance, "uuid", ""), "name",
+                     json_str(run->instance, "name", ""), "by", run_author(), "source", run->source ? run_host_name(run->source) : NULL, "dest",
+                     run->dest ? run_host_name(run->dest) : NULL, "since", run->started, "exclusive", run->exclusive);
+}
+
+static int fail_held(const struct run_host *h, const json_t *held, struct error *err)
+{
+    char since[32] = "";
+    time_t at = (time_t)json_num(held, "since", 0);
+    struct tm local;
+    strftime(since, sizeof since, "%Y-%m-%d %H:%M", localtime_r(&at, &local));
+    const char *by = json_str(held, "by", "somebody"), *run = json_str(held, "run", "?"), *machine = strstr(by, " on ");
+    return error_set(err, ERR_REFUSED, REFUSED_CLAIMED, "run %s of %s (%s, since %s) has its claim on %s; when it does not go on any more, migrun recover %s on %s ends it",
+                     run, json_str(held, "name", "?"), by, since, run_host_name(h), run, machine ? machine + 4 : "its controller");
+}
+
+// One request to every host of the run, side by side; take looks at each answer. The first failure counts, all answers are read.
+static int ask_all(struct run *run, const char *op, json_t *(*args)(const struct run *), int (*take)(const struct run *, const struct run_host *, const json_t *, struct error *),
+                   struct error *err)
+{
+    int rc = 0;
+    bool *sent = xcalloc(run->n_hosts + 1, sizeof *sent);
+    struct error failure;
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        sent[i] = host_send(run->hosts[i]->agent, op, args(run), NULL, 0, &failure) == 0;
+        if (!sent[i] && rc == 0) {
+            rc = -1;
+            *err = failure;
+        }
+    }
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        auto_message struct message answer = {0};
+        if (sent[i] && (host_receive(run->hosts[i]->agent, 0, &answer, &failure) < 0 ||
+                        (take && take(run, run->hosts[i], json_object_get(answer.head, "result"), &failure) < 0)) && rc == 0) {
+            rc = -1;
+            *err = failure;
+        }
+    }
+    free(sent);
+    return rc;
+}
+
+static json_t *with_claim(const struct run *run) { return json_pack("{s:o}", "claim", claim_of(run)); }
+static json_t *name_only(const struct run *run) { return json_pack("{s:s}", "run", run->id); }
+static json_t *nothing(const struct run *run) { (void)run; return json_object(); }
+
+static int take_claim(const struct run *run, const struct run_host *h, const json_t *result, struct error *err)
+{
+    (void)run;
+    const json_t *held = json_object_get(result, "held");
+    return held ? fail_held(h, held, err) : 0;
+}
+
+static int take_claims(const struct run *run, const struct run_host *h, const json_t *result, struct error *err)
+{
+    size_t i;
+    json_t *claim;
+    json_array_foreach(json_object_get(result, "claims"), i, claim)
+        if (run->exclusive || json_flag(claim, "exclusive", false) || STREQ(json_str(claim, "instance", ""), json_str(run->instance, "uuid", "-")))
+            return fail_held(h, claim, err);
+    return 0;
+}
+
+int run_claim(struct run *run, bool exclusive, struct error *err)
+{
+    run->exclusive = exclusive;
+    if (run->options->preview)
+        return ask_all(run, "claims", nothing, take_claims, err);
+    run->claimed = true;
+    return ask_all(run, "claim", with_claim, take_claim, err);
+}
+
+void run_unclaim(struct run *run)
+{
+    struct error err;
+    run->claimed = false;
+    if (ask_all(run, "unclaim", name_only, NULL, &err) < 0)
+        run_message(run, "warning", "the claim of this run could not be taken away everywhere (%s); migrun recover %s does it", err.message, run->id);
+}

@@ -1,0 +1,115 @@
+// A run that was cut off: opened again from its journal, it is ended where a failure would have ended it.
+#include "run/gate.h"
+#include "run/journal.h"
+#include "run/open.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PING_MS = 20000, TRY_MS = 15000 };
+
+// ---- connections that were lost ----
+
+void run_reconnect(struct run *run)
+{
+    if (run->options->preview)
+        return;
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        struct run_host *h = run->hosts[i];
+        struct error err = {0};
+        auto_message struct message pong = {0};
+        // Longer than ssh waits for a silent network: whoever does not answer then is lost.
+        if (host_call(h->agent, "ping", NULL, NULL, 0, PING_MS, &pong, &err) == 0)
+            continue;
+        if (!run->told_lost)
+            run_message(run, "info", "The connection to %s is lost: trying to get it back", run_host_name(h));
+        run->told_lost = true;
+        if (host_revive(h->agent, deadline_in(TRY_MS), &err) == 0)
+            run_message(run, "info", "Connected to %s again", run_host_name(h));
+    }
+}
+
+// ---- what the journal tells ----
+
+static struct effect *numbered(const struct run *run, json_int_t number)
+{
+    for (size_t i = 0; i < run->n_effects; i++)
+        if (run->effects[i]->number == number)
+            return run->effects[i];
+    return NULL;
+}
+
+static int take_effect(struct run *run, const json_t *record, struct error *err)
+{
+    const json_t *data = json_object_get(record, "effect");
+    int number = (int)json_int(record, "number", 0);
+    struct run_host *h = NULL;
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (STREQ(run_host_name(run->hosts[i]), json_str(data, "host", "")))
+            h = run->hosts[i];
+    struct effect *e = h ? effect_from(h, data, number) : NULL;
+    if (!e)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "change %d of the run (%s on %s) is of a kind that this migrun does not know", number, json_str(data, "kind", "?"),
+                         json_str(data, "host", "?"));
+    if (number > (int)run->next_effect)
+        run->next_effect = (size_t)number;
+    run->migration_attempted = run->migration_attempted || e->kind == &effect_migrate;
+    gate_remember(run, e);
+    return 0;
+}
+
+static int take_records(struct run *run, const json_t *records, struct error *err)
+{
+    size_t i;
+    json_t *record;
+    json_array_foreach((json_t *)(uintptr_t)records, i, record) {
+        const char *type = json_str(record, "type", "");
+        struct effect *e = numbered(run, json_int(record, "number", -1));
+        if (STREQ(type, "about")) {
+            if (take_effect(run, record, err) < 0)
+                return -1;
+        } else if (e && (STREQ(type, "undone") || STREQ(type, "not made"))) {
+            e->undone = true;
+        } else if (STREQ(type, "saved")) {
+            json_decref(run->saved);
+            run->saved = json_incref(json_object_get(record, "saved"));
+        }
+    }
+    return 0;
+}
+
+// Every host that the run had, or changed something on.
+static int start_hosts(struct run *run, const json_t *records, struct error *err)
+{
+    const json_t *open = json_array_get(records, 0);
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(open, "hosts"), i, entry)
+        if (run_start_host(run, json_string_value(entry), false, NULL, err) < 0)
+            return -1;
+    json_array_foreach((json_t *)(uintptr_t)records, i, entry) {
+        const char *host = json_str(json_object_get(entry, "effect"), "host", NULL);
+        if (host && run_start_host(run, host, false, NULL, err) < 0)
+            return -1;
+    }
+    const char *source = json_str(open, "source", NULL), *dest = json_str(open, "dest", NULL);
+    if ((source && run_start_host(run, source, false, &run->source, err) < 0) || (dest && run_start_host(run, dest, false, &run->dest, err) < 0))
+        return -1;
+    return 0;
+}
+
+int run_reopen(struct run *run, const json_t *records, struct error *err)
+{
+    const json_t *open = json_array_get(records, 0);
+    auto_buf struct buf away = {0};
+    run->recovers = true;
+    run->claimed = !run->options->preview;
+    if (run_prepare(run, err) < 0)
+        return -1;
+    snprintf(run->id, sizeof run->id, "%s", json_str(open, "run", ""));
+    run->instance = json_is_object(json_object_get(open, "instance")) ? json_deep_copy(json_object_get(open, "instance")) : NULL;
+    run->instance_xml = json_str(open, "xml", NULL) ? xstrdup(json_str(open, "xml", "")) : NULL;
+    if (start_hosts(run, records, err) < 0 || run_connect(run, &away, err) < 0 || run_gather_facts(run, err) < 0)
+        return -1;
+    return take_records(run, records, err);
+}

@@ -1,0 +1,52 @@
+// Commands of the host: a list of arguments, never a shell.
+#include "base/lockdown.h"
+#include "base/process.h"
+#include "world/agent/ops_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEFAULT_TIMEOUT_MS = 60000 };
+
+static void only_read(void *arg, int error_fd)
+{
+    (void)arg;
+    if (lockdown_command() < 0) {
+        dprintf(error_fd, "it cannot be kept from writing: %s", strerror(errno));
+        _exit(127);
+    }
+}
+
+SERVE(serve_command)
+{
+    const json_t *words = json_object_get(request, "argv");
+    size_t count = json_array_size(words);
+    auto_free const char **argv = xcalloc(count + 1, sizeof *argv);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *word = json_array_get(words, i);
+        argv[i] = json_string_value(word);
+        if (!argv[i] || strlen(argv[i]) != json_string_length(word))
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "argument %zu of the command is no text", i);
+    }
+    if (!count || !*argv[0])
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "a command needs a program to run");
+    int64_t timeout = json_int(request, "timeout", 0);
+    struct process_request run = {
+        .argv = argv,
+        .input = json_flag(request, "stdin", false) ? (body ? body : "") : NULL,
+        .input_len = body_len,
+        .deadline = deadline_in(timeout > 0 ? timeout : DEFAULT_TIMEOUT_MS),
+        .watch_fd = agent->stdin_fd,
+        .before_exec = json_flag(request, "reads", false) ? only_read : NULL,
+    };
+    struct process_result cleanup(process_result_free) ended;
+    if (process_run(&run, &ended, err) < 0)
+        return -1;
+    *result = json_pack("{s:i, s:i, s:b, s:o}", "status", ended.status, "signal", ended.signal, "timed_out", ended.timed_out, "stderr",
+                        json_text(ended.err.data ? ended.err.data : ""));
+    *result_body = ended.out;
+    ended.out = (struct buf){0};
+    return 0;
+}

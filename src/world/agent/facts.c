@@ -1,0 +1,522 @@
+// What a host is and has, gathered in one go and fast: from /proc, /etc and the C library; only systemctl is asked besides.
+// The versions of libvirt and QEMU are told by libvirtd: asking the programs costs more time than all the rest.
+#include "world/agent/ops_internal.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <limits.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { FILE_MOST = 4 << 20, UNITS_MS = 5000 };
+
+static char *file_text(const char *path)
+{
+    char *text;
+    size_t len;
+    return read_whole_file(path, FILE_MOST, &text, &len) == 0 ? text : NULL;
+}
+
+// Cuts the next line off a text; NULL at its end.
+static char *next_line(char **text)
+{
+    char *line = *text, *end = line ? strchr(line, '\n') : NULL;
+    if (!line || !*line)
+        return NULL;
+    *text = end ? end + 1 : line + strlen(line);
+    if (end)
+        *end = '\0';
+    return line;
+}
+
+static char *trimmed(char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    for (size_t len = strlen(text); len && isspace((unsigned char)text[len - 1]); len--)
+        text[len - 1] = '\0';
+    return text;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(object, key, json_text(text));
+}
+
+static void set_file(json_t *object, const char *key, const char *path)
+{
+    auto_free char *text = file_text(path);
+    set_text(object, key, text ? trimmed(text) : NULL);
+}
+
+// ---- names ----
+
+// By /etc/hosts alone: a name server that does not answer would hold up everything.
+static void add_names(json_t *facts)
+{
+    char name[HOST_NAME_MAX + 1] = "";
+    gethostname(name, sizeof name - 1);
+    set_text(facts, "hostname", name);
+    auto_free char *fqdn = xstrdup(name), *hosts = strchr(name, '.') ? NULL : file_text("/etc/hosts");
+    size_t len = strlen(name);
+    for (char *rest = hosts, *line, *state; (line = next_line(&rest));) {
+        line[strcspn(line, "#")] = '\0';
+        strtok_r(line, " \t", &state); // the address
+        for (char *word; (word = strtok_r(NULL, " \t", &state));)
+            if (strncmp(word, name, len) == 0 && word[len] == '.' && !strchr(fqdn, '.')) {
+                free(fqdn);
+                fqdn = xstrdup(word);
+            }
+    }
+    set_text(facts, "fqdn", fqdn);
+}
+
+// The value of a line KEY=value of os-release, without its quotes.
+static void add_os(json_t *facts)
+{
+    auto_free char *text = file_text("/etc/os-release");
+    for (char *rest = text, *line; (line = next_line(&rest));)
+        if (strncmp(line, "PRETTY_NAME=", 12) == 0) {
+            char *value = line + 12 + (line[12] == '"' || line[12] == '\'');
+            value[strcspn(value, "\"'")] = '\0';
+            set_text(facts, "os", value);
+        }
+}
+
+static void add_system(json_t *facts)
+{
+    struct utsname system;
+    add_names(facts);
+    set_file(facts, "machine_id", "/etc/machine-id");
+    set_file(facts, "boot_id", "/proc/sys/kernel/random/boot_id");
+    json_object_set_new(facts, "time", json_real(wall_time()));
+    add_os(facts);
+    if (uname(&system) == 0) {
+        set_text(facts, "kernel", system.release);
+        set_text(facts, "arch", system.machine);
+    }
+}
+
+// ---- units, addresses ----
+
+static json_t *units_of(const json_t *names)
+{
+    size_t count = json_array_size(names);
+    auto_free const char **units = xcalloc(count, sizeof *units);
+    auto_free struct unit_state *states = xcalloc(count, sizeof *states);
+    for (size_t i = 0; i < count; i++)
+        units[i] = json_string_value(json_array_get(names, i)) ? json_string_value(json_array_get(names, i)) : "";
+    bool known = units_show(units, count, deadline_in(UNITS_MS), states, NULL) == 0;
+    json_t *all = json_object();
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(all, units[i], json_pack("{s:s, s:I}", "state", known ? states[i].state : "unknown", "pid",
+                                                     (json_int_t)(known ? states[i].pid : 0)));
+    return all;
+}
+
+static bool is_of_interest(const struct ifaddrs *interface)
+{
+    const struct sockaddr *address = interface->ifa_addr;
+    if (!address || (interface->ifa_flags & IFF_LOOPBACK))
+        return false;
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 16 != 0xa9fe; // 169.254.0.0/16
+    return address->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+}
+
+static json_t *addresses(void)
+{
+    json_t *all = json_array();
+    struct ifaddrs *interfaces;
+    if (getifaddrs(&interfaces) < 0)
+        return all;
+    for (const struct ifaddrs *i = interfaces; i; i = i->ifa_next) {
+        char text[INET6_ADDRSTRLEN];
+        if (!is_of_interest(i))
+            continue;
+        const void *bytes = i->ifa_addr->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr
+                                                              : (const void *)&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
+        if (inet_ntop(i->ifa_addr->sa_family, bytes, text, sizeof text))
+            json_array_append_new(all, json_string(text));
+    }
+    freeifaddrs(interfaces);
+    return all;
+}
+
+// ---- mounts and the instances folder ----
+
+// mountinfo writes white space and '\' as \ooo.
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; to++) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
+            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+// "36 35 98:0 /root /target options [optional …] - fstype source options"
+static json_t *mount_of(char *line)
+{
+    char *tail = strstr(line, " - "), *state, *target = NULL;
+    if (!tail)
+        return NULL;
+    *tail = '\0';
+    for (int field = 0; field < 5; field++)
+        target = strtok_r(field ? NULL : line, " ", &state);
+    char *fstype = strtok_r(tail + 3, " ", &state), *source = strtok_r(NULL, " ", &state);
+    if (!target || !fstype || !source)
+        return NULL;
+    unescape(target);
+    unescape(source);
+    return json_pack("{s:o, s:o, s:o}", "target", json_text(target), "source", json_text(source), "fstype", json_text(fstype));
+}
+
+static json_t *mounts(void)
+{
+    json_t *all = json_array();
+    auto_free char *text = file_text("/proc/self/mountinfo");
+    for (char *rest = text, *line; (line = next_line(&rest));) {
+        json_t *mount = mount_of(line);
+        if (mount)
+            json_array_append_new(all, mount);
+    }
+    return all;
+}
+
+static bool is_below(const char *path, const char *target)
+{
+    size_t len = STREQ(target, "/") ? 0 : strlen(target);
+    return strncmp(path, target, len) == 0 && (!path[len] || path[len] == '/');
+}
+
+// The mount that a path lies on: the longest target, and of several on one target the last.
+static const json_t *mount_below(const json_t *all, const char *path)
+{
+    const json_t *best = NULL;
+    size_t i;
+    json_t *mount;
+    json_array_foreach(all, i, mount) {
+        const char *target = json_str(mount, "target", "");
+        if (is_below(path, target) && strlen(target) >= strlen(json_str(best, "target", "")))
+            best = mount;
+    }
+    return best;
+}
+
+static void add_instances(json_t *facts, const char *path)
+{
+    struct stat st;
+    auto_free char *real = path && *path ? realpath(path, NULL) : NULL;
+    if (!real || stat(real, &st) < 0 || !S_ISDIR(st.st_mode))
+        return;
+    const json_t *mount = mount_below(json_object_get(facts, "mounts"), real);
+    json_object_set_new(facts, "instances",
+                        json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", path, "fstype", json_str(mount, "fstype", ""), "source",
+                                  json_str(mount, "source", ""), "device", (json_int_t)st.st_dev, "inode", (json_int_t)st.st_ino));
+}
+
+// ---- memory, CPU ----
+
+static json_t *memory(void)
+{
+    static const struct { const char *line, *name; } wanted[] = {
+        {"MemTotal:", "total"},           {"MemAvailable:", "available"},      {"HugePages_Total:", "hugepages_total"},
+        {"HugePages_Free:", "hugepages_free"}, {"Hugepagesize:", "hugepage_size"},
+    };
+    json_t *all = json_object();
+    auto_free char *text = file_text("/proc/meminfo");
+    for (char *rest = text, *line; (line = next_line(&rest));)
+        for (size_t i = 0; i < COUNT_OF(wanted); i++)
+            if (strncmp(line, wanted[i].line, strlen(wanted[i].line)) == 0) {
+                long long value = strtoll(line + strlen(wanted[i].line), NULL, 10);
+                json_object_set_new(all, wanted[i].name, json_integer(strstr(line, " kB") ? value * 1024 : value));
+            }
+    return all;
+}
+
+static json_t *words_of(char *text)
+{
+    json_t *all = json_array();
+    char *state;
+    for (char *word = strtok_r(text, " ", &state); word; word = strtok_r(NULL, " ", &state))
+        json_array_append_new(all, json_text(word));
+    return all;
+}
+
+// Only the first CPU's lines are read: on a large host the kernel takes its time for all of them.
+static json_t *cpu(void)
+{
+    json_t *all = json_pack("{s:I}", "count", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN));
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    auto_free char *line = NULL;
+    size_t size = 0;
+    while (file && getline(&line, &size, file) > 1) {
+        char *colon = strchr(line, ':');
+        if (!colon)
+            continue;
+        *colon = '\0';
+        const char *key = trimmed(line);
+        if (STREQ(key, "model name") || STREQ(key, "cpu"))
+            set_text(all, "model", trimmed(colon + 1));
+        else if (STREQ(key, "flags") || STREQ(key, "Features") || STREQ(key, "features"))
+            json_object_set_new(all, "flags", words_of(trimmed(colon + 1)));
+    }
+    if (file)
+        fclose(file);
+    return all;
+}
+
+// ---- users, and the settings of libvirt that matter to a migration ----
+
+static const char *const interesting[] = {"root", "libvirt-qemu", "qemu", "kvm", "nova"};
+
+static json_t *groups(void)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < COUNT_OF(interesting); i++) {
+        const struct group *group = getgrnam(interesting[i]);
+        if (group)
+            json_object_set_new(all, interesting[i], json_integer(group->gr_gid));
+    }
+    return all;
+}
+
+static json_t *users(void)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < COUNT_OF(interesting); i++) {
+        const struct passwd *user = getpwnam(interesting[i]);
+        if (!user)
+            continue;
+        json_int_t uid = user->pw_uid, gid = user->pw_gid;
+        auto_free char *group = group_name((gid_t)gid);
+        json_object_set_new(all, interesting[i], json_pack("{s:I, s:I, s:s*}", "uid", uid, "gid", gid, "group", group));
+    }
+    return all;
+}
+
+// "key = 1" and "key = \"text\""; lists matter to nobody here.
+static void take_setting(json_t *conf, char *line, const char *const *keys)
+{
+    char *equals = strchr(line, '=');
+    if (*line == '#' || !equals)
+        return;
+    *equals = '\0';
+    const char *key = trimmed(line);
+    char *value = trimmed(equals + 1);
+    for (; *keys; keys++) {
+        if (!STREQ(*keys, key))
+            continue;
+        if (*value == '"' || *value == '\'') {
+            value[1 + strcspn(value + 1, (char[]){*value, '\0'})] = '\0';
+            set_text(conf, key, value + 1);
+        } else if (isdigit((unsigned char)*value) || *value == '-') {
+            json_object_set_new(conf, key, json_integer(strtoll(value, NULL, 10)));
+        }
+    }
+}
+
+static json_t *libvirt_settings(void)
+{
+    static const char *const daemon[] = {"listen_tcp", "auth_tcp", NULL};
+    static const char *const qemu[] = {"migration_port_min", "migration_port_max", "migration_address", "migration_host", "remember_owner",
+                                       "dynamic_ownership",  "stdio_handler",      "user",              "group",          NULL};
+    static const struct { const char *path; const char *const *keys; } files[] = {
+        {"/etc/libvirt/libvirtd.conf", daemon}, {"/etc/libvirt/qemu.conf", qemu},
+    };
+    json_t *conf = json_object();
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        auto_free char *text = file_text(files[i].path);
+        for (char *rest = text, *line; (line = next_line(&rest));)
+            take_setting(conf, trimmed(line), files[i].keys);
+    }
+    return json_pack("{s:o}", "conf", conf);
+}
+
+// ---- guests: the QEMU processes ----
+
+static bool is_qemu(const char *program)
+{
+    const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+    return strncmp(name, "qemu", 4) == 0 || STREQ(name, "kvm");
+}
+
+// "guest=NAME,debug-threads=on", where a comma of the name is written twice. Caller frees.
+static char *guest_name(const char *value)
+{
+    struct buf name = {0};
+    if (strncmp(value, "guest=", 6) == 0)
+        value += 6;
+    for (; *value && (*value != ',' || value[1] == ','); value++) {
+        buf_add(&name, value, 1);
+        value += *value == ',';
+    }
+    return buf_take(&name);
+}
+
+static long long status_number(const char *status, const char *key)
+{
+    // The second number is the effective one.
+    const char *line = strstr(status, key);
+    char *end = NULL;
+    if (!line)
+        return -1;
+    strtoll(line + strlen(key), &end, 10);
+    return strtoll(end, NULL, 10);
+}
+
+static void add_owner(json_t *guest, const char *pid)
+{
+    auto_free char *path = xasprintf("/proc/%s/status", pid), *status = file_text(path);
+    long long uid = status ? status_number(status, "\nUid:") : -1, gid = status ? status_number(status, "\nGid:") : -1;
+    if (uid < 0 || gid < 0)
+        return;
+    auto_free char *user = user_name((uid_t)uid), *group = group_name((gid_t)gid);
+    json_object_set_new(guest, "uid", json_integer(uid));
+    json_object_set_new(guest, "gid", json_integer(gid));
+    set_text(guest, "user", user);
+    set_text(guest, "group", group);
+}
+
+static long long boot_time(void)
+{
+    auto_free char *text = file_text("/proc/stat");
+    const char *line = text ? strstr(text, "\nbtime ") : NULL;
+    return line ? strtoll(line + strlen("\nbtime "), NULL, 10) : 0;
+}
+
+// The 22nd field of stat; the second, the program's name, may hold anything but is the only one in parentheses.
+static void add_start(json_t *guest, const char *pid, long long booted)
+{
+    auto_free char *path = xasprintf("/proc/%s/stat", pid), *text = file_text(path);
+    char *at = text ? strrchr(text, ')') : NULL;
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (at && booted)
+        json_object_set_new(guest, "started", json_real((double)booted + (double)strtoll(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK)));
+}
+
+static bool holds(const json_t *files, const char *path)
+{
+    size_t i;
+    json_t *file;
+    json_array_foreach(files, i, file)
+        if (STREQ(json_string_value(file), path))
+            return true;
+    return false;
+}
+
+// Adds the file behind a descriptor of a process, if it is a regular one that still has a name. -1: it may not be seen.
+static int add_file(json_t *files, int folder, const char *number)
+{
+    char target[PATH_MAX];
+    struct stat st;
+    ssize_t len = readlinkat(folder, number, target, sizeof target - 1);
+    if (len < 0)
+        return errno == EACCES || errno == EPERM ? -1 : 0;
+    target[len] = '\0';
+    if (*target != '/' || fstatat(folder, number, &st, 0) < 0 || !S_ISREG(st.st_mode) || st.st_nlink == 0)
+        return 0;
+    auto_json json_t *text = json_text(target);
+    if (!holds(files, json_string_value(text)))
+        json_array_append(files, text);
+    return 0;
+}
+
+// Where they may not be seen (not root; or locked in by Landlock, which hides other processes' descriptors) there is no list, rather
+// than an empty one.
+static void add_files(json_t *guest, const char *pid)
+{
+    auto_free char *path = xasprintf("/proc/%s/fd", pid);
+    auto_json json_t *files = json_array();
+    DIR *folder = opendir(path);
+    int rc = folder ? 0 : -1;
+    for (struct dirent *entry; rc == 0 && (entry = readdir(folder));)
+        if (isdigit((unsigned char)*entry->d_name))
+            rc = add_file(files, dirfd(folder), entry->d_name);
+    if (folder)
+        closedir(folder);
+    if (rc == 0)
+        json_object_set(guest, "files", files);
+}
+
+// The guest of a process, or NULL when it is none.
+static json_t *guest_of(const char *pid)
+{
+    auto_free char *path = xasprintf("/proc/%s/cmdline", pid), *words = NULL, *name = NULL;
+    const char *uuid = NULL;
+    size_t len;
+    if (read_whole_file(path, FILE_MOST, &words, &len) < 0 || !len || !is_qemu(words))
+        return NULL;
+    for (const char *word = words; word < words + len; word += strlen(word) + 1) {
+        const char *value = word + strlen(word) + 1;
+        if (value >= words + len)
+            break;
+        if (!name && STREQ(word, "-name"))
+            name = guest_name(value);
+        else if (STREQ(word, "-uuid"))
+            uuid = value;
+    }
+    if (!name)
+        return NULL;
+    json_t *guest = json_pack("{s:o, s:I}", "name", json_text(name), "pid", (json_int_t)strtoll(pid, NULL, 10));
+    set_text(guest, "uuid", uuid);
+    return guest;
+}
+
+static json_t *guests(void)
+{
+    json_t *all = json_array();
+    long long booted = 0;
+    DIR *folder = opendir("/proc");
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        json_t *guest = isdigit((unsigned char)*entry->d_name) ? guest_of(entry->d_name) : NULL;
+        if (!guest)
+            continue;
+        if (!booted)
+            booted = boot_time();
+        add_owner(guest, entry->d_name);
+        add_start(guest, entry->d_name, booted);
+        add_files(guest, entry->d_name);
+        json_array_append_new(all, guest);
+    }
+    if (folder)
+        closedir(folder);
+    return all;
+}
+
+SERVE(serve_facts)
+{
+    json_t *facts = json_object();
+    add_system(facts);
+    json_object_set_new(facts, "units", units_of(json_object_get(request, "units")));
+    json_object_set_new(facts, "addresses", addresses());
+    json_object_set_new(facts, "mounts", mounts());
+    add_instances(facts, json_str(request, "instances", NULL));
+    json_object_set_new(facts, "memory", memory());
+    json_object_set_new(facts, "cpu", cpu());
+    json_object_set_new(facts, "users", users());
+    json_object_set_new(facts, "groups", groups());
+    json_object_set_new(facts, "guests", guests());
+    json_object_set_new(facts, "libvirt", libvirt_settings());
+    *result = facts;
+    return 0;
+}

@@ -1,0 +1,681 @@
+// Files of the host. A path's folder is opened once and everything happens in it; the file itself is held by a descriptor before it
+// is judged, so that the file that was looked at is the file that is read or changed. Its last part is never followed.
+#include "world/agent/ops_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+enum { LOG_MOST = 1 << 20, ATTRIBUTES_MAX = 65536, META_MAX = 32 << 20 };
+
+// ---- a path ----
+
+struct place {
+    const char *path;  // as asked, the request's
+    char *shown;       // for errors
+    char *name;        // its last part
+    int folder;        // O_PATH
+};
+
+static void place_close(struct place *p)
+{
+    free(p->shown);
+    free(p->name);
+    util_close_fd(&p->folder);
+}
+#define auto_place cleanup(place_close)
+#define NO_PLACE {.folder = -1}
+
+static int place_open(const json_t *request, struct place *p, struct error *err)
+{
+    const json_t *value = json_object_get(request, "path");
+    p->path = json_string_value(value);
+    p->shown = printable(p->path ? p->path : "");
+    if (!p->path || *p->path != '/' || strlen(p->path) != json_string_length(value))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is no absolute path", p->shown);
+    size_t len = strlen(p->path), start;
+    while (len > 1 && p->path[len - 1] == '/') // a '/' at the end would make the kernel follow a link
+        len--;
+    for (start = len; p->path[start - 1] != '/'; start--)
+        ;
+    p->name = len > start ? xstrndup(p->path + start, len - start) : xstrdup(".");
+    auto_free char *folder = xstrndup(p->path, start);
+    p->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return p->folder < 0 ? error_errno(err, errno, "%s", p->shown) : 0;
+}
+
+struct fd_path { char text[32]; };
+
+// Where the file behind a descriptor, whatever its name is now, can be reached by a path.
+static struct fd_path fd_path(int fd)
+{
+    struct fd_path path;
+    snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fd);
+    return path;
+}
+
+// Takes hold of what is there without opening it: O_PATH reads no device and waits for no pipe. Returns the descriptor.
+static int hold(const struct place *p, struct stat *st, struct error *err)
+{
+    auto_fd int fd = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, st) < 0)
+        return error_errno(err, errno, "%s", p->shown);
+    return steal_fd(&fd);
+}
+
+static int hold_no_link(const struct place *p, struct stat *st, struct error *err)
+{
+    auto_fd int fd = hold(p, st, err);
+    if (fd >= 0 && S_ISLNK(st->st_mode))
+        return error_set(err, ERR_SYSTEM, ELOOP, "%s is a symbolic link, which migrun does not follow: name the file it leads to", p->shown);
+    return steal_fd(&fd);
+}
+
+static int hold_file(const struct place *p, struct stat *st, struct error *err)
+{
+    auto_fd int fd = hold_no_link(p, st, err);
+    if (fd >= 0 && S_ISDIR(st->st_mode))
+        return error_set(err, ERR_SYSTEM, EISDIR, "%s is a folder, not a file", p->shown);
+    if (fd >= 0 && !S_ISREG(st->st_mode))
+        return error_set(err, ERR_SYSTEM, EINVAL, "%s is no regular file", p->shown);
+    return steal_fd(&fd);
+}
+
+static int reopen(const struct place *p, int held, struct error *err)
+{
+    int fd = open(fd_path(held).text, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? error_errno(err, errno, "cannot read %s", p->shown) : fd;
+}
+
+static int contents(const struct place *p, int held, size_t limit, char **data, size_t *len, struct error *err)
+{
+    auto_fd int fd = reopen(p, held, err);
+    if (fd < 0)
+        return -1;
+    if (read_whole_fd(fd, limit, data, len) == 0)
+        return 0;
+    if (errno != EFBIG)
+        return error_errno(err, errno, "cannot read %s", p->shown);
+    auto_free char *most = bytes_text((double)limit);
+    return error_set(err, ERR_SYSTEM, EFBIG, "%s is larger than the %s that are read", p->shown, most);
+}
+
+// ---- what a file is ----
+
+char *user_name(uid_t uid)
+{
+    const struct passwd *user = getpwuid(uid);
+    return user ? xstrdup(user->pw_name) : NULL;
+}
+
+char *group_name(gid_t gid)
+{
+    const struct group *group = getgrgid(gid);
+    return group ? xstrdup(group->gr_name) : NULL;
+}
+
+static const char *type_word(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR: return "directory";
+    case S_IFLNK: return "symlink";
+    case S_IFBLK: return "block";
+    case S_IFCHR: return "char";
+    case S_IFIFO: return "fifo";
+    case S_IFSOCK: return "socket";
+    default: return "file";
+    }
+}
+
+static json_t *stat_json(const struct stat *st)
+{
+    auto_free char *user = user_name(st->st_uid), *group = group_name(st->st_gid);
+    return json_pack("{s:s, s:i, s:I, s:I, s:s*, s:s*, s:I, s:f, s:I, s:I, s:I}", "type", type_word(st->st_mode), "mode", (int)(st->st_mode & 07777),
+                     "uid", (json_int_t)st->st_uid, "gid", (json_int_t)st->st_gid, "user", user, "group", group, "size", (json_int_t)st->st_size,
+                     "mtime", (double)st->st_mtim.tv_sec + (double)st->st_mtim.tv_nsec / 1e9, "inode", (json_int_t)st->st_ino, "device",
+                     (json_int_t)st->st_dev, "links", (json_int_t)st->st_nlink);
+}
+
+// What a file is after a change.
+static int tell(const struct place *p, int fd, json_t **result, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return error_errno(err, errno, "%s", p->shown);
+    *result = stat_json(&st);
+    return 0;
+}
+
+SERVE(serve_stat)
+{
+    struct place auto_place p = NO_PLACE;
+    struct stat st;
+    if (place_open(request, &p, err) < 0)
+        return -1;
+    auto_fd int fd = hold(&p, &st, err);
+    if (fd < 0)
+        return -1;
+    *result = stat_json(&st);
+    return 0;
+}
+
+SERVE(serve_read)
+{
+    struct place auto_place p = NO_PLACE;
+    struct stat st;
+    int64_t limit = json_int(request, "limit", WIRE_BODY_MAX);
+    size_t most = limit < 0 || limit > (int64_t)WIRE_BODY_MAX ? WIRE_BODY_MAX : (size_t)limit;
+    if (place_open(request, &p, err) < 0)
+        return -1;
+    auto_fd int fd = hold_file(&p, &st, err);
+    if (fd < 0 || contents(&p, fd, most, &result_body->data, &result_body->len, err) < 0)
+        return -1;
+    char hash[65];
+    sha256_hex(result_body->data, result_body->len, hash);
+    *result = stat_json(&st);
+    json_object_set_new(*result, "sha256", json_string(hash));
+    return 0;
+}
+
+static int is_entry(const struct dirent *entry)
+{
+    return !STREQ(entry->d_name, ".") && !STREQ(entry->d_name, "..");
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+SERVE(serve_list)
+{
+    struct place auto_place p = NO_PLACE;
+    struct stat st;
+    if (place_open(request, &p, err) < 0)
+        return -1;
+    auto_fd int fd = hold_no_link(&p, &st, err);
+    if (fd < 0)
+        return -1;
+    struct dirent **names;
+    int count = scandir(fd_path(fd).text, &names, is_entry, by_name);
+    if (count < 0)
+        return error_errno(err, errno, "cannot list %s", p.shown);
+    json_t *entries = json_array();
+    for (int i = 0; i < count; i++) {
+        if (fstatat(fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) { // else it went away meanwhile
+            json_t *entry = stat_json(&st);
+            json_object_set_new(entry, "name", json_text(names[i]->d_name));
+            json_array_append_new(entries, entry);
+        }
+        free(names[i]);
+    }
+    free(names);
+    *result = json_pack("{s:o}", "entries", entries);
+    return 0;
+}
+
+// ---- extended attributes, ACLs among them: {name: hex} ----
+
+static char *hex_of(const unsigned char *bytes, size_t len)
+{
+    char *text = xmalloc(2 * len + 1);
+    for (size_t i = 0; i < len; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    text[2 * len] = '\0';
+    return text;
+}
+
+static size_t bytes_of(const char *hex, unsigned char *bytes, size_t most)
+{
+    size_t n = 0;
+    for (; n < most && hex[0] && hex[1]; hex += 2)
+        bytes[n++] = (unsigned char)strtoul((char[]){hex[0], hex[1], '\0'}, NULL, 16);
+    return n;
+}
+
+// Hashes that the kernel keeps of the contents; it makes new ones for new contents.
+static bool follows_contents(const char *name)
+{
+    return STREQ(name, "security.ima") || STREQ(name, "security.evm");
+}
+
+static int attributes_of(const struct place *p, int fd, json_t **attributes, struct error *err)
+{
+    struct fd_path path = fd_path(fd);
+    auto_free char *names = xmalloc(ATTRIBUTES_MAX);
+    auto_free unsigned char *value = xmalloc(ATTRIBUTES_MAX);
+    ssize_t total = listxattr(path.text, names, ATTRIBUTES_MAX);
+    if (total < 0 && errno != ENOTSUP)
+        return error_errno(err, errno, "cannot read the extended attributes of %s", p->shown);
+    auto_json json_t *all = json_object();
+    for (const char *name = names; total > 0 && name < names + total; name += strlen(name) + 1) {
+        ssize_t len = follows_contents(name) ? 0 : getxattr(path.text, name, value, ATTRIBUTES_MAX);
+        if (follows_contents(name) || (len < 0 && errno == ENODATA))
+            continue;
+        if (len < 0)
+            return error_errno(err, errno, "cannot read the attribute %s of %s", name, p->shown);
+        auto_free char *hex = hex_of(value, (size_t)len);
+        if (json_object_set_new(all, name, json_string(hex)) < 0)
+            return error_set(err, ERR_SYSTEM, EILSEQ, "the name of an extended attribute of %s is no UTF-8", p->shown);
+    }
+    *attributes = steal(&all);
+    return 0;
+}
+
+// A security module labels a new file by its own policy, and may forbid that others do; a capability would be lost.
+static bool is_label(const char *name)
+{
+    return strncmp(name, "security.", 9) == 0 && !STREQ(name, "security.capability");
+}
+
+// Gives a file these attributes and no others.
+static int set_attributes(const struct place *p, int fd, const json_t *wanted, struct error *err)
+{
+    struct fd_path path = fd_path(fd);
+    auto_json json_t *have = NULL;
+    auto_free unsigned char *value = xmalloc(ATTRIBUTES_MAX);
+    const char *name;
+    json_t *hex;
+    if (attributes_of(p, fd, &have, err) < 0)
+        return -1;
+    json_object_foreach(have, name, hex)
+        if (!json_object_get(wanted, name) && !is_label(name) && removexattr(path.text, name) < 0)
+            return error_errno(err, errno, "cannot take the attribute %s, which the folder gives, from %s", name, p->shown);
+    json_object_foreach((json_t *)(uintptr_t)wanted, name, hex) {
+        if (json_equal(hex, json_object_get(have, name)))
+            continue;
+        size_t len = bytes_of(json_string_value(hex), value, ATTRIBUTES_MAX);
+        if (setxattr(path.text, name, value, len, 0) < 0 && !(is_label(name) && (errno == EPERM || errno == EACCES || errno == ENOTSUP)))
+            return error_errno(err, errno, "cannot keep the attribute %s of %s", name, p->shown);
+    }
+    return 0;
+}
+
+// ---- a file as it was found ----
+
+struct file {
+    bool absent;
+    dev_t device;
+    ino_t inode;
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    json_t *attributes; // NULL: as the folder gives them to a new file
+    char *data;
+    size_t len;
+    char hash[65];
+};
+
+static void file_free(struct file *f)
+{
+    json_decref(f->attributes);
+    free(f->data);
+}
+#define auto_file cleanup(file_free)
+
+static int changed(const struct place *p, const char *how, struct error *err)
+{
+    return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "%s %s since it was looked at, so it is left as it is", p->shown, how);
+}
+
+static int find(const struct place *p, struct file *f, struct error *err)
+{
+    struct stat st;
+    struct error failure;
+    auto_fd int fd = hold_file(p, &st, &failure);
+    if (fd < 0) {
+        f->absent = failure.domain == ERR_SYSTEM && failure.code == ENOENT;
+        if (!f->absent && err)
+            *err = failure;
+        return f->absent ? 0 : -1;
+    }
+    f->device = st.st_dev;
+    f->inode = st.st_ino;
+    f->mode = st.st_mode & 07777;
+    f->uid = st.st_uid;
+    f->gid = st.st_gid;
+    if (contents(p, fd, WIRE_BODY_MAX, &f->data, &f->len, err) < 0 || attributes_of(p, fd, &f->attributes, err) < 0)
+        return -1;
+    sha256_hex(f->data, f->len, f->hash);
+    return 0;
+}
+
+static int check_expectation(const struct place *p, const struct file *found, const json_t *request, struct error *err)
+{
+    const json_t *expect = json_object_get(request, "expect");
+    const char *hash = json_str(expect, "sha256", NULL);
+    bool absent = json_flag(expect, "absent", false);
+    if (!expect)
+        return 0;
+    if (!absent && !hash)
+        return error_set(err, ERR_BUG, 0, "what is expected of %s is neither a hash nor that it is absent", p->shown);
+    if (absent)
+        return found->absent ? 0 : changed(p, "was made", err);
+    if (found->absent)
+        return changed(p, "was removed", err);
+    return STREQ(hash, found->hash) ? 0 : changed(p, "was changed", err);
+}
+
+// Right before the change: the very file that was found, with the contents that it had (and that were kept), is still the one there.
+static int check_still(const struct place *p, const struct file *found, struct error *err)
+{
+    struct file auto_file now = {0};
+    if (find(p, &now, err) < 0)
+        return -1;
+    if (now.absent != found->absent)
+        return changed(p, now.absent ? "was removed" : "was made", err);
+    bool same = now.absent || (now.device == found->device && now.inode == found->inode && now.mode == found->mode && now.uid == found->uid &&
+                               now.gid == found->gid && STREQ(now.hash, found->hash) && json_equal(now.attributes, found->attributes));
+    return same ? 0 : changed(p, "was changed", err);
+}
+
+// ---- originals, kept: RUN/N holds the bytes, RUN/N.json what it takes to put them back ----
+
+static json_t *meta_of(const struct place *p, const struct file *f)
+{
+    return f->absent ? json_pack("{s:s, s:b}", "path", p->path, "absent", 1)
+                     : json_pack("{s:s, s:s, s:i, s:I, s:I, s:O}", "path", p->path, "sha256", f->hash, "mode", (int)f->mode, "uid",
+                                 (json_int_t)f->uid, "gid", (json_int_t)f->gid, "attributes", f->attributes);
+}
+
+// Nothing that is kept is ever overwritten: the first original under a name is the true one.
+static int keep(const struct place *p, const struct file *f, const char *name, struct error *err)
+{
+    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1];
+    if (keep_parse(name, run, number, err) < 0)
+        return -1;
+    auto_fd int folder = keep_folder(run, true, err);
+    if (folder < 0)
+        return -1;
+    auto_json json_t *meta = meta_of(p, f);
+    auto_free char *text = json_dumps(meta, JSON_INDENT(2)), *meta_name = xasprintf("%s.json", number);
+    if ((!f->absent && keep_bytes(folder, number, f->data, f->len) < 0) || keep_bytes(folder, meta_name, text, strlen(text)) < 0 || fsync(folder) < 0)
+        return error_errno(err, errno, "the original of %s cannot be kept as %s/%s", p->shown, agent_keep_dir, name);
+    return 0;
+}
+
+static int kept(const struct place *p, const char *name, struct file *f, struct error *err)
+{
+    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1];
+    if (keep_parse(name, run, number, err) < 0)
+        return -1;
+    auto_fd int folder = keep_folder(run, false, err);
+    if (folder < 0)
+        return -1;
+    auto_free char *meta_name = xasprintf("%s.json", number), *text = NULL;
+    size_t len;
+    if (kept_bytes(folder, meta_name, META_MAX, &text, &len) < 0)
+        return error_errno(err, errno, "the original of %s, %s/%s", p->shown, agent_keep_dir, name);
+    auto_json json_t *meta = json_loadb(text, len, 0, NULL);
+    if (!meta || !STREQ(json_str(meta, "path", ""), p->path))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s/%s is not the original of %s", agent_keep_dir, name, p->shown);
+    f->absent = json_flag(meta, "absent", false);
+    if (f->absent)
+        return 0;
+    if (kept_bytes(folder, number, WIRE_BODY_MAX, &f->data, &f->len) < 0)
+        return error_errno(err, errno, "the original of %s, %s/%s", p->shown, agent_keep_dir, name);
+    sha256_hex(f->data, f->len, f->hash);
+    f->attributes = json_incref(json_object_get(meta, "attributes"));
+    f->mode = (mode_t)json_int(meta, "mode", 0600);
+    f->uid = (uid_t)json_int(meta, "uid", -1);
+    f->gid = (gid_t)json_int(meta, "gid", -1);
+    if (!STREQ(f->hash, json_str(meta, "sha256", "")) || !json_is_object(f->attributes))
+        return error_set(err, ERR_SYSTEM, EIO, "the original of %s, %s/%s, is damaged", p->shown, agent_keep_dir, name);
+    return 0;
+}
+
+// ---- changes to contents ----
+
+static int sync_folder(const struct place *p, struct error *err)
+{
+    auto_fd int fd = openat(p->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+        return error_errno(err, errno, "%s is changed, but its folder cannot be synced", p->shown);
+    return 0;
+}
+
+struct temporary_name { char text[32]; };
+
+static int make_temporary(const struct place *p, struct temporary_name *name, struct error *err)
+{
+    int fd;
+    do {
+        uint64_t random = 0;
+        if (getrandom(&random, sizeof random, 0) != sizeof random)
+            return error_errno(err, errno, "no random number for a temporary file's name");
+        snprintf(name->text, sizeof name->text, ".migrun-%016llx", (unsigned long long)random);
+        fd = openat(p->folder, name->text, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    } while (fd < 0 && errno == EEXIST);
+    return fd < 0 ? error_errno(err, errno, "cannot write in the folder of %s", p->shown) : fd;
+}
+
+// The mode comes last: an owner's change clears the set-id bits, an ACL's sets the group's.
+static int fill(const struct place *p, int fd, const struct file *wanted, struct error *err)
+{
+    struct stat st;
+    if (write_all(fd, wanted->data, wanted->len) < 0 || fstat(fd, &st) < 0)
+        return error_errno(err, errno, "cannot write %s", p->shown);
+    bool owned = (wanted->uid == (uid_t)-1 || wanted->uid == st.st_uid) && (wanted->gid == (gid_t)-1 || wanted->gid == st.st_gid);
+    if (!owned && fchown(fd, wanted->uid, wanted->gid) < 0)
+        return error_errno(err, errno, "cannot give %s its owner %lld:%lld", p->shown, (long long)wanted->uid, (long long)wanted->gid);
+    if (wanted->attributes && set_attributes(p, fd, wanted->attributes, err) < 0)
+        return -1;
+    if (fchmod(fd, wanted->mode) < 0 || fsync(fd) < 0)
+        return error_errno(err, errno, "cannot write %s", p->shown);
+    return 0;
+}
+
+// Where nothing was, nothing is replaced. A hard link does what renameat2 does where the file system has no flags for it.
+static int put_first(const struct place *p, const char *from)
+{
+    if (renameat2(p->folder, from, p->folder, p->name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return linkat(p->folder, from, p->folder, p->name, 0) < 0 ? -1 : unlinkat(p->folder, from, 0);
+}
+
+static int put_in_place(const struct place *p, const char *from, const struct file *found, struct error *err)
+{
+    if (check_still(p, found, err) < 0)
+        return -1;
+    int rc = found->absent ? put_first(p, from) : renameat(p->folder, from, p->folder, p->name);
+    if (rc < 0 && found->absent && errno == EEXIST)
+        return changed(p, "was made", err);
+    return rc < 0 ? error_errno(err, errno, "cannot put %s in place", p->shown) : 0;
+}
+
+// Puts wanted where found was, whole or not at all, and tells what is there then. name: found is kept under it first.
+static int replace(const struct place *p, const struct file *found, const struct file *wanted, const char *name, json_t **result, struct error *err)
+{
+    struct temporary_name temporary;
+    auto_fd int fd = make_temporary(p, &temporary, err);
+    if (fd < 0)
+        return -1;
+    if (fill(p, fd, wanted, err) < 0 || (name && keep(p, found, name, err) < 0) || put_in_place(p, temporary.text, found, err) < 0) {
+        unlinkat(p->folder, temporary.text, 0);
+        return -1;
+    }
+    return sync_folder(p, err) < 0 ? -1 : tell(p, fd, result, err);
+}
+
+static int take_away(const struct place *p, const struct file *found, const char *name, json_t **result, struct error *err)
+{
+    if ((name && keep(p, found, name, err) < 0) || check_still(p, found, err) < 0)
+        return -1;
+    if (!found->absent && unlinkat(p->folder, p->name, 0) < 0)
+        return error_errno(err, errno, "cannot remove %s", p->shown);
+    if (sync_folder(p, err) < 0)
+        return -1;
+    *result = json_object();
+    return 0;
+}
+
+// What every change begins with: the place, what is there, and whether it is what the caller saw.
+static int look(const json_t *request, struct place *p, struct file *found, struct error *err)
+{
+    return place_open(request, p, err) < 0 || find(p, found, err) < 0 ? -1 : check_expectation(p, found, request, err);
+}
+
+SERVE(serve_write)
+{
+    struct place auto_place p = NO_PLACE;
+    struct file auto_file found = {0};
+    if (look(request, &p, &found, err) < 0)
+        return -1;
+    struct file wanted = found.absent ? (struct file){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1} : found;
+    wanted.data = (char *)(uintptr_t)body;
+    wanted.len = body_len;
+    wanted.mode = (mode_t)json_int(request, "mode", wanted.mode) & 07777;
+    wanted.uid = (uid_t)json_int(request, "uid", wanted.uid);
+    wanted.gid = (gid_t)json_int(request, "gid", wanted.gid);
+    return replace(&p, &found, &wanted, json_str(request, "keep", NULL), result, err);
+}
+
+SERVE(serve_remove)
+{
+    struct place auto_place p = NO_PLACE;
+    struct file auto_file found = {0};
+    if (look(request, &p, &found, err) < 0)
+        return -1;
+    if (found.absent)
+        return error_errno(err, ENOENT, "%s", p.shown);
+    return take_away(&p, &found, json_str(request, "keep", NULL), result, err);
+}
+
+SERVE(serve_restore)
+{
+    struct place auto_place p = NO_PLACE;
+    struct file auto_file found = {0}, original = {0};
+    if (look(request, &p, &found, err) < 0 || kept(&p, json_str(request, "keep", ""), &original, err) < 0)
+        return -1;
+    return original.absent ? take_away(&p, &found, NULL, result, err) : replace(&p, &found, &original, NULL, result, err);
+}
+
+// ---- owner and mode ----
+
+static int check_members(const struct place *p, const struct stat *st, const json_t *request, struct error *err)
+{
+    const json_t *expect = json_object_get(request, "expect");
+    const struct { const char *name; json_int_t value; const char *how; } members[] = {
+        {"device", (json_int_t)st->st_dev, "was replaced by another file"}, {"inode", (json_int_t)st->st_ino, "was replaced by another file"},
+        {"uid", st->st_uid, "was given another owner"},                     {"gid", st->st_gid, "was given another group"},
+        {"mode", st->st_mode & 07777, "was given another mode"},
+    };
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        if (json_int(expect, members[i].name, members[i].value) != members[i].value)
+            return changed(p, members[i].how, err);
+    return 0;
+}
+
+// Takes hold of the file whose owner or mode is to change: it is the one that was looked at.
+static int hold_expected(const json_t *request, struct place *p, struct stat *st, struct error *err)
+{
+    if (place_open(request, p, err) < 0)
+        return -1;
+    auto_fd int fd = hold_no_link(p, st, err);
+    return fd < 0 || check_members(p, st, request, err) < 0 ? -1 : steal_fd(&fd);
+}
+
+SERVE(serve_chown)
+{
+    struct place auto_place p = NO_PLACE;
+    struct stat st;
+    int64_t uid = json_int(request, "uid", -1), gid = json_int(request, "gid", -1);
+    if (uid < -1 || uid >= (int64_t)UINT32_MAX || gid < -1 || gid >= (int64_t)UINT32_MAX)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld:%lld is no owner", (long long)uid, (long long)gid);
+    auto_fd int fd = hold_expected(request, &p, &st, err);
+    if (fd < 0)
+        return -1;
+    if (fchownat(fd, "", (uid_t)uid, (gid_t)gid, AT_EMPTY_PATH) < 0)
+        return error_errno(err, errno, "cannot give %s to %lld:%lld", p.shown, (long long)uid, (long long)gid);
+    return tell(&p, fd, result, err);
+}
+
+SERVE(serve_chmod)
+{
+    struct place auto_place p = NO_PLACE;
+    struct stat st;
+    int64_t mode = json_int(request, "mode", -1);
+    if (mode < 0 || mode > 07777)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is no mode of a file", (long long)mode);
+    auto_fd int fd = hold_expected(request, &p, &st, err);
+    if (fd < 0)
+        return -1;
+    if (chmod(fd_path(fd).text, (mode_t)mode) < 0) // fchmod refuses a descriptor that only holds
+        return error_errno(err, errno, "cannot give %s the mode %04o", p.shown, (unsigned)mode);
+    return tell(&p, fd, result, err);
+}
+
+// ---- logs ----
+
+static int64_t count_lines(const char *text, size_t len)
+{
+    int64_t n = 0;
+    for (const char *p = text; (p = memchr(p, '\n', len - (size_t)(p - text))); p++)
+        n++;
+    return n;
+}
+
+// How far the file reaches, and in how many lines.
+static int measure(int fd, int64_t *size, int64_t *lines)
+{
+    auto_free char *chunk = xmalloc(LOG_MOST);
+    ssize_t n;
+    for (*size = *lines = 0; (n = pread(fd, chunk, LOG_MOST, *size)) > 0; *size += n)
+        *lines += count_lines(chunk, (size_t)n);
+    return n < 0 ? -1 : 0;
+}
+
+// At most LOG_MOST bytes from offset; what does not end the file ends with a line, so that the next piece begins with one.
+static int piece(int fd, int64_t offset, struct buf *body)
+{
+    auto_free char *chunk = xmalloc(LOG_MOST);
+    ssize_t n;
+    while (body->len < LOG_MOST && (n = pread(fd, chunk, LOG_MOST - body->len, offset + (int64_t)body->len)) != 0) {
+        if (n < 0)
+            return -1;
+        buf_add(body, chunk, (size_t)n);
+    }
+    const char *last = body->len == LOG_MOST ? memrchr(body->data, '\n', body->len) : NULL;
+    if (last)
+        body->len = (size_t)(last + 1 - body->data);
+    return 0;
+}
+
+// size and lines of one answer are offset and line of the next question: they tell how far it was read.
+SERVE(serve_log)
+{
+    struct place auto_place p = NO_PLACE;
+    struct stat st;
+    int64_t offset = json_int(request, "offset", -1), before = json_int(request, "line", 0), size, lines;
+    if (place_open(request, &p, err) < 0)
+        return -1;
+    auto_fd int held = hold_file(&p, &st, err);
+    if (held < 0)
+        return -1;
+    auto_fd int fd = reopen(&p, held, err);
+    if (fd < 0)
+        return -1;
+    if (offset > st.st_size) // a new log in the old one's place
+        offset = before = 0;
+    if (offset < 0 ? measure(fd, &size, &lines) < 0 : piece(fd, offset, result_body) < 0)
+        return error_errno(err, errno, "cannot read %s", p.shown);
+    if (offset >= 0) {
+        size = offset + (int64_t)result_body->len;
+        lines = before + (result_body->len ? count_lines(result_body->data, result_body->len) : 0);
+    }
+    *result = json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "lines", (json_int_t)lines, "inode", (json_int_t)st.st_ino);
+    if (offset >= 0)
+        json_object_set_new(*result, "line", json_integer((json_int_t)before + 1));
+    return 0;
+}

@@ -1,0 +1,145 @@
+// migrun-agent: serves the operations of ops.h on stdin and stdout, for the migrun at the other end.
+#include "base/lockdown.h"
+#include "world/agent/ops_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "migrun-agent: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    return 1;
+}
+
+static int serve_one(struct agent *agent, const struct message *request, json_t **result, struct buf *body, struct error *err)
+{
+    const char *name = json_str(request->head, "op", "");
+    const struct op *op = op_find(name);
+    if (!op)
+        return error_set(err, ERR_BUG, 0, "the agent has no operation '%s'", name);
+    if (agent->read_only && op->writes && op->writes(request->head))
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "the agent was started to read only, and %s could change something", name);
+    if (json_object_get(request->head, "note") && note_effect(request->head, err) < 0)
+        return -1;
+    return op->serve(agent, request->head, request->body, request->body_len, result, body, err);
+}
+
+// A message without an id (a ping that only tells that migrun lives) gets no answer.
+static int answer(struct agent *agent, const struct message *request)
+{
+    const json_t *id = json_object_get(request->head, "id");
+    auto_json json_t *head = json_object();
+    auto_buf struct buf body = {0};
+    json_t *result = NULL;
+    struct error err = {0};
+    if (!id)
+        return 0;
+    if (serve_one(agent, request, &result, &body, &err) < 0) {
+        buf_free(&body);
+        json_object_set_new(head, "error", wire_error(&err));
+    } else {
+        json_object_set_new(head, "result", result ? result : json_object());
+    }
+    json_object_set(head, "id", (json_t *)(uintptr_t)id);
+    return wire_send(STDOUT_FILENO, head, body.data, body.len, NULL);
+}
+
+// Serves until stdin ends, or until nothing has come for longer than migrun's pings allow: then it is dead, or its host is.
+static int serve(struct agent *agent, const struct lockdown *lockdown)
+{
+    char hostname[256] = "";
+    gethostname(hostname, sizeof hostname - 1);
+    static const char greeting[] = "migrun-agent " MIGRUN_VERSION " ";
+    auto_free char *line = xasprintf("%s%d\n", greeting, WIRE_PROTOCOL);
+    const char *missing = agent->read_only ? lockdown_missing(lockdown) : NULL;
+    auto_json json_t *hello = json_pack("{s:{s:b, s:b, s:s, s:s?}}", "hello", "read_only", agent->read_only, "root", geteuid() == 0,
+                                        "hostname", hostname, "missing", missing);
+    if (write_all(STDOUT_FILENO, line, strlen(line)) < 0 || wire_send(STDOUT_FILENO, hello, NULL, 0, NULL) < 0)
+        return 1;
+    struct wire_reader reader = {0};
+    int status = 0;
+    for (bool open = true; open;) {
+        auto_message struct message request = {0};
+        struct error err;
+        int taken = wire_take(&reader, &request, &err);
+        if (taken < 0) {
+            status = complain("%s", err.message);
+            break;
+        }
+        if (taken) {
+            open = answer(agent, &request) == 0;
+            continue;
+        }
+        struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+        int ready = poll(&in, 1, WIRE_SILENCE_MS);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        char chunk[65536];
+        ssize_t n = ready > 0 ? read(STDIN_FILENO, chunk, sizeof chunk) : 0;
+        if (n > 0)
+            wire_feed(&reader, chunk, (size_t)n);
+        else
+            open = false;
+    }
+    wire_reader_free(&reader);
+    return status;
+}
+
+// Copies what has come on one side to the other. 0: that side has ended.
+static int pass_on(int from, int to)
+{
+    char chunk[65536];
+    ssize_t n = read(from, chunk, sizeof chunk);
+    return n > 0 && write_all(to, chunk, (size_t)n) == 0;
+}
+
+// Connects stdin and stdout with a UNIX socket of this host: the way to libvirtd where ssh may not forward one.
+static int relay(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return complain("%s is too long for a socket's path", path);
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return complain("cannot connect to %s: %s", path, strerror(errno));
+    for (;;) {
+        struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+        if (poll(fds, COUNT_OF(fds), -1) < 0 && errno != EINTR)
+            return complain("cannot wait: %s", strerror(errno));
+        if ((fds[0].revents && !pass_on(STDIN_FILENO, fd)) || (fds[1].revents && !pass_on(fd, STDOUT_FILENO)))
+            return 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && STREQ(argv[1], "--version")) {
+        puts("migrun-agent " MIGRUN_VERSION);
+        return 0;
+    }
+    if (argc == 3 && STREQ(argv[1], "--relay"))
+        return relay(argv[2]);
+    bool read_only = argc == 3 && STREQ(argv[2], "--read-only");
+    if (argc < 2 || !STREQ(argv[1], "--serve") || (argc > 2 && !read_only))
+        return complain("it is migrun that starts this program, as migrun-agent --serve [--read-only]");
+    struct agent agent = {.read_only = read_only, .stdin_fd = STDIN_FILENO};
+    struct lockdown lockdown = {0};
+    struct error err;
+    // Before anything else: from here on a preview's agent can change nothing.
+    if (read_only && lockdown_self(&lockdown, &err) < 0)
+        return complain("%s", err.message);
+    return serve(&agent, &lockdown);
+}

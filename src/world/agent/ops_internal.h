@@ -1,0 +1,58 @@
+// What the topics of the agent's operations share; ops.h says what each operation does.
+#ifndef MIGRUN_WORLD_AGENT_OPS_INTERNAL_H
+#define MIGRUN_WORLD_AGENT_OPS_INTERNAL_H
+
+#include "world/agent/ops.h"
+
+// Declares, or heads, the function that serves an operation; most need only some of what they are given.
+#define SERVE(name) \
+    int name(__attribute__((unused)) struct agent *agent, __attribute__((unused)) const json_t *request, \
+             __attribute__((unused)) const char *body, __attribute__((unused)) size_t body_len, json_t **result, \
+             __attribute__((unused)) struct buf *result_body, __attribute__((unused)) struct error *err)
+
+SERVE(serve_stat);
+SERVE(serve_read);
+SERVE(serve_list);
+SERVE(serve_write);
+SERVE(serve_remove);
+SERVE(serve_restore);
+SERVE(serve_forget);
+SERVE(serve_chown);
+SERVE(serve_chmod);
+SERVE(serve_log);
+SERVE(serve_command);
+SERVE(serve_service);
+SERVE(serve_reach);
+SERVE(serve_facts);
+
+const struct op *op_find(const char *name); // NULL: there is none
+
+SERVE(serve_note);
+SERVE(serve_notes);
+SERVE(serve_claim);
+SERVE(serve_unclaim);
+SERVE(serve_claims);
+
+// KEEP_DIR and CLAIM_DIR; only a unit test puts them elsewhere.
+extern const char *agent_keep_dir, *agent_claim_dir;
+
+// What is kept for a run (kept.c). keep_parse cuts "RUN/N" (number NULL: "RUN") into its parts, which are plain names afterwards.
+enum { RUN_NAME_MAX = 64, KEEP_NUMBER_MAX = 9 };
+int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NUMBER_MAX + 1], struct error *err);
+int keep_folder(const char *run, bool make, struct error *err);                          // its descriptor
+int keep_bytes(int folder, const char *name, const void *data, size_t len);              // a new file, synced; -1 with errno
+int kept_bytes(int folder, const char *name, size_t limit, char **data, size_t *len);    // -1 with errno
+int make_folder(const char *path);
+// Writes a request's note to keep's place, unless it is there.
+int note_effect(const json_t *request, struct error *err);
+
+// A user's or group's name, or NULL when the host knows none. Caller frees.
+char *user_name(uid_t uid);
+char *group_name(gid_t gid);
+
+// States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name that is no unit's is
+// state "unknown".
+struct unit_state { char state[16], sub[32]; int64_t pid; bool found; };
+int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states, struct error *err);
+
+#endif

@@ -1,0 +1,88 @@
+#include "world/wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void message_free(struct message *m)
+{
+    json_decref(m->head);
+    free(m->body);
+    *m = (struct message){0};
+}
+
+int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err)
+{
+    auto_free char *text = json_dumps(head, JSON_COMPACT);
+    size_t len = text ? strlen(text) : 0;
+    if (!text || len > WIRE_HEAD_MAX || body_len > WIRE_BODY_MAX)
+        return error_errno(err, EMSGSIZE, "a message of %zu + %zu bytes", len, body_len);
+    uint32_t lengths[2] = {htonl((uint32_t)len), htonl((uint32_t)body_len)};
+    // One write for a message without a body, so that a request is one packet.
+    auto_buf struct buf frame = {0};
+    buf_add(&frame, lengths, sizeof lengths);
+    buf_add(&frame, text, len);
+    if (write_all(fd, frame.data, frame.len) < 0 || (body_len && write_all(fd, body, body_len) < 0))
+        return error_errno(err, errno, "sending a message");
+    return 0;
+}
+
+void wire_feed(struct wire_reader *r, const void *bytes, size_t len)
+{
+    if (r->used) {
+        memmove(r->pending.data, r->pending.data + r->used, r->pending.len - r->used);
+        r->pending.len -= r->used;
+        r->used = 0;
+    }
+    buf_add(&r->pending, bytes, len);
+}
+
+int wire_take(struct wire_reader *r, struct message *m, struct error *err)
+{
+    size_t there = r->pending.len - r->used;
+    uint32_t lengths[2];
+    *m = (struct message){0};
+    if (there < sizeof lengths)
+        return 0;
+    const char *at = r->pending.data + r->used;
+    memcpy(lengths, at, sizeof lengths);
+    size_t head = ntohl(lengths[0]), body = ntohl(lengths[1]);
+    if (head < 2 || head > WIRE_HEAD_MAX || body > WIRE_BODY_MAX)
+        return error_set(err, ERR_HOST, HOST_OTHER, "what came is no message of migrun's (does the login shell there print something?)");
+    if (there < sizeof lengths + head + body)
+        return 0;
+    at += sizeof lengths;
+    m->head = json_loadb(at, head, JSON_ALLOW_NUL, NULL);
+    if (!json_is_object(m->head)) {
+        message_free(m);
+        return error_set(err, ERR_HOST, HOST_OTHER, "what came is no message of migrun's: its head is not a JSON object");
+    }
+    if (body) {
+        m->body = xmalloc(body + 1);
+        memcpy(m->body, at + head, body);
+        m->body[body] = '\0';
+        m->body_len = body;
+    }
+    r->used += sizeof lengths + head + body;
+    return 1;
+}
+
+void wire_reader_free(struct wire_reader *r)
+{
+    buf_free(&r->pending);
+    r->used = 0;
+}
+
+json_t *wire_error(const struct error *err)
+{
+    return json_pack("{s:s, s:i, s:o}", "domain", error_domain_name(err->domain), "code", err->code, "message", json_text(err->message));
+}
+
+void wire_error_from(const json_t *json, const char *host, struct error *err)
+{
+    error_set(err, error_domain_from_name(json_str(json, "domain", "")), (int)json_int(json, "code", 0), "%s: %s", host,
+              json_str(json, "message", "an error without a message"));
+    if (err)
+        snprintf(err->source, sizeof err->source, "%s", host);
+}

@@ -1,0 +1,95 @@
+-- A run as a step sees it, made of what was recorded in a lab (facts/), and changed by a test where it needs another world.
+local fake_document = require "fake_document"
+local t = require "t"
+
+local fakes = {}
+
+local function copy(value)
+    if type(value) ~= "table" then return value end
+    local result = {}
+    for key, inner in pairs(value) do result[key] = copy(inner) end
+    return result
+end
+fakes.copy = copy
+
+---A host: its facts, files by their paths, what it reaches (a function of the ports), and a libvirtd. What is done to it is kept in .done.
+function fakes.fake_host(name, host)
+    local fake = { name = name, facts = host.facts, settings = host.settings, done = {} }
+    fake.libvirt = {
+        domain = function(_, uuid) return host.domains[uuid] end,
+        compare_cpu = function(_, ...)
+            table.insert(fake.done, { "compare_cpu", ... })
+            return host.cpu
+        end,
+    }
+    function fake:stat(path) return host.files[path] end
+    function fake:chown(path, uid, gid)
+        table.insert(self.done, { "chown", path, uid, gid })
+        host.files[path].uid, host.files[path].gid = uid, gid
+    end
+    function fake:reach(other, ports)
+        table.insert(self.done, { "reach", other.name, ports })
+        return host.reach(ports)
+    end
+    return fake
+end
+
+-- Ports as they were recorded; another host's libvirtd answers by the same ones.
+local function recorded_reach(recorded)
+    return function(ports)
+        local answer = { address = recorded.address, ports = {} }
+        for _, port in ipairs(type(ports) == "table" and ports or { ports }) do
+            answer.ports[port] = recorded.ports[port] or { open = true, ms = 1 }
+        end
+        return answer
+    end
+end
+
+---The recorded world, as a table that a test may change: source, dest {facts, files, domains, settings, reach, cpu}, instance, blocks,
+---directory, xml (a text), dest_xml (of the domain at the destination).
+function fakes.world()
+    local lab = copy(require "facts.lab")
+    local function host(facts)
+        return {
+            facts = facts, settings = copy(lab.settings), files = copy(lab.files), domains = {}, reach = recorded_reach(lab.reach), cpu = lab.cpu,
+        }
+    end
+    return {
+        lab = lab, source = host(lab.source), dest = host(lab.dest), instance = lab.instance, blocks = lab.blocks, directory = lab.directory,
+        xml = t.read("tests/lua/facts/instance.xml"),
+    }
+end
+
+local function fake_domain(world, xml)
+    return { blocks = function() return world.blocks end, xml = function() return fake_document.new(xml) end }
+end
+
+---A run in that world. world.moved: the guest is at the destination; world.preview.
+function fakes.fake_run(world)
+    local uuid = world.instance.uuid
+    local run = { params = {}, preview = world.preview or false }
+    run.source = fakes.fake_host("compute-1", world.source)
+    run.dest = not world.alone and fakes.fake_host("compute-2", world.dest) or nil
+    if not world.moved then world.source.domains[uuid] = fake_domain(world, world.xml) end
+    if world.moved then world.dest.domains[uuid] = fake_domain(world, world.dest_xml or world.xml) end
+    run.instance = {
+        name = world.instance.name, uuid = uuid, facts = world.instance,
+        xml = function() return fake_document.new(world.xml) end,
+        directory = function() return world.directory end,
+        host = function() return world.moved and run.dest or run.source end,
+    }
+    function run:refuse(reason) error({ domain = "refused", code = 0, message = reason, source = "" }) end
+    return run
+end
+
+---What a step sees, or nil and what it refuses with, in the world as change(world) leaves it; and the run. Other errors are raised on.
+function fakes.ask(step, change, name)
+    local world = fakes.world()
+    if change then change(world) end
+    local run = fakes.fake_run(world)
+    local ok, text = pcall(step[name or "run"], run)
+    if not ok and not (type(text) == "table" and text.domain == "refused") then error(text, 0) end
+    return ok and text or nil, not ok and text.message or nil, run
+end
+
+return fakes

@@ -1,0 +1,596 @@
+// The agent's operations on files, as a request asks for them; in a folder of their own, as root or not.
+#include "world/agent/ops_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char *folder, *keep_dir;
+
+struct answer { int rc; json_t *result; struct buf body; struct error err; };
+
+static void answer_free(struct answer *a)
+{
+    json_decref(a->result);
+    buf_free(&a->body);
+}
+#define auto_answer cleanup(answer_free)
+
+static struct answer call_with(const char *op, json_t *request, const char *body, size_t len)
+{
+    struct agent agent = {.stdin_fd = -1};
+    struct answer a = {0};
+    auto_json json_t *args = request;
+    assert_non_null(request);
+    assert_non_null(op_find(op));
+    a.rc = op_find(op)->serve(&agent, args, body, len, &a.result, &a.body, &a.err);
+    assert_int_equal(a.rc == 0, a.result != NULL);
+    return a;
+}
+
+static struct answer call(const char *op, json_t *request)
+{
+    return call_with(op, request, NULL, 0);
+}
+
+static struct answer put(json_t *request, const char *text)
+{
+    return call_with("write", request, text, strlen(text));
+}
+
+static void must(const char *op, json_t *request)
+{
+    struct answer auto_answer a = call(op, request);
+    if (a.rc < 0)
+        fail_msg("%s: %s", op, a.err.message);
+}
+
+static void must_put(json_t *request, const char *text)
+{
+    struct answer auto_answer a = put(request, text);
+    if (a.rc < 0)
+        fail_msg("write: %s", a.err.message);
+}
+
+static void fails_by(const struct answer *a, enum error_domain domain, int code)
+{
+    assert_int_equal(a->rc, -1);
+    assert_string_not_equal(a->err.message, "");
+    assert_int_equal(a->err.domain, domain);
+    assert_int_equal(a->err.code, code);
+}
+
+static void fails(const char *op, json_t *request, enum error_domain domain, int code)
+{
+    struct answer auto_answer a = call(op, request);
+    fails_by(&a, domain, code);
+}
+
+static char *at(const char *name)
+{
+    return xasprintf("%s/%s", folder, name);
+}
+
+// A file of the test's, made without the agent. Its path; the caller frees.
+static char *make(const char *name, const char *text, mode_t mode)
+{
+    char *path = at(name);
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write_all(fd, text, strlen(text)), 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+    return path;
+}
+
+static void holds(const char *path, const char *text)
+{
+    auto_free char *data = NULL;
+    size_t len;
+    assert_int_equal(read_whole_file(path, 1 << 20, &data, &len), 0);
+    assert_int_equal(len, strlen(text));
+    assert_string_equal(data, text);
+}
+
+static bool is_there(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+static json_t *hash_of(const char *text)
+{
+    char hash[65];
+    sha256_hex(text, strlen(text), hash);
+    return json_pack("{s:s}", "sha256", hash);
+}
+
+static json_t *absent(void)
+{
+    return json_pack("{s:b}", "absent", 1);
+}
+
+// Nothing of the agent's temporary files stays.
+static void is_clean(void)
+{
+    struct answer auto_answer a = call("list", json_pack("{s:s}", "path", folder));
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(a.result, "entries"), i, entry)
+        assert_null(strstr(json_str(entry, "name", ""), ".migrun-"));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    folder = xstrdup("/tmp/migrun-test-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    keep_dir = at("var/kept");
+    agent_keep_dir = keep_dir;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    is_clean();
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(folder);
+    free(keep_dir);
+    return 0;
+}
+
+// ---- looking ----
+
+static void stat_tells(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "12345", 0640), *link = at("link"), *slash = at("link/"), *nothing = at("nothing"), *below = at("file/x");
+    assert_int_equal(symlink(folder, link), 0);
+    struct answer auto_answer a = call("stat", json_pack("{s:s}", "path", path));
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_string_equal(json_str(a.result, "type", ""), "file");
+    assert_int_equal(json_int(a.result, "mode", 0), 0640);
+    assert_int_equal(json_int(a.result, "size", 0), 5);
+    assert_int_equal(json_int(a.result, "uid", -1), geteuid());
+    assert_int_equal(json_int(a.result, "inode", 0), st.st_ino);
+    assert_int_equal(json_int(a.result, "device", 0), st.st_dev);
+    assert_int_equal(json_int(a.result, "links", 0), 1);
+    assert_true(json_num(a.result, "mtime", 0) > 1e9);
+    auto_free char *user = user_name(geteuid());
+    assert_string_equal(json_str(a.result, "user", ""), user ? user : "");
+    struct answer auto_answer of_link = call("stat", json_pack("{s:s}", "path", link));
+    assert_string_equal(json_str(of_link.result, "type", ""), "symlink");
+    struct answer auto_answer with_slash = call("stat", json_pack("{s:s}", "path", slash));
+    assert_string_equal(json_str(with_slash.result, "type", ""), "symlink");
+    struct answer auto_answer root = call("stat", json_pack("{s:s}", "path", "/"));
+    assert_string_equal(json_str(root.result, "type", ""), "directory");
+    fails("stat", json_pack("{s:s}", "path", nothing), ERR_SYSTEM, ENOENT);
+    fails("stat", json_pack("{s:s}", "path", below), ERR_SYSTEM, ENOTDIR);
+    fails("stat", json_pack("{s:s}", "path", "etc/passwd"), ERR_REFUSED, REFUSED_OTHER);
+    fails("stat", json_pack("{s:s}", "path", ""), ERR_REFUSED, REFUSED_OTHER);
+    fails("stat", json_object(), ERR_REFUSED, REFUSED_OTHER);
+}
+
+static void read_gives_all(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "a\nb", 0600), *empty = make("empty", "", 0600), *fifo = at("fifo");
+    auto_json json_t *expected = hash_of("a\nb");
+    struct answer auto_answer a = call("read", json_pack("{s:s}", "path", path));
+    assert_int_equal(a.body.len, 3);
+    assert_string_equal(a.body.data, "a\nb");
+    assert_string_equal(json_str(a.result, "sha256", ""), json_str(expected, "sha256", "-"));
+    assert_int_equal(json_int(a.result, "size", 0), 3);
+    struct answer auto_answer b = call("read", json_pack("{s:s}", "path", empty));
+    assert_int_equal(b.body.len, 0);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    fails("read", json_pack("{s:s, s:i}", "path", path, "limit", 2), ERR_SYSTEM, EFBIG);
+    fails("read", json_pack("{s:s}", "path", fifo), ERR_SYSTEM, EINVAL);
+    fails("read", json_pack("{s:s}", "path", folder), ERR_SYSTEM, EISDIR);
+}
+
+static void list_is_sorted(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"B", "a", "c\xff", "z"}, *const shown[] = {"B", "a", "c\\xff", "z"};
+    auto_free char *path = at("list"), *nothing = at("nothing"), *file = make("file", "", 0600);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = COUNT_OF(names); i-- > 0;) {
+        auto_free char *inner = xasprintf("list/%s", names[i]), *made = make(inner, "x", 0600);
+        assert_true(is_there(made));
+    }
+    struct answer auto_answer a = call("list", json_pack("{s:s}", "path", path));
+    const json_t *entries = json_object_get(a.result, "entries");
+    assert_int_equal(json_array_size(entries), COUNT_OF(names));
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_string_equal(json_str(json_array_get(entries, i), "name", ""), shown[i]);
+        assert_string_equal(json_str(json_array_get(entries, i), "type", ""), "file");
+    }
+    fails("list", json_pack("{s:s}", "path", nothing), ERR_SYSTEM, ENOENT);
+    fails("list", json_pack("{s:s}", "path", file), ERR_SYSTEM, ENOTDIR);
+}
+
+// ---- writing ----
+
+static void write_makes(void **state)
+{
+    (void)state;
+    auto_free char *path = at("new"), *given = at("given"), *nowhere = at("nowhere/file");
+    struct answer auto_answer a = put(json_pack("{s:s, s:o}", "path", path, "expect", absent()), "one");
+    assert_int_equal(a.rc, 0);
+    assert_int_equal(json_int(a.result, "mode", 0), 0644);
+    assert_int_equal(json_int(a.result, "uid", -1), geteuid());
+    assert_int_equal(json_int(a.result, "size", -1), 3);
+    holds(path, "one");
+    struct answer auto_answer b = put(json_pack("{s:s, s:o}", "path", path, "expect", absent()), "two");
+    fails_by(&b, ERR_REFUSED, REFUSED_CHANGED);
+    holds(path, "one");
+    struct answer auto_answer c = put(json_pack("{s:s, s:i, s:I}", "path", given, "mode", 04750, "uid", (json_int_t)geteuid()), "");
+    assert_int_equal(json_int(c.result, "mode", 0), 04750);
+    holds(given, "");
+    struct answer auto_answer d = put(json_pack("{s:s}", "path", nowhere), "x");
+    fails_by(&d, ERR_SYSTEM, ENOENT);
+    struct answer auto_answer e = put(json_pack("{s:s}", "path", folder), "x");
+    fails_by(&e, ERR_SYSTEM, EISDIR);
+}
+
+// user::rw-, user:12:r--, group::---, mask::r--, other::---
+static const unsigned char acl[] = {2, 0, 0, 0, 1,  0, 6, 0, 255, 255, 255, 255, 2,  0, 4, 0, 12,  0,   0,   0,   4, 0,
+                                    0, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+
+static bool has(const char *path, const char *name, const void *value, size_t len)
+{
+    char now[256];
+    return getxattr(path, name, now, sizeof now) == (ssize_t)len && memcmp(now, value, len) == 0;
+}
+
+static void write_keeps(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "old", 0640);
+    bool root = geteuid() == 0;
+    if (root)
+        assert_int_equal(chown(path, 12, 34), 0);
+    bool attributes = setxattr(path, "user.migrun", "\0value", 6, 0) == 0;
+    bool acls = setxattr(path, "system.posix_acl_access", acl, sizeof acl, 0) == 0;
+    must_put(json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")), "new text");
+    holds(path, "new text");
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    if (root) {
+        assert_int_equal(st.st_uid, 12);
+        assert_int_equal(st.st_gid, 34);
+    }
+    assert_true(!attributes || has(path, "user.migrun", "\0value", 6));
+    assert_true(!acls || has(path, "system.posix_acl_access", acl, sizeof acl));
+
+    struct answer auto_answer a = put(json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")), "newer");
+    fails_by(&a, ERR_REFUSED, REFUSED_CHANGED);
+    holds(path, "new text");
+    must_put(json_pack("{s:s, s:i}", "path", path, "mode", 0600), "newer");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    fails("remove", json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")), ERR_REFUSED, REFUSED_CHANGED);
+    must("remove", json_pack("{s:s, s:o}", "path", path, "expect", hash_of("newer")));
+    struct answer auto_answer b = put(json_pack("{s:s, s:o}", "path", path, "expect", hash_of("newer")), "x");
+    fails_by(&b, ERR_REFUSED, REFUSED_CHANGED);
+    assert_false(is_there(path));
+}
+
+// What the folder would give to a new file, an old one that had none does not get.
+static void folder_gives_no_acl(void **state)
+{
+    (void)state;
+    auto_free char *inner = at("inner"), *path = NULL;
+    assert_int_equal(mkdir(inner, 0700), 0);
+    path = make("inner/file", "old", 0600);
+    if (setxattr(inner, "system.posix_acl_default", acl, sizeof acl, 0) < 0)
+        skip();
+    must_put(json_pack("{s:s}", "path", path), "new");
+    assert_int_equal(getxattr(path, "system.posix_acl_access", NULL, 0), -1);
+    assert_int_equal(errno, ENODATA);
+}
+
+// ---- keeping and putting back ----
+
+static void keep_and_restore(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "the original\n", 0640), *kept = at("var/kept/run-1/7"), *meta = at("var/kept/run-1/7.json");
+    auto_free char *other = make("other", "", 0600), *run = at("var/kept/run-1");
+    bool root = geteuid() == 0;
+    if (root)
+        assert_int_equal(chown(path, 12, 34), 0);
+    bool attributes = setxattr(path, "user.migrun", "1", 1, 0) == 0;
+    must_put(json_pack("{s:s, s:s, s:i}", "path", path, "keep", "run-1/7", "mode", 0600), "changed");
+    holds(kept, "the original\n");
+    struct stat st;
+    assert_int_equal(stat(kept, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(stat(meta, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(stat(run, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(stat(keep_dir, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+
+    // Kept once: the first original is the true one.
+    struct answer auto_answer again = put(json_pack("{s:s, s:s}", "path", path, "keep", "run-1/7"), "third");
+    fails_by(&again, ERR_SYSTEM, EEXIST);
+    holds(path, "changed");
+    if (attributes)
+        assert_int_equal(removexattr(path, "user.migrun"), 0);
+
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", path, "expect", hash_of("else")), ERR_REFUSED, REFUSED_CHANGED);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", other, "expect", hash_of("")), ERR_REFUSED, REFUSED_OTHER);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/8", "path", path, "expect", hash_of("changed")), ERR_SYSTEM, ENOENT);
+    must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", path, "expect", hash_of("changed")));
+    holds(path, "the original\n");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    if (root) {
+        assert_int_equal(st.st_uid, 12);
+        assert_int_equal(st.st_gid, 34);
+    }
+    assert_true(!attributes || has(path, "user.migrun", "1", 1));
+
+    must("forget", json_pack("{s:s}", "run", "run-1"));
+    assert_false(is_there(run));
+    must("forget", json_pack("{s:s}", "run", "run-1"));
+}
+
+static void keep_bytes_of_any_kind(void **state)
+{
+    (void)state;
+    static const char bytes[] = {0, 1, '\n', (char)0xff, (char)0xfe, 0};
+    auto_free char *path = at("binary");
+    struct answer auto_answer made = call_with("write", json_pack("{s:s}", "path", path), bytes, sizeof bytes);
+    assert_int_equal(made.rc, 0);
+    must_put(json_pack("{s:s, s:s}", "path", path, "keep", "run/1"), "");
+    must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("")));
+    struct answer auto_answer a = call("read", json_pack("{s:s}", "path", path));
+    assert_int_equal(a.body.len, sizeof bytes);
+    assert_memory_equal(a.body.data, bytes, sizeof bytes);
+}
+
+static void restore_of_nothing(void **state)
+{
+    (void)state;
+    auto_free char *path = at("new");
+    must_put(json_pack("{s:s, s:s, s:o}", "path", path, "keep", "run/1", "expect", absent()), "made");
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("other")), ERR_REFUSED, REFUSED_CHANGED);
+    assert_true(is_there(path));
+    must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("made")));
+    assert_false(is_there(path));
+}
+
+static void remove_and_restore(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "text", 0604), *nothing = at("nothing");
+    must("remove", json_pack("{s:s, s:s, s:o}", "path", path, "keep", "run/1", "expect", hash_of("text")));
+    assert_false(is_there(path));
+    fails("remove", json_pack("{s:s}", "path", nothing), ERR_SYSTEM, ENOENT);
+    fails("remove", json_pack("{s:s}", "path", folder), ERR_SYSTEM, EISDIR);
+    must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", absent()));
+    holds(path, "text");
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0604);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", absent()), ERR_REFUSED, REFUSED_CHANGED);
+}
+
+static void damaged_original(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "text", 0600);
+    must_put(json_pack("{s:s, s:s}", "path", path, "keep", "run/1"), "new");
+    auto_free char *kept = make("var/kept/run/1", "tex", 0600);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("new")), ERR_SYSTEM, EIO);
+    holds(path, "new");
+}
+
+static void bad_keep_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"",        "run",    "run/",     "/1",         "../1",   "run/../1", "run/1/2", "run/x",
+                                        "run/1.json", "./1", "..",       "run//1",     ".run/1", "a b/1",    "run/1 ",  "run/1234567890"};
+    auto_free char *path = make("file", "text", 0600);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct answer auto_answer a = put(json_pack("{s:s, s:s}", "path", path, "keep", names[i]), "new");
+        fails_by(&a, ERR_REFUSED, REFUSED_OTHER);
+        fails("remove", json_pack("{s:s, s:s}", "path", path, "keep", names[i]), ERR_REFUSED, REFUSED_OTHER);
+        fails("restore", json_pack("{s:s, s:s}", "path", path, "keep", names[i]), ERR_REFUSED, REFUSED_OTHER);
+    }
+    static const char *const runs[] = {"", "..", ".", "run/1", "/", "../..", ".hidden"};
+    for (size_t i = 0; i < COUNT_OF(runs); i++)
+        fails("forget", json_pack("{s:s}", "run", runs[i]), ERR_REFUSED, REFUSED_OTHER);
+    holds(path, "text");
+    assert_false(is_there(keep_dir));
+}
+
+static void open_keep_folder(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "text", 0600), *var = at("var");
+    assert_int_equal(mkdir(var, 0755), 0);
+    assert_int_equal(mkdir(keep_dir, 0755), 0);
+    struct answer auto_answer a = put(json_pack("{s:s, s:s}", "path", path, "keep", "run/1"), "new");
+    fails_by(&a, ERR_REFUSED, REFUSED_OTHER);
+    holds(path, "text");
+}
+
+// ---- links ----
+
+static void no_link_is_followed(void **state)
+{
+    (void)state;
+    auto_free char *target = make("target", "text", 0600), *link = at("link"), *slash = at("link/"), *to_folder = at("folder");
+    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(symlink(folder, to_folder), 0);
+    const char *const paths[] = {link, slash, to_folder};
+    static const char *const with_path[] = {"read", "list", "remove", "chown", "chmod", "log"};
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        for (size_t j = 0; j < COUNT_OF(with_path); j++)
+            fails(with_path[j], json_pack("{s:s, s:i}", "path", paths[i], "mode", 0666), ERR_SYSTEM, ELOOP);
+        struct answer auto_answer a = put(json_pack("{s:s}", "path", paths[i]), "new");
+        fails_by(&a, ERR_SYSTEM, ELOOP);
+    }
+    struct stat st;
+    assert_int_equal(stat(target, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    holds(target, "text");
+    assert_true(is_there(link));
+
+    auto_free char *file = make("file", "text", 0600);
+    must_put(json_pack("{s:s, s:s}", "path", file, "keep", "run/1"), "new");
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(symlink(target, file), 0);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", file, "expect", hash_of("new")), ERR_SYSTEM, ELOOP);
+    holds(target, "text");
+}
+
+// ---- owner and mode ----
+
+static json_t *seen(const char *path, const char *const *members, size_t count)
+{
+    struct answer auto_answer a = call("stat", json_pack("{s:s}", "path", path));
+    json_t *expect = json_object();
+    for (size_t i = 0; i < count; i++)
+        json_object_set(expect, members[i], json_object_get(a.result, members[i]));
+    return expect;
+}
+
+static void owner_and_mode(void **state)
+{
+    (void)state;
+    static const char *const owner[] = {"device", "inode", "uid", "gid"}, *const mode[] = {"device", "inode", "mode"};
+    auto_free char *path = make("file", "text", 0600);
+    bool root = geteuid() == 0;
+    json_int_t uid = root ? 12 : geteuid(), gid = root ? 34 : getegid();
+    struct answer auto_answer a =
+        call("chown", json_pack("{s:s, s:I, s:I, s:o}", "path", path, "uid", uid, "gid", gid, "expect", seen(path, owner, COUNT_OF(owner))));
+    assert_int_equal(a.rc, 0);
+    assert_int_equal(json_int(a.result, "uid", -1), uid);
+    assert_int_equal(json_int(a.result, "gid", -1), gid);
+    struct answer auto_answer b = call("chown", json_pack("{s:s, s:i, s:I}", "path", path, "uid", -1, "gid", gid));
+    assert_int_equal(json_int(b.result, "uid", -1), uid);
+    struct answer auto_answer c =
+        call("chmod", json_pack("{s:s, s:i, s:o}", "path", path, "mode", 02750, "expect", seen(path, mode, COUNT_OF(mode))));
+    assert_int_equal(c.rc, 0);
+    assert_int_equal(json_int(c.result, "mode", 0), 02750);
+    fails("chmod", json_pack("{s:s, s:i, s:{s:i}}", "path", path, "mode", 0600, "expect", "mode", 0600), ERR_REFUSED, REFUSED_CHANGED);
+    fails("chown", json_pack("{s:s, s:i, s:i, s:{s:i}}", "path", path, "uid", -1, "gid", -1, "expect", "uid", 4711), ERR_REFUSED, REFUSED_CHANGED);
+    fails("chmod", json_pack("{s:s, s:i}", "path", path, "mode", 010000), ERR_REFUSED, REFUSED_OTHER);
+    fails("chown", json_pack("{s:s, s:i}", "path", path, "uid", -2), ERR_REFUSED, REFUSED_OTHER);
+}
+
+static void swapped_file(void **state)
+{
+    (void)state;
+    static const char *const members[] = {"device", "inode"};
+    auto_free char *path = make("file", "text", 0600), *other = make("other", "other", 0600);
+    json_t *expect = seen(path, members, COUNT_OF(members));
+    auto_json json_t *again = json_copy(expect);
+    assert_int_equal(rename(other, path), 0);
+    fails("chown", json_pack("{s:s, s:i, s:i, s:o}", "path", path, "uid", -1, "gid", -1, "expect", expect), ERR_REFUSED, REFUSED_CHANGED);
+    fails("chmod", json_pack("{s:s, s:i, s:O}", "path", path, "mode", 0666, "expect", again), ERR_REFUSED, REFUSED_CHANGED);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+// ---- logs ----
+
+static void log_goes_on(void **state)
+{
+    (void)state;
+    auto_free char *path = make("log", "one\ntwo\n", 0600);
+    struct answer auto_answer a = call("log", json_pack("{s:s}", "path", path));
+    assert_int_equal(json_int(a.result, "size", 0), 8);
+    assert_int_equal(json_int(a.result, "lines", 0), 2);
+    assert_int_equal(a.body.len, 0);
+    auto_free char *longer = make("log", "one\ntwo\nthree\nfour", 0600);
+    struct answer auto_answer b = call("log", json_pack("{s:s, s:i, s:i}", "path", longer, "offset", 8, "line", 2));
+    assert_string_equal(b.body.data, "three\nfour");
+    assert_int_equal(json_int(b.result, "line", 0), 3);
+    assert_int_equal(json_int(b.result, "lines", 0), 3);
+    assert_int_equal(json_int(b.result, "size", 0), 18);
+    auto_free char *rotated = make("log", "new\n", 0600);
+    struct answer auto_answer c = call("log", json_pack("{s:s, s:i, s:i}", "path", rotated, "offset", 18, "line", 3));
+    assert_string_equal(c.body.data, "new\n");
+    assert_int_equal(json_int(c.result, "line", 0), 1);
+}
+
+static void long_log(void **state)
+{
+    (void)state;
+    enum { LINES = 200000, LINE = 8 };
+    auto_buf struct buf text = {0};
+    for (int i = 0; i < LINES; i++)
+        buf_printf(&text, "%07d\n", i);
+    auto_free char *path = make("log", text.data, 0600);
+    int64_t offset = 0, line = 0, pieces = 0;
+    for (; offset < (int64_t)text.len; pieces++) {
+        struct answer auto_answer a = call("log", json_pack("{s:s, s:I, s:I}", "path", path, "offset", (json_int_t)offset, "line", (json_int_t)line));
+        assert_int_equal(a.rc, 0);
+        assert_true(a.body.len > 0 && a.body.len <= 1 << 20);
+        assert_int_equal(a.body.len % LINE, 0);
+        assert_memory_equal(a.body.data, text.data + offset, a.body.len);
+        assert_int_equal(json_int(a.result, "line", 0), line + 1);
+        offset = json_int(a.result, "size", 0);
+        line = json_int(a.result, "lines", 0);
+    }
+    assert_int_equal(line, LINES);
+    assert_int_equal(pieces, 2);
+}
+
+static void who_writes(void **state)
+{
+    (void)state;
+    static const char *const always[] = {"write", "remove", "restore", "forget", "chown", "chmod"};
+    static const char *const never[] = {"stat", "read", "list", "log", "facts"};
+    auto_json json_t *nothing = json_object(), *reads = json_pack("{s:b}", "reads", 1), *looks = json_pack("{s:s}", "action", "state");
+    for (size_t i = 0; i < COUNT_OF(always); i++)
+        assert_true(op_find(always[i])->writes(nothing));
+    for (size_t i = 0; i < COUNT_OF(never); i++)
+        assert_null(op_find(never[i])->writes);
+    assert_true(op_find("command")->writes(nothing));
+    assert_false(op_find("command")->writes(reads));
+    assert_true(op_find("service")->writes(nothing));
+    assert_false(op_find("service")->writes(looks));
+    assert_null(op_find("format"));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(stat_tells),         TEST(read_gives_all),      TEST(list_is_sorted), TEST(write_makes),      TEST(write_keeps),
+        TEST(folder_gives_no_acl), TEST(keep_and_restore),   TEST(keep_bytes_of_any_kind), TEST(restore_of_nothing), TEST(remove_and_restore),
+        TEST(damaged_original),   TEST(bad_keep_names),      TEST(open_keep_folder), TEST(no_link_is_followed), TEST(owner_and_mode),
+        TEST(swapped_file),       TEST(log_goes_on),         TEST(long_log),       TEST(who_writes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

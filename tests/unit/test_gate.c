@@ -1,0 +1,621 @@
+// The gate, with a host that is told when to fail: nothing is changed before the journal tells of it, and what was changed is undone.
+#include "run/change.h"
+#include "run/gate.h"
+#include "run/journal.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+// ---- a host (its functions stand in for those of src/world/host.c) ----
+
+struct host {
+    json_t *files, *kept;   // {path: {text, mode}}, {"RUN/N": the same, or null}
+    json_t *asked;          // what was asked for that changes something: ["write /etc/a", …]
+    const char *service;    // its state
+    const char *fails;      // this operation does
+    bool half;              // but only after it did what it should
+    bool lost;              // nothing is answered any more
+};
+
+static struct run run;
+static struct host host;
+static struct run_host there = {.run = &run, .agent = &host};
+static char *state_dir;
+
+static json_t *records(void)
+{
+    json_t *all;
+    struct error err;
+    if (journal_read(state_dir, run.id, &all, &err) < 0)
+        fail_msg("%s", err.message);
+    return all;
+}
+
+static int lost(struct error *err)
+{
+    return error_set(err, ERR_HOST, HOST_LOST, "compute-1: the connection is lost");
+}
+
+// What a change is asked for with: its effect, which the journal holds already. An undo's tells of the change that it undoes.
+static void is_noted(const json_t *request)
+{
+    const json_t *note = json_object_get(request, "note");
+    const char *keep = json_str(request, "keep", "");
+    size_t len = strlen(run.id), i, found = 0;
+    assert_true(strncmp(keep, run.id, len) == 0 && keep[len] == '/');
+    auto_json json_t *all = records();
+    json_t *record;
+    json_array_foreach(all, i, record)
+        if (STREQ(json_str(record, "type", ""), "about") && json_int(record, "number", 0) == atoi(keep + len + 1)) {
+            assert_true(json_equal(json_object_get(record, "effect"), note));
+            found++;
+        }
+    assert_int_equal(found, 1);
+}
+
+static bool matches(const json_t *file, const json_t *expect)
+{
+    char hash[65];
+    if (!file || json_flag(expect, "absent", false))
+        return !file && json_flag(expect, "absent", false);
+    sha256_hex(json_str(file, "text", ""), json_string_length(json_object_get(file, "text")), hash);
+    return STREQ(json_str(expect, "sha256", ""), hash);
+}
+
+static void set_text(const char *path, const char *text)
+{
+    json_object_set_new(host.files, path, json_pack("{s:s, s:i}", "text", text, "mode", 0644));
+}
+
+static int serve_change(const char *op, const json_t *request, const char *body, struct error *err)
+{
+    const char *path = json_str(request, "path", ""), *keep = json_str(request, "keep", "");
+    json_t *file = json_object_get(host.files, path), *expect = json_object_get(request, "expect");
+    if (STREQ(op, "chmod")) {
+        if (json_int(expect, "mode", -1) != json_int(file, "mode", 0))
+            return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "changed since");
+        return json_object_set(file, "mode", json_object_get(request, "mode"));
+    }
+    if (!matches(file, expect))
+        return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "changed since");
+    if (STREQ(op, "restore")) {
+        json_t *old = json_object_get(host.kept, keep);
+        return json_is_object(old) ? json_object_set(host.files, path, old) : json_object_del(host.files, path);
+    }
+    json_object_set_new(host.kept, keep, file ? json_deep_copy(file) : json_null());
+    if (STREQ(op, "remove"))
+        return json_object_del(host.files, path);
+    set_text(path, body);
+    return 0;
+}
+
+static int serve_look(const char *op, const json_t *request, struct message *answer, struct error *err)
+{
+    const json_t *file = json_object_get(host.files, json_str(request, "path", ""));
+    if (!file)
+        return error_errno(err, ENOENT, "compute-1");
+    answer->head = json_pack("{s:{s:s, s:O, s:i, s:i}}", "result", "type", "file", "mode", json_object_get(file, "mode"), "device", 1, "inode", 2);
+    if (STREQ(op, "read")) {
+        answer->body = xstrdup(json_str(file, "text", ""));
+        answer->body_len = strlen(answer->body);
+    }
+    return 0;
+}
+
+static int serve_service(const char *action)
+{
+    static const char *const words[][2] = {{"start", "active"}, {"restart", "active"}, {"stop", "inactive"}};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (STREQ(words[i][0], action))
+            host.service = words[i][1];
+    return 0;
+}
+
+int host_call(struct host *h, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms, struct message *answer, struct error *err)
+{
+    (void)h;
+    (void)body_len;
+    (void)timeout_ms;
+    auto_json json_t *request = args;
+    *answer = (struct message){0};
+    assert_non_null(request);
+    if (host.lost)
+        return lost(err);
+    if (STREQ(op, "stat") || STREQ(op, "read"))
+        return serve_look(op, request, answer, err);
+    const char *action = json_str(request, "action", "");
+    if (!STREQ(action, "state")) {
+        auto_free char *what = xasprintf("%s %s", *action ? action : op, json_str(request, "path", json_str(request, "unit", "")));
+        json_array_append_new(host.asked, json_string(what));
+        is_noted(request);
+    }
+    bool fails = host.fails && STREQ(host.fails, op) && !STREQ(action, "state");
+    if (fails && !host.half)
+        return lost(err);
+    bool is_service = STREQ(op, "service"), is_command = STREQ(op, "command");
+    if (is_service ? serve_service(action) < 0 : !is_command && serve_change(op, request, body, err) < 0)
+        return -1;
+    if (fails)
+        return lost(err);
+    answer->head = json_pack("{s:{s:s*, s:i}}", "result", "state", host.service, "status", 0);
+    return 0;
+}
+
+const char *host_name(const struct host *h)
+{
+    (void)h;
+    return "compute-1";
+}
+
+const struct host_spec *host_spec(const struct host *h)
+{
+    static struct host_spec spec;
+    (void)h;
+    return &spec;
+}
+
+// The rest of host.h, so that the true one is not linked: nothing here connects.
+#define NOT_CALLED { fail(); return 0; }
+#define UNUSED __attribute__((unused))
+int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bool r, UNUSED struct host **h, UNUSED struct error *e) NOT_CALLED
+int host_finish(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
+int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+void host_close(UNUSED struct host *h) { fail(); }
+bool host_is_lost(UNUSED const struct host *h) NOT_CALLED
+int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
+bool host_read_only(UNUSED const struct host *h) NOT_CALLED
+const char *host_missing(UNUSED const struct host *h) NOT_CALLED
+bool host_is_root(UNUSED const struct host *h) NOT_CALLED
+int host_send(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body, UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
+int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer, UNUSED struct error *e) NOT_CALLED
+int host_open_way(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+char *host_libvirt_uri(UNUSED const struct host *h, UNUSED bool read_only) NOT_CALLED
+
+// ---- a run ----
+
+static json_t *events;
+static struct step prepare = {.title = "Change things", .phase = PHASE_PREPARE}, fixup = {.title = "Put things right", .phase = PHASE_FIXUP};
+static struct run_options options;
+
+static void hear(void *data, const json_t *event)
+{
+    (void)data;
+    json_array_append(events, (json_t *)(uintptr_t)event);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    state_dir = xstrdup("/tmp/migrun-test-XXXXXX");
+    if (!mkdtemp(state_dir))
+        return -1;
+    options = (struct run_options){0};
+    events = json_array();
+    host = (struct host){.files = json_object(), .kept = json_object(), .asked = json_array(), .service = "active"};
+    run = (struct run){.options = &options, .listener = {.event = hear}, .id = "run-1", .overlay = json_object(), .kept = json_array()};
+    run.step = &prepare;
+    run.phase = PHASE_PREPARE;
+    interrupt_count = 0;
+    auto_json json_t *opening = json_pack("{s:s, s:s}", "run", run.id, "type", "open");
+    return journal_open(state_dir, run.id, opening, "", &run.journal, NULL);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < run.n_effects; i++)
+        effect_free(run.effects[i]);
+    free(run.effects);
+    journal_close(run.journal);
+    json_t *all[] = {run.overlay, run.kept, host.files, host.kept, host.asked, events};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        json_decref(all[i]);
+    nftw(state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(state_dir);
+    return 0;
+}
+
+static void enter(const struct step *step)
+{
+    run.step = step;
+    run.phase = step->phase;
+}
+
+static int write_text(const char *path, const char *text, struct error *err)
+{
+    auto_free char *old = NULL;
+    auto_json json_t *stat = NULL;
+    size_t len;
+    if (run_read(&there, path, &old, &len, &stat, err) < 0)
+        return -1;
+    return change_write(&there, path, old, len, stat, text, strlen(text), NULL, err);
+}
+
+static void must_write(const char *path, const char *text)
+{
+    struct error err;
+    if (write_text(path, text, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void fails_to_write(const char *path, const char *text, enum error_domain domain)
+{
+    struct error err = {0};
+    assert_int_equal(write_text(path, text, &err), -1);
+    assert_int_equal(err.domain, domain);
+}
+
+// "" tells of a file that is not there.
+static void holds(const char *path, const char *text)
+{
+    assert_string_equal(json_str(json_object_get(host.files, path), "text", ""), text);
+}
+
+static void asked_for(const char *json)
+{
+    auto_json json_t *expected = json_loads(json, 0, NULL);
+    assert_non_null(expected);
+    auto_free char *asked = json_dumps(host.asked, 0);
+    if (!json_equal(expected, host.asked))
+        fail_msg("asked for %s", asked);
+    json_array_clear(host.asked);
+}
+
+// The journal's records of effects, "about 1, done 1".
+static void journal_tells(const char *expected)
+{
+    auto_json json_t *all = records();
+    auto_buf struct buf text = {0};
+    size_t i;
+    json_t *record;
+    json_array_foreach(all, i, record)
+        if (json_object_get(record, "number") && !STREQ(json_str(record, "type", ""), "effect"))
+            buf_printf(&text, "%s%s %d", text.len ? ", " : "", json_str(record, "type", ""), (int)json_int(record, "number", 0));
+    assert_string_equal(text.data ? text.data : "", expected);
+}
+
+// The same of what the operator is told: "done 1, undone 1".
+static void operator_hears(const char *expected)
+{
+    auto_buf struct buf text = {0};
+    size_t i;
+    json_t *event;
+    json_array_foreach(events, i, event)
+        if (STREQ(json_str(event, "type", ""), "effect"))
+            buf_printf(&text, "%s%s %d", text.len ? ", " : "", json_str(event, "status", ""), (int)json_int(event, "number", 0));
+    assert_string_equal(text.data ? text.data : "", expected);
+}
+
+// The problems, for the caller to free.
+static json_t *undo(size_t undone, size_t failed)
+{
+    json_t *problems = json_array();
+    size_t count = 99;
+    json_array_clear(host.asked);
+    assert_int_equal(gate_undo(&run, &count, problems), failed);
+    assert_int_equal(count, undone);
+    assert_int_equal(json_array_size(problems), failed);
+    return problems;
+}
+
+static void all_is_undone(size_t undone)
+{
+    json_decref(undo(undone, 0));
+}
+
+// ---- when it is open ----
+
+static void refused(enum error_domain domain, int code, const char *word)
+{
+    struct error err = {0};
+    assert_int_equal(gate_open(&run, "a change", &err), -1);
+    assert_int_equal(err.domain, domain);
+    assert_int_equal(err.code, code);
+    assert_non_null(strstr(err.message, word));
+    fails_to_write("/a", "x", domain);
+    asked_for("[]");
+    assert_int_equal(run.n_effects, 0);
+}
+
+static void only_steps_change_things(void **state)
+{
+    (void)state;
+    struct step check = {.title = "Look", .phase = PHASE_CHECK};
+    assert_int_equal(gate_open(&run, "a change", NULL), 0);
+    run.pure = 1;
+    refused(ERR_REFUSED, REFUSED_PHASE, "edits");
+    run.pure = 0;
+    run.step = NULL;
+    refused(ERR_REFUSED, REFUSED_PHASE, "only a step");
+    enter(&check);
+    refused(ERR_REFUSED, REFUSED_PHASE, "a check");
+    journal_tells("");
+}
+
+static void nothing_is_begun_once_interrupted(void **state)
+{
+    (void)state;
+    interrupt_count = 1;
+    refused(ERR_INTERRUPTED, 0, "not begun");
+    run.moved = true; // there is no way back
+    assert_int_equal(gate_open(&run, "a change", NULL), 0);
+    run.moved = false;
+    enter(&fixup);
+    assert_int_equal(gate_open(&run, "a change", NULL), 0);
+}
+
+// ---- a change ----
+
+static void the_journal_is_first(void **state)
+{
+    (void)state;
+    set_text("/a", "old secret");
+    must_write("/a", "new secret"); // the host looks into the journal: is_noted
+    holds("/a", "new secret");
+    asked_for("[\"write /a\"]");
+    journal_tells("about 1, done 1");
+    operator_hears("done 1");
+    must_write("/a", "new secret");
+    asked_for("[]");
+    assert_int_equal(run.n_effects, 1);
+    auto_json json_t *all = records(), *about = json_incref(json_object_get(json_array_get(all, 1), "effect"));
+    auto_free char *text = json_dumps(about, 0);
+    assert_null(strstr(text, "secret"));
+    assert_string_equal(json_str(about, "kind", ""), "file.write");
+    assert_string_equal(json_str(about, "step", ""), "Change things");
+    assert_string_equal(json_str(about, "target", ""), "/a");
+}
+
+static void without_a_journal_nothing_is_changed(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    must_write("/a", "one");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 1, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    struct error err = {0};
+    int rc = write_text("/b", "two", &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(rc, -1);
+    assert_int_equal(err.code, EFBIG);
+    holds("/b", "");
+    asked_for("[\"write /a\"]");
+    journal_tells("about 1, done 1");
+    all_is_undone(1);
+    holds("/a", "");
+}
+
+static void what_was_not_made_is_not_undone(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    host.fails = "write";
+    fails_to_write("/a", "new", ERR_HOST);
+    holds("/a", "old");
+    journal_tells("about 1, not made 1");
+    operator_hears("failed 1");
+    all_is_undone(0);
+    asked_for("[]");
+}
+
+static void what_was_made_though_it_failed_is_undone(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    host.fails = "write";
+    host.half = true;
+    fails_to_write("/a", "new", ERR_HOST);
+    holds("/a", "new");
+    journal_tells("about 1, uncertain 1");
+    all_is_undone(1);
+    asked_for("[\"restore /a\"]");
+    holds("/a", "old");
+    journal_tells("about 1, uncertain 1, undone 1");
+    operator_hears("failed 1, undone 1");
+    all_is_undone(0);
+}
+
+static void what_cannot_be_asked_is_no_success(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    must_write("/a", "new");
+    host.lost = true;
+    auto_json json_t *problems = undo(0, 1);
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "/a on compute-1: compute-1: the connection is lost"));
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), KEEP_DIR "/run-1/1"));
+    journal_tells("about 1, done 1, undo failed 1");
+    host.lost = false;
+    all_is_undone(1); // and again, once it answers
+    holds("/a", "old");
+}
+
+// ---- undoing ----
+
+static void the_last_is_undone_first(void **state)
+{
+    (void)state;
+    struct error err;
+    set_text("/a", "one");
+    set_text("/c", "gone");
+    must_write("/a", "two");
+    must_write("/b", "new");
+    must_write("/a", "three");
+    assert_int_equal(change_mode(&there, "/a", 0600, &err), 0);
+    assert_int_equal(change_remove(&there, "/c", &err), 0);
+    assert_int_equal(change_service(&there, "nova-compute", "stop", NULL, 0, &err), 0);
+    asked_for("[\"write /a\", \"write /b\", \"write /a\", \"chmod /a\", \"remove /c\", \"stop nova-compute\"]");
+    all_is_undone(6);
+    asked_for("[\"start nova-compute\", \"restore /c\", \"chmod /a\", \"restore /a\", \"restore /b\", \"restore /a\"]");
+    holds("/a", "one");
+    holds("/b", "");
+    holds("/c", "gone");
+    assert_int_equal(json_int(json_object_get(host.files, "/a"), "mode", 0), 0644);
+    assert_string_equal(host.service, "active");
+}
+
+static void what_another_changed_stays(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    must_write("/a", "new");
+    must_write("/b", "new");
+    set_text("/a", "theirs");
+    json_object_del(host.files, "/b"); // as it was before
+    auto_json json_t *problems = undo(1, 1);
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "somebody else changed it since"));
+    asked_for("[]");
+    holds("/a", "theirs");
+    journal_tells("about 1, done 1, about 2, done 2, undone 2, undo failed 1");
+}
+
+static void a_failure_does_not_stop_the_others(void **state)
+{
+    (void)state;
+    set_text("/b", "old");
+    must_write("/a", "new");
+    must_write("/b", "new");
+    must_write("/c", "new");
+    json_object_del(host.kept, "run-1/2");
+    json_object_del(host.files, "/b");
+    set_text("/b", "theirs");
+    json_decref(undo(2, 1));
+    asked_for("[\"restore /c\", \"restore /a\"]");
+}
+
+static void fix_ups_stay(void **state)
+{
+    (void)state;
+    must_write("/a", "new");
+    enter(&fixup);
+    must_write("/b", "new");
+    all_is_undone(1);
+    holds("/a", "");
+    holds("/b", "new");
+}
+
+static json_t *command(const char *undo_by)
+{
+    return undo_by ? json_pack("{s:[s], s:[s]}", "argv", "make", "undo", undo_by) : json_pack("{s:[s]}", "argv", "make");
+}
+
+static void commands_are_undone_by_theirs(void **state)
+{
+    (void)state;
+    struct message auto_message one = {0}, auto_message two = {0};
+    assert_int_equal(change_command(&there, command("unmake"), NULL, 0, &one, NULL), 0);
+    assert_int_equal(json_int(json_object_get(one.head, "result"), "status", -1), 0);
+    assert_int_equal(change_command(&there, command(NULL), NULL, 0, &two, NULL), 0);
+    asked_for("[\"command \", \"command \"]");
+    all_is_undone(2);
+    asked_for("[\"command \"]");
+    assert_int_equal(json_array_size(run.kept), 1);
+    assert_string_equal(json_string_value(json_array_get(run.kept, 0)), "make on compute-1 was run");
+}
+
+static void a_second_interrupt_tells_what_is_left(void **state)
+{
+    (void)state;
+    must_write("/a", "new");
+    must_write("/b", "new");
+    interrupt_count = 2;
+    all_is_undone(2);
+    size_t i, told = 0;
+    json_t *event;
+    json_array_foreach(events, i, event)
+        told += strstr(json_str(event, "text", ""), "Still to be undone: 2 changes, the next is /b on compute-1") != NULL;
+    assert_int_equal(told, 1);
+}
+
+// ---- previews ----
+
+static void a_preview_only_tells(void **state)
+{
+    (void)state;
+    struct error err;
+    auto_free char *data = NULL;
+    size_t len;
+    options.preview = true;
+    set_text("/a", "old");
+    must_write("/a", "new");
+    must_write("/a", "newer");
+    assert_int_equal(change_mode(&there, "/a", 0600, &err), 0);
+    assert_int_equal(change_service(&there, "nova-compute", "stop", NULL, 0, &err), 0);
+    assert_int_equal(run_read(&there, "/a", &data, &len, NULL, NULL), 0);
+    assert_string_equal(data, "newer");
+    assert_int_equal(change_remove(&there, "/a", &err), 0);
+    assert_int_equal(change_remove(&there, "/a", &err), -1);
+    assert_int_equal(err.code, ENOENT);
+    all_is_undone(0);
+    asked_for("[]");
+    holds("/a", "old");
+    journal_tells("");
+    operator_hears("would 1, would 2, would 3, would 4, would 5");
+    assert_int_equal(run.n_would, 5);
+}
+
+// ---- effects as data ----
+
+static void effects_come_back_from_the_journal(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    enter(&fixup);
+    must_write("/b", "new");
+    enter(&prepare);
+    must_write("/a", "new");
+    auto_json json_t *all = records(), *unknown = json_pack("{s:s}", "kind", "disk.format");
+    struct run later = run;
+    later.effects = NULL;
+    later.n_effects = 0;
+    struct run_host same = {.run = &later, .agent = &host};
+    size_t i, undone;
+    json_t *record;
+    json_array_foreach(all, i, record)
+        if (STREQ(json_str(record, "type", ""), "about"))
+            gate_remember(&later, effect_from(&same, json_object_get(record, "effect"), (int)json_int(record, "number", 0)));
+    assert_int_equal(later.n_effects, 2);
+    assert_true(later.effects[0]->of_fixup && !later.effects[1]->of_fixup);
+    assert_null(effect_from(&same, unknown, 1));
+    auto_json json_t *problems = json_array();
+    assert_int_equal(gate_undo(&later, &undone, problems), 0);
+    assert_int_equal(undone, 1);
+    holds("/a", "old");
+    holds("/b", "new");
+    for (i = 0; i < later.n_effects; i++)
+        effect_free(later.effects[i]);
+    free(later.effects);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(only_steps_change_things), TEST(nothing_is_begun_once_interrupted), TEST(the_journal_is_first), TEST(without_a_journal_nothing_is_changed),
+        TEST(what_was_not_made_is_not_undone), TEST(what_was_made_though_it_failed_is_undone), TEST(what_cannot_be_asked_is_no_success),
+        TEST(the_last_is_undone_first), TEST(what_another_changed_stays), TEST(a_failure_does_not_stop_the_others), TEST(fix_ups_stay),
+        TEST(commands_are_undone_by_theirs), TEST(a_second_interrupt_tells_what_is_left), TEST(a_preview_only_tells),
+        TEST(effects_come_back_from_the_journal),
+    };
+    return cmocka_run_group_tests_name("gate", tests, NULL, NULL);
+}

@@ -1,0 +1,102 @@
+// The site file's values: checked whole, defaults filled in, each mistake one sentence.
+#include "world/site.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct site *site_of(const char *text)
+{
+    auto_json json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    struct site *site = NULL;
+    struct error err = {0};
+    if (site_from_json(json, "site.lua", &site, &err) < 0)
+        fail_msg("%s", err.message);
+    return site;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct site *site;
+    assert_int_equal(site_from_json(NULL, NULL, &site, NULL), 0);
+    assert_int_equal(json_array_size(site_host_names(site)), 0);
+    struct host_spec *spec;
+    assert_int_equal(site_host(site, "compute-1", &spec, NULL), 0);
+    assert_string_equal(spec->address, "compute-1");
+    assert_string_equal(spec->agent, "migrun-agent");
+    assert_null(spec->become);
+    assert_false(spec->local);
+    assert_string_equal(json_str(spec->settings, "instances", ""), "/var/lib/nova/instances");
+    host_spec_free(spec);
+    site_free(site);
+}
+
+static void test_a_host_of_its_own(void **state)
+{
+    (void)state;
+    struct site *site = site_of("{\"hosts\": {\"1\": \"a\", \"b\": {\"address\": \"10.0.0.2\", \"become\": \"sudo\", \"instances\": \"/srv\"}},"
+                                "\"ssh\": {\"user\": \"op\", \"options\": [\"-p\", \"22\"]}}");
+    struct host_spec *spec;
+    assert_string_equal(json_string_value(json_array_get(site_host_names(site), 0)), "a");
+    assert_string_equal(json_string_value(json_array_get(site_host_names(site), 1)), "b");
+    assert_int_equal(site_host(site, "b", &spec, NULL), 0);
+    assert_string_equal(spec->address, "10.0.0.2");
+    assert_string_equal(spec->user, "op");
+    assert_string_equal(spec->become, "sudo");
+    assert_int_equal(json_array_size(spec->ssh_options), 2);
+    assert_string_equal(json_str(spec->settings, "instances", ""), "/srv");
+    host_spec_free(spec);
+    site_free(site);
+}
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"{\"hosst\": []}", "site.lua: unknown key 'hosst'; did you mean 'hosts'?"},
+        {"{\"hosts\": 3}", "site.lua: hosts should be a table of host names, but is 3"},
+        {"{\"hosts\": [\"a b\"]}", "'a b' is not a host's name"},
+        {"{\"hosts\": [\"-oProxyCommand=x\"]}", "is not a host's name"},
+        {"{\"hosts\": {\"a\": {\"adress\": \"b\"}}}", "unknown key 'adress' of hosts.a; did you mean 'address'?"},
+        {"{\"ssh\": {\"agent\": \"a; reboot\"}}", "ssh.agent should be the name or path of a program"},
+        {"{\"libvirt\": {\"uri\": \"qemu+tcp://%s/%s\"}}", "libvirt.uri should be a libvirt URI with at most one %s"},
+        {"{\"instances\": \"relative\"}", "instances should be an absolute path, but is 'relative'"},
+        {"{\"services\": {\"libvirtd\": {\"restrat\": [\"x\"]}}}", "did you mean 'restart'?"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        auto_json json_t *json = json_loads(rows[i][0], 0, NULL);
+        struct site *site = NULL;
+        struct error err = {0};
+        assert_int_equal(site_from_json(json, "site.lua", &site, &err), -1);
+        assert_int_equal(err.domain, ERR_SITE);
+        if (!strstr(err.message, rows[i][1]))
+            fail_msg("%s: %s", rows[i][0], err.message);
+    }
+}
+
+static void test_bad_host_names(void **state)
+{
+    (void)state;
+    struct site *site = site_of("{}");
+    static const char *const names[] = {"-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct host_spec *spec = NULL;
+        struct error err = {0};
+        assert_int_equal(site_host(site, names[i], &spec, &err), -1);
+        assert_int_equal(err.domain, ERR_USAGE);
+    }
+    site_free(site);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_a_host_of_its_own), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_bad_host_names),
+    };
+    return cmocka_run_group_tests_name("site", tests, NULL, NULL);
+}

@@ -1,0 +1,38 @@
+-- Every kind of change that a policy can make, for the fault sweep; a file's owner, mode and contents change one after the other.
+local fixup  = require "migrun.fixup"
+local listen = require "migrun.listen"
+
+local SETTINGS, OLD, NEW, MARK = "/etc/site/settings", "/etc/site/old", "/run/new", "/run/mark"
+
+return {
+  api     = 1,
+  summary = "Change what can be changed, and move a guest",
+
+  steps = {
+    { "files", phase = "prepare",
+      run = function(run)
+        local source = run.source
+        source:chown(SETTINGS, "libvirt-qemu", "libvirt-qemu")
+        source:chmod(SETTINGS, tonumber("600", 8))
+        source:edit(SETTINGS, function(text) return (text:gsub("level = 1", "level = 2")) end)
+        source:chmod(SETTINGS, tonumber("644", 8))
+        run.dest:write(NEW, "made\n", { mode = tonumber("600", 8), user = "libvirt-qemu" })
+        run.dest:remove(OLD)
+      end },
+
+    { "services and commands", phase = "prepare",
+      run = function(run)
+        run.source:service "cron":stop()
+        run.dest:service "cron":restart()
+        run.dest:command({ "touch", MARK }, { undo = { "rm", MARK } })
+      end },
+
+    { "the guest", phase = "migrate",
+      run = function(run) run.instance:migrate(run.dest, { xml = listen.to_destination(run) }) end },
+
+    fixup.own_instance_files,
+
+    { "service again", phase = "fixup",
+      run = function(run) run.source:service "cron":start() end },
+  },
+}

@@ -1,0 +1,60 @@
+// A fake world: hosts, their files, services and guests, and migrations between them. One JSON document, world.json in the folder
+// $MIGRUN_WORLD, written anew after each change, so that it survives a migrun that is killed in it:
+//
+//   storage   "local" or "shared": whether libvirt takes the instances' folder for local, and resets owners when a guest leaves
+//   shared    files of the instances' folder, the same on all hosts
+//   outcome   how the next migration ends (world_outcomes)
+//   migration the one under way, or null; last: how the last one ended, as its client hears it
+//   next      for inodes, pids and ids
+//   hosts     {NAME: {files, services: {unit: state}, users, groups, facts (what does not change), cpu (compare_cpu's result),
+//             kept: {"RUN/N": {path, file or null}}, notes: {"RUN/N": effect}, claims: {RUN: claim}, domains: {UUID: domain}}}
+//   a file    {type, mode, uid, gid, inode, mtime, content}
+//   a domain  {name, uuid, id, pid, state, reason, persistent, autostart, memory, vcpus, xml, inactive_xml}
+#ifndef MIGRUN_TESTS_WORLD_H
+#define MIGRUN_TESTS_WORLD_H
+
+#include "base/error.h"
+#include "base/util.h"
+
+#define WORLD_INSTANCES "/var/lib/nova/instances"
+#define WORLD_GUEST "instance-00000001"
+#define WORLD_UUID "7eb1c886-6149-66f2-54b6-72643cf6c66c"
+#define WORLD_FOLDER WORLD_INSTANCES "/" WORLD_GUEST
+enum { WORLD_QEMU = 64055 };
+
+// compute-1, where the guest runs and listens for VNC on its host's own address, and compute-2.
+json_t *world_standard(void);
+json_t *world_read(const char *folder);
+void world_write(const json_t *world, const char *folder);
+// This process's, of $MIGRUN_WORLD: read when it is first asked for.
+json_t *world(void);
+void world_changed(void);
+
+json_t *world_host(const json_t *w, const char *name);                      // borrowed, or NULL
+json_t *world_files(const json_t *w, const char *host, const char *path);   // the files among which path lies
+json_t *world_file(const json_t *w, const char *host, const char *path);    // borrowed, or NULL
+void world_put(json_t *w, const char *host, const char *path, const char *type, int mode, int64_t owner, const char *content);
+json_t *world_domain(const json_t *w, const char *host, const char *name_or_uuid);
+json_int_t world_next(json_t *w);
+bool world_serves(const json_t *w, const char *host, const char *unit);     // whether the service is active
+
+// A migration, as the source's libvirtd begins it. It goes on by itself, a step at each look.
+int world_migrate(json_t *w, const char *from, const char *uuid, const char *to, const json_t *params, const json_t *flags, struct error *err);
+void world_look(json_t *w);
+void world_abort(json_t *w);
+// Until nothing moves any more.
+void world_settle(json_t *w);
+
+enum ends { ENDS_MOVED, ENDS_STAYED, ENDS_SPLIT };
+extern const struct world_outcome {
+    const char *name;
+    enum ends ends;
+    bool client_fails;   // libvirt tells its client of an error
+    bool client_lost;    // and does so while the migration goes on
+    bool endless;        // it takes longer than anybody waits
+    bool late;           // an abort comes too late
+    bool left_over;      // the source keeps its definition
+} world_outcomes[];      // ends with a NULL name
+const struct world_outcome *world_outcome(const json_t *w);
+
+#endif
