@@ -1,5 +1,6 @@
 // Stands in for src/world/host.c: the agent's operations (world/agent/ops.h), served on the fake world.
 #include "clock.h"
+#include "fake_surgery.h"
 #include "fault.h"
 #include "world.h"
 
@@ -486,6 +487,16 @@ static int serve_service(const struct served *s, struct error *err)
     return 0;
 }
 
+static bool surgery_writes(const json_t *request)
+{
+    return !STREQ(json_str(request, "action", ""), "look");
+}
+
+static int serve_surgery(const struct served *s, struct error *err)
+{
+    return fake_surgery(world(), s->name, s->request, s->body, s->body_len, s->half, s->result, err);
+}
+
 // ---- looking around ----
 
 static int serve_reach(const struct served *s, struct error *err)
@@ -597,7 +608,7 @@ static const struct operation {
     {"notes", NULL, serve_notes},     {"claim", always, serve_claim},     {"unclaim", always, serve_unclaim}, {"claims", NULL, serve_claims},
     {"chown", always, serve_chown},   {"chmod", always, serve_chmod},     {"command", command_writes, serve_command},
     {"service", service_writes, serve_service}, {"reach", NULL, serve_reach}, {"facts", NULL, serve_facts}, {"log", NULL, serve_log},
-    {"ping", NULL, serve_nothing},
+    {"ping", NULL, serve_nothing},    {"surgery", surgery_writes, serve_surgery},
 };
 
 static const struct operation *find_operation(const char *name)
@@ -635,6 +646,8 @@ static int serve(struct host *host, const char *op, json_t *request, const void 
 static int lose(struct host *host)
 {
     host->lost = true;
+    fake_surgery_guard(world(), host->spec->name);
+    world_changed();
     return error_set(&host->error, ERR_HOST, HOST_LOST, "the connection to %s broke: look whether the host and its sshd are up, then ask again",
                      host->spec->name);
 }
@@ -642,7 +655,7 @@ static int lose(struct host *host)
 // What the operation comes to, under the fault that is due.
 static int perform(struct host *host, const char *op, json_t *request, const void *body, size_t body_len)
 {
-    const char *name = host->spec->name, *target = json_str(request, "path", json_str(request, "unit", json_str(request, "run", "")));
+    const char *name = host->spec->name, *target = json_str(request, "path", json_str(request, "unit", json_str(request, "run", json_str(request, "action", ""))));
     sig_atomic_t interrupts = interrupt_count;
     enum fault fault = fault_begin("host", name, "%s%s%s", op, *target ? " " : "", target);
     if (host->lost || fault_is_gone(name) || fault == FAULT_FAIL)
@@ -713,6 +726,10 @@ int host_finish(struct host *host, int64_t deadline, struct error *err)
     fault_end();
     if (interrupts == 0 && interrupt_count > 0)
         return error_set(err, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", name);
+    if (world_host(world(), name) && !host->read_only) { // an agent that comes later finds that the guard has done its work
+        fake_surgery_guard(world(), name);
+        world_changed();
+    }
     host->lost = !world_host(world(), name) || fault_is_gone(name) || fault == FAULT_FAIL;
     if (!host->lost)
         return 0;

@@ -103,6 +103,13 @@ static const struct scenario {
     {"policies/libvirt.lua", "ok", .status = 0, .preview = true},
     {"policies/libvirt.lua", "ok", .status = 0, .cut = "virt compute-1 migrate"},
     {"policies/libvirt.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
+    {"policies/status-xml.lua", "ok", .status = 0},
+    {"policies/status-xml.lua", "fail", .status = 3},
+    {"policies/status-xml.lua", "lost", .status = 0},
+    {"policies/status-xml.lua", "ok", .status = 0, .preview = true},
+    {"policies/status-xml.lua", "ok", .status = 3, .cut = "host compute-1 surgery /run"},
+    {"policies/status-xml.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
+    {"policies/status-xml.lua", "ok", .status = 0, .elsewhere = true},
     {"policies/fix-ownership.lua", "ok", "files of root", files_of_root, .status = 0, .stays = true},
     {"policies/fix-ownership.lua", "ok", .status = 0, .stays = true},
     {"examples/drain.lua", "ok", .status = 0},
@@ -605,7 +612,7 @@ static bool fits(enum fault fault, const char *point)
     switch (fault) {
     case FAULT_ERROR: return host && !connect;
     case FAULT_HALF: return strstr(point, " write ") || strstr(point, " remove ") || strstr(point, " restore ") || strstr(point, " chown ") ||
-                            strstr(point, " chmod ") || strstr(point, " service ") || strstr(point, " command");
+                            strstr(point, " chmod ") || strstr(point, " surgery ") || strstr(point, " service ") || strstr(point, " command");
     case FAULT_AFTER: return !gate && !connect;
     case FAULT_GONE: return !gate;
     case FAULT_KILL_AFTER: return !gate;

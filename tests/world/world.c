@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "fake_surgery.h"
+
 #include "base/xml.h"
 
 #include <errno.h>
@@ -166,12 +168,31 @@ static void add_host(json_t *w, const char *name, int number)
                              "groups", "root", 0, "libvirt-qemu", WORLD_QEMU, "facts", fixed_facts(name, number), "cpu", "superset",
                              "kept", "notes", "claims", "domains");
     json_object_set_new(json_object_get(w, "hosts"), name, host);
-    static const char *const folders[] = {"/", "/run", "/etc", "/etc/site", "/var", "/var/log", "/var/log/libvirt", "/var/log/libvirt/qemu", "/tmp"};
+    static const char *const folders[] = {"/", "/run", "/etc", "/etc/site", "/var", "/var/log", "/var/log/libvirt", "/var/log/libvirt/qemu", "/tmp",
+                                          "/run/libvirt", "/run/libvirt/qemu", "/etc/libvirt", "/etc/libvirt/qemu"};
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         put_folder(w, name, folders[i]);
     world_put(w, name, "/etc/site/settings", "file", 0640, 0, "level = 1\ncolour = green\n");
     world_put(w, name, "/etc/site/old", "file", 0600, WORLD_QEMU, "to be removed\n");
     world_put(w, name, "/var/log/libvirt/qemu/" WORLD_GUEST ".log", "file", 0600, 0, "an earlier line\n");
+}
+
+// What libvirtd keeps of a guest on its host's disk: its record, and its definition.
+static void put_records(json_t *w, const char *host)
+{
+    const json_t *domain = world_domain(w, host, WORLD_UUID);
+    auto_free char *record = xasprintf("<domstatus state='running' reason='booted' pid='%d'>\n  <qemuCaps>\n    <flag name='migrate-qemu-fd'/>\n    <flag name='vnc'/>\n"
+                                       "  </qemuCaps>\n%s</domstatus>\n", (int)json_int(domain, "pid", 0), json_str(domain, "xml", ""));
+    world_put(w, host, WORLD_STATUS, "file", 0600, 0, record);
+    if (json_flag(domain, "persistent", false))
+        world_put(w, host, WORLD_DEFINITION, "file", 0600, 0, json_str(domain, "inactive_xml", ""));
+}
+
+static void remove_records(json_t *w, const char *host, bool definition)
+{
+    json_object_del(world_files(w, host, WORLD_STATUS), WORLD_STATUS);
+    if (definition)
+        json_object_del(world_files(w, host, WORLD_DEFINITION), WORLD_DEFINITION);
 }
 
 static void add_guest(json_t *w, const char *host)
@@ -184,6 +205,7 @@ static void add_guest(json_t *w, const char *host)
                                "pid", world_next(w), "state", "running", "reason", "booted", "persistent", 1, "autostart", 1, "memory",
                                (json_int_t)256 << 20, "vcpus", 1, "xml", domain_xml, "inactive_xml", domain_xml);
     json_object_set_new(json_object_get(world_host(w, host), "domains"), WORLD_UUID, domain);
+    put_records(w, host);
 }
 
 json_t *world_standard(void)
@@ -338,6 +360,8 @@ static void end_moved(json_t *w, const json_t *migration, bool left_over)
     } else {
         json_object_del(json_object_get(world_host(w, from), "domains"), uuid);
     }
+    remove_records(w, from, !stays);
+    put_records(w, to);
     restore_labels(w);
 }
 
@@ -396,6 +420,10 @@ void world_abort(json_t *w)
 
 void world_settle(json_t *w)
 {
+    const char *name;
+    json_t *host;
+    json_object_foreach(json_object_get(w, "hosts"), name, host)
+        fake_surgery_guard(w, name);
     for (int i = 0; i < PATIENCE && json_is_object(json_object_get(w, "migration")); i++)
         world_look(w);
 }

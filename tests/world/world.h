@@ -7,7 +7,7 @@
 //   migration the one under way, or null; last: how the last one ended, as its client hears it
 //   next      for inodes, pids and ids
 //   hosts     {NAME: {files, services: {unit: state}, users, groups, facts (what does not change), cpu (compare_cpu's result),
-//             kept: {"RUN/N": {path, file or null}}, notes: {"RUN/N": effect}, claims: {RUN: claim}, domains: {UUID: domain}}}
+//             surgery (fake_surgery.h), kept: {"RUN/N": {path, file or null}}, notes: {"RUN/N": effect}, claims: {RUN: claim}, domains: {UUID: domain}}}
 //   a file    {type, mode, uid, gid, inode, mtime, content}
 //   a domain  {name, uuid, id, pid, state, reason, persistent, autostart, memory, vcpus, xml, inactive_xml}
 #ifndef MIGRUN_TESTS_WORLD_H
@@ -20,6 +20,8 @@
 #define WORLD_GUEST "instance-00000001"
 #define WORLD_UUID "7eb1c886-6149-66f2-54b6-72643cf6c66c"
 #define WORLD_FOLDER WORLD_INSTANCES "/" WORLD_GUEST
+#define WORLD_STATUS "/run/libvirt/qemu/" WORLD_GUEST ".xml"
+#define WORLD_DEFINITION "/etc/libvirt/qemu/" WORLD_GUEST ".xml"
 enum { WORLD_QEMU = 64055 };
 
 // compute-1, where the guest runs and listens for VNC on its host's own address, and compute-2.

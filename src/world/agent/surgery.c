@@ -224,23 +224,44 @@ static char *log_text(const struct surgery *s)
     return xstrdup(ended.out.data ? ended.out.data : "");
 }
 
-static bool explains(const char *line)
+// What tells of guests and their records explains most; what a starting libvirtd finds missing on this host it always says.
+static bool is_of_guests(const char *line)
 {
-    return strcasestr(line, "error") && !strstr(line, "End of file") && !strstr(line, "Input/output error");
+    static const char *const words[] = {"qemu", "domain", "monitor", "status", "capabilit"};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strcasestr(line, words[i]))
+            return true;
+    return false;
 }
 
-// Its first lines that tell of an error. Caller frees.
+// "2026-11-24 19:55:50.270+0000: 587: error : virXMLParse:1936 : what it says" without its head.
+static const char *without_head(const char *line)
+{
+    const char *error = strstr(line, ": error : "), *place = error ? strstr(error + 10, " : ") : NULL;
+    return place ? place + 3 : line;
+}
+
+// Its lines that tell of an error: those of guests, or else the last ones. Caller frees.
 static char *log_errors(const struct surgery *s)
 {
     struct buf said = {0};
     auto_free char *text = log_text(s);
+    const char *last = NULL;
+    size_t n = 0;
     char *rest = text;
-    int n = 0;
-    for (char *line; n < LOG_LINES && (line = strsep(&rest, "\n"));)
-        if (explains(line)) {
-            auto_free char *shown = printable(line);
-            buf_printf(&said, "%s%.240s", n++ ? "; " : "", shown);
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        if (!strcasestr(line, "error") || strstr(line, "Input/output error"))
+            continue;
+        last = line;
+        if (is_of_guests(without_head(line)) && n < LOG_LINES) {
+            auto_free char *shown = printable(without_head(line));
+            buf_printf(&said, "%s%.200s", n++ ? "; " : "", shown);
         }
+    }
+    if (n == 0 && last) {
+        auto_free char *shown = printable(without_head(last));
+        buf_printf(&said, "%.300s", shown);
+    }
     return buf_take(&said);
 }
 
@@ -352,7 +373,7 @@ static int fail_put_back(struct surgery *s, const char *why, struct error *err)
     json_t *text;
     json_array_foreach((json_t *)(uintptr_t)lost, i, text)
         buf_printf(&all, "%s%s", i ? "; " : ". NOT put right: ", json_string_value(text));
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.500s%s%.300s%s; %s %.160s%.500s", reason, *said ? " (its log: " : "", said, *said ? ")" : "", unit_of(s),
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.300s%s%.400s%s; %s %.200s%.500s", reason, *said ? " (its log: " : "", said, *said ? ")" : "", unit_of(s),
                      json_str(s->manifest, "text", ""), all.len ? all.data : "");
 }
 
@@ -485,7 +506,7 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
     int rc = put_in_place(agent, s, err) < 0 ? -1 : act(s, "start", err);
     double away = (double)(now_ms() - s->opened) / 1000;
     if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
-        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s", json_string_value(json_array_get(lost, 0)));
+        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", unit_of(s), json_string_value(json_array_get(lost, 0)));
     if (rc < 0) {
         auto_free char *why = xstrdup(err->message);
         fail_put_back(s, why, err);
