@@ -201,7 +201,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 @test "many guests at once, between the same two hosts" {
   local n pids=() many
   many=$(seq "${MANY:-6}")
-  for n in $many; do fresh "many-$n" compute-1 memory=64 listen=own 3>&- & pids+=($!); done
+  for n in $many; do fresh "many-$n" compute-1 memory=96 listen=own 3>&- & pids+=($!); done
   wait "${pids[@]}"
   pids=()
   for n in $many; do bounded -q policies/libvirt.lua "many-$n" compute-2 >"$BATS_TEST_TMPDIR/many-$n" 2>&1 3>&- & pids+=($!); done
