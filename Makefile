@@ -4,12 +4,14 @@ CC      ?= gcc
 VERSION := 0.1.0
 BUILD   ?= .build
 SANITIZE ?=
+FAULTS  ?=
 
 PACKAGES := libvirt lua5.4 jansson libxml-2.0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror=implicit-function-declaration
 CFLAGS   ?= -O2 -g
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP -DMIGRUN_VERSION='"$(VERSION)"' -DMIGRUN_PREFIX='"$(PREFIX)"' \
-	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -Wno-format-truncation)
+	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -Wno-format-truncation) \
+	$(if $(FAULTS),-DMIGRUN_FAULTS)
 override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
 
@@ -84,9 +86,20 @@ check: deps
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP)
 	@SWEEP=$(SWEEP) tests/run $(CHECK)
 
-# Every policy and outcome; `make check` takes the main ones.
-sweep: $(SWEEP)
+# In the fake world every policy and outcome (`make check` takes the main ones), then in the lab every effect: an hour or two.
+# `make sweep STEP=5` takes every fifth of the lab's.
+FAULTY := $(BUILD)/faulty
+sweep: deps $(SWEEP)
 	$(SWEEP)
+	@$(MAKE) --no-print-directory FAULTS=1 BUILD=$(FAULTY) all
+	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
+	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 bats --filter 'random moments|many guests' tests/e2e/recover.bats
+
+# Reads of what others wrote: the journal, the site, the agent's protocol on both ends. FUZZ: seconds for each of the four.
+FUZZ ?= 60
+fuzz:
+	@tests/deps $(DEPS) clang libclang-rt-dev
+	@BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 
 install: all
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun share/migrun/policies)
@@ -98,5 +111,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps demo bench check sweep install clean
+.PHONY: all always unit-tests deps demo bench check sweep fuzz install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -18,13 +18,14 @@ is_undone() {
   done
 }
 
-# slow: a guest that takes its time to move from $from to $to (wherever it is after an earlier test), and `creep` begins to move it.
+# slow: a guest that takes its time to move from $from to $to (wherever it is after an earlier test), and `creep` begins to move it, so
+# slowly that it cannot arrive before the test is done with it.
 slow() {
   from=compute-1 to=compute-2
   if stands slow "$to" 2>/dev/null; then from=compute-2 to=compute-1; fi
   ensure slow "$from" memory=192 dirty=64 listen=own
 }
-creep() { begin "$@" -p bandwidth=20 policies/libvirt.lua slow "$to"; await 30 is_moving slow; }
+creep() { begin "$@" -p bandwidth=1 policies/libvirt.lua slow "$to"; await 30 is_moving slow; }
 is_moving() { on "$from" virsh -q domjobinfo "$1" | grep -q 'Memory processed: *[1-9]' && qemu_pid "$1" "$to"; }
 is_as_before() {
   stands slow "$from"
@@ -179,9 +180,12 @@ teardown_file() { forget slow; forget still; }
   moves_after_all
 }
 
-@test "interrupted while it moves: aborted, and it moves the next time" {
+@test "interrupted while it moves: aborted, and it moves the next time; and meanwhile nobody else may move it" {
   slow
   creep
+  run migrun policies/libvirt.lua slow "$to"
+  ends_with_status 2
+  says "Refused, nothing was touched"
   interrupt
   finish
   ends_with_status 130
@@ -191,13 +195,9 @@ teardown_file() { forget slow; forget still; }
   moves_after_all
 }
 
-@test "not done in its time: aborted; and meanwhile nobody else may move it" {
+@test "not done in its time: aborted" {
   slow
-  creep --timeout 6s
-  run migrun policies/libvirt.lua slow "$to"
-  ends_with_status 2
-  says "Refused, nothing was touched"
-  finish
+  run migrun --timeout 6s -p bandwidth=1 policies/libvirt.lua slow "$to"
   ends_with_status 3
   verdict_is "Not moved: slow runs on $from as before"
   says "not done after 6.0 s (--timeout), so the migration was aborted"

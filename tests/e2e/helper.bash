@@ -2,6 +2,7 @@
 LAB=${LAB:-/run/migrun-lab}
 checkout=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)
 instances=/var/lib/nova/instances
+at_most=600            # seconds that any migrun may take: only one that hangs is ever ended by it
 
 lab() { "$checkout/tests/lab/lab" "$@"; }
 hosts() { cat "$LAB/hosts"; }
@@ -10,11 +11,11 @@ computes() { sed 1d "$LAB/hosts"; }
 # on HOST COMMAND …, in the checkout; stdin is passed on.
 on() { lab exec "$@"; }
 # migrun ARGUMENTS …, on the controller, with nothing on stdin. One that does not come to an end is ended with status 124.
-migrun() { on controller timeout --foreground -k 5 120 migrun "$@" </dev/null; }
+migrun() { on controller timeout --foreground -k 5 $at_most migrun "$@" </dev/null; }
 
 # begin ARGUMENTS …: migrun, in the background; `finish` waits for its end and sets status and output, as `run` does.
 begin() {
-  on controller env --default-signal=INT,TERM,HUP timeout -k 5 120 migrun "$@" </dev/null >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
+  on controller env --default-signal=INT,TERM,HUP timeout -k 5 $at_most migrun "$@" </dev/null >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
   begun=$!
   await 10 begun_pid
 }
@@ -31,9 +32,10 @@ ends_with_status() { ((status == $1)) || fail "ended with status $status, not $1
 # The line of the verdict, from its first words on.
 verdict_is() { grep -q -- "^$1" <<<"$output" || fail "no verdict: $1" "---" "$output"; }
 
-# await SECONDS COMMAND …: until it succeeds.
+# await SECONDS COMMAND …: until it succeeds. So long at most as it would take on a machine at ease, and a busy one is given many times that:
+# a test fails because something does not happen, not because it happens late.
 await() {
-  local end=$((SECONDS + $1)); shift
+  local end=$((SECONDS + $1 * 15)); shift
   until "$@" >/dev/null 2>&1; do ((SECONDS < end)) || fail "waited in vain for: $*"; sleep 0.1; done
 }
 
@@ -120,8 +122,21 @@ longest_pause() { lab ticks "$@" | sed -E 's/.*pause ([0-9.]+) s$/\1/'; }
 # keeps_ticking NAME: it writes new lines now.
 keeps_ticking() {
   local before; before=$(lab ticks "$1" | cut -d' ' -f2)
-  await 10 eval "(( \$(lab ticks '$1' | cut -d' ' -f2) > $before ))"
+  await 10 eval "(( \$(lab ticks '$1' | cut -d' ' -f2) > $before ))" || stands_still "$1"
 }
+# What its QEMU, its kernel and its threads tell of a guest that stands still.
+stands_still() {
+  local host
+  for host in $(computes); do
+    on "$host" virsh -rq domstate --reason "$1" 2>/dev/null || continue
+    on "$host" virsh -q qemu-monitor-command "$1" --hmp 'info status' || true
+    on "$host" virsh -q qemu-monitor-command "$1" --hmp 'info registers' | grep -E 'RIP|HLT' || true
+    on "$host" ps -Lo comm,stat,wchan:24,time -p "$(qemu_pid "$1" "$host")" || true
+  done
+  tail -c 600 "$LAB/instances/$1/console.log"
+  lab ticks "$1"
+  return 1
+} >&2
 
 owner() { stat -c '%U:%G' "$LAB/instances/$1"; }        # of NAME/FILE, by this machine's users (the hosts' are the same)
 

@@ -1,4 +1,5 @@
-# Runs that are cut off, and what is left of them: nothing.
+# Runs that are cut off, and what is left of them: nothing. MOMENTS and MANY say how often to cut at random, and how many guests move at
+# once: few in `make check`, 50 and 20 in `make sweep`.
 load helper
 
 setup() { prepare; }
@@ -14,7 +15,7 @@ teardown() {
   for host in compute-1 compute-2; do on "$host" rm -f /etc/cut /etc/cut-new; done
 }
 
-bounded() { timeout 200 "$checkout/tests/lab/lab" exec controller migrun "$@" </dev/null; }
+bounded() { timeout $at_most "$checkout/tests/lab/lab" exec controller migrun "$@" </dev/null; }
 # begins POLICY … : in the background, until the step that it waits in (policies/cut.lua) has begun.
 begins() { bounded --json "$@" >"$BATS_TEST_TMPDIR/run" 2>&1 3>&- & run_pid=$!; }
 reaches() { await 30 grep -q "$1" "$BATS_TEST_TMPDIR/run"; }
@@ -107,7 +108,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 
 @test "the disk gets full in the middle: it stops and undoes" {
   on controller sh -c 'mkdir -p /tmp/tiny; mount -t tmpfs -o size=256k tmpfs /tmp/tiny'
-  begins --state /tmp/tiny -p wait=prepare -p seconds=4 tests/e2e/policies/cut.lua cut compute-2
+  begins --state /tmp/tiny -p wait=prepare -p seconds=30 tests/e2e/policies/cut.lua cut compute-2
   reaches '"title":"wait","index":[0-9]*,"status":"start"'
   on controller sh -c 'head -c 300000 /dev/zero >/tmp/tiny/full; true' 2>/dev/null
   ended
@@ -144,7 +145,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   wait "$run_pid"
   moved
   prepare
-  begins -p wait=migrate tests/e2e/policies/cut.lua cut compute-2
+  begins -p wait=migrate -p bandwidth=2 tests/e2e/policies/cut.lua cut compute-2
   reaches '"type":"progress"'
   lab link compute-2 down
   status=0; wait "$run_pid" || status=$?
@@ -174,7 +175,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 }
 
 @test "two controllers at once: one moves it, the other is told" {
-  begins --state /tmp/one -p wait=migrate tests/e2e/policies/cut.lua cut compute-2
+  begins --state /tmp/one -p wait=migrate -p bandwidth=2 tests/e2e/policies/cut.lua cut compute-2
   reaches '"type":"progress"'
   run migrun --state /tmp/two policies/libvirt.lua cut compute-2
   ends_with_status 2
@@ -184,7 +185,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 
 @test "interrupted or killed at random moments: as before, or moved" {
   local n signal status
-  for n in {1..20}; do
+  for ((n = 1; n <= ${MOMENTS:-8}; n++)); do
     prepare
     signal=$((n % 2)); [[ $signal == 1 ]] && signal=INT || signal=KILL
     begins -p wait=none tests/e2e/policies/cut.lua cut compute-2
@@ -197,14 +198,15 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   done
 }
 
-@test "ten guests at once, between the same two hosts" {
-  local n pids=()
-  for n in {1..10}; do fresh "many-$n" compute-1 memory=128 listen=own 3>&- & pids+=($!); done
+@test "many guests at once, between the same two hosts" {
+  local n pids=() many
+  many=$(seq "${MANY:-6}")
+  for n in $many; do fresh "many-$n" compute-1 memory=96 listen=own 3>&- & pids+=($!); done
   wait "${pids[@]}"
   pids=()
-  for n in {1..10}; do bounded -q policies/libvirt.lua "many-$n" compute-2 >"$BATS_TEST_TMPDIR/many-$n" 2>&1 3>&- & pids+=($!); done
-  for n in {1..10}; do wait "${pids[n - 1]}" || fail "many-$n" "$(cat "$BATS_TEST_TMPDIR/many-$n")"; done
-  for n in {1..10}; do
+  for n in $many; do bounded -q policies/libvirt.lua "many-$n" compute-2 >"$BATS_TEST_TMPDIR/many-$n" 2>&1 3>&- & pids+=($!); done
+  for n in $many; do wait "${pids[n - 1]}" || fail "many-$n" "$(cat "$BATS_TEST_TMPDIR/many-$n")"; done
+  for n in $many; do
     runs_at "many-$n" compute-2
     [[ $(lost "many-$n") == 0 ]]
     forget "many-$n"

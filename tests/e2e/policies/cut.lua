@@ -8,6 +8,7 @@ return {
   params = {
     wait = { type = "string", default = "none", choices = { "none", "prepare", "migrate" }, help = "where to wait" },
     seconds = { type = "integer", default = 60, help = "how long, in prepare" },
+    bandwidth = { type = "integer", default = 20, help = "of the move, in MiB/s, where it is to wait in migrate" },
   },
   steps = {
     { "change", phase = "prepare",
@@ -22,7 +23,7 @@ return {
       run = function(run) run.source:command({ "sleep", tostring(run.params.seconds) }, { reads = true, timeout = 120 }) run.dest:write("/etc/cut-new", "newer\n") end },
     { "the guest", phase = "migrate",
       run = function(run)
-        run.instance:migrate(run.dest, { xml = listen.to_destination(run), params = run.params.wait == "migrate" and { bandwidth = 20 } or nil })
+        run.instance:migrate(run.dest, { xml = listen.to_destination(run), params = run.params.wait == "migrate" and { bandwidth = run.params.bandwidth } or nil })
       end },
     fixup.own_instance_files,
   },
