@@ -45,6 +45,7 @@ const struct op ops[] = {
     {"service", service_writes, serve_service},
     {"reach", NULL, serve_reach},
     {"facts", NULL, serve_facts},
+    {"storage", NULL, serve_storage},
     {"log", NULL, serve_log},
     {"ping", NULL, serve_ping},
     {NULL, NULL, NULL},
