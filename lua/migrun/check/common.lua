@@ -11,7 +11,7 @@ end
 function common.size(bytes)
   local gib = bytes / 2 ^ 30
   if gib >= 10 then return ("%.1f GiB"):format(gib) end
-  return bytes >= 2 ^ 20 and ("%d MiB"):format(bytes // 2 ^ 20) or ("%d KiB"):format((bytes + 1023) // 1024)
+  return (bytes >= 2 ^ 20 or bytes == 0) and ("%d MiB"):format(bytes // 2 ^ 20) or ("%d KiB"):format((bytes + 1023) // 1024)
 end
 
 function common.contains(list, value)

@@ -84,7 +84,7 @@ check.listen_addresses_exist = step("listen addresses exist", function(run)
       run:refuse(("%s on %s exists only on %s, and %s has no address that could take its place")
         :format(device, entry.address, source.name, dest.name))
     end
-    seen[#seen + 1] = ("%s on %s exists only on %s: is rewritten"):format(device, entry.address, source.name)
+    seen[#seen + 1] = ("%s on %s exists only on %s: is to become %s"):format(device, entry.address, source.name, entry.replacement)
   end
   return #seen > 0 and table.concat(seen, "; ") or "none belongs to the source alone"
 end)
