@@ -7,6 +7,13 @@ setup() {
   uuid=$(uuid_of still) folder=$instances/$(uuid_of still)
   idle still compute-1 "listen=$net.11"
 }
+setup_file() { for host in $(computes); do on "$host" sh -c 'mkdir -p /run/e2e-kept; cp -p /etc/hosts /etc/passwd /etc/libvirt/qemu.conf /run/e2e-kept'; done; }
+# What a test that failed half way left on the hosts would fail those after it.
+teardown() {
+  on compute-2 sh -c 'umount "$0" 2>/dev/null; cp -p /run/e2e-kept/passwd /etc/passwd; true' "$folder"
+  on compute-1 sh -c 'ip route del prohibit "$0" 2>/dev/null; true' "$net.12"
+  for host in $(computes); do on "$host" sh -c 'cp -p /run/e2e-kept/hosts /etc/hosts; cp -p /run/e2e-kept/qemu.conf /etc/libvirt/qemu.conf'; done
+}
 teardown_file() { forget still; }
 
 # asked [OPTION …]: preflight, with what every check saw. says_no NUMBER TEXT …: so many checks say no, and say this; nothing is touched.
@@ -137,9 +144,9 @@ passes() { asked "$@"; ends_with_status 0; }
 }
 
 @test "who QEMU is: by qemu.conf" {
-  on compute-2 sh -c 'echo "user = \"nova\"" >>/etc/libvirt/qemu.conf; useradd -u 4711 nova'
-  says_no 1 "QEMU is libvirt-qemu:libvirt-qemu (64055:64055) on compute-1 and nova:libvirt-qemu (4711:64055) on compute-2"
-  on compute-2 sh -c 'sed -i "/^user/d" /etc/libvirt/qemu.conf; userdel nova'
+  on compute-2 sh -c 'echo "user = \"our-qemu\"" >>/etc/libvirt/qemu.conf; useradd -u 4711 our-qemu'
+  says_no 1 "QEMU is libvirt-qemu:libvirt-qemu (64055:64055) on compute-1 and our-qemu:libvirt-qemu (4711:64055) on compute-2"
+  on compute-2 sh -c 'sed -i "/^user/d" /etc/libvirt/qemu.conf; userdel our-qemu'
 }
 
 @test "a network that lets nothing through, and a name that is another's" {
