@@ -102,9 +102,10 @@ fuzz:
 	@BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 
 install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun share/migrun/policies)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun/check share/migrun/policies)
 	install $(BUILD)/migrun $(BUILD)/migrun-agent $(DESTDIR)$(PREFIX)/bin
 	install -m 644 lua/migrun/*.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun
+	install -m 644 lua/migrun/check/*.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun/check
 	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/migrun/policies
 	cp -R examples $(DESTDIR)$(PREFIX)/share/migrun
 

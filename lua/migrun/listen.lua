@@ -13,6 +13,11 @@ listen.places = {
   "devices/channel/source[@mode='bind']/@host",
 }
 
+-- The same in a status XML of libvirt, which holds the guest's below an element of its own.
+local function inside(document)
+  return document:get("domain/name") and "domain/" or ""
+end
+
 local function contains(list, value)
   for _, entry in ipairs(list or {}) do
     if entry == value then return true end
@@ -71,17 +76,17 @@ end
 ---destination has no address of that family).
 ---@return {address: string, replacement: string|nil, devices: string[]}[]
 function listen.foreign(document, source_addresses, dest_addresses)
-  local found, order = {}, {}
+  local found, order, prefix = {}, {}, inside(document)
   for _, place in ipairs(listen.places) do
     local device = place:match("^devices/(%w+)")
-    for _, address in ipairs(document:find(place)) do
+    for _, address in ipairs(document:find(prefix .. place)) do
       if contains(source_addresses, address) and not contains(dest_addresses, address) and not found[address] then
         found[address] = { address = address, replacement = listen.nearest(dest_addresses, address), devices = {} }
         order[#order + 1] = found[address]
       end
       if found[address] then
         local names = device ~= "graphics" and { device }
-          or document:find(("devices/graphics[@listen='%s' or listen/@address='%s']/@type"):format(address, address))
+          or document:find(("%sdevices/graphics[@listen='%s' or listen/@address='%s']/@type"):format(prefix, address, address))
         for _, name in ipairs(names) do
           if not contains(found[address].devices, name) then table.insert(found[address].devices, name) end
         end
@@ -109,6 +114,17 @@ function listen.to_destination(run)
       end
     end,
   }
+end
+
+---Refuses a guest's XML on the source (its status XML, or a domain's) that listens on an address which only the destination has: when the
+---move fails, the guest cannot be started there again. For the older way; 0.0.0.0 serves both hosts.
+---@param run Run
+---@param document Document
+function listen.refuse_destination(run, document)
+  for _, entry in ipairs(listen.foreign(document, run.dest.facts.addresses, run.source.facts.addresses)) do
+    run:refuse(("%s would listen on %s, which only %s has: after a move that fails the guest could not start on %s again; use 0.0.0.0 (:: for IPv6)")
+      :format(table.concat(entry.devices, ", "), entry.address, run.dest.name, run.source.name))
+  end
 end
 
 return listen

@@ -91,6 +91,12 @@ function Host:command(argv, options) end
 ---@param timeout number|nil  seconds (5)
 ---@return table
 function Host:reach(other, ports, timeout) end
+---What stands behind paths, links followed, by the server's word rather than by what the host remembers: {[path] = {type, path, size, inode,
+---mtime, ctime (ns), fstype, source, target (of the mount), ids (of a block device)}}; a path where nothing is is left out.
+---@param paths string[]
+---@param after number|nil  seconds to wait first
+---@return table<string, table>
+function Host:storage(paths, after) end
 ---A log file, from now on.
 ---@param path string
 ---@return Log
@@ -154,6 +160,11 @@ function Libvirt:compare_cpu(cpu, emulator, arch, machine, virttype) end
 ---{total, free, buffers, cached}
 ---@return table
 function Libvirt:memory() end
+---A volume of a storage pool: {path, key, source = where the pool has it from}.
+---@param pool string
+---@param name string
+---@return table
+function Libvirt:volume(pool, name) end
 ---A domain by name or uuid, or nil.
 ---@param name string
 ---@return Domain|nil

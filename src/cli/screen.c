@@ -486,7 +486,7 @@ static void on_step(struct screen *s, const json_t *event)
         begin_step(s, event);
         return;
     }
-    if (check && !s->preview && !s->verbose)
+    if (check && !s->preview && !s->verbose && !s->asks)
         keep_check(s, event);
     else
         put_step(s, event);
@@ -522,6 +522,7 @@ static char *preview_sentence(const json_t *event)
 static void on_begin(struct screen *s, const json_t *event)
 {
     s->preview = json_flag(event, "preview", false);
+    s->asks = json_flag(event, "asks", false);
     free(s->instance);
     free(s->uuid);
     s->instance = xstrdup(json_str(event, "instance", ""));

@@ -12,7 +12,7 @@ struct screen {
     bool color, utf8;
     bool live;               // fd is a terminal that can rewrite its last line
     // What it keeps from one event to the next.
-    bool preview, printed, broken;
+    bool preview, asks, printed, broken; // asks: a policy of checks alone, whose answers are all that there is to see
     char *instance, *uuid;   // a path with one of them in it is the instance's own
     const char *phase;       // of the last row, or NULL: before the first
     json_t *step;            // the start of the step that runs, or NULL

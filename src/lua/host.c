@@ -86,6 +86,12 @@ static int64_t milliseconds(lua_State *L, int index, const char *name, double fa
 
 // ---- reading ----
 
+static void box_message(void *p)
+{
+    message_free(p);
+    free(p);
+}
+
 static int host_stat(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
@@ -95,6 +101,25 @@ static int host_stat(lua_State *L)
     if (run_stat(h, path, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
     lua_push_json(L, *box);
+    return 1;
+}
+
+static int host_storage(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int64_t wait = lua_isnoneornil(L, 3) ? 0 : milliseconds(L, 3, NULL, 0);
+    void **paths = lua_box(L, box_json), **box = lua_box(L, box_message);
+    struct error err;
+    if (lua_to_json(L, 2, (json_t **)paths, &err) < 0)
+        return lua_raise(L, &err);
+    for (size_t i = 0; i < json_array_size(*paths); i++)
+        if (!json_is_string(json_array_get(*paths, i)))
+            return lua_mistake(L, "paths are a list of texts");
+    struct message *answer = *box = xcalloc(1, sizeof *answer);
+    if (host_call(h->agent, "storage", json_pack("{s:O, s:I}", "paths", *paths, "after", (json_int_t)wait), NULL, 0, wait + 30000, answer, &err) < 0)
+        return lua_raise(L, &err);
+    lua_push_json(L, json_object_get(json_object_get(answer->head, "result"), "paths"));
     return 1;
 }
 
@@ -330,12 +355,6 @@ static int host_remove(lua_State *L)
 }
 
 // ---- commands ----
-
-static void box_message(void *p)
-{
-    message_free(p);
-    free(p);
-}
 
 // The list at index as a JSON array of texts (new reference, in box).
 static json_t *check_argv(lua_State *L, int index, void **box)
@@ -653,7 +672,7 @@ static int field_settings(lua_State *L, void *self)
 static const luaL_Reg host_methods[] = {
     {"stat", host_stat},   {"read", host_read},     {"list", host_list},     {"write", host_write},     {"edit", host_edit},
     {"edit_xml", host_edit_xml}, {"chown", host_chown}, {"chmod", host_chmod}, {"remove", host_remove}, {"service", host_service},
-    {"command", host_command}, {"reach", host_reach}, {"log", host_log}, {NULL, NULL},
+    {"command", host_command}, {"reach", host_reach}, {"log", host_log}, {"storage", host_storage}, {NULL, NULL},
 };
 static const struct class_field host_fields[] = {
     {"name", field_name}, {"facts", field_facts}, {"libvirt", field_libvirt}, {"settings", field_settings}, {NULL, NULL},

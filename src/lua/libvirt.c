@@ -81,6 +81,17 @@ static int libvirt_memory(lua_State *L)
     return answer_json(L, json, box, rc, &err);
 }
 
+static int libvirt_volume(lua_State *L)
+{
+    struct virt *virt = check_virt(L);
+    const char *pool = luaL_checkstring(L, 2), *name = luaL_checkstring(L, 3);
+    void **box = lua_box(L, box_json);
+    struct error err;
+    json_t *json = NULL;
+    int rc = virt_volume(virt, pool, name, &json, &err);
+    return answer_json(L, json, box, rc, &err);
+}
+
 static int libvirt_capabilities(lua_State *L)
 {
     struct virt *virt = check_virt(L);
@@ -158,7 +169,8 @@ static int field_uri(lua_State *L, void *self)
 
 static const luaL_Reg connection_methods[] = {
     {"facts", libvirt_facts}, {"capabilities", libvirt_capabilities}, {"domain_capabilities", libvirt_domain_capabilities},
-    {"compare_cpu", libvirt_compare_cpu}, {"memory", libvirt_memory}, {"domain", libvirt_domain}, {"domains", libvirt_domains}, {NULL, NULL},
+    {"compare_cpu", libvirt_compare_cpu}, {"memory", libvirt_memory}, {"volume", libvirt_volume}, {"domain", libvirt_domain},
+    {"domains", libvirt_domains}, {NULL, NULL},
 };
 static const struct class_field connection_fields[] = {{"uri", field_uri}, {NULL, NULL}};
 static const struct class_of connection_class = {

@@ -315,6 +315,11 @@ static int end_in_doubt(struct run *run, struct tally *tally, const struct error
 
 // ---- the whole ----
 
+static bool only_checks(const struct procedure *procedure)
+{
+    return procedure->n_steps == 0 || procedure->steps[procedure->n_steps - 1].phase == PHASE_CHECK;
+}
+
 static void tell_begin(struct run *run)
 {
     const struct procedure *procedure = run->procedure;
@@ -323,21 +328,19 @@ static void tell_begin(struct run *run)
     if (procedure->migrates)
         sentence = xasprintf("%s %s from %s to %s, by %s", run->options->preview ? "Preview of moving" : "Moving", name, run_host_name(run->source),
                              run_host_name(run->dest), procedure->name);
+    else if (run->instance && run->dest)
+        sentence = xasprintf("%s%s, from %s to %s, by %s", run->options->preview ? "Preview for " : "For ", name, run_host_name(run->source),
+                             run_host_name(run->dest), procedure->name);
     else
         sentence = xasprintf("%s%s%s%s, by %s", run->options->preview ? "Preview for " : "For ", name, run->instance ? " on " : "",
                              run->instance ? run_host_name(run->source) : run->n_hosts ? run_host_name(run->hosts[0]) : "this machine", procedure->name);
     run_emit(run, "begin",
-             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:f, s:I, s:o}", "instance", run->instance ? json_text(name) : json_null(),
+             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:f, s:I, s:o}", "instance", run->instance ? json_text(name) : json_null(),
                        "uuid", run->instance ? json_string(json_str(run->instance, "uuid", "")) : json_null(),
                        "source", run->source ? json_text(run_host_name(run->source)) : json_null(),
                        "dest", run->dest ? json_text(run_host_name(run->dest)) : json_null(), "policy", procedure->name, "summary", procedure->summary,
-                       "preview", run->options->preview, "memory", json_num(run->instance, "memory", 0), "vcpus",
+                       "preview", run->options->preview, "asks", only_checks(procedure), "memory", json_num(run->instance, "memory", 0), "vcpus",
                        (json_int_t)json_int(run->instance, "vcpus", 0), "sentence", json_text(sentence)));
-}
-
-static bool only_checks(const struct procedure *procedure)
-{
-    return procedure->n_steps == 0 || procedure->steps[procedure->n_steps - 1].phase == PHASE_CHECK;
 }
 
 static const char *state_dir(const struct run *run)

@@ -1,5 +1,6 @@
 // The start of a run: its hosts are connected side by side, the instance is found, facts are gathered. Nothing is changed.
 #include "base/lockdown.h"
+#include "base/xml.h"
 #include "run/gate.h"
 #include "run/journal.h"
 #include "run/open.h"
@@ -313,7 +314,25 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
 
 // ---- facts ----
 
-static json_t *facts_request(const struct run_host *h)
+// Whatever of the guest's files and devices QEMU would open on the other host too.
+static json_t *guest_paths(const struct run *run)
+{
+    static const char everything[] = "devices/disk//source/@file | devices/disk//source/@dev | devices/disk/source/@dir | os/kernel | os/initrd | "
+                                     "os/dtb | os/loader | os/nvram | os/nvram/source/@file";
+    json_t *paths = json_array();
+    struct xml *doc = NULL;
+    char **values = NULL;
+    size_t count = 0;
+    if (run->instance_xml && xml_parse(run->instance_xml, strlen(run->instance_xml), &doc, NULL) == 0)
+        xml_values(doc, everything, &values, &count, NULL);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(paths, json_text(values[i]));
+    strv_free(values);
+    xml_free(doc);
+    return paths;
+}
+
+static json_t *facts_request(const struct run *run, const struct run_host *h)
 {
     const json_t *settings = host_spec(h->agent)->settings;
     json_t *units = json_array();
@@ -324,14 +343,16 @@ static json_t *facts_request(const struct run_host *h)
         if (unit)
             json_array_append_new(units, json_string(unit));
     }
-    return json_pack("{s:s, s:o}", "instances", json_str(settings, "instances", ""), "units", units);
+    return json_pack("{s:s, s:o, s:o}", "instances", json_str(settings, "instances", ""), "units", units, "paths", guest_paths(run));
 }
 
 int run_gather_facts(struct run *run, struct error *err)
 {
+    auto_free double *asked = xcalloc(run->n_hosts + 1, sizeof *asked);
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
-        if (host_send(h->agent, "facts", facts_request(h), NULL, 0, err) < 0 || (h->virt && virt_facts_start(h->virt, err) < 0))
+        asked[i] = wall_time();
+        if (host_send(h->agent, "facts", facts_request(run, h), NULL, 0, err) < 0 || (h->virt && virt_facts_start(h->virt, err) < 0))
             return -1;
     }
     for (size_t i = 0; i < run->n_hosts; i++) {
@@ -340,6 +361,11 @@ int run_gather_facts(struct run *run, struct error *err)
         if (host_receive(h->agent, 0, &answer, err) < 0)
             return -1;
         h->facts = json_incref(json_object_get(answer.head, "result"));
+        // Its clock told its time somewhere between these two of ours.
+        json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", asked[i], "answered", wall_time()));
+    }
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        struct run_host *h = run->hosts[i];
         json_t *libvirt = NULL;
         if (h->virt && virt_facts_finish(h->virt, LIBVIRT_MS, &libvirt, err) < 0)
             return -1;
@@ -412,13 +438,12 @@ int run_open(struct run *run, struct error *err)
             if (run->hosts[i] != run->source && run->hosts[i] != run->dest)
                 drop_host(run, i);
     }
+    if (run->instance && virt_domain_xml(run->source->virt, json_str(run->instance, "uuid", ""), 0, &run->instance_xml, err) < 0)
+        return -1;
     if (run_gather_facts(run, err) < 0)
         return -1;
-    if (run->instance) {
+    if (run->instance)
         add_process(run);
-        if (virt_domain_xml(run->source->virt, json_str(run->instance, "uuid", ""), 0, &run->instance_xml, err) < 0)
-            return -1;
-    }
     return 0;
 }
 

@@ -33,6 +33,8 @@ int virt_job(struct virt *virt, const char *uuid, bool completed, json_t **job, 
 int virt_stats(struct virt *virt, const char *uuid, unsigned int stats, json_t **values, struct error *err);
 // Block devices: [{target, source, type, format, cache, readonly, shareable, capacity, allocation, physical, job: none|{type, cur, end}}]
 int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct error *err);
+// A volume of a storage pool: {path, key, source: where the pool has it from ("rbd HOST POOL", "netfs HOST FOLDER", "dir")}
+int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err);
 int virt_capabilities(struct virt *virt, char **xml, struct error *err);
 int virt_node_memory(struct virt *virt, json_t **memory, struct error *err);  // {total, free, buffers, cached} bytes
 int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct error *err);

@@ -335,6 +335,54 @@ int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct err
     return virt_ask(virt, call, 0, blocks, NULL, err);
 }
 
+// --- Volumes ------------------------------------------------------------------------------------------------------------
+
+// The first value, or nothing, added to a text after a blank.
+static void add_value(struct buf *text, const struct xml *doc, const char *xpath)
+{
+    auto_free char *value = NULL;
+    if (xml_value(doc, xpath, &value, NULL) == 0 && value && *value)
+        buf_printf(text, "%s%s", text->len ? " " : "", value);
+}
+
+// Where a pool has its volumes from: "rbd store-1 vms", "netfs store:/volumes", or a folder of the host's ("dir").
+static char *pool_source(virStoragePoolPtr pool)
+{
+    static const char *const places[] = {"@type", "source/host/@name", "source/dir/@path", "source/device/@path", "source/name"};
+    auto_free char *text = virStoragePoolGetXMLDesc(pool, 0);
+    struct buf source = {0};
+    struct xml *doc;
+    if (!text || xml_parse(text, strlen(text), &doc, NULL) < 0)
+        return xstrdup("");
+    for (size_t i = 0; i < COUNT_OF(places); i++)
+        add_value(&source, doc, places[i]);
+    xml_free(doc);
+    return buf_take(&source);
+}
+
+static int run_volume(virConnectPtr connection, struct call *call)
+{
+    virStoragePoolPtr pool = virStoragePoolLookupByName(connection, call->args[0]);
+    virStorageVolPtr volume = pool ? virStorageVolLookupByName(pool, call->args[1]) : NULL;
+    auto_free char *path = volume ? virStorageVolGetPath(volume) : NULL, *source = pool && path ? pool_source(pool) : NULL;
+    int rc = path ? 0 : call_fail(call);
+    if (path)
+        call->json = json_pack("{s:o, s:o, s:o}", "path", json_text(path), "key", json_text(virStorageVolGetKey(volume)), "source", json_text(source));
+    if (volume)
+        virStorageVolFree(volume);
+    if (pool)
+        virStoragePoolFree(pool);
+    return rc;
+}
+
+int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err)
+{
+    struct call *call = call_new(run_volume, true, "look at volume '%s' of pool '%s'", name, pool);
+    call->args[0] = xstrdup(pool);
+    call->args[1] = xstrdup(name);
+    return virt_ask(virt, call, 0, volume, NULL, err);
+}
+
 // --- What a host is -----------------------------------------------------------------------------------------------------
 
 static json_t *memory_of(virConnectPtr connection)

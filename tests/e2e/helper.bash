@@ -59,10 +59,10 @@ forget() {
   rm -rf "$LAB/instances/$1" "$LAB/instances/$(uuid_of "$1")"
 }
 
-# idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [verb=define]: a small guest of any name, running (or only defined) there and
+# idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [devices=XML] [folder=PATH] [emulator=PATH] [verb=define]: a small guest of any name, running (or only defined) there and
 # nowhere else. Its boot sector halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as Nova's are.
 idle() {
-  local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' verb=start uuid xml
+  local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' devices='' folder=$instances emulator=/usr/bin/qemu-system-x86_64 verb=start uuid xml
   uuid=$(uuid_of "$1")
   [[ $# -le 2 ]] || local "${@:3}"
   xml=$(idle_xml)
@@ -81,9 +81,10 @@ idle_xml() {
   <name>$(sed "s/&/\&amp;/g; s/</\&lt;/g" <<<"$name")</name><uuid>$uuid</uuid><memory unit='MiB'>$memory</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>$cpu
   <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/><source file='$instances/$uuid/disk'/><target dev='vda' bus='virtio'/></disk>
+    <emulator>$emulator</emulator>
+    <disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/><source file='$folder/$uuid/disk'/><target dev='vda' bus='virtio'/></disk>
     <graphics type='vnc' port='-1' autoport='yes' listen='$listen'/>
+    $devices
   </devices>
 </domain>
 X

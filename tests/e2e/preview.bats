@@ -12,7 +12,7 @@ teardown_file() { forget still; }
   says "-    <graphics type='vnc' port='-1' autoport='yes' listen='10.88.0.11'>"
   says "+    <graphics type='vnc' port='-1' autoport='yes' listen='10.88.0.12'>"
   says "disk → libvirt-qemu"
-  verdict_is "Would move still to compute-2: 8 checks passed, 1 change. Run it without --dry-run."
+  verdict_is "Would move still to compute-2: 16 checks passed, 1 change. Run it without --dry-run."
 }
 
 @test "a site's policy: what is made for a while is gone again" {

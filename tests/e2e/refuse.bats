@@ -184,7 +184,7 @@ wrong_cpu() {
   on compute-2 mount -t tmpfs -o mode=755 tmpfs "$folder"
   says_no "$folder/disk is not on compute-2: is its storage mounted there?"
   on compute-2 truncate -s 2M "$folder/disk"
-  says_no "$folder/disk is another file on compute-2: 2097152 bytes there, 1048576 on compute-1"
+  says_no "$folder/disk is another file on compute-2: 2097152 bytes there, 1048576 bytes on compute-1"
   on compute-2 umount "$folder"
 }
 

@@ -2,6 +2,8 @@
 local fake_document = require "fake_document"
 local t = require "t"
 
+package.loaded["migrun.xml"] = { parse = fake_document.new } -- the core's
+
 local fakes = {}
 
 local function copy(value)
@@ -17,27 +19,42 @@ function fakes.fake_host(name, host)
     local fake = { name = name, facts = host.facts, settings = host.settings, done = {} }
     fake.libvirt = {
         domain = function(_, uuid) return host.domains[uuid] end,
+        domain_capabilities = function(_, ...)
+            table.insert(fake.done, { "domain_capabilities", ... })
+            return host.capabilities(...)
+        end,
+        volume = function(_, pool, name) return host.volumes(pool, name) end,
         compare_cpu = function(_, ...)
             table.insert(fake.done, { "compare_cpu", ... })
             return host.cpu
         end,
     }
     function fake:stat(path) return host.files[path] end
+    function fake:read(path) return host.texts[path] or error({ domain = "system", message = "no such file: " .. path }) end
+    -- Later looks at storage, one after the other; then as with the facts.
+    function fake:storage(paths, after)
+        table.insert(self.done, { "storage", paths[1], after })
+        local look = table.remove(host.looks, 1)
+        return { [paths[1]] = look or host.facts.storage[paths[1]] }
+    end
+    function fake:write(path, text) host.texts[path], host.files[path] = text, { type = "file", size = #text } end
+    function fake:remove(path) host.texts[path], host.files[path] = nil, nil end
     function fake:chown(path, uid, gid)
         table.insert(self.done, { "chown", path, uid, gid })
         host.files[path].uid, host.files[path].gid = uid, gid
     end
     function fake:reach(other, ports)
-        table.insert(self.done, { "reach", other.name, ports })
-        return host.reach(ports)
+        local name = type(other) == "table" and other.name or other
+        table.insert(self.done, { "reach", name, ports })
+        return host.reach(ports, name)
     end
     return fake
 end
 
 -- Ports as they were recorded; another host's libvirtd answers by the same ones.
-local function recorded_reach(recorded)
+local function recorded_reach(recorded, address)
     return function(ports)
-        local answer = { address = recorded.address, ports = {} }
+        local answer = { address = address, ports = {} }
         for _, port in ipairs(type(ports) == "table" and ports or { ports }) do
             answer.ports[port] = recorded.ports[port] or { open = true, ms = 1 }
         end
@@ -49,13 +66,16 @@ end
 ---directory, xml (a text), dest_xml (of the domain at the destination).
 function fakes.world()
     local lab = copy(require "facts.lab")
-    local function host(facts)
+    lab.source.storage, lab.dest.storage = copy(lab.storage), copy(lab.storage)
+    local function host(facts, other)
         return {
-            facts = facts, settings = copy(lab.settings), files = copy(lab.files), domains = {}, reach = recorded_reach(lab.reach), cpu = lab.cpu,
+            facts = facts, settings = copy(lab.settings), files = copy(lab.files), domains = {}, reach = recorded_reach(lab.reach, other),
+            cpu = lab.cpu, texts = {}, looks = {}, capabilities = function() return fake_document.new(lab.capabilities) end,
+            volumes = function() error({ domain = "libvirt", message = "Storage pool not found" }, 0) end,
         }
     end
     return {
-        lab = lab, source = host(lab.source), dest = host(lab.dest), instance = lab.instance, blocks = lab.blocks, directory = lab.directory,
+        lab = lab, source = host(lab.source, lab.reach.address), dest = host(lab.dest, lab.source.addresses[1]), instance = lab.instance, blocks = lab.blocks, directory = lab.directory,
         xml = t.read("tests/lua/facts/instance.xml"),
     }
 end
@@ -67,7 +87,7 @@ end
 ---A run in that world. world.moved: the guest is at the destination; world.preview.
 function fakes.fake_run(world)
     local uuid = world.instance.uuid
-    local run = { params = {}, preview = world.preview or false }
+    local run = { params = {}, preview = world.preview or false, warnings = {} }
     run.source = fakes.fake_host("compute-1", world.source)
     run.dest = not world.alone and fakes.fake_host("compute-2", world.dest) or nil
     if not world.moved then world.source.domains[uuid] = fake_domain(world, world.xml) end
@@ -76,10 +96,19 @@ function fakes.fake_run(world)
         name = world.instance.name, uuid = uuid, facts = world.instance,
         xml = function() return fake_document.new(world.xml) end,
         directory = function() return world.directory end,
+        status_file = function() return "/run/libvirt/qemu/" .. world.instance.name .. ".xml" end,
         host = function() return world.moved and run.dest or run.source end,
     }
     function run:refuse(reason) error({ domain = "refused", code = 0, message = reason, source = "" }) end
+    function run:warn(text) table.insert(self.warnings, text) end
     return run
+end
+
+---Replaces a plain text in the guest's XML, which must be there.
+function fakes.edit(world, from, to)
+    local first, last = world.xml:find(from, 1, true)
+    assert(first, "the recorded XML has no " .. from)
+    world.xml = world.xml:sub(1, first - 1) .. to .. world.xml:sub(last + 1)
 end
 
 ---What a step sees, or nil and what it refuses with, in the world as change(world) leaves it; and the run. Other errors are raised on.
@@ -90,6 +119,17 @@ function fakes.ask(step, change, name)
     local ok, text = pcall(step[name or "run"], run)
     if not ok and not (type(text) == "table" and text.domain == "refused") then error(text, 0) end
     return ok and text or nil, not ok and text.message or nil, run
+end
+
+---The step says so; or it refuses, with this reason.
+function fakes.sees(step, expected, change)
+    local text, refusal = fakes.ask(step, change)
+    t.equal(text or "refused: " .. refusal, expected)
+end
+
+function fakes.refuses(step, expected, change)
+    local text, refusal = fakes.ask(step, change)
+    t.equal(refusal or "said: " .. tostring(text), expected)
 end
 
 return fakes

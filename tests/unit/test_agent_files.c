@@ -565,11 +565,38 @@ static void long_log(void **state)
     assert_int_equal(pieces, 2);
 }
 
+// What a file is behind a path, links followed; each write is seen.
+static void storage_tells(void **state)
+{
+    (void)state;
+    auto_free char *disk = make("disk", "one", 0600), *link = at("link"), *missing = at("missing");
+    struct stat st;
+    assert_int_equal(symlink("disk", link), 0);
+    assert_int_equal(stat(disk, &st), 0);
+    struct answer auto_answer first = call("storage", json_pack("{s:[s, s, s]}", "paths", link, missing, "no path"));
+    const json_t *paths = json_object_get(first.result, "paths"), *seen = json_object_get(paths, link);
+    assert_int_equal(json_object_size(paths), 1);
+    assert_string_equal(json_str(seen, "type", ""), "file");
+    assert_string_equal(json_str(seen, "path", ""), disk);
+    assert_int_equal(json_int(seen, "size", 0), 3);
+    assert_int_equal(json_int(seen, "inode", 0), st.st_ino);
+    assert_int_equal(json_int(seen, "mtime", 0), st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+    assert_string_not_equal(json_str(seen, "fstype", ""), "");
+    assert_int_equal(*json_str(seen, "target", ""), '/');
+    int64_t changed = json_int(seen, "ctime", 0), again = changed;
+    while (again == changed) { // file systems count in the kernel's ticks
+        free(make("disk", "two", 0600));
+        struct answer auto_answer later = call("storage", json_pack("{s:[s], s:i}", "paths", disk, "after", 1));
+        again = json_int(json_object_get(json_object_get(later.result, "paths"), disk), "ctime", 0);
+    }
+    assert_true(again > changed);
+}
+
 static void who_writes(void **state)
 {
     (void)state;
     static const char *const always[] = {"write", "remove", "restore", "forget", "chown", "chmod"};
-    static const char *const never[] = {"stat", "read", "list", "log", "facts"};
+    static const char *const never[] = {"stat", "read", "list", "log", "facts", "storage"};
     auto_json json_t *nothing = json_object(), *reads = json_pack("{s:b}", "reads", 1), *looks = json_pack("{s:s}", "action", "state");
     for (size_t i = 0; i < COUNT_OF(always); i++)
         assert_true(op_find(always[i])->writes(nothing));
@@ -587,7 +614,7 @@ static void who_writes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stat_tells),         TEST(read_gives_all),      TEST(list_is_sorted), TEST(write_makes),      TEST(write_keeps),
+        TEST(stat_tells), TEST(storage_tells),         TEST(read_gives_all),      TEST(list_is_sorted), TEST(write_makes),      TEST(write_keeps),
         TEST(folder_gives_no_acl), TEST(keep_and_restore),   TEST(keep_bytes_of_any_kind), TEST(restore_of_nothing), TEST(remove_and_restore),
         TEST(damaged_original),   TEST(bad_keep_names),      TEST(open_keep_folder), TEST(no_link_is_followed), TEST(owner_and_mode),
         TEST(swapped_file),       TEST(log_goes_on),         TEST(long_log),       TEST(who_writes),

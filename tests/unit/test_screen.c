@@ -141,6 +141,22 @@ static void preview_without_instance(void **state)
     START(102.2, "fixup", "own instance files"), OWNER("disk", "done"), SILENT(102.21, "fixup", "own instance files", 0.01), \
     MOVED
 
+static void checks_alone(void **state)
+{
+    (void)state;
+    static const char *const events[] = {
+        "{`type`:`begin`,`instance`:`x`,`uuid`:`u`,`source`:`compute-1`,`dest`:`compute-2`,`policy`:`preflight`,`preview`:false,`asks`:true,`memory`:0,"
+        "`vcpus`:0,`sentence`:`For x, from compute-1 to compute-2, by preflight`}",
+        CHECK("guest is running", "ok", "running since 14:02, no job"),
+        "{`type`:`verdict`,`outcome`:`done`,`status`:0,`line`:`Done: 1 check passed, nothing had to be changed.`,`details`:[]}",
+    };
+    EXPECT(plain, events,
+           "For x, from compute-1 to compute-2, by preflight\n"
+           "check    guest is running               running since 14:02, no job\n"
+           "\n"
+           "Done: 1 check passed, nothing had to be changed.\n");
+}
+
 static void run_into_a_file(void **state)
 {
     (void)state;
@@ -505,7 +521,7 @@ int main(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(preview),        cmocka_unit_test(preview_without_instance), cmocka_unit_test(run_into_a_file),
+        cmocka_unit_test(preview),        cmocka_unit_test(preview_without_instance), cmocka_unit_test(run_into_a_file), cmocka_unit_test(checks_alone),
         cmocka_unit_test(run_verbose),    cmocka_unit_test(run_quiet),                cmocka_unit_test(long_run),
         cmocka_unit_test(effects_of_a_run), cmocka_unit_test(messages),               cmocka_unit_test(refusal),
         cmocka_unit_test(checks_that_stand_out), cmocka_unit_test(failure),           cmocka_unit_test(failure_half_way),

@@ -546,6 +546,29 @@ static json_t *guests_of(const struct served *s)
     return guests;
 }
 
+static json_t *behind_paths(const struct served *s)
+{
+    json_t *paths = json_object(), *path;
+    size_t i;
+    json_array_foreach(json_object_get(s->request, "paths"), i, path) {
+        const json_t *file = world_file(world(), s->name, json_string_value(path));
+        if (file)
+            json_object_set_new(paths, json_string_value(path),
+                                json_pack("{s:O, s:O, s:I, s:O, s:I, s:I, s:s, s:s, s:s}", "type", json_object_get(file, "type"), "path", path, "size",
+                                          (json_int_t)json_string_length(json_object_get(file, "content")), "inode", json_object_get(file, "inode"),
+                                          "mtime", (json_int_t)1, "ctime", (json_int_t)1, "fstype", "nfs4", "source", "store:/instances", "target",
+                                          WORLD_INSTANCES));
+    }
+    return paths;
+}
+
+static int serve_storage(const struct served *s, struct error *err)
+{
+    (void)err;
+    *s->result = json_pack("{s:o}", "paths", behind_paths(s));
+    return 0;
+}
+
 static int serve_facts(const struct served *s, struct error *err)
 {
     (void)err;
@@ -553,6 +576,8 @@ static int serve_facts(const struct served *s, struct error *err)
     const char *instances = json_str(s->request, "instances", "");
     const json_t *folder = world_file(world(), s->name, instances);
     json_object_set_new(facts, "time", json_real(wall_time()));
+    json_object_set_new(facts, "told", json_real(wall_time()));
+    json_object_set_new(facts, "storage", behind_paths(s));
     json_object_set_new(facts, "units", units_of(s));
     json_object_set_new(facts, "guests", guests_of(s));
     json_object_set(facts, "users", json_object_get(s->host, "users"));
@@ -607,8 +632,8 @@ static const struct operation {
     {"remove", always, serve_remove}, {"restore", always, serve_restore}, {"forget", always, serve_forget}, {"note", always, serve_nothing},
     {"notes", NULL, serve_notes},     {"claim", always, serve_claim},     {"unclaim", always, serve_unclaim}, {"claims", NULL, serve_claims},
     {"chown", always, serve_chown},   {"chmod", always, serve_chmod},     {"command", command_writes, serve_command},
-    {"service", service_writes, serve_service}, {"reach", NULL, serve_reach}, {"facts", NULL, serve_facts}, {"log", NULL, serve_log},
-    {"ping", NULL, serve_nothing},    {"surgery", surgery_writes, serve_surgery},
+    {"service", service_writes, serve_service}, {"reach", NULL, serve_reach}, {"facts", NULL, serve_facts}, {"storage", NULL, serve_storage},
+    {"log", NULL, serve_log},         {"ping", NULL, serve_nothing},      {"surgery", surgery_writes, serve_surgery},
 };
 
 static const struct operation *find_operation(const char *name)

@@ -246,6 +246,12 @@ int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct err
     return answer(virt, "look at block devices", json_pack("[o]", disk), blocks, err);
 }
 
+int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err)
+{
+    (void)name;
+    return answer(virt, "look at a volume", json_pack("{s:s, s:s, s:s}", "path", WORLD_FOLDER "/disk", "key", WORLD_FOLDER "/disk", "source", pool), volume, err);
+}
+
 int virt_capabilities(struct virt *virt, char **xml, struct error *err)
 {
     return answer_text(virt, "read the capabilities", "<capabilities/>", xml, err);

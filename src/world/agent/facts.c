@@ -155,71 +155,7 @@ static json_t *addresses(void)
     return all;
 }
 
-// ---- mounts and the instances folder ----
-
-// mountinfo writes white space and '\' as \ooo.
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; to++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
-            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
-// "36 35 98:0 /root /target options [optional …] - fstype source options"
-static json_t *mount_of(char *line)
-{
-    char *tail = strstr(line, " - "), *state, *target = NULL;
-    if (!tail)
-        return NULL;
-    *tail = '\0';
-    for (int field = 0; field < 5; field++)
-        target = strtok_r(field ? NULL : line, " ", &state);
-    char *fstype = strtok_r(tail + 3, " ", &state), *source = strtok_r(NULL, " ", &state);
-    if (!target || !fstype || !source)
-        return NULL;
-    unescape(target);
-    unescape(source);
-    return json_pack("{s:o, s:o, s:o}", "target", json_text(target), "source", json_text(source), "fstype", json_text(fstype));
-}
-
-static json_t *mounts(void)
-{
-    json_t *all = json_array();
-    auto_free char *text = file_text("/proc/self/mountinfo");
-    for (char *rest = text, *line; (line = next_line(&rest));) {
-        json_t *mount = mount_of(line);
-        if (mount)
-            json_array_append_new(all, mount);
-    }
-    return all;
-}
-
-static bool is_below(const char *path, const char *target)
-{
-    size_t len = STREQ(target, "/") ? 0 : strlen(target);
-    return strncmp(path, target, len) == 0 && (!path[len] || path[len] == '/');
-}
-
-// The mount that a path lies on: the longest target, and of several on one target the last.
-static const json_t *mount_below(const json_t *all, const char *path)
-{
-    const json_t *best = NULL;
-    size_t i;
-    json_t *mount;
-    json_array_foreach(all, i, mount) {
-        const char *target = json_str(mount, "target", "");
-        if (is_below(path, target) && strlen(target) >= strlen(json_str(best, "target", "")))
-            best = mount;
-    }
-    return best;
-}
+// ---- the instances folder, and what the guest's disks are ----
 
 static void add_instances(json_t *facts, const char *path)
 {
@@ -284,71 +220,113 @@ static json_t *cpu(void)
     return all;
 }
 
-// ---- users, and the settings of libvirt that matter to a migration ----
+// ---- the settings of libvirt that matter to a migration, and users ----
 
-static const char *const interesting[] = {"root", "libvirt-qemu", "qemu", "kvm", "nova"};
-
-static json_t *groups(void)
+static bool is_one_of(const char *const *names, const char *name)
 {
-    json_t *all = json_object();
-    for (size_t i = 0; i < COUNT_OF(interesting); i++) {
-        const struct group *group = getgrnam(interesting[i]);
-        if (group)
-            json_object_set_new(all, interesting[i], json_integer(group->gr_gid));
-    }
-    return all;
+    while (*names && !STREQ(*names, name))
+        names++;
+    return *names != NULL;
 }
 
-static json_t *users(void)
+// The quoted texts of a line are added to a list; whether the list goes on in the next line.
+static bool take_items(json_t *list, char *line)
 {
-    json_t *all = json_object();
-    for (size_t i = 0; i < COUNT_OF(interesting); i++) {
-        const struct passwd *user = getpwnam(interesting[i]);
-        if (!user)
-            continue;
-        json_int_t uid = user->pw_uid, gid = user->pw_gid;
-        auto_free char *group = group_name((gid_t)gid);
-        json_object_set_new(all, interesting[i], json_pack("{s:I, s:I, s:s*}", "uid", uid, "gid", gid, "group", group));
-    }
-    return all;
+    while (*line && *line != ']' && *line != '#')
+        if (*line == '"' || *line == '\'') {
+            size_t len = strcspn(line + 1, (char[]){*line, '\0'});
+            auto_free char *item = xstrndup(line + 1, len);
+            json_array_append_new(list, json_text(item));
+            line += len + (line[len + 1] ? 2 : 1);
+        } else {
+            line++;
+        }
+    return *line != ']';
 }
 
-// "key = 1" and "key = \"text\""; lists matter to nobody here.
-static void take_setting(json_t *conf, char *line, const char *const *keys)
+// "key = 1", "key = \"text\"", and lists of texts, of which the one that goes on in the next line is returned.
+static json_t *take_setting(json_t *conf, char *line, const char *const *keys)
 {
     char *equals = strchr(line, '=');
     if (*line == '#' || !equals)
-        return;
+        return NULL;
     *equals = '\0';
     const char *key = trimmed(line);
     char *value = trimmed(equals + 1);
-    for (; *keys; keys++) {
-        if (!STREQ(*keys, key))
-            continue;
-        if (*value == '"' || *value == '\'') {
-            value[1 + strcspn(value + 1, (char[]){*value, '\0'})] = '\0';
-            set_text(conf, key, value + 1);
-        } else if (isdigit((unsigned char)*value) || *value == '-') {
-            json_object_set_new(conf, key, json_integer(strtoll(value, NULL, 10)));
-        }
+    if (!is_one_of(keys, key))
+        return NULL;
+    if (*value == '[') {
+        json_t *list = json_array();
+        json_object_set_new(conf, key, list);
+        return take_items(list, value + 1) ? list : NULL;
     }
+    if (*value == '"' || *value == '\'') {
+        value[1 + strcspn(value + 1, (char[]){*value, '\0'})] = '\0';
+        set_text(conf, key, value + 1);
+    } else if (isdigit((unsigned char)*value) || *value == '-') {
+        json_object_set_new(conf, key, json_integer(strtoll(value, NULL, 10)));
+    }
+    return NULL;
 }
 
 static json_t *libvirt_settings(void)
 {
     static const char *const daemon[] = {"listen_tcp", "auth_tcp", NULL};
-    static const char *const qemu[] = {"migration_port_min", "migration_port_max", "migration_address", "migration_host", "remember_owner",
-                                       "dynamic_ownership",  "stdio_handler",      "user",              "group",          NULL};
+    static const char *const qemu[] = {"migration_port_min", "migration_port_max", "migration_address",  "migration_host",
+                                       "remember_owner",     "dynamic_ownership",  "stdio_handler",      "user",
+                                       "group",              "migrate_tls_force",  "shared_filesystems", NULL};
     static const struct { const char *path; const char *const *keys; } files[] = {
         {"/etc/libvirt/libvirtd.conf", daemon}, {"/etc/libvirt/qemu.conf", qemu},
     };
-    json_t *conf = json_object();
+    json_t *conf = json_object(), *list = NULL;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         auto_free char *text = file_text(files[i].path);
         for (char *rest = text, *line; (line = next_line(&rest));)
-            take_setting(conf, trimmed(line), files[i].keys);
+            if (list)
+                list = take_items(list, line) ? list : NULL;
+            else
+                list = take_setting(conf, trimmed(line), files[i].keys);
+        list = NULL;
     }
     return json_pack("{s:o}", "conf", conf);
+}
+
+static const char *const interesting[] = {"root", "libvirt-qemu", "qemu", "kvm", "nova"};
+
+static void add_group(json_t *all, const char *name)
+{
+    const struct group *group = name ? getgrnam(name) : NULL;
+    if (group)
+        json_object_set_new(all, name, json_integer(group->gr_gid));
+}
+
+// Those that matter, and the one that qemu.conf names.
+static json_t *groups(const json_t *conf)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < COUNT_OF(interesting); i++)
+        add_group(all, interesting[i]);
+    add_group(all, json_str(conf, "group", NULL));
+    return all;
+}
+
+static void add_user(json_t *all, const char *name)
+{
+    const struct passwd *user = name ? getpwnam(name) : NULL;
+    if (!user)
+        return;
+    json_int_t uid = user->pw_uid, gid = user->pw_gid;
+    auto_free char *group = group_name((gid_t)gid);
+    json_object_set_new(all, name, json_pack("{s:I, s:I, s:s*}", "uid", uid, "gid", gid, "group", group));
+}
+
+static json_t *users(const json_t *conf)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < COUNT_OF(interesting); i++)
+        add_user(all, interesting[i]);
+    add_user(all, json_str(conf, "user", NULL));
+    return all;
 }
 
 // ---- guests: the QEMU processes ----
@@ -511,12 +489,16 @@ SERVE(serve_facts)
     json_object_set_new(facts, "addresses", addresses());
     json_object_set_new(facts, "mounts", mounts());
     add_instances(facts, json_str(request, "instances", NULL));
+    json_object_set_new(facts, "storage", behind_paths(json_object_get(request, "paths"), json_object_get(facts, "mounts")));
     json_object_set_new(facts, "memory", memory());
     json_object_set_new(facts, "cpu", cpu());
-    json_object_set_new(facts, "users", users());
-    json_object_set_new(facts, "groups", groups());
+    json_t *libvirt = libvirt_settings();
+    const json_t *conf = json_object_get(libvirt, "conf");
+    json_object_set_new(facts, "libvirt", libvirt);
+    json_object_set_new(facts, "users", users(conf));
+    json_object_set_new(facts, "groups", groups(conf));
     json_object_set_new(facts, "guests", guests());
-    json_object_set_new(facts, "libvirt", libvirt_settings());
+    json_object_set_new(facts, "told", json_real(wall_time()));
     *result = facts;
     return 0;
 }

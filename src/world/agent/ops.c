@@ -51,6 +51,7 @@ const struct op ops[] = {
     {"surgery", surgery_writes, serve_surgery},
     {"reach", NULL, serve_reach},
     {"facts", NULL, serve_facts},
+    {"storage", NULL, serve_storage},
     {"log", NULL, serve_log},
     {"ping", NULL, serve_ping},
     {NULL, NULL, NULL},

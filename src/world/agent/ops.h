@@ -27,7 +27,9 @@
 //             → {state: active|inactive|failed|unknown, sub, pid}; wait: until active (and its sockets answer)
 //   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}}; error when the name
 //             does not resolve
-//   facts     instances, units: [..] → the host's facts (below)
+//   facts     instances, units: [..], paths: [..] → the host's facts (below)
+//   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size, inode, mtime, ctime (ns), fstype,
+//             source, target (of the mount), ids: ["wwid:…", …] (of a block device: what identifies it on every host)}}}
 //   surgery   a service's files are changed while it is stopped, as one transaction (surgery.c), by the action:
 //             begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd), socket (libvirt's), log → {}
 //             stage   surgery: "RUN/N", path, body, expect, keep: "RUN/M" → {}: what the file shall become
@@ -40,18 +42,20 @@
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the original's
 // bytes and what it takes to put it back, synced before the change is made.
-// With --read-only only stat, read, list, notes, claims, reach, facts, log, ping, surgery look, service state|wait and command with reads are
-// served.
+// With --read-only only stat, read, list, notes, claims, reach, facts, storage, log, ping, surgery look, service state|wait and command with
+// reads are served.
 //
-// Facts: {hostname, fqdn, machine_id, boot_id, time, kernel, os, arch,
+// Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the begin and at the end; the run adds clock:
+//   {asked, answered} by its own), kernel, os, arch,
 //   units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
-//   mounts: [{target, source, fstype}] , memory: {total, available, hugepages_total, hugepages_free, hugepage_size} (bytes),
+//   mounts: [{target, source, fstype}], storage: {PATH: …} (as storage's, of the request's paths), memory: {total, available, hugepages_total, hugepages_free, hugepage_size} (bytes),
 //   cpu: {model, count, flags: […]}, users: {"libvirt-qemu": {uid, gid}, nova…: of those that exist}, groups: {"libvirt-qemu": gid, …},
 //   instances: {path, fstype, source, device, inode} or absent when there is no such folder,
 //   guests: [{name, uuid, pid, uid, gid, user, group, started (epoch), files: [regular files it holds open; absent in a preview, as
 //   Landlock hides them]}] (QEMU processes),
 //   libvirt: {conf: {…the set keys of libvirtd.conf and qemu.conf that matter: listen_tcp, auth_tcp, migration_port_min/max,
-//             migration_address, migration_host, remember_owner, dynamic_ownership, stdio_handler, user, group}}}
+//             migration_address, migration_host, remember_owner, dynamic_ownership, stdio_handler, user, group, migrate_tls_force,
+//             shared_filesystems: […]}}}
 #ifndef MIGRUN_WORLD_AGENT_OPS_H
 #define MIGRUN_WORLD_AGENT_OPS_H
 

@@ -24,6 +24,7 @@ SERVE(serve_command);
 SERVE(serve_service);
 SERVE(serve_reach);
 SERVE(serve_facts);
+SERVE(serve_storage);
 
 const struct op *op_find(const char *name); // NULL: there is none
 
@@ -49,6 +50,12 @@ int unless_absent(const struct error *failure, struct error *err); // 0 where wh
 void claim_tell(const char *run, const char *text);
 // Writes a request's note to keep's place, unless it is there.
 int note_effect(const json_t *request, struct error *err);
+
+// Mounts of this host, in their order: [{target, source, fstype}]; and the one that a path lies on.
+json_t *mounts(void);
+const json_t *mount_below(const json_t *all, const char *path);
+// What stands behind each of the paths: {PATH: {…}} (ops.h, storage); a path where nothing is has no member.
+json_t *behind_paths(const json_t *paths, const json_t *all_mounts);
 
 // A user's or group's name, or NULL when the host knows none. Caller frees.
 char *user_name(uid_t uid);

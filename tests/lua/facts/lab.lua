@@ -2,6 +2,9 @@
 return {
     source = {
         addresses = { "10.89.0.11" },
+        clock = { asked = 1795491600.25, answered = 1795491600.75 },
+        time = 1795491600.5,
+        told = 1795491600.625,
         boot_id = "8c82333a-e23e-41d4-ae6e-b1bae9c974b0",
         cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor", "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
@@ -45,6 +48,9 @@ return {
     },
     dest = {
         addresses = { "10.89.0.12" },
+        clock = { asked = 1795491600.25, answered = 1795491600.75 },
+        time = 1795491600.5,
+        told = 1795491600.625,
         boot_id = "e4e6bee1-fcaa-42f1-9265-3696ae11989e",
         cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor", "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
@@ -86,6 +92,23 @@ return {
         os = "Debian GNU/Linux 12 (bookworm)",
         users = { ["libvirt-qemu"] = { gid = 107, group = "kvm", uid = 64055 }, root = { gid = 0, group = "root", uid = 0 } },
     },
+    storage = { -- as both hosts saw it, the guest being idle for a moment
+        ["/var/lib/nova/instances/instance-00000001/disk"] = {
+            ctime = 1795547800999178645, fstype = "fuse.glusterfs", inode = 332, mtime = 1795547800999178645,
+            path = "/var/lib/nova/instances/instance-00000001/disk", size = 67108864, source = "/srv/instances", target = "/var/lib/nova/instances",
+            type = "file",
+        },
+        ["/srv/guest/vmlinuz"] = {
+            ctime = 1795547043843178645, fstype = "tmpfs", inode = 8, mtime = 1795547043843178645, path = "/srv/guest/vmlinuz", size = 14186432,
+            source = "tmpfs", target = "/srv/guest", type = "file",
+        },
+        ["/srv/guest/initrd.gz"] = {
+            ctime = 1795547043495178645, fstype = "tmpfs", inode = 7, mtime = 1795547043495178645, path = "/srv/guest/initrd.gz", size = 1179267,
+            source = "tmpfs", target = "/srv/guest", type = "file",
+        },
+    },
+    capabilities = "<domainCapabilities><path>/usr/bin/qemu-system-x86_64</path><domain>qemu</domain><machine>pc-q35-7.2</machine>"
+        .. "<arch>x86_64</arch><vcpu max='288'/></domainCapabilities>",
     settings = {
         instances = "/var/lib/nova/instances",
         libvirt = { socket = "/run/libvirt/libvirt-sock", socket_ro = "/run/libvirt/libvirt-sock-ro", uri = "qemu+tcp://%s/system" },

@@ -1,0 +1,65 @@
+-- What the checks share.
+local xml = require "migrun.xml"
+
+local common = {}
+
+function common.step(title, run, when)
+  return { title, phase = "check", run = run, when = when }
+end
+
+---Bytes as people read them.
+function common.size(bytes)
+  local gib = bytes / 2 ^ 30
+  if gib >= 10 then return ("%.1f GiB"):format(gib) end
+  return (bytes >= 2 ^ 20 or bytes == 0) and ("%d MiB"):format(bytes // 2 ^ 20) or ("%d KiB"):format((bytes + 1023) // 1024)
+end
+
+function common.contains(list, value)
+  for _, entry in ipairs(list or {}) do
+    if entry == value then return true end
+  end
+  return false
+end
+
+---Whether a version ("9.0.0") is at least another; one that is not known is not.
+function common.at_least(version, wanted)
+  local function numbers(text)
+    local major, minor, micro = (text or ""):match("^(%d+)%.?(%d*)%.?(%d*)")
+    return (tonumber(major) or 0) * 1000000 + (tonumber(minor) or 0) * 1000 + (tonumber(micro) or 0)
+  end
+  return numbers(version) >= numbers(wanted)
+end
+
+---Says no with all of these reasons at once; does nothing when there is none.
+function common.refuse_all(run, reasons)
+  if #reasons > 0 then run:refuse(table.concat(reasons, "; ")) end
+end
+
+---The guest's disks: {target, type, path (of a file or a device), protocol, name, pool, volume, readonly, shareable, transient, cache, format,
+---backing (files below it), document}; a drive with nothing in it is left out.
+function common.disks(run)
+  local disks = {}
+  for _, fragment in ipairs(run.instance:xml():fragments("devices/disk")) do
+    local disk = xml.parse(fragment)
+    local function has(element) return #disk:fragments(element) > 0 end
+    if has("source") then
+      disks[#disks + 1] = {
+        document = disk, target = disk:get("target/@dev") or "a disk", type = disk:get("@type"),
+        path = disk:get("source/@file") or disk:get("source/@dev"),
+        protocol = disk:get("source/@protocol"), name = disk:get("source/@name"),
+        pool = disk:get("source/@pool"), volume = disk:get("source/@volume"),
+        readonly = has("readonly"), shareable = has("shareable"), transient = has("transient"),
+        cache = disk:get("driver/@cache"), format = disk:get("driver/@type"), backing = {},
+      }
+      local chain, place = disks[#disks].backing, "backingStore"
+      while has(place) do -- one below the other
+        for _, path in ipairs(disk:find(place .. "/source/@file")) do chain[#chain + 1] = path end
+        for _, path in ipairs(disk:find(place .. "/source/@dev")) do chain[#chain + 1] = path end
+        place = place .. "/backingStore"
+      end
+    end
+  end
+  return disks
+end
+
+return common
