@@ -18,12 +18,21 @@ return {
 
   steps = {
     check.guest_is_running,
+    check.no_block_jobs,
+    check.no_snapshots,
+    check.no_host_devices,
+    check.devices_can_move,
     check.destination_is_another_host,
     check.hosts_reach_each_other,
+    check.clocks_agree,
+    check.same_qemu_user,
     check.guest_is_not_on_destination,
+    check.machine_exists,
     check.cpu_is_compatible,
     check.memory_fits,
-    check.disks_are_there,
+    check.same_storage,
+    check.libvirt_calls_it_safe,
+    check.status_listens_at_source,
 
     { "listen on every address", phase = "prepare",
       when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,
