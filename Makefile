@@ -5,7 +5,7 @@ VERSION := 0.1.0
 BUILD   ?= .build
 SANITIZE ?=
 
-PACKAGES := libvirt lua5.4 jansson libxml-2.0
+PACKAGES := libvirt lua5.4 jansson libxml-2.0 libcurl yaml-0.1
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror=implicit-function-declaration
 CFLAGS   ?= -O2 -g
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP -DMIGRUN_VERSION='"$(VERSION)"' -DMIGRUN_PREFIX='"$(PREFIX)"' \
@@ -14,14 +14,14 @@ override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
 
 # Debian's names, to build; and for the tests and their lab.
-DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev
+DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
 DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
 
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
 	$(addprefix src/base/,error.c util.c process.c lockdown.c)
-MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/run/*.c src/lua/*.c src/cli/*.c)
+MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/world/openstack/*.c src/run/*.c src/lua/*.c src/cli/*.c)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
 AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
