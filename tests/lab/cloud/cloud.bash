@@ -30,7 +30,7 @@ cloud_lay_out() {
   chown nova: "$LAB/instances"
   cloud_kept >"$LAB/kept"
   [[ -e $(<"$LAB/kept") ]] || return 0
-  folder "$LAB/controller/up" var/lib/glance
+  mkdir -p "$LAB/controller/up"; folder "$LAB/controller/up" var/lib/glance
   tar -xzf "$(<"$LAB/kept")" -C "$LAB/controller/up"
 }
 
