@@ -17,6 +17,7 @@ comma := ,
 DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
 DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
+CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
