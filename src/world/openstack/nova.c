@@ -206,8 +206,8 @@ int nova_find(struct cloud *cloud, const char *name, json_t **server, struct err
         return several(shown, found, err);
     if (!json_array_size(found))
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova of cloud '%s' has no instance '%.80s', neither by id nor by name nor by libvirt's name of it", cloud_name(cloud), shown);
-    *server = json_incref(json_array_get(found, 0));
-    return 0;
+    // A list tells less of each than the server itself does.
+    return nova_server(cloud, json_str(json_array_get(found, 0), "id", ""), server, err);
 }
 
 // ---- services and hypervisors ----
