@@ -20,7 +20,7 @@ static int describe_live(const struct effect *e, char **summary, char **detail, 
 {
     (void)err;
     auto_free char *timeout = duration_text(json_num(effect_after(e), "timeout", 0));
-    *summary = xasprintf("by Nova, to %s, up to %s", json_str(effect_after(e), "host", "a host of the scheduler's choice"), timeout);
+    *summary = xasprintf("by Nova, %sup to %s", json_str(effect_after(e), "host", NULL) ? "" : "to a host of the scheduler's choice, ", timeout);
     *detail = NULL;
     return 0;
 }

@@ -449,7 +449,7 @@ int run_open(struct run *run, struct error *err)
         if (find_instance(run, &away, err) < 0)
             return -1;
         if (run->source == run->dest && procedure->migrates)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host", json_str(run->instance, "name", ""), run_host_name(run->dest));
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host", run_instance_name(run), run_host_name(run->dest));
         for (size_t i = run->n_hosts; i-- > 0;)
             if (run->hosts[i] != run->source && run->hosts[i] != run->dest)
                 drop_host(run, i);
