@@ -4,7 +4,7 @@
 local listen = {}
 
 -- Where libvirt's domain XML holds such an address (https://libvirt.org/formatdomain.html).
-local places = {
+listen.places = {
   "devices/graphics/@listen",
   "devices/graphics/listen/@address",
   "devices/serial/source[@mode='bind']/@host",
@@ -72,7 +72,7 @@ end
 ---@return {address: string, replacement: string|nil, devices: string[]}[]
 function listen.foreign(document, source_addresses, dest_addresses)
   local found, order = {}, {}
-  for _, place in ipairs(places) do
+  for _, place in ipairs(listen.places) do
     local device = place:match("^devices/(%w+)")
     for _, address in ipairs(document:find(place)) do
       if contains(source_addresses, address) and not contains(dest_addresses, address) and not found[address] then
@@ -97,10 +97,10 @@ end
 function listen.to_destination(run)
   local source, dest = run.source.facts.addresses, run.dest.facts.addresses
   return {
-    changes = places,
+    changes = listen.places,
     apply = function(document)
       for _, entry in ipairs(listen.foreign(document, source, dest)) do
-        for _, place in ipairs(places) do
+        for _, place in ipairs(listen.places) do
           local element, attribute = place:match("^(.*)/@(%w+)$")
           if entry.replacement then
             document:set(("%s[@%s='%s']/@%s"):format(element, attribute, entry.address, attribute), entry.replacement)

@@ -112,6 +112,13 @@ function Service:restart() end
 ---Waits until it is active and answers.
 ---@param timeout number|nil  seconds (30)
 function Service:wait(timeout) end
+---Stops it, calls the function, and starts it, as one transaction on its host: what edit_xml, edit and write change there meanwhile goes into
+---place together, or not at all. libvirtd is stopped only where every guest will be found again (no job, monitors answer, hooks pass), and
+---each must be managed afterwards by the same QEMU; else, and after any error in the function (a caught one too), the originals are put back.
+---Its guard on the host does the same when migrun, its agent or the network dies, or when the function takes longer than 30 s. Files of
+---libvirt's own state (/run/libvirt, /etc/libvirt/qemu) can be changed only here.
+---@param change fun()
+function Service:while_stopped(change) end
 
 ---@class Log
 ---@field path string
@@ -190,6 +197,9 @@ function Instance:xml() end
 ---Path of libvirt's status XML of this guest (/run/libvirt/qemu/NAME.xml).
 ---@return string
 function Instance:status_file() end
+---Path of its definition (/etc/libvirt/qemu/NAME.xml).
+---@return string
+function Instance:definition_file() end
 ---Its folder inside the site's instances folder (by uuid, else by name), or nil.
 ---@return string|nil
 function Instance:directory() end

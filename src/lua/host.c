@@ -166,6 +166,21 @@ static int host_list(lua_State *L)
 
 // ---- changing files ----
 
+// libvirt's own records: a mistake there orphans or kills guests, so an edit says beforehand what it touches; and the running daemon has
+// them in memory, and writes them anew. Raises.
+static void check_libvirt_state(lua_State *L, const struct run_host *h, const char *path, bool may_be_declared)
+{
+    static const char *const folders[] = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/qemu/", "/etc/libvirt/qemu/"};
+    for (size_t i = 0; i < COUNT_OF(folders); i++) {
+        if (strncmp(path, folders[i], strlen(folders[i])) != 0)
+            continue;
+        if (!may_be_declared)
+            lua_mistake(L, "%s is libvirt's own state: only edit_xml changes it, with a change that says beforehand what it touches", path);
+        if (!surgery_takes(h))
+            lua_mistake(L, "%s is libvirt's own state, and libvirtd writes it anew while it runs: edit it inside service(\"libvirtd\"):while_stopped(function() … end)", path);
+    }
+}
+
 // A user or group at index: nil is -1 (as it is), a number is itself, a name is asked of the host.
 static int64_t check_id(lua_State *L, int index, struct run_host *h, bool group)
 {
@@ -200,6 +215,7 @@ static int host_write(lua_State *L)
     const char *path = check_path(L, 2);
     size_t len;
     const char *text = luaL_checklstring(L, 3, &len);
+    check_libvirt_state(L, h, path, false);
     check_keys(L, 4, names, COUNT_OF(names));
     void **box = lua_box(L, box_json);
     json_t *options = *box = json_object();
@@ -226,6 +242,7 @@ static int host_edit(lua_State *L)
     struct run_host *h = check_host(L, 1);
     const char *path = check_path(L, 2);
     luaL_checktype(L, 3, LUA_TFUNCTION);
+    check_libvirt_state(L, h, path, false);
     struct run *run = run_of(L);
     const struct contents *c = read_contents(L, h, path);
     lua_pushvalue(L, 3);
@@ -250,16 +267,6 @@ static int host_edit(lua_State *L)
     return 0;
 }
 
-// libvirt's own records: a mistake there orphans or kills guests, so an edit says beforehand what it touches.
-static bool is_libvirt_state(const char *path)
-{
-    static const char *const folders[] = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/", "/etc/libvirt/qemu/"};
-    for (size_t i = 0; i < COUNT_OF(folders); i++)
-        if (strncmp(path, folders[i], strlen(folders[i])) == 0)
-            return true;
-    return false;
-}
-
 static void box_xml(void *p) { xml_free(p); }
 
 static int host_edit_xml(lua_State *L)
@@ -268,6 +275,7 @@ static int host_edit_xml(lua_State *L)
     const char *path = check_path(L, 2);
     luaL_checkany(L, 3);
     lua_settop(L, 3);
+    check_libvirt_state(L, h, path, true);
     const char *what = lua_pushfstring(L, "%s: %s", run_host_name(h), path);
     const struct contents *c = read_contents(L, h, path);
     if (!c->data)
@@ -281,7 +289,7 @@ static int host_edit_xml(lua_State *L)
         return lua_raise(L, &err);
     }
     *before = xml_copy(*slot);
-    apply_change(L, 3, document, *before, is_libvirt_state(path), what);
+    apply_change(L, 3, document, *before, surgery_takes(h), what);
     *text = xml_text(*slot);
     if (change_write(h, path, c->data, c->len, c->stat, *text, strlen(*text), NULL, &err) < 0)
         return lua_raise(L, &err);
@@ -314,6 +322,7 @@ static int host_remove(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
     const char *path = check_path(L, 2);
+    check_libvirt_state(L, h, path, false);
     struct error err;
     if (change_remove(h, path, &err) < 0)
         return lua_raise(L, &err);
@@ -509,6 +518,25 @@ static int service_wait(lua_State *L)
     return 0;
 }
 
+// The function's errors are its caller's; but the service is started first, and what speaks against that comes before all.
+static int service_while_stopped(lua_State *L)
+{
+    struct service *s = check_service(L);
+    struct run *run = run_of(L);
+    struct error err;
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    if (surgery_begin(s->h, s->unit, s->commands, &err) < 0)
+        return lua_raise(L, &err);
+    if (interp_call(L, 0, 0, &err) < 0) {
+        struct error why = err;
+        surgery_end(run, why.message, &err);
+        bool as_it_was = STREQ(why.message, err.message);
+        return lua_raise(L, as_it_was ? &why : &err);
+    }
+    return surgery_end(run, NULL, &err) < 0 ? lua_raise(L, &err) : 0;
+}
+
 static int service_name(lua_State *L, void *self)
 {
     lua_pushstring(L, ((struct service *)self)->unit);
@@ -516,7 +544,8 @@ static int service_name(lua_State *L, void *self)
 }
 
 static const luaL_Reg service_methods[] = {
-    {"state", service_state}, {"start", service_start}, {"stop", service_stop}, {"restart", service_restart}, {"wait", service_wait}, {NULL, NULL},
+    {"state", service_state}, {"start", service_start}, {"stop", service_stop}, {"restart", service_restart}, {"wait", service_wait},
+    {"while_stopped", service_while_stopped}, {NULL, NULL},
 };
 static const struct class_field service_fields[] = {{"name", service_name}, {NULL, NULL}};
 static const struct class_of service_class = {.key = SERVICE_KEY, .noun = "a service", .methods = service_methods, .fields = service_fields};

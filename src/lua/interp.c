@@ -1,5 +1,7 @@
 #include "lua/interp.h"
 
+#include "run/change.h"
+
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +72,7 @@ static void on_count(lua_State *L, lua_Debug *unused)
 
 int lua_raise(lua_State *L, const struct error *err)
 {
+    surgery_spoil(interp_of(L)->run, err->message);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, err->message);
     lua_setfield(L, -2, "message");

@@ -170,6 +170,12 @@ static int instance_status_file(lua_State *L)
     return 1;
 }
 
+static int instance_definition_file(lua_State *L)
+{
+    lua_pushfstring(L, "/etc/libvirt/qemu/%s.xml", json_str(instance_run(L)->instance, "name", ""));
+    return 1;
+}
+
 // Nova names it by the uuid, others by the name.
 static int instance_directory(lua_State *L)
 {
@@ -333,7 +339,8 @@ static int field_uuid(lua_State *L, void *self) { (void)self; lua_pushstring(L, 
 static int field_facts(lua_State *L, void *self) { (void)self; lua_push_json(L, run_of(L)->instance); return 1; }
 
 static const luaL_Reg instance_methods[] = {
-    {"xml", instance_xml},   {"status_file", instance_status_file}, {"directory", instance_directory},
+    {"xml", instance_xml},   {"status_file", instance_status_file}, {"definition_file", instance_definition_file},
+    {"directory", instance_directory},
     {"host", instance_host}, {"migrate", instance_migrate},         {NULL, NULL},
 };
 static int field_title(lua_State *L, void *self) { (void)self; lua_pushstring(L, run_instance_name(run_of(L))); return 1; }

@@ -18,6 +18,15 @@ int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id
 int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands, int64_t timeout_ms, struct error *err);
 // args: {argv, timeout (ms), undo: argv|absent}. answer as the agent's "command" gives it; in a preview status 0 and no output.
 int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err);
+// A surgery on a host: its service is stopped; until surgery_end all that change_write puts there is kept for it, then put in place, all of
+// it or, after a failure (its sentence), nothing, and the service is started, every guest being managed as before. A preview shows it.
+// commands as for change_service. Errors: what speaks against stopping it; what went wrong, and what was put back.
+int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, struct error *err);
+int surgery_end(struct run *run, const char *failure, struct error *err);
+bool surgery_takes(const struct run_host *h);                        // whether one is open there
+void surgery_spoil(struct run *run, const char *why);                // an error in it, if one is open: it will not be committed
+// change_write's way there. expect (stolen) as the agent's write has it.
+int surgery_stage(struct run_host *h, const char *path, const char *old, const json_t *stat, json_t *expect, const char *text, size_t len, struct error *err);
 // Moves the run's instance to dest. options: {uri, flags: [names], params: {…}, timeout (s, 0: auto)}; xml: the destination's, or NULL.
 // live and persistent: the guest's migratable XML and its definition before and after the policy's change (after NULL: no change), which
 // are taken over. outcome (owned by the gate, may be NULL in a preview): {downtime, seconds, total}.

@@ -125,6 +125,10 @@ int change_write(struct run_host *h, const char *path, const char *old, size_t o
         return -1;
     if (old && old_len == len && memcmp(old, text, len) == 0 && !options)
         return 0;
+    if (surgery_takes(h)) {
+        auto_json json_t *before = old ? state_of(stat, old, old_len) : absent();
+        return surgery_stage(h, path, old, stat, expectation(before), text, len, err);
+    }
     json_t *after = state_of(NULL, text, len);
     if (options)
         json_object_update(after, (json_t *)(uintptr_t)options);

@@ -71,6 +71,8 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
     auto_free char *what = xasprintf("%s of %s on %s", action, unit, run_host_name(h)), *state = NULL;
     if (gate_open(h->run, what, err) < 0 || run_service_state(h, unit, json_object_get(commands, "state"), &state, err) < 0)
         return -1;
+    if (surgery_takes(h) && STREQ(effect_target(h->run->surgery), unit))
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: while_stopped itself stops and starts it", what);
     bool stops = STREQ(action, "stop");
     if ((stops && STREQ(state, "inactive")) || (STREQ(action, "start") && STREQ(state, "active")))
         return 0;

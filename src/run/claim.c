@@ -32,8 +32,10 @@ static int fail_held(const struct run_host *h, const json_t *held, struct error 
     struct tm local;
     strftime(since, sizeof since, "%Y-%m-%d %H:%M", localtime_r(&at, &local));
     const char *by = json_str(held, "by", "somebody"), *run = json_str(held, "run", "?"), *machine = strstr(by, " on ");
-    return error_set(err, ERR_REFUSED, REFUSED_CLAIMED, "run %s of %s (%s, since %s) has its claim on %s; when it does not go on any more, migrun recover %s on %s ends it",
-                     run, json_str(held, "name", "?"), by, since, run_host_name(h), run, machine ? machine + 4 : "its controller");
+    const char *told = json_str(held, "told", NULL);
+    return error_set(err, ERR_REFUSED, REFUSED_CLAIMED, "run %s of %s (%s, since %s) has its claim on %s%s%s%s; when it does not go on any more, migrun recover %s on %s ends it",
+                     run, json_str(held, "name", "?"), by, since, run_host_name(h), told ? " (libvirtd there " : "", told ? told : "", told ? ")" : "", run,
+                     machine ? machine + 4 : "its controller");
 }
 
 // One request to every host of the run, side by side; take looks at each answer. The first failure counts, all answers are read.

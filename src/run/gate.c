@@ -31,6 +31,7 @@ void effect_free(struct effect *e)
     json_decref(e->result);
     free(e->body);
     free(e->original);
+    free(e->detail);
     free(e->second.before);
     free(e->second.after);
     free(e);
@@ -48,8 +49,8 @@ void effect_note(const struct effect *e, json_t *request)
 }
 
 static const struct effect_kind *const kinds[] = {
-    &effect_file_write, &effect_file_remove, &effect_file_owner, &effect_file_mode, &effect_service, &effect_command, &effect_migrate,
-    &effect_nova_migrate, &effect_nova_lock, &effect_nova_request,
+    &effect_file_write, &effect_file_remove, &effect_file_owner,   &effect_file_mode, &effect_service,      &effect_command,
+    &effect_surgery,    &effect_migrate,     &effect_nova_migrate, &effect_nova_lock, &effect_nova_request,
 };
 
 struct effect *effect_from(struct run_host *host, const json_t *data, int number)
@@ -118,84 +119,117 @@ void gate_remember(struct run *run, struct effect *e)
     run->effects[run->n_effects++] = e;
 }
 
-int gate_pass(struct effect *e, const json_t **result, struct error *err)
+int gate_begin(struct effect *e, struct error *err)
 {
     struct run *run = e->host->run;
     gate_remember(run, e); // whatever happens, its end is the run's end
     e->number = (int)++run->next_effect;
-    if (run->options->preview) {
-        e->undone = true; // nothing was made
-        return preview(e, err);
-    }
-    auto_free char *summary = NULL, *detail = NULL;
-    e->undone = true;
-    if (e->kind->describe(e, &summary, &detail, err) < 0 || fault_point("before the journal", err) < 0 || record(e, "about", true, err) < 0)
+    e->undone = true; // nothing was made
+    if (run->options->preview)
+        return 0;
+    if (fault_point("before the journal", err) < 0 || record(e, "about", true, err) < 0)
         return -1;
     e->undone = false;
-    if (fault_point("before the change", err) < 0 || e->kind->apply(e, err) < 0 || fault_point("after the change", err) < 0) {
-        // "About to" and no "done": ask what is there, so that the undo neither misses a change nor undoes what was never made.
-        enum observed seen = SEEN_UNKNOWN;
-        struct error ignored;
-        if (e->kind->observe(e, &seen, &ignored) < 0)
-            seen = SEEN_UNKNOWN;
-        e->undone = seen == SEEN_BEFORE;
-        record(e, seen == SEEN_BEFORE ? "not made" : "uncertain", false, NULL);
-        tell(e, "failed", summary, NULL, err ? err->message : NULL);
-        return -1;
-    }
+    return 0;
+}
+
+// "About to" and no "done": asks what is there, so that the undo neither misses a change nor undoes what was never made.
+static int fail(struct effect *e, const char *summary, const struct error *err)
+{
+    enum observed seen = SEEN_UNKNOWN;
+    struct error ignored;
+    if (e->kind->observe(e, &seen, &ignored) < 0)
+        seen = SEEN_UNKNOWN;
+    e->undone = seen == SEEN_BEFORE;
+    record(e, seen == SEEN_BEFORE ? "not made" : "uncertain", false, NULL);
+    tell(e, "failed", summary, NULL, err ? err->message : NULL);
+    return -1;
+}
+
+int gate_end(struct effect *e, int rc, const json_t **result, struct error *err)
+{
+    if (e->host->run->options->preview)
+        return rc < 0 ? -1 : preview(e, err);
+    auto_free char *summary = NULL, *detail = NULL;
+    struct error ignored;
+    if (e->kind->describe(e, &summary, &detail, &ignored) < 0)
+        summary = xstrdup("");
+    if (rc < 0 || fault_point("after the change", err) < 0)
+        return fail(e, summary, err);
     tell(e, "done", summary, detail, NULL);
     if (result)
         *result = e->result;
     return record(e, "done", false, err);
 }
 
-static bool undo_one(struct effect *e, json_t *problems)
+int gate_pass(struct effect *e, const json_t **result, struct error *err)
 {
-    struct run *run = e->host->run;
+    bool preview = e->host->run->options->preview;
+    auto_free char *summary = NULL, *detail = NULL;
+    if (!preview && e->kind->describe(e, &summary, &detail, err) < 0) {
+        effect_free(e);
+        return -1;
+    }
+    if (gate_begin(e, err) < 0)
+        return -1;
+    return gate_end(e, preview ? 0 : fault_point("before the change", err) < 0 ? -1 : e->kind->apply(e, err), result, err);
+}
+
+enum undoing { UNDO_FAILED, UNDO_DONE, UNDO_KEPT, UNDO_NOTHING };
+
+static void keep_as_it_is(struct effect *e, const char *summary)
+{
+    auto_free char *text = xasprintf("%s on %s (%s)", effect_target(e), run_host_name(e->host), summary);
+    json_array_append_new(e->host->run->kept, json_text(text));
+    tell(e, "kept", summary, NULL, NULL);
+}
+
+static enum undoing fail_undo(struct effect *e, const char *summary, const struct error *err, json_t *problems)
+{
+    auto_free char *text = NULL;
+    if (e->original || json_object_get(effect_before(e), "sha256"))
+        text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)", effect_target(e), run_host_name(e->host), err->message,
+                         e->host->run->id, e->number);
+    else
+        text = xasprintf("%s on %s (%s): %s", effect_target(e), run_host_name(e->host), summary, err->message);
+    json_array_append_new(problems, json_text(text));
+    record(e, "undo failed", false, NULL);
+    tell(e, "failed", summary, NULL, err->message);
+    return UNDO_FAILED;
+}
+
+static enum undoing undo_one(struct effect *e, json_t *problems)
+{
+    bool preview = e->host->run->options->preview;
     auto_free char *summary = NULL, *detail = NULL;
     struct error err = {0};
     enum observed seen = SEEN_UNKNOWN;
-    if (e->kind->describe(e, &summary, &detail, &err) < 0)
+    bool ok = !e->kind->undo || e->kind->observe(e, &seen, &err) == 0;
+    if (e->kind->describe(e, &summary, &detail, NULL) < 0)
         summary = xstrdup("");
-    if (!e->kind->undo) {
+    if (!e->kind->undo || (ok && e->kind->stays && e->kind->stays(e))) {
         e->undone = true;
-        return true;
+        if (!e->kind->undo)
+            return UNDO_NOTHING;
+        keep_as_it_is(e, summary);
+        return UNDO_KEPT;
     }
-    if (e->kind->stays && e->kind->stays(e)) {
-        auto_free char *text = xasprintf("%s on %s (%s)", effect_target(e), run_host_name(e->host), summary);
-        json_array_append_new(run->kept, json_text(text));
-        e->undone = true;
-        tell(e, "kept", summary, NULL, NULL);
-        return true;
-    }
-    bool ok = e->kind->observe(e, &seen, &err) == 0;
-    if (run->options->preview) {
+    if (preview) {
         e->undone = true;
         if (ok && seen != SEEN_BEFORE)
             tell(e, "would", summary, NULL, NULL);
-        return ok && seen != SEEN_BEFORE;
+        return ok && seen != SEEN_BEFORE ? UNDO_DONE : UNDO_NOTHING;
     }
     if (ok && seen == SEEN_OTHER)
         ok = error_set(&err, ERR_REFUSED, REFUSED_CHANGED, "somebody else changed it since, so it was left as it is") == 0;
     else if (ok && seen != SEEN_BEFORE)
         ok = e->kind->undo(e, &err) == 0;
-    if (!ok) {
-        auto_free char *text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)", effect_target(e),
-                                         run_host_name(e->host), err.message, run->id, e->number);
-        if (e->original || json_object_get(effect_before(e), "sha256"))
-            json_array_append_new(problems, json_text(text));
-        else {
-            auto_free char *plain = xasprintf("%s on %s (%s): %s", effect_target(e), run_host_name(e->host), summary, err.message);
-            json_array_append_new(problems, json_text(plain));
-        }
-        record(e, "undo failed", false, NULL);
-        tell(e, "failed", summary, NULL, err.message);
-        return false;
-    }
+    if (!ok)
+        return fail_undo(e, summary, &err, problems);
     e->undone = true;
     record(e, "undone", false, NULL);
     tell(e, "undone", summary, NULL, NULL);
-    return true;
+    return UNDO_DONE;
 }
 
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
@@ -212,11 +246,9 @@ size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
                         i ? "s" : "", effect_target(e), run_host_name(e->host), run->id);
             told = true;
         }
-        bool counts = e->kind->undo && !(e->kind->stays && e->kind->stays(e));
-        if (!undo_one(e, problems))
-            failed++;
-        else if (counts)
-            ++*undone;
+        enum undoing came_to = undo_one(e, problems);
+        failed += came_to == UNDO_FAILED;
+        *undone += came_to == UNDO_DONE;
     }
     return failed;
 }

@@ -16,7 +16,8 @@ struct effect {
     size_t body_len;
     char *original;       // what was there, as it was read, to show the difference (NULL: nothing)
     struct text_pair second; // a second text that changes with it (a guest's definition), not written down either
-    json_t *result;       // what apply has to say
+    char *detail;         // the difference that it makes, where no text of its own tells it
+    json_t *result;       // what apply, or observe, has to say
     bool undone;
     bool of_fixup;        // it puts things right, so no failure undoes it
 };
@@ -30,14 +31,14 @@ struct effect_kind {
     int (*apply)(struct effect *e, struct error *err);
     // NULL: there is no undoing it (a migration).
     int (*undo)(struct effect *e, struct error *err);
-    // NULL, or whether this one stays as it is, and is named as kept (a command that nothing undoes).
+    // NULL, or whether this one, as it was just observed, stays as it is and is named as kept (a command that nothing undoes).
     bool (*stays)(const struct effect *e);
     // What a preview's later reads shall see.
     void (*imagine)(const struct effect *e);
 };
 
 extern const struct effect_kind effect_file_write, effect_file_remove, effect_file_owner, effect_file_mode, effect_service,
-    effect_command, effect_migrate, effect_nova_migrate, effect_nova_lock, effect_nova_request;
+    effect_command, effect_surgery, effect_migrate, effect_nova_migrate, effect_nova_lock, effect_nova_request;
 
 // A new effect; before and after are stolen.
 struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target, json_t *before, json_t *after);
@@ -56,6 +57,9 @@ void gate_remember(struct run *run, struct effect *e);
 int gate_open(struct run *run, const char *what, struct error *err);
 // Makes the change (a preview: shows it). The effect is the gate's afterwards. result: what apply said, borrowed; may be NULL.
 int gate_pass(struct effect *e, const json_t **result, struct error *err);
+// The same in two halves, for a change that takes a while: between them it is about to be made. gate_end's rc tells whether it was.
+int gate_begin(struct effect *e, struct error *err);
+int gate_end(struct effect *e, int rc, const json_t **result, struct error *err);
 // Undoes all that was made and is not undone, last first (a preview tells what would be undone). Returns how many could not be; problems:
 // array of texts to add to.
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems);

@@ -482,5 +482,6 @@ void run_close(struct run *run)
     json_decref(run->saved);
     json_decref(run->overlay);
     json_decref(run->kept);
+    free(run->spoilt);
     journal_close(run->journal);
 }

@@ -104,6 +104,8 @@ struct run {
     enum phase phase;
     const struct step *step;         // the one that runs, or NULL
     int pure;                        // >0: inside a function that must not touch the world
+    struct effect *surgery;          // the one that is open (change.h), or NULL
+    char *spoilt;                    // what went wrong in it, also where the policy caught the error
     struct effect **effects;         // made, in order
     size_t n_effects, next_effect;
     bool migration_attempted, moved;

@@ -15,7 +15,7 @@
 #define WIRE_PROTOCOL 1
 #define WIRE_HEAD_MAX (16u << 20)
 #define WIRE_BODY_MAX (256u << 20)
-#define WIRE_PING_MS 3000
+#define WIRE_PING_MS 2000
 #define WIRE_SILENCE_MS 15000
 #define KEEP_DIR "/var/lib/migrun/kept" // where a host keeps the originals of what was changed there (agent/ops.h)
 #define CLAIM_DIR "/var/lib/migrun/claims" // and the claims of the runs that change it

@@ -199,7 +199,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 
 @test "ten guests at once, between the same two hosts" {
   local n pids=()
-  for n in {1..10}; do fresh "many-$n" compute-1 memory=64 listen=own 3>&- & pids+=($!); done
+  for n in {1..10}; do fresh "many-$n" compute-1 memory=128 listen=own 3>&- & pids+=($!); done
   wait "${pids[@]}"
   pids=()
   for n in {1..10}; do bounded -q policies/libvirt.lua "many-$n" compute-2 >"$BATS_TEST_TMPDIR/many-$n" 2>&1 3>&- & pids+=($!); done

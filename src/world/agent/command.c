@@ -1,7 +1,7 @@
 // Commands of the host: a list of arguments, never a shell.
 #include "base/lockdown.h"
 #include "base/process.h"
-#include "world/agent/ops_internal.h"
+#include "world/agent/surgery.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,6 +42,8 @@ SERVE(serve_command)
         .before_exec = json_flag(request, "reads", false) ? only_read : NULL,
     };
     struct process_result cleanup(process_result_free) ended;
+    if (agent->surgery && run.deadline > surgery_deadline(agent))
+        run.deadline = surgery_deadline(agent);
     if (process_run(&run, &ended, err) < 0)
         return -1;
     *result = json_pack("{s:i, s:i, s:b, s:o}", "status", ended.status, "signal", ended.signal, "timed_out", ended.timed_out, "stderr",

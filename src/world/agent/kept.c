@@ -102,7 +102,7 @@ static int clear_folder(int fd)
 }
 
 // A folder that is not there yet is no failure: nothing is kept in it.
-static int unless_absent(const struct error *failure, struct error *err)
+int unless_absent(const struct error *failure, struct error *err)
 {
     if (failure->domain == ERR_SYSTEM && failure->code == ENOENT)
         return 0;
@@ -235,6 +235,22 @@ SERVE(serve_claim)
         return error_errno(err, errno, "the claim %s/%s cannot be written", agent_claim_dir, file);
     *result = json_object();
     return 0;
+}
+
+void claim_tell(const char *run, const char *text)
+{
+    struct error err;
+    size_t len;
+    auto_free char *file = xasprintf("%s.json", run), *fresh = xasprintf(".%s.new", run), *data = NULL;
+    auto_fd int folder = claim_folder(true, &err);
+    if (folder < 0 || kept_bytes(folder, file, RECORD_MAX, &data, &len) < 0)
+        return;
+    auto_json json_t *claim = json_loadb(data, len, 0, NULL);
+    json_object_set_new(claim, "told", json_text(text));
+    auto_free char *told = json_dumps(claim, JSON_COMPACT);
+    unlinkat(folder, fresh, 0);
+    if (told && keep_bytes(folder, fresh, told, strlen(told)) == 0 && renameat(folder, fresh, folder, file) == 0)
+        fsync(folder);
 }
 
 SERVE(serve_unclaim)

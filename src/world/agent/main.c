@@ -1,6 +1,6 @@
 // migrun-agent: serves the operations of ops.h on stdin and stdout, for the migrun at the other end.
 #include "base/lockdown.h"
-#include "world/agent/ops_internal.h"
+#include "world/agent/surgery.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -55,6 +55,15 @@ static int answer(struct agent *agent, const struct message *request)
     return wire_send(STDOUT_FILENO, head, body.data, body.len, NULL);
 }
 
+// How long to wait for migrun's next word. In a surgery it must not be silent for long, and not take too long.
+static int patience(const struct agent *agent)
+{
+    if (!agent->surgery)
+        return WIRE_SILENCE_MS;
+    int left = deadline_poll_ms(surgery_deadline(agent));
+    return left < SURGERY_SILENCE_MS ? left : SURGERY_SILENCE_MS;
+}
+
 // Serves until stdin ends, or until nothing has come for longer than migrun's pings allow: then it is dead, or its host is.
 static int serve(struct agent *agent, const struct lockdown *lockdown)
 {
@@ -82,9 +91,13 @@ static int serve(struct agent *agent, const struct lockdown *lockdown)
             continue;
         }
         struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-        int ready = poll(&in, 1, WIRE_SILENCE_MS);
+        int ready = poll(&in, 1, patience(agent));
         if (ready < 0 && errno == EINTR)
             continue;
+        if (agent->surgery && now_ms() >= surgery_deadline(agent)) {
+            surgery_leave(agent); // migrun learns of it when it asks the next time
+            continue;
+        }
         char chunk[65536];
         ssize_t n = ready > 0 ? read(STDIN_FILENO, chunk, sizeof chunk) : 0;
         if (n > 0)
@@ -92,6 +105,7 @@ static int serve(struct agent *agent, const struct lockdown *lockdown)
         else
             open = false;
     }
+    surgery_leave(agent);
     wire_reader_free(&reader);
     return status;
 }
@@ -132,6 +146,8 @@ int main(int argc, char **argv)
     }
     if (argc == 3 && STREQ(argv[1], "--relay"))
         return relay(argv[2]);
+    if (argc == 3 && STREQ(argv[1], "--guard"))
+        return guard_main(argv[2]);
     bool read_only = argc == 3 && STREQ(argv[2], "--read-only");
     if (argc < 2 || !STREQ(argv[1], "--serve") || (argc > 2 && !read_only))
         return complain("it is migrun that starts this program, as migrun-agent --serve [--read-only]");

@@ -20,6 +20,11 @@ static bool service_writes(const json_t *request)
     return !STREQ(action, "state") && !STREQ(action, "wait");
 }
 
+static bool surgery_writes(const json_t *request)
+{
+    return !STREQ(json_str(request, "action", ""), "look");
+}
+
 static SERVE(serve_ping)
 {
     *result = json_object();
@@ -43,6 +48,7 @@ const struct op ops[] = {
     {"chmod", always, serve_chmod},
     {"command", command_writes, serve_command},
     {"service", service_writes, serve_service},
+    {"surgery", surgery_writes, serve_surgery},
     {"reach", NULL, serve_reach},
     {"facts", NULL, serve_facts},
     {"log", NULL, serve_log},

@@ -28,13 +28,20 @@
 //   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}}; error when the name
 //             does not resolve
 //   facts     instances, units: [..] → the host's facts (below)
+//   surgery   a service's files are changed while it is stopped, as one transaction (surgery.c), by the action:
+//             begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd), socket (libvirt's), log → {}
+//             stage   surgery: "RUN/N", path, body, expect, keep: "RUN/M" → {}: what the file shall become
+//             commit, abort   surgery → {phase: committed | put back, text, at (epoch), lost: [text], edits: [path]}
+//             settle  surgery: waits for its end, or brings it about → the same; phase none: it never began
+//             look    the same, as it stands now
 //   log       path [, offset, line] → {size, lines, inode}; with offset: body = what came after it, result.line = number
 //             of its first line; a shorter file (rotated) starts at 0
 //   ping      → {}
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the original's
 // bytes and what it takes to put it back, synced before the change is made.
-// With --read-only only stat, read, list, notes, claims, reach, facts, log, ping, service state|wait and command with reads are served.
+// With --read-only only stat, read, list, notes, claims, reach, facts, log, ping, surgery look, service state|wait and command with reads are
+// served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, kernel, os, arch,
 //   units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
@@ -50,7 +57,8 @@
 
 #include "world/wire.h"
 
-struct agent { bool read_only; int stdin_fd; };
+struct surgery;
+struct agent { bool read_only; int stdin_fd; struct surgery *surgery; }; // surgery: the one that is open, or NULL
 struct op {
     const char *name;
     bool (*writes)(const json_t *request);   // NULL: never

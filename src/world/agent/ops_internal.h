@@ -32,6 +32,7 @@ SERVE(serve_notes);
 SERVE(serve_claim);
 SERVE(serve_unclaim);
 SERVE(serve_claims);
+SERVE(serve_surgery);
 
 // KEEP_DIR and CLAIM_DIR; only a unit test puts them elsewhere.
 extern const char *agent_keep_dir, *agent_claim_dir;
@@ -43,6 +44,9 @@ int keep_folder(const char *run, bool make, struct error *err);                 
 int keep_bytes(int folder, const char *name, const void *data, size_t len);              // a new file, synced; -1 with errno
 int kept_bytes(int folder, const char *name, size_t limit, char **data, size_t *len);    // -1 with errno
 int make_folder(const char *path);
+int unless_absent(const struct error *failure, struct error *err); // 0 where what failed is that a folder is not there yet
+// Adds what became of a run, meanwhile, to its claim here, for whoever finds it. Nothing happens where there is none.
+void claim_tell(const char *run, const char *text);
 // Writes a request's note to keep's place, unless it is there.
 int note_effect(const json_t *request, struct error *err);
 

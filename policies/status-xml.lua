@@ -1,0 +1,47 @@
+-- The older way, for a QEMU or a Nova that cannot take a destination XML: libvirtd on the source is stopped, what libvirt remembers of the
+-- guest is changed (it listens on every address, and the capability flag migrate-qemu-fd is gone), libvirtd is started, and the guest is
+-- moved. Where libvirt takes a destination XML (1.1.0 and newer), libvirt.lua does without all that: use it.
+local check  = require "migrun.check"
+local fixup  = require "migrun.fixup"
+local status = require "migrun.status"
+
+local FLAG = "migrate-qemu-fd"
+
+return {
+  api     = 1,
+  summary = "Move a running guest after surgery on libvirt's record of it, its libvirtd being stopped for a second",
+
+  params = {
+    timeout = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
+    unsafe  = { type = "boolean", default = false, help = "migrate though libvirt takes the storage for unsafe" },
+  },
+
+  steps = {
+    check.guest_is_running,
+    check.destination_is_another_host,
+    check.hosts_reach_each_other,
+    check.guest_is_not_on_destination,
+    check.cpu_is_compatible,
+    check.memory_fits,
+    check.disks_are_there,
+
+    { "listen on every address", phase = "prepare",
+      when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,
+      run  = function(run)
+        run.source:service("libvirtd"):while_stopped(function()
+          run.source:edit_xml(run.instance:status_file(), status.ready_to_move(run, { flags = { FLAG } }))
+          if run.instance.facts.persistent then
+            run.source:edit_xml(run.instance:definition_file(), status.ready_to_start_elsewhere(run))
+          end
+        end)
+        return "libvirtd has taken it over; every guest is managed as before"
+      end },
+
+    { "the guest", phase = "migrate",
+      run = function(run)
+        run.instance:migrate(run.dest, { timeout = run.params.timeout, flags = run.params.unsafe and { "UNSAFE" } or {} })
+      end },
+
+    fixup.own_instance_files,
+  },
+}

@@ -1,0 +1,138 @@
+// The guard of a surgery: a process that outlives the agent, its ssh and its migrun. It waits for the lock that the agent holds while it
+// lives; where the surgery has not come to its end by then, it puts things back.
+#include "base/process.h"
+#include "world/agent/surgery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LOOK_EVERY_MS = 100, ARM_MS = 15000 };
+
+// ---- armed by the agent ----
+
+static bool has_systemd(void)
+{
+    return access("/run/systemd/system", F_OK) == 0;
+}
+
+// A unit of its own: what ends the agent's session leaves it alone. Type=notify: systemd-run returns once it waits.
+static int arm_unit(const char *self, const char *keep, const struct surgery *s, struct error *err)
+{
+    auto_free char *unit = xasprintf("--unit=migrun-guard-%s-%s", s->run, s->number);
+    const char *const argv[] = {"systemd-run", "--quiet", "--collect", unit, "--service-type=notify", "--property=NotifyAccess=main",
+                                "--property=Restart=no", "--description=migrun: brings libvirtd back", "--", self, "--guard", keep, NULL};
+    struct process_result cleanup(process_result_free) ended;
+    if (process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(ARM_MS), .watch_fd = -1}, &ended, err) < 0)
+        return -1;
+    if (ended.status == 0)
+        return 0;
+    auto_free char *said = printable(ended.err.data ? ended.err.data : "");
+    return error_set(err, ERR_COMMAND, ended.status, "libvirtd is not stopped: its guard cannot be armed (systemd-run: %.300s)", said);
+}
+
+// Where there is no systemd: a process of its own session. Its byte on the pipe says that it waits.
+static int arm_process(const char *self, const char *keep, struct error *err)
+{
+    int ready[2];
+    char byte;
+    if (pipe(ready) < 0)
+        return error_errno(err, errno, "libvirtd is not stopped: its guard cannot be armed");
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        auto_fd int null = open("/dev/null", O_RDWR);
+        dup2(null, 0);
+        dup2(ready[1], 1);
+        dup2(null, 2);
+        if (fork() == 0)
+            execl(self, self, "--guard", keep, (char *)NULL);
+        _exit(0);
+    }
+    close(ready[1]);
+    struct pollfd in = {.fd = ready[0], .events = POLLIN};
+    bool armed = pid > 0 && poll(&in, 1, ARM_MS) > 0 && read(ready[0], &byte, 1) == 1;
+    close(ready[0]);
+    return armed ? 0 : error_set(err, ERR_SYSTEM, EAGAIN, "libvirtd is not stopped: its guard cannot be armed");
+}
+
+int guard_arm(const struct surgery *s, struct error *err)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0)
+        return error_errno(err, errno, "libvirtd is not stopped: where the agent lies cannot be read");
+    self[n] = '\0';
+    auto_free char *keep = xasprintf("%s/%s", s->run, s->number);
+    return has_systemd() ? arm_unit(self, keep, s, err) : arm_process(self, keep, err);
+}
+
+// ---- its own life ----
+
+static void say_ready(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    static const char ready[] = "READY=1";
+    if (!path) {
+        (void)!write(STDOUT_FILENO, ready, 1);
+        close(STDOUT_FILENO);
+        return;
+    }
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    auto_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || len >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, len);
+    if (*path == '@')
+        address.sun_path[0] = '\0';
+    (void)sendto(fd, ready, strlen(ready), MSG_NOSIGNAL, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+}
+
+// An agent that hangs is ended, so that its lock is free.
+static void end_agent(const struct surgery *s)
+{
+    pid_t pid = (pid_t)json_int(s->manifest, "agent", 0);
+    char path[64], own[4096], its[4096];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    ssize_t mine = readlink("/proc/self/exe", own, sizeof own), other = readlink(path, its, sizeof its);
+    if (pid > 1 && mine > 0 && mine == other && memcmp(own, its, (size_t)mine) == 0)
+        kill(pid, SIGKILL);
+}
+
+int guard_main(const char *keep)
+{
+    struct surgery cleanup(surgery_free) s;
+    struct error err;
+    signal(SIGHUP, SIG_IGN);
+    if (surgery_load(keep, &s, &err) < 0)
+        return 1;
+    say_ready();
+    int64_t deadline = deadline_in(SURGERY_GUARD_MS);
+    for (int got = 0; got == 0; poll(NULL, 0, LOOK_EVERY_MS)) {
+        got = surgery_lock(&s, false, &err);
+        if (got < 0)
+            return 1;
+        if (got)
+            break;
+        if (now_ms() >= deadline) {
+            end_agent(&s);
+            deadline = deadline_in(SURGERY_GUARD_MS);
+        }
+    }
+    // What the agent has made of it by now.
+    json_decref(s.manifest);
+    s.manifest = NULL;
+    struct surgery cleanup(surgery_free) now;
+    if (surgery_load(keep, &now, &err) < 0)
+        return 1;
+    if (surgery_is_open(&now))
+        surgery_put_back(&now, "its guard", "the agent that had stopped it is gone");
+    return 0;
+}

@@ -1,0 +1,578 @@
+// The surgery: libvirtd is stopped, files are changed, libvirtd is started, as one transaction on the host. It ends with every guest
+// managed as before, or with the originals back (the design's "Surgery"); if the agent dies in it, its guard (guard.c) ends it.
+//
+// Actions: begin (looks at every guest, records what is active, arms the guard, stops), stage (keeps what a file shall become), commit
+// (puts in place, starts, looks at every guest), abort (puts back), settle (of one that nobody carries out any more: waits for its guard,
+// or puts back), look (tells).
+#include "world/agent/surgery.h"
+
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ACT_MS = 90000, LOOK_MS = 10000, SETTLE_MS = 30000, MANIFEST_MOST = 16 << 20, LOG_MOST = 1 << 20, LOG_LINES = 3 };
+
+// ---- the manifest ----
+
+int surgery_load(const char *keep, struct surgery *s, struct error *err)
+{
+    struct error failure;
+    *s = (struct surgery)NO_SURGERY;
+    if (keep_parse(keep, s->run, s->number, err) < 0)
+        return -1;
+    s->folder = keep_folder(s->run, false, &failure);
+    if (s->folder < 0)
+        return unless_absent(&failure, err);
+    auto_free char *name = xasprintf("%s.surgery", s->number), *text = NULL;
+    size_t len;
+    if (kept_bytes(s->folder, name, MANIFEST_MOST, &text, &len) < 0)
+        return errno == ENOENT ? 0 : error_errno(err, errno, "%s/%s.surgery", agent_keep_dir, keep);
+    s->manifest = json_loadb(text, len, 0, NULL);
+    return s->manifest ? 0 : error_set(err, ERR_SYSTEM, EILSEQ, "%s/%s.surgery is damaged", agent_keep_dir, keep);
+}
+
+int surgery_store(const struct surgery *s, struct error *err)
+{
+    auto_free char *text = json_dumps(s->manifest, JSON_COMPACT), *name = xasprintf("%s.surgery", s->number), *fresh = xasprintf("%s.new", name);
+    unlinkat(s->folder, fresh, 0);
+    if (keep_bytes(s->folder, fresh, text, strlen(text)) < 0 || renameat(s->folder, fresh, s->folder, name) < 0 || fsync(s->folder) < 0)
+        return error_errno(err, errno, "%s/%s/%s cannot be written", agent_keep_dir, s->run, name);
+    return 0;
+}
+
+int surgery_lock(struct surgery *s, bool wait, struct error *err)
+{
+    auto_free char *name = xasprintf("%s.lock", s->number);
+    if (s->lock < 0)
+        s->lock = openat(s->folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->lock < 0)
+        return error_errno(err, errno, "%s/%s/%s", agent_keep_dir, s->run, name);
+    int64_t deadline = deadline_in(wait ? SETTLE_MS : 0);
+    do {
+        if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+            return 1;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_errno(err, errno, "%s/%s/%s", agent_keep_dir, s->run, name);
+    } while (wait && now_ms() < deadline && usleep(50000) == 0);
+    return 0;
+}
+
+void surgery_free(struct surgery *s)
+{
+    json_decref(s->manifest);
+    s->manifest = NULL;
+    util_close_fd(&s->folder);
+    util_close_fd(&s->lock);
+}
+
+bool surgery_is_open(const struct surgery *s)
+{
+    return STREQ(json_str(s->manifest, "phase", ""), "open");
+}
+
+static void set_end(struct surgery *s, const char *phase, const char *text, json_t *lost)
+{
+    json_object_set_new(s->manifest, "phase", json_string(phase));
+    json_object_set_new(s->manifest, "text", json_text(text));
+    json_object_set_new(s->manifest, "at", json_real(wall_time()));
+    json_object_set_new(s->manifest, "lost", lost);
+}
+
+// ---- units ----
+
+static const char *unit_of(const struct surgery *s)
+{
+    return json_str(s->manifest, "unit", "");
+}
+
+static int run_words(const char *const *argv, int64_t timeout, struct process_result *ended, struct error *err)
+{
+    return process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(timeout), .watch_fd = -1}, ended, err);
+}
+
+static int act_failed(const struct surgery *s, const char *action, const struct process_result *ended, struct error *err)
+{
+    auto_free char *said = printable(ended->err.data ? ended->err.data : "");
+    return error_set(err, ended->timed_out ? ERR_TIMEOUT : ERR_COMMAND, ended->status, "%s of %s %s%s%.300s", action, unit_of(s),
+                     ended->timed_out ? "did not end in its time" : "failed", *said ? ": " : "", said);
+}
+
+// Stops or starts all that was active (systemd orders sockets and service), or what the site's command does for it.
+static int act(const struct surgery *s, const char *action, struct error *err)
+{
+    const json_t *units = json_object_get(s->manifest, "units"), *words = json_object_get(json_object_get(s->manifest, "commands"), action);
+    const json_t *list = words ? words : units;
+    size_t n = 0, count = json_array_size(list);
+    auto_free const char **argv = xcalloc(count + 4, sizeof *argv);
+    if (!words) {
+        argv[n++] = "systemctl";
+        argv[n++] = action;
+        argv[n++] = "--";
+    }
+    for (size_t i = 0; i < count; i++)
+        argv[n++] = json_string_value(json_array_get(list, i));
+    struct process_result cleanup(process_result_free) ended;
+    if (run_words(argv, ACT_MS, &ended, err) < 0)
+        return -1;
+    return ended.status == 0 && !ended.timed_out ? 0 : act_failed(s, action, &ended, err);
+}
+
+// The values of some of systemctl's properties of a unit, as words. Caller frees.
+static json_t *property_words(const char *unit, const char *properties, struct error *err)
+{
+    auto_free char *property = xasprintf("--property=%s", properties);
+    const char *const argv[] = {"systemctl", "show", property, "--value", "--", unit, NULL};
+    struct process_result cleanup(process_result_free) ended;
+    if (run_words(argv, LOOK_MS, &ended, err) < 0)
+        return NULL;
+    json_t *words = json_array();
+    char *state, *text = ended.out.data;
+    for (char *word = text ? strtok_r(text, " \n", &state) : NULL; word; word = strtok_r(NULL, " \n", &state))
+        json_array_append_new(words, json_text(word));
+    return words;
+}
+
+static int active_among(const json_t *names, json_t *active, struct error *err)
+{
+    size_t count = json_array_size(names);
+    auto_free const char **list = xcalloc(count + 1, sizeof *list);
+    auto_free struct unit_state *states = xcalloc(count + 1, sizeof *states);
+    for (size_t i = 0; i < count; i++)
+        list[i] = json_string_value(json_array_get(names, i));
+    if (units_show(list, count, deadline_in(LOOK_MS), states, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (STREQ(states[i].state, "active"))
+            json_array_append_new(active, json_string(list[i]));
+    return 0;
+}
+
+static bool holds(const json_t *list, const char *word)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+        if (STREQ(json_string_value(entry), word))
+            return true;
+    return false;
+}
+
+// What is to be stopped, and started again: the sockets that start the service for a client, and the service, which comes back even if its
+// sockets had it asleep: its guests are to be seen. What would be stopped along with it is no business of ours.
+static int record_units(struct surgery *s, struct error *err)
+{
+    auto_json json_t *sockets = property_words(unit_of(s), "TriggeredBy", err), *units = json_array(), *along = json_array();
+    auto_json json_t *dependents = sockets ? property_words(unit_of(s), "RequiredBy,BoundBy,ConsistsOf", err) : NULL;
+    if (!dependents || active_among(sockets, units, err) < 0 || active_among(dependents, along, err) < 0)
+        return -1;
+    auto_json json_t *service = json_pack("[s]", unit_of(s)), *itself = json_array();
+    if (active_among(service, itself, err) < 0)
+        return -1;
+    if (!json_array_size(units) && !json_array_size(itself))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s does not run, so there is nothing to stop; systemctl start %s, and look at its guests, first", unit_of(s), unit_of(s));
+    size_t i;
+    json_t *unit;
+    json_array_foreach(along, i, unit)
+        if (!holds(sockets, json_string_value(unit)))
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is not stopped: systemd would stop %s with it", unit_of(s), json_string_value(unit));
+    json_array_append_new(units, json_string(unit_of(s)));
+    json_object_set(s->manifest, "units", units);
+    return 0;
+}
+
+static int check_stopped(const struct surgery *s, struct error *err)
+{
+    auto_json json_t *active = json_array();
+    if (json_object_get(s->manifest, "commands"))
+        return 0; // the site's command said so
+    if (active_among(json_object_get(s->manifest, "units"), active, err) < 0)
+        return -1;
+    return json_array_size(active) == 0 ? 0 : error_set(err, ERR_COMMAND, 0, "%s was stopped, but %s is active: something woke it", unit_of(s),
+                                                        json_string_value(json_array_get(active, 0)));
+}
+
+// ---- what libvirtd's log says ----
+
+static void mark_log(struct surgery *s, const char *path)
+{
+    struct stat st;
+    json_object_set_new(s->manifest, "log", json_pack("{s:s, s:I, s:f}", "path", path, "size", (json_int_t)(stat(path, &st) == 0 ? st.st_size : -1),
+                                                      "since", wall_time()));
+}
+
+// Its new text, of its file or of the journal. Caller frees.
+static char *log_text(const struct surgery *s)
+{
+    const json_t *log = json_object_get(s->manifest, "log");
+    int64_t size = json_int(log, "size", -1);
+    auto_free char *text = NULL;
+    size_t len;
+    if (size >= 0 && read_whole_file(json_str(log, "path", ""), 1u << 30, &text, &len) == 0)
+        return xstrdup(len > (size_t)size ? text + size : "");
+    auto_free char *since = xasprintf("--since=@%.0f", json_num(log, "since", 0));
+    const char *const argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat", since, "-u", unit_of(s), NULL};
+    struct process_result cleanup(process_result_free) ended;
+    if (json_object_get(s->manifest, "commands") || run_words(argv, LOOK_MS, &ended, NULL) < 0)
+        return xstrdup("");
+    return xstrdup(ended.out.data ? ended.out.data : "");
+}
+
+static bool explains(const char *line)
+{
+    return strcasestr(line, "error") && !strstr(line, "End of file") && !strstr(line, "Input/output error");
+}
+
+// Its first lines that tell of an error. Caller frees.
+static char *log_errors(const struct surgery *s)
+{
+    struct buf said = {0};
+    auto_free char *text = log_text(s);
+    char *rest = text;
+    int n = 0;
+    for (char *line; n < LOG_LINES && (line = strsep(&rest, "\n"));)
+        if (explains(line)) {
+            auto_free char *shown = printable(line);
+            buf_printf(&said, "%s%.240s", n++ ? "; " : "", shown);
+        }
+    return buf_take(&said);
+}
+
+// ---- putting back ----
+
+static char *clock_text(void)
+{
+    char text[16];
+    time_t now = time(NULL);
+    struct tm local;
+    strftime(text, sizeof text, "%H:%M:%S", localtime_r(&now, &local));
+    return xstrdup(text);
+}
+
+// Whether a file is what the edit made of it (or was taken away), and so is to be put back. libvirtd has written anew what it took over.
+static bool is_in_place(struct agent *agent, const json_t *edit)
+{
+    auto_json json_t *request = json_pack("{s:O}", "path", json_object_get(edit, "path")), *stat = NULL;
+    auto_buf struct buf body = {0};
+    struct error err;
+    if (serve_read(agent, request, NULL, 0, &stat, &body, &err) < 0)
+        return err.domain == ERR_SYSTEM && err.code == ENOENT;
+    return STREQ(json_str(stat, "sha256", ""), json_str(edit, "sha256", "-"));
+}
+
+static int put_back_one(struct agent *agent, const json_t *edit, json_t *lost)
+{
+    auto_free char *kept = xasprintf("%s/%s.json", agent_keep_dir, json_str(edit, "keep", ""));
+    if (access(kept, F_OK) < 0 || !is_in_place(agent, edit))
+        return 0;
+    struct stat st;
+    const char *path = json_str(edit, "path", "");
+    json_t *expect = lstat(path, &st) == 0 ? json_pack("{s:O}", "sha256", json_object_get(edit, "sha256")) : json_pack("{s:b}", "absent", 1);
+    auto_json json_t *request = json_pack("{s:s, s:O, s:o}", "path", path, "keep", json_object_get(edit, "keep"), "expect", expect), *result = NULL;
+    struct error err;
+    if (serve_restore(agent, request, NULL, 0, &result, NULL, &err) == 0)
+        return 1;
+    json_array_append_new(lost, json_text(err.message));
+    return 0;
+}
+
+static bool any_in_place(const struct surgery *s, struct agent *agent)
+{
+    size_t i;
+    json_t *edit;
+    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
+        if (is_in_place(agent, edit))
+            return true;
+    return false;
+}
+
+// Once more where systemd thinks that it was started too often.
+static int start_after_all(const struct surgery *s, struct error *err)
+{
+    if (act(s, "start", err) == 0)
+        return 0;
+    if (!json_object_get(s->manifest, "commands"))
+        act(s, "reset-failed", NULL);
+    return act(s, "start", err);
+}
+
+// Starts what was stopped and looks at the guests; what is not right is added to lost. How many guests are managed.
+static size_t start_and_look(const struct surgery *s, json_t *lost)
+{
+    struct error err;
+    size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
+    if (start_after_all(s, &err) < 0) {
+        auto_free char *said = log_errors(s);
+        auto_free char *line = xasprintf("%s does not start (%s%s%s): its %zu guests run on, unmanaged; mend it and start it by hand", unit_of(s), err.message,
+                                         *said ? "; " : "", said, guests);
+        json_array_append_new(lost, json_text(line));
+        return 0;
+    }
+    auto_json json_t *gone = guests_lost(s->manifest);
+    json_array_extend(lost, gone);
+    return guests - json_array_size(gone);
+}
+
+void surgery_put_back(struct surgery *s, const char *who, const char *why)
+{
+    struct agent agent = {.stdin_fd = -1};
+    auto_json json_t *lost = json_array();
+    struct error err = {0};
+    size_t back = 0, i;
+    json_t *edit;
+    // One that has started on a record that it could not take over would write over the original.
+    if (any_in_place(s, &agent))
+        act(s, "stop", &err);
+    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
+        back += (size_t)put_back_one(&agent, edit, lost);
+    size_t managed = start_and_look(s, lost);
+    auto_free char *at = clock_text();
+    auto_free char *text = xasprintf("was stopped; %s started it again at %s%s (%s); %zu of %zu guests are managed as before", who, at,
+                                     back == 1 ? ", with the original in place" : back ? ", with the originals in place" : "", why, managed,
+                                     json_array_size(json_object_get(s->manifest, "guests")));
+    set_end(s, "put back", text, steal(&lost));
+    surgery_store(s, &err);
+    claim_tell(s->run, text);
+}
+
+// The end of a surgery of ours that failed, as an error: why, what was put back, and what could not be.
+static int fail_put_back(struct surgery *s, const char *why, struct error *err)
+{
+    auto_free char *reason = xstrdup(why), *said = log_errors(s);
+    surgery_put_back(s, "migrun", "the step failed");
+    const json_t *lost = json_object_get(s->manifest, "lost");
+    auto_buf struct buf all = {0};
+    size_t i;
+    json_t *text;
+    json_array_foreach((json_t *)(uintptr_t)lost, i, text)
+        buf_printf(&all, "%s%s", i ? "; " : ". NOT put right: ", json_string_value(text));
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.500s%s%.300s%s; %s %.160s%.500s", reason, *said ? " (its log: " : "", said, *said ? ")" : "", unit_of(s),
+                     json_str(s->manifest, "text", ""), all.len ? all.data : "");
+}
+
+// ---- the actions ----
+
+static json_t *told(const struct surgery *s)
+{
+    json_t *edits = json_array(), *edit;
+    size_t i;
+    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
+        json_array_append(edits, json_object_get(edit, "path"));
+    return json_pack("{s:s, s:s, s:f, s:o, s:o}", "phase", json_str(s->manifest, "phase", "none"), "text", json_str(s->manifest, "text", ""), "at",
+                     json_num(s->manifest, "at", 0), "lost", json_object_get(s->manifest, "lost") ? json_deep_copy(json_object_get(s->manifest, "lost")) : json_array(),
+                     "edits", edits);
+}
+
+// The agent's surgery has come to its end, whichever: its guard finds the lock free, sees that, and goes.
+static void end_own(struct agent *agent)
+{
+    struct surgery *s = agent->surgery;
+    agent->surgery = NULL;
+    surgery_free(s);
+    free(s);
+}
+
+static int prepare(struct surgery *s, const json_t *request, struct error *err)
+{
+    json_t *guests = NULL;
+    const json_t *commands = json_object_get(request, "commands");
+    if (s->manifest)
+        return error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
+    s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket", json_str(request, "socket", ""), "agent", (int)getpid(),
+                            "phase", "open", "edits");
+    if (json_object_size(commands))
+        json_object_set(s->manifest, "commands", (json_t *)(uintptr_t)commands);
+    else if (record_units(s, err) < 0)
+        return -1;
+    if (json_flag(request, "managed", false)) { // it is libvirtd
+        if (guests_read(s->manifest, &guests, err) < 0)
+            return -1;
+        json_object_set_new(s->manifest, "guests", guests);
+        if (hooks_pass(guests, err) < 0)
+            return -1;
+    }
+    mark_log(s, json_str(request, "log", ""));
+    int got = surgery_lock(s, false, err);
+    if (got <= 0)
+        return got < 0 ? -1 : error_set(err, ERR_REFUSED, REFUSED_OTHER, "somebody carries out surgery %s/%s already", s->run, s->number);
+    return surgery_store(s, err) < 0 || guard_arm(s, err) < 0 ? -1 : 0;
+}
+
+// Nothing was stopped: it is over before it began.
+static void take_back(struct surgery *s)
+{
+    if (s->folder < 0)
+        return;
+    auto_free char *name = xasprintf("%s.surgery", s->number);
+    unlinkat(s->folder, name, 0);
+}
+
+static int begin(struct agent *agent, const json_t *request, json_t **result, struct error *err)
+{
+    if (agent->surgery)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is stopped already", unit_of(agent->surgery));
+    struct surgery *s = agent->surgery = xcalloc(1, sizeof *s);
+    if (surgery_load(json_str(request, "keep", ""), s, err) < 0 || prepare(s, request, err) < 0) {
+        take_back(s);
+        end_own(agent);
+        return -1;
+    }
+    s->opened = now_ms();
+    if (act(s, "stop", err) < 0 || check_stopped(s, err) < 0) {
+        auto_free char *why = xstrdup(err->message);
+        fail_put_back(s, why, err);
+        end_own(agent);
+        return -1;
+    }
+    *result = told(s);
+    return 0;
+}
+
+static int check_own(const struct agent *agent, const json_t *request, struct error *err)
+{
+    auto_free char *own = agent->surgery ? xasprintf("%s/%s", agent->surgery->run, agent->surgery->number) : NULL;
+    if (own && STREQ(own, json_str(request, "surgery", "")))
+        return 0;
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "that surgery is over: nothing came from migrun for too long, or the step took longer than %d s, and the originals were put back",
+                     SURGERY_OPEN_MS / 1000);
+}
+
+static int stage(struct agent *agent, const json_t *request, const char *body, size_t len, json_t **result, struct error *err)
+{
+    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1], hash[65];
+    if (check_own(agent, request, err) < 0 || keep_parse(json_str(request, "keep", ""), run, number, err) < 0)
+        return -1;
+    struct surgery *s = agent->surgery;
+    auto_free char *name = xasprintf("%s.new", number);
+    if (keep_bytes(s->folder, name, body ? body : "", len) < 0)
+        return error_errno(err, errno, "what %s shall become cannot be kept", json_str(request, "path", ""));
+    sha256_hex(body ? body : "", len, hash);
+    json_array_append_new(json_object_get(s->manifest, "edits"),
+                          json_pack("{s:O, s:O, s:O, s:s, s:s}", "path", json_object_get(request, "path"), "keep", json_object_get(request, "keep"), "expect",
+                                    json_object_get(request, "expect"), "sha256", hash, "fresh", name));
+    *result = json_object();
+    return surgery_store(s, err);
+}
+
+static int put_in_place(struct agent *agent, const struct surgery *s, struct error *err)
+{
+    size_t i;
+    json_t *edit;
+    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit) {
+        auto_free char *data = NULL;
+        auto_json json_t *result = NULL;
+        size_t len;
+        if (kept_bytes(s->folder, json_str(edit, "fresh", ""), WIRE_BODY_MAX, &data, &len) < 0)
+            return error_errno(err, errno, "what %s shall become, in %s/%s", json_str(edit, "path", ""), agent_keep_dir, s->run);
+        if (serve_write(agent, edit, data, len, &result, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int commit(struct agent *agent, const json_t *request, json_t **result, struct error *err)
+{
+    if (check_own(agent, request, err) < 0)
+        return -1;
+    struct surgery *s = agent->surgery;
+    auto_json json_t *lost = NULL;
+    int rc = put_in_place(agent, s, err) < 0 ? -1 : act(s, "start", err);
+    double away = (double)(now_ms() - s->opened) / 1000;
+    if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
+        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s", json_string_value(json_array_get(lost, 0)));
+    if (rc < 0) {
+        auto_free char *why = xstrdup(err->message);
+        fail_put_back(s, why, err);
+        end_own(agent);
+        return -1;
+    }
+    auto_free char *text = xasprintf("was away for %.2f s; %zu guests are managed as before", away, json_array_size(json_object_get(s->manifest, "guests")));
+    set_end(s, "committed", text, json_array());
+    rc = surgery_store(s, err);
+    *result = told(s);
+    end_own(agent);
+    return rc;
+}
+
+static int abort_it(struct agent *agent, const json_t *request, json_t **result, struct error *err)
+{
+    if (check_own(agent, request, err) < 0)
+        return -1;
+    struct surgery *s = agent->surgery;
+    surgery_put_back(s, "migrun", "the step failed");
+    *result = told(s);
+    end_own(agent);
+    return 0;
+}
+
+// Guests that were lost may have been brought back since.
+static void look_again(struct surgery *s)
+{
+    struct error err;
+    if (json_array_size(json_object_get(s->manifest, "lost")) == 0)
+        return;
+    json_object_set_new(s->manifest, "lost", guests_lost(s->manifest));
+    surgery_store(s, &err);
+}
+
+static int settle(struct agent *agent, const json_t *request, bool reads, json_t **result, struct error *err)
+{
+    struct surgery cleanup(surgery_free) s = NO_SURGERY;
+    if (agent->surgery && check_own(agent, request, NULL) == 0)
+        return abort_it(agent, request, result, err);
+    if (surgery_load(json_str(request, "surgery", ""), &s, err) < 0)
+        return -1;
+    if (s.manifest && !reads) {
+        int got = surgery_lock(&s, true, err);
+        if (got <= 0)
+            return got < 0 ? -1 : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there", unit_of(&s));
+        struct surgery cleanup(surgery_free) now;
+        if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
+            return -1;
+        if (surgery_is_open(&now))
+            surgery_put_back(&now, "migrun recover", "its agent and its guard are gone");
+        else
+            look_again(&now);
+        *result = told(&now);
+        return 0;
+    }
+    *result = told(&s);
+    return 0;
+}
+
+SERVE(serve_surgery)
+{
+    const char *action = json_str(request, "action", "");
+    if (STREQ(action, "begin"))
+        return begin(agent, request, result, err);
+    if (STREQ(action, "stage"))
+        return stage(agent, request, body, body_len, result, err);
+    if (STREQ(action, "commit"))
+        return commit(agent, request, result, err);
+    if (STREQ(action, "abort"))
+        return abort_it(agent, request, result, err);
+    if (STREQ(action, "settle") || STREQ(action, "look"))
+        return settle(agent, request, STREQ(action, "look"), result, err);
+    return error_set(err, ERR_BUG, 0, "a surgery has no action '%s'", action);
+}
+
+// ---- migrun is silent, or gone ----
+
+int64_t surgery_deadline(const struct agent *agent)
+{
+    return agent->surgery ? agent->surgery->opened + SURGERY_OPEN_MS : 0;
+}
+
+void surgery_leave(struct agent *agent)
+{
+    if (!agent->surgery)
+        return;
+    surgery_put_back(agent->surgery, "its agent", "migrun was not heard of any more, or took too long");
+    end_own(agent);
+}
