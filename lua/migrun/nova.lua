@@ -40,6 +40,12 @@ local function compute_of(run, host)
   run:refuse(("Nova has no nova-compute on %s"):format(host.name))
 end
 
+---The nova-compute service of a host, as Nova has it.
+---@param run Run
+---@param host Host
+---@return table
+function nova.compute_service(run, host) return compute_of(run, host) end
+
 local function is_up(run, host)
   local service = compute_of(run, host)
   if service.forced_down then
@@ -150,5 +156,31 @@ end
 -- The live migration itself.
 nova.live_migration = { "live migration by Nova", phase = "migrate",
   run = function(run) run.nova:live_migrate(run.dest, { timeout = run.params.timeout }) end }
+
+-- The lock as it was before the run.
+nova.lock_as_found = { "lock in Nova", phase = "fixup",
+  run = function(run)
+    local found = run.nova.instance
+    if found.locked then run.nova:lock(found.locked_reason) else run.nova:unlock() end
+    return found.locked and "locked, as it was" or "not locked, as it was"
+  end }
+
+-- The source's nova-compute enabled or disabled as it was (run.saved.compute, where a step kept it).
+nova.service_as_found = { "nova-compute as it was", phase = "fixup",
+  when = function(run) return run.saved.compute ~= nil end,
+  run = function(run)
+    local was, now = run.saved.compute, compute_of(run, run.source)
+    if now.status == was.status then return ("%s on %s, as it was"):format(now.status, run.source.name) end
+    local body = { status = was.status }
+    if was.status == "disabled" and (was.reason or "") ~= "" then body.disabled_reason = was.reason end
+    run.nova:request("PUT", "/os-services/" .. now.id, body, { microversion = "2.53" })
+    return ("%s → %s on %s"):format(now.status, was.status, run.source.name)
+  end,
+  verify = function(run)
+    local was, now = run.saved.compute, compute_of(run, run.source)
+    if now.state ~= "up" then run:refuse(("nova-compute on %s is %s in Nova (systemctl status nova-compute there)"):format(run.source.name, now.state)) end
+    if now.status ~= was.status then run:refuse(("nova-compute on %s is %s, and was %s"):format(run.source.name, now.status, was.status)) end
+    return "nova-compute as it was"
+  end }
 
 return nova
