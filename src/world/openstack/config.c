@@ -337,7 +337,6 @@ int cloud_config_load(struct cloud_config *c, struct error *err)
 bool cloud_config_exists(void)
 {
     struct cloud_config c;
-    auto_free char *path = NULL;
     const char *cloud = getenv("OS_CLOUD"), *url = getenv("OS_AUTH_URL");
     if ((cloud && *cloud) || (url && *url))
         return true;
