@@ -24,15 +24,16 @@ static void found(struct findings *f, const char *format, ...)
     free(text);
 }
 
-static void check_server(struct findings *f)
+// false: there is no Nova to be asked, and so nobody else.
+static bool check_server(struct findings *f)
 {
     struct run *run = f->run;
     auto_json json_t *server = NULL;
     struct error err = {0};
     const char *id = run_server_id(run), *at = run_nova_name(f->at);
     if (nova_server(run->cloud, id, &server, &err) < 0) {
-        found(f, "Nova cannot be asked about it: %s; ask again: openstack server show %s", err.message, id);
-        return;
+        found(f, "Nova cannot be asked about it, nor Placement and Neutron: %s; ask again: openstack server show %s", err.message, id);
+        return false;
     }
     const char *host = json_str(server, "host", ""), *hypervisor = json_str(server, "hypervisor", ""), *status = json_str(server, "status", "");
     const char *task = json_str(server, "task_state", "");
@@ -46,6 +47,7 @@ static void check_server(struct findings *f)
               json_str(server, "fault", ""), id);
     if (*task)
         found(f, "Nova still has a task for it (%s); when nothing goes on any more: openstack server set --state active %s", task, id);
+    return true;
 }
 
 // Its status, and the migration's uuid, under which Placement held the other half.
@@ -129,10 +131,11 @@ static json_t *ask_all(struct run *run, struct run_host *at)
 {
     struct findings f = {.problems = json_array(), .run = run, .at = at};
     auto_free char *migration_uuid = NULL;
-    check_server(&f);
-    check_migration(&f, &migration_uuid);
-    check_allocations(&f, migration_uuid);
-    check_ports(&f);
+    if (check_server(&f)) {
+        check_migration(&f, &migration_uuid);
+        check_allocations(&f, migration_uuid);
+        check_ports(&f);
+    }
     return f.problems;
 }
 
