@@ -19,14 +19,23 @@ region_name = RegionOne
 X
 }
 database() { echo "connection = mysql+pymysql://lab:lab@127.0.0.1/$1"; }
-transport="transport_url = rabbit://guest:guest@controller:5672/"
+# A busy machine is no dead one: whoever waits for an answer waits long.
+messages() {
+  cat <<X
+[DEFAULT]
+transport_url = rabbit://guest:guest@controller:5672/
+rpc_response_timeout = 300
+[oslo_messaging_rabbit]
+heartbeat_timeout_threshold = 0
+X
+}
 
 write_controller() {
   local service
   hide "$up" var/lib/{mysql,rabbitmq/mnesia,glance/images} var/log/{mysql,rabbitmq,keystone,placement,glance,neutron,nova} \
     etc/{mysql/mariadb.conf.d,openstack}
   write_mariadb
-  put etc/rabbitmq/rabbitmq.conf <<<"loopback_users = none"
+  put etc/rabbitmq/rabbitmq.conf <<<$'loopback_users = none\nhandshake_timeout = 120000'
   write_keystone; write_placement; write_glance; write_neutron; write_nova controller; write_policies
   write_clouds
   # Debian's uwsgi settings close each connection after its answer and do not say so: who reuses it after a 204 is reset.
@@ -128,9 +137,10 @@ neutron_conf() {
 [DEFAULT]
 core_plugin = ml2
 service_plugins =
-$transport
 rpc_workers = 1
 rpc_state_report_workers = 0
+agent_down_time = 300
+$(messages)
 [keystone_authtoken]
 $(auth neutron)
 [nova]
@@ -143,7 +153,7 @@ X
 }
 
 # Ports are taps on a bridge for each network, and the bridges meet by VXLAN. The agent's program is in Debian's neutron-common; its own
-# package has but a unit.
+# package has but a unit. As root it starts its helpers in half the time.
 write_bridge_agent() {
   neutron_conf | put etc/neutron/neutron.conf
   put etc/neutron/plugins/ml2/linuxbridge_agent.ini <<X
@@ -152,12 +162,9 @@ local_ip = $(address "$1")
 [securitygroup]
 enable_security_group = false
 firewall_driver = noop
-[agent]
-root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
 X
   put etc/systemd/system/neutron-linuxbridge-agent.service <<X
 [Service]
-User=neutron
 RuntimeDirectory=neutron lock/neutron
 ExecStart=/usr/bin/neutron-linuxbridge-agent --config-file=/etc/neutron/neutron.conf \\
   --config-file=/etc/neutron/plugins/ml2/linuxbridge_agent.ini --log-file=/var/log/neutron/neutron-linuxbridge-agent.log
@@ -173,12 +180,13 @@ enabled_apis = osapi_compute
 osapi_compute_workers = 1
 my_ip = $(address "$1")
 state_path = /var/lib/nova
-$transport
 reserved_host_memory_mb = 512
 ram_allocation_ratio = 1.0
 # New hosts are found at once, and a guest that does not hear the power button ends soon.
 periodic_fuzzy_delay = 0
 shutdown_timeout = 2
+service_down_time = 120
+$(messages)
 [keystone_authtoken]
 $(auth nova)
 [service_user]
