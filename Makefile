@@ -17,6 +17,7 @@ comma := ,
 DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
 DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
+# And for the lab's cloud.
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
@@ -71,15 +72,21 @@ include tests/world/build.mk
 deps:
 	@tests/deps $(DEPS)
 
+cloud-deps:
+	@tests/deps $(CLOUD_DEPS)
+
 demo: deps all
 	@LAB_BUILD=$(BUILD) tests/lab/demo
 
 bench: deps all
 	@LAB_BUILD=$(BUILD) tests/lab/bench
 
+bench-cloud: deps cloud-deps all
+	@LAB_BUILD=$(BUILD) tests/lab/bench-cloud
+
 # Under the sanitizers. What does not compile, tests/run counts as failed.
 CHECK := $(BUILD)/check
-check: deps
+check: deps cloud-deps
 	@mkdir -p $(CHECK) && rm -rf $(CHECK)/tests $(CHECK)/migrun $(CHECK)/migrun-agent
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all unit-tests
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP)
@@ -99,5 +106,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps demo bench check sweep install clean
+.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check sweep install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -2,7 +2,7 @@
 . "$here/cloud/conf.bash"
 . "$here/cloud/fill.bash"
 
-cloud_units="keystone placement-api glance-api neutron-api nova-api nova-conductor nova-scheduler"
+cloud_units="keystone placement-api glance-api neutron-api neutron-rpc-server nova-api nova-conductor nova-scheduler"
 cloud_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/migrun-lab
 cloud_api="$here/cloud/api"
 
@@ -75,8 +75,8 @@ cloud_up() {
   start_openstack
   wait_for RabbitMQ controller rabbitmq/rabbitmq-server.log active controller rabbitmq-server
   for host in $(computes); do
-    on "$host" systemctl add-wants lab.target nova-compute 2>/dev/null
-    on "$host" systemctl start --no-block nova-compute
+    on "$host" systemctl add-wants lab.target nova-compute neutron-linuxbridge-agent 2>/dev/null
+    on "$host" systemctl start --no-block nova-compute neutron-linuxbridge-agent
   done
   await_openstack
   for host in $(computes); do wait_for "nova-compute on $host" "$host" nova/nova-compute.log active "$host" nova-compute; done
@@ -84,7 +84,7 @@ cloud_up() {
   # shellcheck disable=SC2046
   on controller "$cloud_api" ready $(computes) || {
     show_log controller nova/nova-scheduler.log
-    for host in $(computes); do show_log "$host" nova/nova-compute.log; done
+    for host in $(computes); do show_log "$host" nova/nova-compute.log; show_log "$host" neutron/neutron-linuxbridge-agent.log; done
     die "the cloud did not come up"
   }
 }
@@ -115,10 +115,11 @@ server() {
   [[ $# -ge 2 ]] || die "server NAME HOST [k=v …], or server --delete NAME"
   if [[ $name == --delete ]]; then on controller "$cloud_api" delete "$host"; return; fi
   known "$host"; [[ $host != controller ]] || die "the controller runs no servers"
-  image=guest flavor=lab.small
+  image=guest flavor=lab.small network=lab
   options 'image [A-Za-z0-9.-]+
-flavor [A-Za-z0-9.-]+' "${@:3}"
-  id=$(on controller "$cloud_api" boot "$name" "$host" "$image" "$flavor") || {
+flavor [A-Za-z0-9.-]+
+network lab|none' "${@:3}"
+  id=$(on controller "$cloud_api" boot "$name" "$host" "$image" "$flavor" "$network") || {
     show_log controller nova/nova-conductor.log; show_log "$host" nova/nova-compute.log; die "$name did not boot"
   }
   await 600 ticked "$LAB/instances/$id" || die "$name did not boot: $(tail -c 200 "$LAB/instances/$id/console.log")"

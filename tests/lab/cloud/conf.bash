@@ -19,15 +19,24 @@ region_name = RegionOne
 X
 }
 database() { echo "connection = mysql+pymysql://lab:lab@127.0.0.1/$1"; }
-transport="transport_url = rabbit://guest:guest@controller:5672/"
+# A busy machine is no dead one: whoever waits for an answer waits long.
+messages() {
+  cat <<X
+[DEFAULT]
+transport_url = rabbit://guest:guest@controller:5672/
+rpc_response_timeout = 300
+[oslo_messaging_rabbit]
+heartbeat_timeout_threshold = 0
+X
+}
 
 write_controller() {
   local service
   hide "$up" var/lib/{mysql,rabbitmq/mnesia,glance/images} var/log/{mysql,rabbitmq,keystone,placement,glance,neutron,nova} \
     etc/{mysql/mariadb.conf.d,openstack}
   write_mariadb
-  put etc/rabbitmq/rabbitmq.conf <<<"loopback_users = none"
-  write_keystone; write_placement; write_glance; write_neutron; write_nova controller
+  put etc/rabbitmq/rabbitmq.conf <<<$'loopback_users = none\nhandshake_timeout = 120000'
+  write_keystone; write_placement; write_glance; write_neutron; write_nova controller; write_policies
   write_clouds
   # Debian's uwsgi settings close each connection after its answer and do not say so: who reuses it after a 204 is reset.
   # With more than one thread a request is now and then never answered (eventlet).
@@ -38,7 +47,7 @@ write_controller() {
   # Nova's API runs by itself instead, so that one request does not hold up the others.
   dropin nova-api Service ExecStart= \
     "ExecStart=/usr/bin/nova-api --config-file=/etc/nova/nova.conf --log-file=/var/log/nova/nova-api.log"
-  for service in keystone placement-api glance-api neutron-api nova-api nova-conductor nova-scheduler; do
+  for service in keystone placement-api glance-api neutron-api neutron-rpc-server nova-api nova-conductor nova-scheduler; do
     put "etc/systemd/system/$service.service.d/order.conf" <<<$'[Unit]\nAfter=mariadb.service'
   done
 }
@@ -110,25 +119,56 @@ X
 }
 
 write_neutron() {
-  put etc/neutron/neutron.conf <<X
+  neutron_conf | cat - <(printf '[database]\n%s\n' "$(database neutron)") | put etc/neutron/neutron.conf
+  put etc/neutron/plugins/ml2/ml2_conf.ini <<X
+[ml2]
+type_drivers = vxlan
+tenant_network_types = vxlan
+mechanism_drivers = linuxbridge
+[ml2_type_vxlan]
+vni_ranges = 1:1000
+[securitygroup]
+enable_security_group = false
+X
+}
+
+neutron_conf() {
+  cat <<X
 [DEFAULT]
 core_plugin = ml2
 service_plugins =
-$transport
-notify_nova_on_port_status_changes = false
-notify_nova_on_port_data_changes = false
-[database]
-$(database neutron)
+rpc_workers = 1
+rpc_state_report_workers = 0
+agent_down_time = 300
+$(messages)
 [keystone_authtoken]
 $(auth neutron)
+[nova]
+$(auth nova)
 [oslo_concurrency]
 lock_path = /var/lock/neutron
+[experimental]
+linuxbridge = true
 X
-  put etc/neutron/plugins/ml2/ml2_conf.ini <<X
-[ml2]
-type_drivers = local
-tenant_network_types = local
-mechanism_drivers =
+}
+
+# Ports are taps on a bridge for each network, and the bridges meet by VXLAN. The agent's program is in Debian's neutron-common; its own
+# package has but a unit. As root it starts its helpers in half the time.
+write_bridge_agent() {
+  neutron_conf | put etc/neutron/neutron.conf
+  put etc/neutron/plugins/ml2/linuxbridge_agent.ini <<X
+[vxlan]
+local_ip = $(address "$1")
+[securitygroup]
+enable_security_group = false
+firewall_driver = noop
+X
+  put etc/systemd/system/neutron-linuxbridge-agent.service <<X
+[Service]
+RuntimeDirectory=neutron lock/neutron
+ExecStart=/usr/bin/neutron-linuxbridge-agent --config-file=/etc/neutron/neutron.conf \\
+  --config-file=/etc/neutron/plugins/ml2/linuxbridge_agent.ini --log-file=/var/log/neutron/neutron-linuxbridge-agent.log
+Restart=on-failure
 X
 }
 
@@ -140,12 +180,13 @@ enabled_apis = osapi_compute
 osapi_compute_workers = 1
 my_ip = $(address "$1")
 state_path = /var/lib/nova
-$transport
 reserved_host_memory_mb = 512
 ram_allocation_ratio = 1.0
 # New hosts are found at once, and a guest that does not hear the power button ends soon.
 periodic_fuzzy_delay = 0
 shutdown_timeout = 2
+service_down_time = 120
+$(messages)
 [keystone_authtoken]
 $(auth nova)
 [service_user]
@@ -169,6 +210,19 @@ X
   folder "$up" var/lib/nova
 }
 
+# The role `operator` may do what a migration takes, and no more: it is not `admin`, so a lock holds it back.
+write_policies() {
+  allow nova os_compute_api: os-migrate-server:migrate_live servers:migrations:{index,show,delete,force_complete} os-migrations:index \
+    os-services:{list,update} os-hypervisors:{list,list-detail,show,search,servers} os-extended-server-attributes servers:show:host_status \
+    os-instance-actions:events{,:details} os-server-diagnostics {servers:index,servers:detail}:get_all_tenants
+  allow placement placement: resource_providers:{list,show,inventories:list,usages,allocations:list} allocations:list
+  allow neutron "" get_port:binding:{host_id,profile,vif_type,vif_details} get_agent
+}
+allow() {  # SERVICE PREFIX RULE …, to those who may by Debian's own too
+  local rule service=$1 prefix=$2
+  for rule in "${@:3}"; do printf '"%s%s": "role:admin or role:operator"\n' "$prefix" "$rule"; done | put "etc/$service/policy.d/10_lab.yaml"
+}
+
 write_clouds() {
   local name
   { echo "clouds:"
@@ -189,9 +243,10 @@ X
 }
 
 write_compute() {
-  hide "$up" var/log/nova
+  hide "$up" var/log/{nova,neutron}
   write_nova "$1"
   compute_conf "$1" | put etc/nova/nova-compute.conf
+  write_bridge_agent "$1"
 }
 
 # Debian's own says kvm and is read last. libvirtd asks for no password on TCP; on its UNIX socket, polkit would bar Debian's user nova.
