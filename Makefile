@@ -6,7 +6,7 @@ BUILD   ?= .build
 SANITIZE ?=
 FAULTS  ?=
 
-PACKAGES := libvirt lua5.4 jansson libxml-2.0
+PACKAGES := libvirt lua5.4 jansson libxml-2.0 libcurl yaml-0.1
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror=implicit-function-declaration
 CFLAGS   ?= -O2 -g
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP -DMIGRUN_VERSION='"$(VERSION)"' -DMIGRUN_PREFIX='"$(PREFIX)"' \
@@ -16,14 +16,16 @@ override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
 
 # Debian's names, to build; and for the tests and their lab.
-DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev
+DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
 DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
+# And for the lab's cloud.
+CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
 	$(addprefix src/base/,error.c util.c process.c lockdown.c)
-MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/run/*.c src/lua/*.c src/cli/*.c)
+MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/world/openstack/*.c src/run/*.c src/lua/*.c src/cli/*.c)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
 AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
@@ -72,15 +74,21 @@ include tests/world/build.mk
 deps:
 	@tests/deps $(DEPS)
 
+cloud-deps:
+	@tests/deps $(CLOUD_DEPS)
+
 demo: deps all
 	@LAB_BUILD=$(BUILD) tests/lab/demo
 
 bench: deps all
 	@LAB_BUILD=$(BUILD) tests/lab/bench
 
+bench-cloud: deps cloud-deps all
+	@LAB_BUILD=$(BUILD) tests/lab/bench-cloud
+
 # Under the sanitizers. What does not compile, tests/run counts as failed.
 CHECK := $(BUILD)/check
-check: deps
+check: deps cloud-deps
 	@mkdir -p $(CHECK) && rm -rf $(CHECK)/tests $(CHECK)/migrun $(CHECK)/migrun-agent
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all unit-tests
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP)
@@ -112,5 +120,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps demo bench check sweep fuzz install clean
+.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check sweep fuzz install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -24,5 +24,6 @@ return {
   -- A service's unit, or { unit = "…", state = { "prog", "arg" }, start = …, stop = …, restart = … } where it is no systemd unit.
   services = { libvirtd = "libvirtd" },
 
-  logs = { qemu = "/var/log/libvirt/qemu/%s.log", libvirtd = "/var/log/libvirt/libvirtd.log" },
+  logs = { qemu = "/var/log/libvirt/qemu/%s.log", libvirtd = "/var/log/libvirt/libvirtd.log",
+           nova_compute = "/var/log/nova/nova-compute.log" },
 }

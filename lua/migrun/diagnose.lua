@@ -106,13 +106,33 @@ function diagnose.known(text, run)
   end
 end
 
+-- What libvirt said to the source's nova-compute of this instance, and where: Nova's API does not pass it on.
+local function libvirt_error_of(run, log)
+  local found, where
+  for _, line in ipairs(log and log:lines() or {}) do
+    local message = line.text:find(run.instance.uuid, 1, true) and line.text:match("Live Migration failure: (.*)$")
+    if message then
+      found = message:gsub(": libvirt%.libvirtError: .*$", "")
+      where = ("%s:%s:%d"):format(log.host.name, log.path, line.number)
+    end
+  end
+  return found, where
+end
+
 ---What the verdict says below its line: {label, text} each, with the line of the destination's QEMU log where it stands.
 ---@param run Run
 ---@param failure Error
 ---@param log Log|nil  since the migration began
+---@param nova_log Log|nil  the source's nova-compute's, since then
 ---@return table[]
-function diagnose.explain(run, failure, log)
+function diagnose.explain(run, failure, log, nova_log)
   local where, said
+  local by_nova, carried = failure.domain == "openstack", nil
+  if by_nova and failure.code == 0 then carried, where = libvirt_error_of(run, nova_log) end
+  if carried then
+    -- Nova said nothing of it; what libvirt said is in the log, and its carrier may be QEMU's own words.
+    failure = { domain = "libvirt", message = carried, code = failure.code, said = failure.message }
+  end
   for _, line in ipairs(log and failure.domain == "libvirt" and log:lines() or {}) do
     if not is_noise(line.text) then
       where, said = ("%s:%s:%d"):format(log.host.name, log.path, line.number), line.text
@@ -126,11 +146,14 @@ function diagnose.explain(run, failure, log)
     if cause then said = nil end -- a line that explains nothing stands in the way of what does
   end
   local text = cause or failure.message
+  if carried and not said then text = cause and ("%s\n  %s\n    %s"):format(cause, where, carried) or ("%s\n  %s"):format(carried, where) end
   if said then text = ("%s\n  %s\n    %s"):format(text, where, said) end
   local details = { { label = "Cause", text = text } }
   -- libvirt's own words, where they say more than the log's line does.
   local tail = said and said:match("qemu[^ ]*: (.*)$") or said
-  if cause and not (tail and failure.message:find(tail, 1, true)) then details[#details + 1] = { label = "Said", text = failure.message } end
+  if failure.said then
+    details[#details + 1] = { label = "Said", text = failure.said }
+  elseif cause and not (tail and failure.message:find(tail, 1, true)) then details[#details + 1] = { label = "Said", text = failure.message } end
   if remedy then details[#details + 1] = { label = "Remedy", text = remedy } end
   return details
 end

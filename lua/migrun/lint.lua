@@ -38,7 +38,7 @@ local OS = set_of [[clock date time]]
 local LIBRARIES = {string = string, table = table, math = math, utf8 = utf8}
 
 local NOUNS = {
-    Host = "a host", Run = "the run", Instance = "the instance", Service = "a service", Libvirt = "a libvirt connection",
+    Host = "a host", Run = "the run", Instance = "the instance", Service = "a service", Libvirt = "a libvirt connection", Nova = "Nova",
     Domain = "a domain", Document = "a document", Log = "a log", xml = "the module migrun.xml", json = "the module migrun.json",
 }
 

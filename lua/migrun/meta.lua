@@ -18,6 +18,7 @@
 ---@field params table<string, any>   the policy's parameters, converted by their declared types
 ---@field saved table         what steps share; plain data, kept in the journal
 ---@field preview boolean     true in a --dry-run
+---@field nova Nova        Nova, with Placement and Neutron; what it is asked without credentials is an error that says so
 ---@field site table          the site file's values, defaults filled in (read-only)
 local Run = {}
 ---Says no, with a reason. In a check: the other checks are still asked. Elsewhere: the step fails.
@@ -197,6 +198,7 @@ function Domain:stats() end
 
 ---@class Instance
 ---@field name string    libvirt's name of the guest
+---@field title string   its name in Nova, where it is Nova's; else as name
 ---@field uuid string
 ---@field facts table    virt_domain at the source, as gathered with the hosts' facts, and uid, gid, user, group, pid, files of its QEMU
 local Instance = {}
@@ -223,6 +225,75 @@ function Instance:host() end
 ---@param options table|nil
 ---@return table
 function Instance:migrate(dest, options) end
+
+---@class Nova  reads are asked anew each time; hosts are the run's, or Nova's names of any
+---@field cloud string          as clouds.yaml has it
+---@field instance table|nil    the run's instance, as it was at the start (nova_server in src/world/openstack/nova.h); nil without nova = true
+local Nova = {}
+---A server by id, name or libvirt name; without one the run's own, as it is now: {id, name, status, task_state, host, locked, flavor = {ram, …}, …}
+---@param name string|nil
+---@return table
+function Nova:server(name) end
+---Services, of one host or all: {{host, binary, state, status, reason, zone, forced_down}, …}
+---@param host Host|string|nil
+---@return table[]
+function Nova:services(host) end
+---The hypervisor of a compute service's host: {name, host, state, status, type, version, id, ip}
+---@param host Host|string
+---@return table
+function Nova:hypervisor(host) end
+---Live migrations of a server (of the run's own), the newest first: {{id, uuid, status, source, dest, created, updated}, …}
+---@param server string|nil  its id
+---@return table[]
+function Nova:migrations(server) end
+---Nova's own figures of a migration that runs: {status, memory_total, memory_remaining, …}
+---@param migration integer
+---@param server string|nil
+---@return table
+function Nova:progress(migration, server) end
+---What became of an action, by the id of the request that began it: {action, message, events = {{event, result, host, details}, …}}
+---@param request string
+---@param server string|nil
+---@return table
+function Nova:action(request, server) end
+---A resource provider of Placement (a hypervisor's name): {uuid, name, inventories = {MEMORY_MB = {total, reserved, allocation_ratio, …}, …},
+---usages = {MEMORY_MB = …, …}}
+---@param name string
+---@return table
+function Nova:provider(name) end
+---What a consumer (a server; a migration, by its uuid) holds in Placement: {{name, uuid, resources}, …}
+---@param consumer string|nil
+---@return table[]
+function Nova:allocations(consumer) end
+---A server's ports in Neutron: {{id, mac, host, status, vif_type, bindings = {{host, status}, …}}, …}
+---@param server string|nil
+---@return table[]
+function Nova:ports(server) end
+---Moves the run's instance by Nova, and returns when it has moved: {downtime, seconds, total}. The migrate step's alone. dest nil: a host of
+---the scheduler's choice. Watched through Nova and through libvirt's job. options: {timeout = seconds or "auto"}
+---@param dest Host|nil
+---@param options table|nil
+---@return table
+function Nova:live_migrate(dest, options) end
+---Locks the run's instance in Nova; undone when the run fails.
+---@param reason string|nil
+function Nova:lock(reason) end
+---Takes the lock off.
+function Nova:unlock() end
+---Asks Nova to abort a migration of the run's instance.
+---@param migration integer
+function Nova:abort(migration) end
+---Asks Nova to complete a migration of the run's instance by force (it is paused, or goes post-copy).
+---@param migration integer
+function Nova:force_complete(migration) end
+---Any request; GET reads, all else is a change. Returns the answer's data (nil: none) and the request id. options: {service = "compute" |
+---"placement" | "network" | "identity", microversion = "2.84", timeout = seconds, undo = {method, path, body}}
+---@param method string
+---@param path string  from the service's endpoint on
+---@param body any
+---@param options table|nil
+---@return any, string
+function Nova:request(method, path, body, options) end
 
 ---@class Document  XML; XPath with libvirt's and Nova's namespaces (qemu:, nova:); a relative path starts at the root element
 local Document = {}
@@ -278,6 +349,7 @@ function json.decode(text) end
 ---@class Policy
 ---@field api 1
 ---@field summary string
+---@field nova boolean|nil     its instance is Nova's: INSTANCE is a name or id in Nova, which is asked for the source; HOST may be "any"
 ---@field takes string[]|nil   { "instance", "host" } (default), { "instance" }, { "host" } or {}
 ---@field params table<string, {type: "string"|"integer"|"number"|"boolean"|"duration", default: any, help: string, choices: any[]|nil}>|nil
 ---@field steps Step[]

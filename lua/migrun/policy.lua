@@ -6,7 +6,7 @@ local policy = {}
 
 local PHASES = {"check", "prepare", "migrate", "fixup"}
 local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
-local POLICY_KEYS = {"api", "params", "steps", "summary", "takes"}
+local POLICY_KEYS = {"api", "nova", "params", "steps", "summary", "takes"}
 local STEP_KEYS = {"needs", "phase", "run", "verify", "when"}
 local PARAM_KEYS = {"choices", "default", "help", "type"}
 local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {}}
@@ -330,12 +330,15 @@ function Check:policy(value)
     if type(value.summary) ~= "string" or not value.summary:find("%S") then
         self:problem("summary", "the policy needs a summary: one sentence that says what it does")
     end
+    if value.nova ~= nil and type(value.nova) ~= "boolean" then
+        self:problem("nova", "nova is true, when the instance is Nova's, or left out")
+    end
     self.takes = self:takes_of(value.takes)
     local params, steps = self:params(value.params), self:steps(value.steps)
     local takes = self.takes or {}
     return {
         summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"), takes_host = contains(takes, "host"),
-        migrates = self.migrates, params = params, steps = steps,
+        migrates = self.migrates, nova = value.nova == true, params = params, steps = steps,
     }
 end
 

@@ -8,6 +8,7 @@ static const char *const domain_names[] = {
     [ERR_NONE] = "none",       [ERR_USAGE] = "usage",     [ERR_SITE] = "site",
     [ERR_POLICY] = "policy",   [ERR_SYSTEM] = "system",   [ERR_HOST] = "host",
     [ERR_LIBVIRT] = "libvirt", [ERR_XML] = "xml",         [ERR_COMMAND] = "command",
+    [ERR_OPENSTACK] = "openstack",
     [ERR_REFUSED] = "refused", [ERR_TIMEOUT] = "timeout", [ERR_INTERRUPTED] = "interrupted",
     [ERR_BUG] = "bug",
 };

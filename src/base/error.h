@@ -15,6 +15,7 @@ enum error_domain {
     ERR_LIBVIRT,     // libvirt; code = virErrorNumber
     ERR_XML,         // not well-formed, or an XPath that is none
     ERR_COMMAND,     // a command of a host ended badly; code = its exit status
+    ERR_OPENSTACK,   // a service of the cloud says no, or gives no answer; code = the HTTP status, 0 when none came
     ERR_REFUSED,     // migrun itself says no (a write in a check, a file that changed meanwhile); code = enum refused
     ERR_TIMEOUT,     // a deadline passed
     ERR_INTERRUPTED, // Ctrl-C, SIGTERM, a lost terminal

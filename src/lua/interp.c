@@ -558,6 +558,7 @@ static int open_all(lua_State *L)
     register_host(L);
     register_libvirt(L);
     register_run(L);
+    register_nova(L);
     lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT);
     return 0;
 }

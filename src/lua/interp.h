@@ -73,6 +73,9 @@ void set_params(lua_State *L);                             // run.params: the ta
 int take_saved(lua_State *L, json_t **saved, struct error *err);   // run.saved, as it is now
 void restore_saved(lua_State *L, const json_t *saved);     // run.saved of a run that goes on
 void push_qemu_log(lua_State *L);                          // the destination's QEMU log since the migration began, or nil
+void push_nova_log(lua_State *L);                          // the source's nova-compute log since then, or nil
+void mark_logs(lua_State *L, struct run *run);             // from here on, for these two
+void push_nova(lua_State *L);
 void push_instance(lua_State *L);
 int open_xml(lua_State *L);
 int open_json(lua_State *L);
@@ -80,5 +83,6 @@ void register_xml(lua_State *L);
 void register_host(lua_State *L);
 void register_libvirt(lua_State *L);
 void register_run(lua_State *L);
+void register_nova(lua_State *L);
 
 #endif

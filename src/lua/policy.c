@@ -292,7 +292,8 @@ static json_t *explain(void *data, const struct error *failure)
         lua_pushstring(L, failure->source);
         lua_setfield(L, -2, "source");
         push_qemu_log(L);
-        if (interp_call(L, 3, 1, &ignored) == 0 && lua_istable(L, -1))
+        push_nova_log(L);
+        if (interp_call(L, 4, 1, &ignored) == 0 && lua_istable(L, -1))
             lua_to_json(L, -1, &details, &ignored);
     }
     lua_settop(L, top);
@@ -345,6 +346,7 @@ static void read_procedure(struct policy *p)
     procedure->takes_instance = flag_field(L, -1, "takes_instance");
     procedure->takes_host = flag_field(L, -1, "takes_host");
     procedure->migrates = flag_field(L, -1, "migrates");
+    procedure->nova = flag_field(L, -1, "nova");
     lua_getfield(L, -1, "steps");
     procedure->n_steps = lua_rawlen(L, -1);
     procedure->steps = xcalloc(procedure->n_steps + 1, sizeof *procedure->steps);

@@ -59,7 +59,7 @@ static void tell_begin(struct run *run, const json_t *records)
     const json_t *open = json_array_get(records, 0);
     const char *step = last_step(records);
     auto_free char *cut = step ? xasprintf(", cut off during '%s'", step) : xstrdup("");
-    auto_free char *what = run->source && run->dest ? xasprintf("%s from %s to %s", json_str(run->instance, "name", "?"), run_host_name(run->source), run_host_name(run->dest))
+    auto_free char *what = run->source && run->dest ? xasprintf("%s from %s to %s", json_str(run->instance, "title", json_str(run->instance, "name", "?")), run_host_name(run->source), run_host_name(run->dest))
                                                     : xstrdup(json_str(run->instance, "name", "no instance"));
     auto_free char *sentence = xasprintf("Recovering run %s: %s, by %s (%s%s)", run->id, what,
                                          json_str(open, "policy", "?"), json_str(open, "by", "?"), cut);

@@ -2,6 +2,7 @@
 #include "base/xml.h"
 #include "lua/interp.h"
 #include "run/change.h"
+#include "run/cloud.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 static const struct class_of run_class, instance_class;
 
 // What of a run lives in Lua: the parameters, what steps share, and marks in logs.
-static const char saved_key = 's', params_key = 'p', qemu_log_key = 'q', site_key = 'c';
+static const char saved_key = 's', params_key = 'p', qemu_log_key = 'q', nova_log_key = 'n', site_key = 'c';
 
 // ---- Run ----
 
@@ -72,6 +73,8 @@ static int field_instance(lua_State *L, void *self)
     return 1;
 }
 
+static int field_nova(lua_State *L, void *self) { (void)self; push_nova(L); return 1; }
+
 static int field_params(lua_State *L, void *self) { (void)self; lua_rawgetp(L, LUA_REGISTRYINDEX, &params_key); return 1; }
 
 static int field_saved(lua_State *L, void *self)
@@ -101,7 +104,7 @@ static int field_site(lua_State *L, void *self)
 static const luaL_Reg run_methods[] = {{"refuse", run_refuse}, {"warn", run_warn}, {"say", run_say}, {NULL, NULL}};
 static const struct class_field run_fields[] = {
     {"source", field_source}, {"dest", field_dest},   {"hosts", field_hosts},     {"here", field_here}, {"instance", field_instance},
-    {"params", field_params}, {"saved", field_saved}, {"preview", field_preview}, {"site", field_site}, {NULL, NULL},
+    {"params", field_params}, {"saved", field_saved}, {"preview", field_preview}, {"site", field_site}, {"nova", field_nova}, {NULL, NULL},
 };
 static const struct class_of run_class = {.key = RUN_KEY, .noun = "the run", .methods = run_methods, .fields = run_fields};
 
@@ -136,6 +139,11 @@ void restore_saved(lua_State *L, const json_t *saved)
 void push_qemu_log(lua_State *L)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &qemu_log_key);
+}
+
+void push_nova_log(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &nova_log_key);
 }
 
 // ---- Instance ----
@@ -212,6 +220,18 @@ static void mark_qemu_log(lua_State *L, struct run *run)
     push_log(L, run->dest, path);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &qemu_log_key);
     lua_pop(L, 2);
+}
+
+// By Nova: and where the source's nova-compute will say what libvirt said.
+void mark_logs(lua_State *L, struct run *run)
+{
+    const char *path = json_str(json_object_get(host_spec(run->source->agent)->settings, "logs"), "nova_compute", NULL);
+    if (run->dest)
+        mark_qemu_log(L, run);
+    if (run->options->preview || !path)
+        return;
+    push_log(L, run->source, path);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &nova_log_key);
 }
 
 static const char *const migrate_options[] = {"xml", "uri", "flags", "params", "timeout"};
@@ -323,7 +343,8 @@ static const luaL_Reg instance_methods[] = {
     {"directory", instance_directory},
     {"host", instance_host}, {"migrate", instance_migrate},         {NULL, NULL},
 };
-static const struct class_field instance_fields[] = {{"name", field_name}, {"uuid", field_uuid}, {"facts", field_facts}, {NULL, NULL}};
+static int field_title(lua_State *L, void *self) { (void)self; lua_pushstring(L, run_instance_name(run_of(L))); return 1; }
+static const struct class_field instance_fields[] = {{"name", field_name}, {"title", field_title}, {"uuid", field_uuid}, {"facts", field_facts}, {NULL, NULL}};
 static const struct class_of instance_class = {.key = INSTANCE_KEY, .noun = "the instance", .methods = instance_methods, .fields = instance_fields};
 
 void push_instance(lua_State *L)

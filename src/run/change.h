@@ -33,4 +33,18 @@ int surgery_stage(struct run_host *h, const char *path, const char *old, const j
 int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live, const struct text_pair *persistent, const json_t **outcome,
                    struct error *err);
 
+// Of both kinds of migration: libvirt's job as progress, and how long it may take (s) by options.timeout, else by the guest's memory.
+void run_tell_progress(struct run *run, const json_t *job, bool last);
+double run_migrate_timeout(const struct run *run, const json_t *options);
+
+// ---- of the run's instance in Nova (change_nova.c) ----
+// Live migration by Nova; dest NULL: to a host of the scheduler's choice, which is the run's destination then. options: {timeout (s, 0:
+// auto)}. outcome as change_migrate's.
+int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *options, const json_t **outcome, struct error *err);
+// Locks or unlocks it. Nothing happens when it is so already.
+int change_nova_lock(struct run *run, bool locked, const char *reason, struct error *err);
+// Any request that may change something. options: {service, microversion (second number), undo: {method, path, body}|absent, timeout (s)}.
+// result (owned by the gate, NULL in a preview): {body, request_id}
+int change_nova_request(struct run *run, const char *method, const char *path, const json_t *body, const json_t *options, const json_t **result, struct error *err);
+
 #endif

@@ -58,7 +58,7 @@ static int observe_migrate(const struct effect *e, enum observed *seen, struct e
     return 0;
 }
 
-static void tell_progress(struct run *run, const json_t *job, bool last)
+void run_tell_progress(struct run *run, const json_t *job, bool last)
 {
     double total = json_num(job, "memory_total", 0) + json_num(job, "disk_total", 0);
     double done = json_num(job, "memory_processed", 0) + json_num(job, "disk_processed", 0);
@@ -128,7 +128,7 @@ static int watch(struct run *run, struct virt_migration *migration, double timeo
         wait = POLL_MS;
         auto_json json_t *job = NULL;
         if (virt_job(run->source->virt, uuid_of(run), false, &job, NULL) == 0)
-            tell_progress(run, job, false);
+            run_tell_progress(run, job, false);
         if (!give_up && (interrupt_count > 0 || (deadline && now_ms() >= deadline))) {
             auto_free char *after = duration_text(timeout);
             if (interrupt_count > 0)
@@ -188,7 +188,7 @@ static int apply_migrate(struct effect *e, struct error *err)
     auto_json json_t *job = NULL;
     if (virt_job(run->dest->virt, uuid_of(run), true, &job, NULL) == 0) {
         run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
-        tell_progress(run, job, true);
+        run_tell_progress(run, job, true);
     }
     e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total", json_num(job, "memory_total", 0));
     return 0;
@@ -225,6 +225,13 @@ static json_t *fill_name(const char *pattern, const char *name)
     return json_text(text);
 }
 
+double run_migrate_timeout(const struct run *run, const json_t *options)
+{
+    double timeout = json_num(options, "timeout", 0), gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
+    // As Nova's live_migration_completion_timeout: it grows with the guest's memory.
+    return timeout > 0 ? timeout : SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
+}
+
 int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live, const struct text_pair *persistent, const json_t **outcome,
                    struct error *err)
 {
@@ -247,12 +254,7 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
         json_object_set_new(params, "migrate_uri", fill_name(migrate_uri, run_host_name(dest)));
     if (virt_migrate_check(params, flags, err) < 0)
         return -1;
-    double timeout = json_num(options, "timeout", 0);
-    if (timeout <= 0) {
-        // As Nova's live_migration_completion_timeout: it grows with the guest's memory.
-        double gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
-        timeout = SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
-    }
+    double timeout = run_migrate_timeout(run, options);
     auto_json json_t *uri = fill_name(json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
     struct effect *e = effect_new(&effect_migrate, dest, name, json_pack("{s:s}", "host", run_host_name(run->source)),
                                   json_pack("{s:s, s:O, s:O, s:O, s:f}", "host", run_host_name(dest), "uri", uri, "flags", flags, "params", params,

@@ -1,4 +1,5 @@
 // The steps of a run in order, by the rules of their phases (the design's table).
+#include "run/cloud.h"
 #include "run/gate.h"
 #include "run/journal.h"
 #include "run/verdict.h"
@@ -14,6 +15,7 @@ struct tally {
     enum answer *answers;     // of each step
     size_t checks, refused;
     size_t fixed, not_fixed;  // fix-ups
+    size_t disagree;          // points in which Nova, Placement and Neutron say otherwise
     json_t *details;          // for the verdict
     struct buf refusing;      // titles of the checks that said no
     struct buf verified;      // what the fix-ups see at the end
@@ -21,7 +23,7 @@ struct tally {
 
 static const char *instance_name(const struct run *run)
 {
-    return json_str(run->instance, "name", "");
+    return run_instance_name(run);
 }
 
 static void tell_step(struct run *run, size_t i, const char *status, const char *text, double since)
@@ -160,7 +162,7 @@ static size_t count_effects(const struct run *run)
 {
     size_t n = 0;
     for (size_t i = 0; i < run->n_effects; i++)
-        n += !run->effects[i]->undone && run->effects[i]->kind != &effect_migrate;
+        n += !run->effects[i]->undone && run->effects[i]->kind != &effect_migrate && run->effects[i]->kind != &effect_nova_migrate;
     return n;
 }
 
@@ -214,7 +216,7 @@ static int end_preview(struct run *run, struct tally *tally, const struct error 
         return verdict_tell(run, OUTCOME_REFUSED, "would_not", steal(&tally->details), "Would stop: %s", failure->message);
     if (run->procedure->migrates)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
-                            "Would move %s to %s: %s%zu change%s. Run it without --dry-run.", instance_name(run), run_host_name(run->dest), checks, n,
+                            "Would move %s to %s: %s%zu change%s. Run it without --dry-run.", instance_name(run), run_dest_name(run), checks, n,
                             plural(n));
     if (n == 0)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would change nothing: %severything is right already%s.", checks,
@@ -235,10 +237,20 @@ static int end_done(struct run *run, struct tally *tally)
     return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %s%zu change%s made%s.", checks, n, plural(n), verified);
 }
 
+// After a move, and after one that did not happen: do Nova, Placement and Neutron know the same?
+static void ask_cloud(struct run *run, struct tally *tally, struct run_host *at)
+{
+    if (!run->server)
+        return;
+    tally->disagree = verdict_cloud(run, at, tally->details);
+    if (!tally->disagree)
+        buf_puts(&tally->verified, ", Nova agrees");
+}
+
 static int end_moved(struct run *run, struct tally *tally)
 {
     auto_free char *all = duration_text(wall_time() - run->started), *left_over = NULL, *paused = NULL;
-    const char *to = run_host_name(run->dest), *from = run_host_name(run->source), *name = instance_name(run);
+    const char *to = run_dest_name(run), *from = run_host_name(run->source), *name = instance_name(run);
     const char *verified = tally->verified.data ? tally->verified.data : "";
     if (run->downtime >= 0)
         paused = xasprintf(", paused %.2f s", run->downtime);
@@ -252,6 +264,12 @@ static int end_moved(struct run *run, struct tally *tally)
         return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
                             "Moved, but %zu fix-up%s failed: %s runs on %s and is gone from %s; %s in all%s%s.", tally->not_fixed, plural(tally->not_fixed), name, to,
                             from, all, paused ? paused : "", verified);
+    }
+    if (tally->disagree) {
+        add_more(run, tally);
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
+                            "Moved, but Nova does not agree in %zu point%s: %s runs on %s and is gone from %s; %s in all%s%s.", tally->disagree, plural(tally->disagree), name,
+                            to, from, all, paused ? paused : "", verified);
     }
     return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details), "Moved: %s runs on %s and is gone from %s; %s in all%s%s.", name, to, from, all,
                         paused ? paused : "", verified);
@@ -274,6 +292,8 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
     size_t undone = 0, failed = gate_undo(run, &undone, problems);
     if (fixups)
         run_fixups(run, tally);
+    if (fixups && run->by_nova)
+        ask_cloud(run, tally, run->source);
     bool interrupted = failure->domain == ERR_INTERRUPTED;
     if (!interrupted)
         add_cause(run, tally, failure);
@@ -284,8 +304,8 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
     add_kept(run, tally);
     auto_free char *where = run->instance ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source)) : xstrdup("it stopped half way");
     auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
-    if (failed || tally->not_fixed) {
-        size_t left = failed + tally->not_fixed;
+    if (failed || tally->not_fixed || tally->disagree) {
+        size_t left = failed + tally->not_fixed + tally->disagree;
         auto_free char *again = xasprintf("migrun recover %s tries again", run->id);
         verdict_detail(tally->details, "Then", again);
         add_more(run, tally);
@@ -304,7 +324,7 @@ static int end_in_doubt(struct run *run, struct tally *tally, const struct error
 {
     add_cause(run, tally, failure);
     auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh domstate --reason %s; virsh domjobinfo %s",
-                                     instance_name(run), instance_name(run));
+                                     json_str(run->instance, "name", ""), json_str(run->instance, "name", ""));
     verdict_detail(tally->details, "Look", look);
     auto_free char *again = xasprintf("migrun recover %s, once you know more: it asks again, and ends the run", run->id);
     verdict_detail(tally->details, "Then", again);
@@ -327,7 +347,7 @@ static void tell_begin(struct run *run)
     auto_free char *sentence = NULL;
     if (procedure->migrates)
         sentence = xasprintf("%s %s from %s to %s, by %s", run->options->preview ? "Preview of moving" : "Moving", name, run_host_name(run->source),
-                             run_host_name(run->dest), procedure->name);
+                             run_dest_name(run), procedure->name);
     else if (run->instance && run->dest)
         sentence = xasprintf("%s%s, from %s to %s, by %s", run->options->preview ? "Preview for " : "For ", name, run_host_name(run->source),
                              run_host_name(run->dest), procedure->name);
@@ -354,10 +374,10 @@ static json_t *opening_of(struct run *run)
     json_t *hosts = json_array();
     for (size_t i = 0; i < run->n_hosts; i++)
         json_array_append_new(hosts, json_string(run_host_name(run->hosts[i])));
-    return json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:O*, s:O, s:O*, s:o, s:s*, s:s*, s:s*}", "time", run->started, "run", run->id, "type", "open",
+    return json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:O*, s:O, s:O*, s:O*, s:o, s:s*, s:s*, s:s*}", "time", run->started, "run", run->id, "type", "open",
                      "command", run->options->command_line ? run->options->command_line : "", "by", run_author(), "pid", (int)getpid(), "migrun",
                      MIGRUN_VERSION, "policy", procedure->name, "summary", procedure->summary, "text", procedure->text, "modules", procedure->modules,
-                     "params", run->options->params, "instance", run->instance, "hosts", hosts, "xml", run->instance_xml, "source",
+                     "params", run->options->params, "instance", run->instance, "server", run->server, "hosts", hosts, "xml", run->instance_xml, "source",
                      run->source ? run_host_name(run->source) : NULL, "dest", run->dest ? run_host_name(run->dest) : NULL);
 }
 
@@ -379,7 +399,7 @@ static void keep_autostart(struct run *run, struct tally *tally)
     if (!json_flag(run->instance, "autostart", false) || !json_flag(run->instance, "persistent", false) ||
         (run->dest->virt && virt_set_autostart(run->dest->virt, json_str(run->instance, "uuid", ""), true, &err) == 0))
         return;
-    auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_host_name(run->dest), err.message);
+    auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_dest_name(run), err.message);
     verdict_detail(tally->details, "", text);
     tally->not_fixed++;
 }
@@ -401,15 +421,16 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
     if (where == GUEST_UNCLEAR) {
         if (!failure)
-            error_set(failure = &err, ERR_LIBVIRT, 0, "libvirt said that the migration succeeded");
+            error_set(failure = &err, ERR_LIBVIRT, 0, "%s said that the migration succeeded", run->by_nova ? "Nova" : "libvirt");
         return end_in_doubt(run, tally, failure, seen);
     }
     bool said_moved = run->moved;
     run->moved = where == GUEST_AT_DEST;
     if (!run->moved) {
         if (!failure)
-            error_set(failure = &err, ERR_LIBVIRT, 0, run->migration_attempted ? "libvirt said that the migration succeeded, but the guest is still there"
-                                                                               : "the policy's migrate step did not migrate");
+            error_set(failure = &err, ERR_LIBVIRT, 0, run->by_nova               ? "Nova said that the migration succeeded, but the guest is still there"
+                      : run->migration_attempted ? "libvirt said that the migration succeeded, but the guest is still there"
+                                                 : "the policy's migrate step did not migrate");
         return end_undone(run, tally, failure, run->migration_attempted);
     }
     interrupts_hold(); // there is no way back any more: what is left is finished
@@ -418,10 +439,11 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         verdict_detail(tally->details, "", text);
         tally->not_fixed++;
     } else if (failure && !run->recovers) {
-        run_message(run, "info", "libvirt's answer was lost (%s), but both hosts say that the guest has moved", failure->message);
+        run_message(run, "info", "%s (%s), but both hosts say that the guest has moved", run->by_nova ? "Nova does not say so" : "libvirt's answer was lost", failure->message);
     }
     keep_autostart(run, tally);
     run_fixups(run, tally);
+    ask_cloud(run, tally, run->dest);
     return end_moved(run, tally);
 }
 
@@ -475,7 +497,7 @@ static int end_forecast(struct run *run, struct tally *tally)
         return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details), "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run), seen);
     if (where == GUEST_AT_DEST)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
-                            run_host_name(run->dest));
+                            run_dest_name(run));
     auto_json json_t *problems = json_array();
     size_t not_there, undone;
     not_there = gate_undo(run, &undone, problems);

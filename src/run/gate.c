@@ -49,8 +49,8 @@ void effect_note(const struct effect *e, json_t *request)
 }
 
 static const struct effect_kind *const kinds[] = {
-    &effect_file_write, &effect_file_remove, &effect_file_owner, &effect_file_mode, &effect_service, &effect_command,
-    &effect_surgery,    &effect_migrate,
+    &effect_file_write, &effect_file_remove, &effect_file_owner,   &effect_file_mode, &effect_service,      &effect_command,
+    &effect_surgery,    &effect_migrate,     &effect_nova_migrate, &effect_nova_lock, &effect_nova_request,
 };
 
 struct effect *effect_from(struct run_host *host, const json_t *data, int number)

@@ -38,7 +38,7 @@ struct effect_kind {
 };
 
 extern const struct effect_kind effect_file_write, effect_file_remove, effect_file_owner, effect_file_mode, effect_service,
-    effect_command, effect_surgery, effect_migrate;
+    effect_command, effect_surgery, effect_migrate, effect_nova_migrate, effect_nova_lock, effect_nova_request;
 
 // A new effect; before and after are stolen.
 struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target, json_t *before, json_t *after);

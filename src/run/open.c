@@ -1,6 +1,7 @@
 // The start of a run: its hosts are connected side by side, the instance is found, facts are gathered. Nothing is changed.
 #include "base/lockdown.h"
 #include "base/xml.h"
+#include "run/cloud.h"
 #include "run/gate.h"
 #include "run/journal.h"
 #include "run/open.h"
@@ -96,6 +97,7 @@ static void close_host(struct run_host *h)
     host_close(h->agent);
     json_decref(h->facts);
     free(h->libvirt_error);
+    free(h->nova_name);
     free(h);
 }
 
@@ -272,7 +274,7 @@ static bool is_active(const json_t *domain)
 // Asks every libvirtd; a domain that runs counts before one that is only defined.
 static int find_instance(struct run *run, const struct buf *away, struct error *err)
 {
-    const char *wanted = run->options->arguments[0];
+    const char *wanted = run->server ? run_server_id(run) : run->options->arguments[0];
     auto_free char *whole = printable(wanted), *shown = strlen(whole) <= NAME_SHOWN ? xstrdup(whole) : xasprintf("%.*s…", NAME_SHOWN, whole);
     struct run_host *at = NULL;
     auto_json json_t *found = NULL;
@@ -302,6 +304,9 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
             at = h;
         }
     }
+    if (!found && run->server)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it before anything else (virsh list --all on "
+                                                          "every host)", json_str(run->server, "name", ""), wanted, json_str(run->server, "status", ""), run_host_name(run->source));
     if (!found) {
         auto_free char *not_asked = away->len ? xasprintf(" (not asked: %s)", away->data) : xstrdup("");
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "no instance '%s' on %s%s; virsh list --all shows their names", shown,
@@ -309,6 +314,8 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
     }
     run->source = at;
     run->instance = steal(&found);
+    if (run->server)
+        json_object_set(run->instance, "title", json_object_get(run->server, "name"));
     return 0;
 }
 
@@ -346,34 +353,46 @@ static json_t *facts_request(const struct run *run, const struct run_host *h)
     return json_pack("{s:s, s:o, s:o}", "instances", json_str(settings, "instances", ""), "units", units, "paths", guest_paths(run));
 }
 
+static int ask_facts(struct run *run, struct run_host *h, struct error *err)
+{
+    h->asked = wall_time();
+    return host_send(h->agent, "facts", facts_request(run, h), NULL, 0, err) < 0 || (h->virt && virt_facts_start(h->virt, err) < 0) ? -1 : 0;
+}
+
+// The agent's. Its clock told its time somewhere between two times of ours.
+static int take_facts(struct run_host *h, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (host_receive(h->agent, 0, &answer, err) < 0)
+        return -1;
+    h->facts = json_incref(json_object_get(answer.head, "result"));
+    json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", h->asked, "answered", wall_time()));
+    return 0;
+}
+
+static int take_libvirt_facts(struct run_host *h, struct error *err)
+{
+    json_t *libvirt = NULL;
+    if (h->virt && virt_facts_finish(h->virt, LIBVIRT_MS, &libvirt, err) < 0)
+        return -1;
+    if (!libvirt)
+        libvirt = json_pack("{s:s}", "error", h->libvirt_error ? h->libvirt_error : "not asked");
+    json_object_update_missing(libvirt, json_object_get(h->facts, "libvirt"));
+    json_object_set_new(h->facts, "libvirt", libvirt);
+    return 0;
+}
+
 int run_gather_facts(struct run *run, struct error *err)
 {
-    auto_free double *asked = xcalloc(run->n_hosts + 1, sizeof *asked);
-    for (size_t i = 0; i < run->n_hosts; i++) {
-        struct run_host *h = run->hosts[i];
-        asked[i] = wall_time();
-        if (host_send(h->agent, "facts", facts_request(run, h), NULL, 0, err) < 0 || (h->virt && virt_facts_start(h->virt, err) < 0))
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (ask_facts(run, run->hosts[i], err) < 0)
             return -1;
-    }
-    for (size_t i = 0; i < run->n_hosts; i++) {
-        struct run_host *h = run->hosts[i];
-        auto_message struct message answer = {0};
-        if (host_receive(h->agent, 0, &answer, err) < 0)
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (take_facts(run->hosts[i], err) < 0)
             return -1;
-        h->facts = json_incref(json_object_get(answer.head, "result"));
-        // Its clock told its time somewhere between these two of ours.
-        json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", asked[i], "answered", wall_time()));
-    }
-    for (size_t i = 0; i < run->n_hosts; i++) {
-        struct run_host *h = run->hosts[i];
-        json_t *libvirt = NULL;
-        if (h->virt && virt_facts_finish(h->virt, LIBVIRT_MS, &libvirt, err) < 0)
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (take_libvirt_facts(run->hosts[i], err) < 0)
             return -1;
-        if (!libvirt)
-            libvirt = json_pack("{s:s}", "error", h->libvirt_error ? h->libvirt_error : "not asked");
-        json_object_update_missing(libvirt, json_object_get(h->facts, "libvirt"));
-        json_object_set_new(h->facts, "libvirt", libvirt);
-    }
     return 0;
 }
 
@@ -410,11 +429,40 @@ int run_connect(struct run *run, struct buf *away, struct error *err)
     return connect_libvirt(run, away, err);
 }
 
+static int join(struct run *run, struct run_host *h, struct error *err)
+{
+    if (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_open_way(h->agent, err) < 0 || host_keep_alive(h->agent, err) < 0)
+        return -1;
+    auto_free char *uri = host_libvirt_uri(h->agent, false);
+    if (virt_start(uri, false, run_host_name(h), &h->virt, err) < 0 || virt_finish(h->virt, LIBVIRT_MS, err) < 0)
+        return -1;
+    if (ask_facts(run, h, err) < 0 || take_facts(h, err) < 0 || take_libvirt_facts(h, err) < 0)
+        return -1;
+    return run->claimed && run_claim(run, run->exclusive, err) < 0 ? -1 : 0;
+}
+
+int run_join_host(struct run *run, const char *name, struct run_host **joined, struct error *err)
+{
+    *joined = find_open(run, name);
+    if (*joined)
+        return 0;
+    if (run_start_host(run, name, false, joined, err) < 0)
+        return -1;
+    if (join(run, *joined, err) == 0)
+        return 0;
+    drop_host(run, run->n_hosts - 1);
+    *joined = NULL;
+    return -1;
+}
+
 int run_open(struct run *run, struct error *err)
 {
     const struct procedure *procedure = run->procedure;
     const struct run_options *options = run->options;
     const char *dest = procedure->takes_host ? options->arguments[options->n_arguments - 1] : NULL;
+    bool asks_nova = procedure->nova && procedure->takes_instance;
+    if (asks_nova && dest && STREQ(dest, "any"))
+        dest = NULL; // the scheduler's choice
     auto_buf struct buf away = {0};
     struct run_host *target = NULL;
     if (run_prepare(run, err) < 0)
@@ -424,7 +472,7 @@ int run_open(struct run *run, struct error *err)
         return -1;
     if (procedure->takes_instance) {
         run->dest = target;
-        if (start_candidates(run, err) < 0)
+        if ((asks_nova ? run_find_server(run, err) : start_candidates(run, err)) < 0)
             return -1;
     }
     if (run_connect(run, &away, err) < 0)
@@ -433,7 +481,7 @@ int run_open(struct run *run, struct error *err)
         if (find_instance(run, &away, err) < 0)
             return -1;
         if (run->source == run->dest && procedure->migrates)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host", json_str(run->instance, "name", ""), run_host_name(run->dest));
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host", run_instance_name(run), run_host_name(run->dest));
         for (size_t i = run->n_hosts; i-- > 0;)
             if (run->hosts[i] != run->source && run->hosts[i] != run->dest)
                 drop_host(run, i);
@@ -458,6 +506,8 @@ void run_close(struct run *run)
     if (run->janitor >= 0)
         close(run->janitor);
     free(run->dir);
+    cloud_close(run->cloud);
+    json_decref(run->server);
     json_decref(run->instance);
     free(run->instance_xml);
     json_decref(run->saved);

@@ -10,6 +10,8 @@ int run_prepare(struct run *run, struct error *err);
 int run_start_host(struct run *run, const char *name, bool local, struct run_host **started, struct error *err);
 // Waits for the agents that were started, locks a preview in, connects to the libvirtds. A host that the run can do without may be away.
 int run_connect(struct run *run, struct buf *away, struct error *err);
+// The same for one host while the run goes on; its facts, too, and the run's claim.
+int run_join_host(struct run *run, const char *name, struct run_host **joined, struct error *err);
 int run_gather_facts(struct run *run, struct error *err);
 
 #endif

@@ -53,7 +53,8 @@ static int take_effect(struct run *run, const json_t *record, struct error *err)
                          json_str(data, "host", "?"));
     if (number > (int)run->next_effect)
         run->next_effect = (size_t)number;
-    run->migration_attempted = run->migration_attempted || e->kind == &effect_migrate;
+    run->by_nova = run->by_nova || e->kind == &effect_nova_migrate;
+    run->migration_attempted = run->migration_attempted || run->by_nova || e->kind == &effect_migrate;
     gate_remember(run, e);
     return 0;
 }
@@ -70,6 +71,8 @@ static int take_records(struct run *run, const json_t *records, struct error *er
                 return -1;
         } else if (e && (STREQ(type, "undone") || STREQ(type, "not made"))) {
             e->undone = true;
+            if (STREQ(type, "not made") && (e->kind == &effect_migrate || e->kind == &effect_nova_migrate))
+                run->migration_attempted = run->by_nova = false;
         } else if (STREQ(type, "saved")) {
             json_decref(run->saved);
             run->saved = json_incref(json_object_get(record, "saved"));
@@ -91,6 +94,8 @@ static int start_hosts(struct run *run, const json_t *records, struct error *err
         const char *host = json_str(json_object_get(entry, "effect"), "host", NULL);
         if (host && run_start_host(run, host, false, NULL, err) < 0)
             return -1;
+        if (STREQ(json_str(entry, "type", ""), "dest") && run_start_host(run, json_str(entry, "dest", ""), false, &run->dest, err) < 0)
+            return -1;
     }
     const char *source = json_str(open, "source", NULL), *dest = json_str(open, "dest", NULL);
     if ((source && run_start_host(run, source, false, &run->source, err) < 0) || (dest && run_start_host(run, dest, false, &run->dest, err) < 0))
@@ -108,6 +113,7 @@ int run_reopen(struct run *run, const json_t *records, struct error *err)
         return -1;
     snprintf(run->id, sizeof run->id, "%s", json_str(open, "run", ""));
     run->instance = json_is_object(json_object_get(open, "instance")) ? json_deep_copy(json_object_get(open, "instance")) : NULL;
+    run->server = json_incref(json_object_get(open, "server"));
     run->instance_xml = json_str(open, "xml", NULL) ? xstrdup(json_str(open, "xml", "")) : NULL;
     if (start_hosts(run, records, err) < 0 || run_connect(run, &away, err) < 0 || run_gather_facts(run, err) < 0)
         return -1;

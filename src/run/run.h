@@ -51,6 +51,7 @@ struct procedure {
     json_t *modules;         // what it required: {name: text}, for a recovery
     const char *summary;
     bool takes_instance, takes_host, migrates;
+    bool nova;               // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks Nova too
     struct step *steps;
     size_t n_steps;
     int (*wanted)(void *data, size_t step, bool *wanted, char **why, struct error *err);
@@ -69,10 +70,13 @@ struct run_host {
     struct virt *virt;       // NULL: its libvirtd did not answer (a policy that takes no instance may go on)
     json_t *facts;           // the agent's, with libvirt's as .libvirt.…
     char *libvirt_error;
+    double asked;            // when its facts were
+    char *nova_name;         // what Nova calls it, NULL: as the site does
 };
 
 struct effect;
 struct journal;
+struct cloud;
 
 // A text before and after a change; after NULL: it stays as it is.
 struct text_pair {
@@ -93,6 +97,8 @@ struct run {
     struct run_host *source, *dest, *here;
     json_t *instance;                // virt_domain at the source, and its QEMU's pid, uid, gid, user, group, files
     char *instance_xml;              // its live XML then
+    struct cloud *cloud;             // NULL: nobody asked for it yet (run/cloud.h)
+    json_t *server;                  // the instance as Nova has it (nova_server), NULL: it is not Nova's
     json_t *saved;                   // what steps share
     json_t *overlay;                 // a preview's changes, as later reads see them
     struct journal *journal;
@@ -104,6 +110,7 @@ struct run {
     struct effect **effects;         // made, in order
     size_t n_effects, next_effect;
     bool migration_attempted, moved;
+    bool by_nova;                    // it was Nova that was asked for the migration
     bool recovers;                   // it ends a run that was cut off
     bool claimed;                    // its hosts have its claim
     bool exclusive;                  // which is for the whole of them

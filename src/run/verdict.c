@@ -1,4 +1,5 @@
 // The verdict: where the guest is by both libvirtds, and the one line that says so.
+#include "run/cloud.h"
 #include "run/verdict.h"
 
 #include <libvirt/virterror.h>
@@ -73,6 +74,9 @@ static bool worth_asking_again(struct run *run, const struct place *source, cons
 enum whereabouts run_whereabouts(struct run *run, char **text)
 {
     const char *uuid = json_str(run->instance, "uuid", "");
+    auto_free char *unsettled = NULL;
+    // Nova migrates on its own, too, and has more to do than libvirt: it is followed to its end first.
+    bool settled = !run->by_nova || run_nova_settled(run, &unsettled);
     struct patience patience = {.settle = deadline_in(SETTLE_MS), .connect = deadline_in(CONNECT_MS)};
     for (;;) {
         struct place source, dest;
@@ -80,9 +84,12 @@ enum whereabouts run_whereabouts(struct run *run, char **text)
         ask(run->dest, uuid, &dest);
         enum whereabouts where = decide(&source, &dest);
         bool again = where == GUEST_UNCLEAR && worth_asking_again(run, &source, &dest, &patience);
+        if (where == GUEST_AT_SOURCE && !settled)
+            where = GUEST_UNCLEAR; // it may yet go
         bool away = !source.known || !dest.known;
         if (!again && text)
-            *text = xasprintf("%s: %s, %s: %s", run_host_name(run->source), source.state, run_host_name(run->dest), dest.state);
+            *text = xasprintf("%s: %s, %s: %s%s%s", run_host_name(run->source), source.state, run_dest_name(run), dest.state, unsettled ? "; " : "",
+                              unsettled ? unsettled : "");
         free(source.state);
         free(dest.state);
         if (!again)

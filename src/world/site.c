@@ -100,6 +100,7 @@ static const struct key libvirt_keys[] = {
 static const struct key log_keys[] = {
     {"qemu", is_path_pattern, "an absolute path with at most one %s for the guest's name", NULL},
     {"libvirtd", is_path, "an absolute path", NULL},
+    {"nova_compute", is_path, "an absolute path", NULL},
     {0},
 };
 static const struct key service_keys[] = {
@@ -310,13 +311,14 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
 
 static json_t *defaults(void)
 {
-    return json_pack("{s:{s:s, s:s, s:[]}, s:{s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s}}",
+    return json_pack("{s:{s:s, s:s, s:[]}, s:{s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}}",
                      "ssh", "agent", "migrun-agent", "relay", "auto", "options",
                      "libvirt", "uri", "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock",
                      "socket_ro", "/run/libvirt/libvirt-sock-ro",
                      "instances", "/var/lib/nova/instances",
                      "services", "libvirtd", "unit", "libvirtd",
-                     "logs", "qemu", "/var/log/libvirt/qemu/%s.log", "libvirtd", "/var/log/libvirt/libvirtd.log");
+                     "logs", "qemu", "/var/log/libvirt/qemu/%s.log", "libvirtd", "/var/log/libvirt/libvirtd.log",
+                     "nova_compute", "/var/log/nova/nova-compute.log");
 }
 
 // own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a whole).

@@ -1,6 +1,6 @@
 # For the tests in this folder: `load helper`. The lab is up (setup_suite.bash) with a controller, compute-1 and compute-2.
 LAB=${LAB:-/run/migrun-lab}
-checkout=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 instances=/var/lib/nova/instances
 at_most=600            # seconds that any migrun may take: only one that hangs is ever ended by it
 
@@ -123,7 +123,7 @@ longest_pause() { lab ticks "$@" | sed -E 's/.*pause ([0-9.]+) s$/\1/'; }
 # keeps_ticking NAME: it writes new lines now.
 keeps_ticking() {
   local before; before=$(lab ticks "$1" | cut -d' ' -f2)
-  await 10 eval "(( \$(lab ticks '$1' | cut -d' ' -f2) > $before ))" || stands_still "$1"
+  await 120 eval "(( \$(lab ticks '$1' | cut -d' ' -f2) > $before ))" || stands_still "$1"
 }
 # What its QEMU, its kernel and its threads tell of a guest that stands still.
 stands_still() {

@@ -6,7 +6,7 @@ local META = t.read "lua/migrun/meta.lua"
 -- The classes of meta.lua by what the bindings call them in their messages.
 local CLASSES = {
     ["the run"] = "Run", ["a host"] = "Host", ["a service"] = "Service", ["a log"] = "Log", ["a libvirt connection"] = "Libvirt",
-    ["a domain"] = "Domain", ["the instance"] = "Instance", ["a document"] = "Document",
+    ["a domain"] = "Domain", ["the instance"] = "Instance", ["Nova"] = "Nova", ["a document"] = "Document",
 }
 local MODULES = { ["src/lua/xml.c"] = "xml", ["src/lua/json.c"] = "json" }
 

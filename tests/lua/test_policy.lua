@@ -44,7 +44,7 @@ t.run("a good policy, in its one form", function()
     }
     t.equal(problems, {})
     t.equal(checked, {
-        summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true, takes_host = true, migrates = true,
+        summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true, takes_host = true, migrates = true, nova = false,
         params = {timeout = {type = "duration", default = 120, help = "how long"}, mode = {type = "string", choices = {"a", "b"}, default = "a"}},
         steps = {
             {title = "one", phase = "check", needs = {}, run = nothing}, {title = "two", phase = "check", needs = {"one"}, run = nothing},
@@ -63,7 +63,7 @@ end)
 
 t.run("unknown keys", function()
     expect({sumary = "x"}, "unknown key 'sumary' of the policy; did you mean 'summary'?")
-    expect({[1] = "x"}, "unknown key 1 of the policy; known are api, params, steps, summary, takes")
+    expect({[1] = "x"}, "unknown key 1 of the policy; known are api, nova, params, steps, summary, takes")
     expect_step({"a", phase = "check", run = nothing, wehn = nothing}, "unknown key 'wehn' of step 'a'; did you mean 'when'?")
     expect_step({"a", "b", phase = "check", run = nothing}, "unknown key 2 of step 'a'; known are needs, phase, run, verify, when")
     expect({params = {x = {type = "string", defualt = "y"}}}, "unknown key 'defualt' of parameter 'x'; did you mean 'default'?")

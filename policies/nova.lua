@@ -1,0 +1,41 @@
+-- Moves an instance by Nova's live migration: asks both worlds first, watches Nova and libvirt's job on the source, verifies in both, and
+-- puts the files' ownership right. INSTANCE is its name or id in Nova, or libvirt's name of it; HOST is a compute host, or any for the
+-- scheduler's choice. Copy this file and edit it for your site.
+--
+-- Where VNC or a serial port listens on an address that only the source has, Nova of today puts the destination's own into the XML by
+-- itself, as long as each host's nova.conf has an address of its own (server_listen, proxyclient_address). For a Nova that does not,
+-- there is policies/nova-status-xml.lua.
+local check = require "migrun.check"
+local fixup = require "migrun.fixup"
+local nova  = require "migrun.nova"
+
+local there = nova.of_destination
+
+return {
+  api     = 1,
+  nova    = true,
+  summary = "Move an instance by Nova's live migration",
+
+  params = {
+    timeout = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
+  },
+
+  steps = {
+    nova.instance_is_ready,
+    nova.services_are_up,
+    check.guest_is_running,
+    there(check.destination_is_another_host),
+    there(nova.hosts_are_in_one_cell),
+    there(check.hosts_reach_each_other),
+    there(check.guest_is_not_on_destination),
+    there(nova.cpu_is_compatible(check.cpu_is_compatible)),
+    there(nova.placement_has_room),
+    there(check.memory_fits),
+    there(nova.server_group_allows),
+    there(check.disks_are_there),
+
+    nova.live_migration,
+
+    fixup.own_instance_files,
+  },
+}

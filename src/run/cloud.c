@@ -1,0 +1,218 @@
+#include "run/cloud.h"
+
+#include "run/gate.h"
+#include "run/journal.h"
+#include "run/open.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000 };
+
+int run_cloud(struct run *run, struct cloud **cloud, struct error *err)
+{
+    if (!run->cloud) {
+        if (cloud_open(&run->cloud, err) < 0)
+            return -1;
+        if (cloud_warning(run->cloud))
+            run_message(run, "warning", "%s", cloud_warning(run->cloud));
+    }
+    *cloud = run->cloud;
+    return 0;
+}
+
+const char *run_server_id(const struct run *run)
+{
+    return json_str(run->server, "id", json_str(run->instance, "uuid", ""));
+}
+
+const char *run_nova_name(const struct run_host *h)
+{
+    return h->nova_name ? h->nova_name : run_host_name(h);
+}
+
+const char *run_instance_name(const struct run *run)
+{
+    return json_str(run->instance, "title", json_str(run->instance, "name", ""));
+}
+
+const char *run_dest_name(const struct run *run)
+{
+    return run->dest ? run_host_name(run->dest) : "a host of the scheduler's choice";
+}
+
+// ---- names ----
+
+// One has the other's name as its first part: "compute-1" and "compute-1.example.org".
+static bool same_host(const char *one, const char *other)
+{
+    size_t len = strcspn(one, "."), n = strcspn(other, ".");
+    return STREQ(one, other) || (len == n && memcmp(one, other, len) == 0 && (!one[len] || !other[n]));
+}
+
+// The site's name of a host that Nova names; Nova's own where the site has none.
+static const char *site_name_of(const struct run *run, const char *nova_name)
+{
+    size_t i;
+    json_t *name;
+    const char *found = NULL;
+    json_array_foreach(site_host_names(run->site), i, name) {
+        if (STREQ(json_string_value(name), nova_name))
+            return nova_name;
+        if (!found && same_host(json_string_value(name), nova_name))
+            found = json_string_value(name);
+    }
+    return found ? found : nova_name;
+}
+
+static void set_nova_name(struct run_host *h, const char *name)
+{
+    free(h->nova_name);
+    h->nova_name = xstrdup(name);
+}
+
+// Nova's name of the destination, by its compute services.
+static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
+{
+    auto_json json_t *services = NULL;
+    auto_buf struct buf others = {0};
+    const char *wanted = run_host_name(run->dest), *found = NULL;
+    if (nova_services(cloud, NULL, &services, err) < 0) {
+        if (err->domain != ERR_OPENSTACK || err->code != 403)
+            return -1;
+        return 0; // a plain user is not told; Nova itself will say
+    }
+    size_t i;
+    json_t *service;
+    json_array_foreach(services, i, service) {
+        const char *host = json_str(service, "host", "");
+        if (!STREQ(json_str(service, "binary", ""), "nova-compute"))
+            continue;
+        if (STREQ(host, wanted) || (!found && same_host(host, wanted)))
+            found = host;
+        buf_printf(&others, "%s%s", others.len ? ", " : "", host);
+    }
+    if (!found)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova of cloud '%s' has no nova-compute on %s; it has them on %s", cloud_name(cloud), wanted,
+                         others.len ? others.data : "no host");
+    set_nova_name(run->dest, found);
+    return 0;
+}
+
+int run_find_server(struct run *run, struct error *err)
+{
+    struct cloud *cloud;
+    const char *wanted = run->options->arguments[0];
+    if (run_cloud(run, &cloud, err) < 0 || nova_find(cloud, wanted, &run->server, err) < 0 || (run->dest && name_dest(run, cloud, err) < 0))
+        return -1;
+    const char *host = json_str(run->server, "host", NULL), *status = json_str(run->server, "status", "?");
+    if (!host)
+        return error_set(err, ERR_OPENSTACK, 403, "Nova does not tell these credentials where %s runs: live migration is for administrators (cloud '%s')",
+                         json_str(run->server, "name", ""), cloud_name(cloud));
+    if (!*host)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on no host (status %s): only what runs is migrated live", json_str(run->server, "name", ""), status);
+    if (run_start_host(run, site_name_of(run, host), false, &run->source, err) < 0)
+        return -1;
+    set_nova_name(run->source, host);
+    if (run->options->source && !STREQ(run->options->source, run_host_name(run->source)))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova says that %s is on %s, not on %s (--source)", json_str(run->server, "name", ""), host, run->options->source);
+    return 0;
+}
+
+// ---- the migration ----
+
+static const struct effect *migration_effect(const struct run *run)
+{
+    for (size_t i = run->n_effects; i-- > 0;)
+        if (run->effects[i]->kind == &effect_nova_migrate)
+            return run->effects[i];
+    return NULL;
+}
+
+int run_nova_migration(struct run *run, json_t **migration, struct error *err)
+{
+    struct cloud *cloud;
+    auto_json json_t *all = NULL;
+    const struct effect *e = migration_effect(run);
+    *migration = NULL;
+    if (run_cloud(run, &cloud, err) < 0 || nova_migrations(cloud, run_server_id(run), &all, err) < 0)
+        return -1;
+    // The first after the newest that there was: a later one is somebody else's.
+    int64_t last = e ? json_int(effect_before(e), "migration", 0) : 0;
+    for (size_t i = json_array_size(all); i-- > 0;)
+        if (json_int(json_array_get(all, i), "id", 0) > last) {
+            *migration = json_incref(json_array_get(all, i));
+            break;
+        }
+    return 0;
+}
+
+bool nova_migration_ended(const json_t *migration)
+{
+    static const char *const ended[] = {"completed", "error", "failed", "cancelled"};
+    for (size_t i = 0; i < COUNT_OF(ended); i++)
+        if (STREQ(json_str(migration, "status", ""), ended[i]))
+            return true;
+    return false;
+}
+
+int run_adopt_dest(struct run *run, const char *nova_name, struct error *err)
+{
+    struct run_host *h;
+    if (run->dest)
+        return 0;
+    if (run_join_host(run, site_name_of(run, nova_name), &h, err) < 0)
+        return -1;
+    set_nova_name(h, nova_name);
+    run->dest = h;
+    run_message(run, "info", "The scheduler chose %s", run_host_name(h));
+    if (!run->journal)
+        return 0;
+    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:s}", "time", wall_time(), "run", run->id, "type", "dest", "dest", run_host_name(h));
+    return journal_add(run->journal, line, true, err);
+}
+
+static void rest(int ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
+// Nothing of the migration is there: has Nova forgotten the request, or not come to it yet?
+static bool never_began(struct run *run, int64_t begun)
+{
+    auto_json json_t *server = NULL;
+    struct error none;
+    if (nova_server(run->cloud, run_server_id(run), &server, &none) < 0)
+        return false;
+    return !*json_str(server, "task_state", "") && now_ms() >= begun;
+}
+
+bool run_nova_settled(struct run *run, char **text)
+{
+    int64_t patience = deadline_in(CONNECT_MS), begun = deadline_in(3000), begins = deadline_in(BEGIN_MS);
+    bool told = false;
+    for (;; rest(POLL_MS)) {
+        struct error err = {0};
+        auto_json json_t *migration = NULL;
+        if (run_nova_migration(run, &migration, &err) == 0) {
+            patience = deadline_in(CONNECT_MS);
+            if (migration && *json_str(migration, "dest", "") && run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
+                run_message(run, "warning", "%s", err.message);
+            if (nova_migration_ended(migration) || (!migration && never_began(run, begun)))
+                return true;
+            if (!migration && now_ms() >= begins) {
+                *text = xstrdup("Nova took the request and has not begun to migrate");
+                return false;
+            }
+            if (!told && run->recovers)
+                run_message(run, "info", "Nova still migrates it (%s): waiting for its end", json_str(migration, "status", "no migration yet"));
+            told = true;
+        }
+        if (interrupt_count > 1 || now_ms() >= patience) {
+            *text = xstrdup(*err.message ? err.message : "its end in Nova was not waited for");
+            return false;
+        }
+    }
+}

@@ -1,0 +1,286 @@
+#include "world/openstack/http.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { WHOLE_MS = 60000, TRY_MS = 20000, CONNECT_MS = 10000, TRIES = 5, FIRST_PAUSE_MS = 250, BODY_MAX = 64 << 20, HEADERS_MAX = 200 };
+
+struct http {
+    CURLM *multi;
+    CURL *easy;      // kept, and with it its connections
+    char *cacert, *cert, *key;
+    bool verify;
+};
+
+// One try: what comes in.
+struct incoming { struct buf body; json_t *headers; };
+
+int http_open(const struct http_tls *tls, struct http **result, struct error *err)
+{
+    static bool ready; // libcurl's own state: set up once, and only by who needs it
+    if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return error_set(err, ERR_BUG, 0, "libcurl could not be set up");
+    ready = true;
+    struct http *h = xcalloc(1, sizeof *h);
+    h->multi = curl_multi_init();
+    h->easy = curl_easy_init();
+    h->verify = tls->verify;
+    h->cacert = tls->cacert ? xstrdup(tls->cacert) : NULL;
+    h->cert = tls->cert ? xstrdup(tls->cert) : NULL;
+    h->key = tls->key ? xstrdup(tls->key) : NULL;
+    *result = h;
+    if (!h->multi || !h->easy) {
+        http_close(h);
+        *result = NULL;
+        return error_set(err, ERR_BUG, 0, "libcurl could not be set up");
+    }
+    return 0;
+}
+
+void http_close(struct http *h)
+{
+    if (!h)
+        return;
+    curl_easy_cleanup(h->easy);
+    curl_multi_cleanup(h->multi);
+    free(h->cacert);
+    free(h->cert);
+    free(h->key);
+    free(h);
+}
+
+void http_answer_free(struct http_answer *answer)
+{
+    json_decref(answer->headers);
+    free(answer->body);
+    *answer = (struct http_answer){0};
+}
+
+const char *http_header(const struct http_answer *answer, const char *name)
+{
+    return json_str(answer->headers, name, NULL);
+}
+
+double http_retry_after(const struct http_answer *answer)
+{
+    const char *text = http_header(answer, "retry-after");
+    char *end;
+    if (!text)
+        return -1;
+    double seconds = strtod(text, &end);
+    if (end != text && !*end)
+        return seconds >= 0 && seconds < 1e6 ? seconds : -1;
+    time_t at = curl_getdate(text, NULL);
+    double wait = difftime(at, time(NULL));
+    return at < 0 ? -1 : wait > 0 ? wait : 0;
+}
+
+char *http_server_of(const char *url)
+{
+    const char *start = strstr(url, "://");
+    start = start ? start + 3 : url;
+    size_t len = strcspn(start, "/?#");
+    auto_free char *host = xstrndup(start, len), *scheme = xstrndup(url, (size_t)(start - url));
+    const char *at = strrchr(host, '@');
+    auto_free char *whole = xasprintf("%s%s", scheme, at ? at + 1 : host);
+    return printable(whole);
+}
+
+// ---- what comes in ----
+
+static size_t take_body(char *data, size_t one, size_t count, void *arg)
+{
+    struct incoming *in = arg;
+    if (in->body.len + count > BODY_MAX)
+        return 0;
+    buf_add(&in->body, data, count);
+    return one * count;
+}
+
+static size_t take_header(char *data, size_t one, size_t count, void *arg)
+{
+    struct incoming *in = arg;
+    const char *colon = memchr(data, ':', count);
+    if (count >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        json_object_clear(in->headers); // of this answer, not of a "100 Continue" before it
+    if (!colon || json_object_size(in->headers) >= HEADERS_MAX)
+        return one * count;
+    auto_free char *name = xstrndup(data, (size_t)(colon - data)), *value = NULL;
+    for (char *p = name; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    const char *from = colon + 1, *to = data + count;
+    while (from < to && isspace((unsigned char)*from))
+        from++;
+    while (to > from && isspace((unsigned char)to[-1]))
+        to--;
+    value = xstrndup(from, (size_t)(to - from));
+    json_object_set_new(in->headers, name, json_text(value)); // jansson refuses a name that is no UTF-8: it is left out
+    return one * count;
+}
+
+// ---- one try ----
+
+static struct curl_slist *header_list(const struct http_request *request)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
+    if (request->body)
+        list = curl_slist_append(list, "Content-Type: application/json");
+    list = curl_slist_append(list, "Expect:");
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)request->headers, name, value) {
+        auto_free char *line = xasprintf("%s: %s", name, json_string_value(value));
+        if (!strpbrk(line, "\r\n"))
+            list = curl_slist_append(list, line);
+    }
+    return list;
+}
+
+static void set_up(struct http *h, const struct http_request *request, struct curl_slist *headers, struct incoming *in, int64_t timeout_ms, char *words)
+{
+    CURL *c = h->easy;
+    curl_easy_reset(c); // its connections stay
+    curl_easy_setopt(c, CURLOPT_URL, request->url);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "migrun/" MIGRUN_VERSION);
+    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS));
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, words);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, in);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, in);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, h->verify ? 1L : 0L);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, h->verify ? 2L : 0L);
+    if (h->cacert)
+        curl_easy_setopt(c, CURLOPT_CAINFO, h->cacert);
+    if (h->cert)
+        curl_easy_setopt(c, CURLOPT_SSLCERT, h->cert);
+    if (h->key)
+        curl_easy_setopt(c, CURLOPT_SSLKEY, h->key);
+    if (request->body)
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, request->body);
+    if (!STREQ(request->method, "GET"))
+        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, request->method);
+    // libcurl itself would send once again what a kept connection swallowed.
+    if (!request->harmless)
+        curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+}
+
+// Drives the transfer to its end. An interrupt that comes meanwhile ends a harmless one (*interrupted).
+static CURLcode drive(struct http *h, bool harmless, bool *interrupted)
+{
+    sig_atomic_t interrupts = interrupt_count;
+    CURLcode rc = CURLE_FAILED_INIT;
+    if (curl_multi_add_handle(h->multi, h->easy) != CURLM_OK)
+        return rc;
+    for (int running = 1; running;) {
+        int pending;
+        if (curl_multi_perform(h->multi, &running) != CURLM_OK)
+            break;
+        for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &pending));)
+            if (m->msg == CURLMSG_DONE)
+                rc = m->data.result;
+        if (!running)
+            break;
+        bool watch = harmless && interrupts == 0 && interrupt_fd() >= 0;
+        struct curl_waitfd stop = {.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN};
+        if (curl_multi_poll(h->multi, &stop, watch ? 1 : 0, 1000, NULL) != CURLM_OK)
+            break;
+        if (harmless && interrupt_count > interrupts) {
+            *interrupted = true;
+            break;
+        }
+    }
+    curl_multi_remove_handle(h->multi, h->easy);
+    return rc;
+}
+
+static int explain(const struct http *h, const char *server, CURLcode rc, const char *words, int64_t timeout_ms, struct error *err)
+{
+    const char *said = *words ? words : curl_easy_strerror(rc);
+    auto_free char *shown = printable(said);
+    switch (rc) {
+    case CURLE_OPERATION_TIMEDOUT: {
+        auto_free char *after = duration_text((double)timeout_ms / 1000);
+        return error_set(err, ERR_TIMEOUT, 0, "%s did not answer within %s", server, after);
+    }
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return error_set(err, ERR_OPENSTACK, 0, "%s is not to be trusted: %s (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)", server, shown);
+    case CURLE_SSL_CACERT_BADFILE:
+        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be asked: the file cacert, %s, holds no certificate that can be read", server, h->cacert ? h->cacert : "");
+    case CURLE_SSL_CERTPROBLEM:
+        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be asked: the client's certificate (cert and key in clouds.yaml) is not usable: %s", server, shown);
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: its name is not known here", server);
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return error_set(err, ERR_OPENSTACK, 0, "'%s' is no URL of a service (http://… or https://…)", server);
+    case CURLE_COULDNT_CONNECT:
+        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: %s", server, shown);
+    case CURLE_WRITE_ERROR:
+        return error_set(err, ERR_OPENSTACK, 0, "%s answered with more than %d MiB", server, BODY_MAX >> 20);
+    default:
+        return error_set(err, ERR_OPENSTACK, 0, "the connection to %s broke before its answer was whole: %s", server, shown);
+    }
+}
+
+// *again: it may be worth another try.
+static int try_once(struct http *h, const struct http_request *request, int64_t timeout_ms, struct http_answer *answer, bool *again, struct error *err)
+{
+    char words[CURL_ERROR_SIZE] = "";
+    auto_free char *server = http_server_of(request->url);
+    struct incoming in = {.headers = json_object()};
+    struct curl_slist *headers = header_list(request);
+    bool interrupted = false;
+    set_up(h, request, headers, &in, timeout_ms, words);
+    CURLcode rc = drive(h, request->harmless, &interrupted);
+    long status = 0;
+    curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    *answer = (struct http_answer){.status = (int)status, .headers = in.headers, .len = in.body.len};
+    answer->body = buf_take(&in.body);
+    if (interrupted) {
+        *again = false;
+        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s was asked", server);
+    }
+    *again = status == 429 || status == 502 || status == 503 || status == 504;
+    if (rc == CURLE_OK)
+        return 0;
+    *again = rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_COULDNT_CONNECT || rc == CURLE_GOT_NOTHING || rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR ||
+             rc == CURLE_PARTIAL_FILE || rc == CURLE_HTTP2 || rc == CURLE_HTTP2_STREAM;
+    return explain(h, server, rc, words, timeout_ms, err);
+}
+
+// Waits before the next try; false: there is none any more.
+static bool pause_before(int try, const struct http_answer *answer, int64_t deadline)
+{
+    double asked = http_retry_after(answer);
+    int64_t wait = asked >= 0 ? (int64_t)(asked * 1000) : FIRST_PAUSE_MS << try;
+    if (try + 1 >= TRIES || interrupt_count > 0 || now_ms() + wait >= deadline)
+        return false;
+    struct timespec pause = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000};
+    nanosleep(&pause, NULL); // a signal ends it
+    return interrupt_count == 0;
+}
+
+int http_send(struct http *h, const struct http_request *request, struct http_answer *answer, struct error *err)
+{
+    int64_t whole = request->timeout_ms > 0 ? request->timeout_ms : WHOLE_MS, deadline = deadline_in(whole);
+    for (int try = 0;; try++) {
+        bool again;
+        int64_t left = deadline - now_ms(), limit = request->harmless && left > TRY_MS ? TRY_MS : left > 1 ? left : 1;
+        int rc = try_once(h, request, limit, answer, &again, err);
+        if (!again || !request->harmless || !pause_before(try, answer, deadline))
+            return rc;
+        http_answer_free(answer);
+    }
+}

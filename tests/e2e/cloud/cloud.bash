@@ -1,0 +1,26 @@
+# For the tests in this folder: `load cloud`.
+load ../helper
+
+openstack() { on controller env OS_CLOUD="${cloud:-admin}" OS_COMPUTE_API_VERSION=2.92 openstack "$@" </dev/null; }
+# api PATH: what a service answers the admin (PATH: PORT/…).
+api() { on controller sh -c 'curl -sf -H "X-Auth-Token: $(OS_CLOUD=admin openstack token issue -f value -c id)" "http://controller:$1"' - "$1"; }
+
+shown() { openstack server show "$1" -f json | jq -r --arg field "$2" '.[$field]'; }
+host_of() { shown "$1" OS-EXT-SRV-ATTR:host; }
+is_at() { [[ $(host_of "$1") == "$2" ]]; }
+id_of() { shown "$1" id; }
+# bindings SERVER: its port's, "HOST STATUS" one a line.
+bindings() {
+  local port; port=$(openstack port list --server "$1" -f value -c ID)
+  api "9696/v2.0/ports/$port/bindings" | jq -r '.bindings[] | "\(.host) \(.status)"'
+}
+# last_migration SERVER: "STATUS" of the newest.
+last_migration() { openstack server migration list --server "$1" -f json | jq -r 'sort_by(.["Created At"]) | last | .Status'; }
+move() { openstack server migrate --live-migration --host "$2" --wait "$1"; }
+
+# booted NAME HOST: a server of that name runs there, booted only where it has to be.
+booted() {
+  if [[ $(host_of "$1" 2>/dev/null) == "$2" && $(shown "$1" status) == ACTIVE ]]; then return 0; fi
+  lab server --delete "$1" 2>/dev/null || true
+  lab server "$@"
+}

@@ -1,0 +1,141 @@
+# policies/nova.lua on a real cloud: there and back, what is refused, and what is told when Nova says nothing.
+load cloud
+
+# nova [ARGUMENTS …]: migrun's nova.lua, as the cloud that is chosen.
+nova() { on controller timeout --foreground -k 5 600 env OS_CLOUD="${cloud:-admin}" migrun "$@" </dev/null; }
+
+# What is asked for by nova.lua in the background; `finish` waits for its end (helper.bash).
+begin_nova() {
+  on controller env --default-signal=INT,TERM,HUP OS_CLOUD=admin timeout -k 5 900 migrun "$@" </dev/null >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
+  begun=$!
+  await 30 begun_pid
+}
+libvirt_name() { shown "$1" OS-EXT-SRV-ATTR:instance_name; }
+is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoing migration'; }
+
+@test "there and back five times: Nova agrees each time, no line is lost" {
+  booted mover compute-1
+  id=$(id_of mover)
+  for _ in 1 2 3 4 5; do
+    for host in compute-2 compute-1; do
+      run nova nova.lua mover "$host"
+      ends_with_status 0
+      verdict_is "Moved: mover runs on $host and is gone from"; says "files owned right"; says "Nova agrees"
+      [[ $(host_of mover) == "$host" ]]
+      [[ $(bindings mover) == "$host ACTIVE" ]]
+      [[ $(owner "$id/disk") == libvirt-qemu:libvirt-qemu ]]
+      loses_nothing "$id"
+    done
+  done
+}
+
+@test "by its id and by libvirt's name; a preview asks, and moves nothing" {
+  booted mover compute-1
+  for name in "$(id_of mover)" "$(libvirt_name mover)"; do
+    run nova -n -v nova.lua "$name" compute-2
+    ends_with_status 0
+    says "Placement has room"; says "reserved) × 1 - "; says "Would move mover to compute-2"
+  done
+  [[ $(host_of mover) == compute-1 ]]
+}
+
+@test "any: the scheduler chooses" {
+  booted mover compute-1
+  run nova nova.lua mover any
+  ends_with_status 0
+  says "The scheduler chose compute-2"; verdict_is "Moved: mover runs on compute-2"
+  run nova nova.lua mover compute-1
+  ends_with_status 0
+}
+
+@test "credentials that are none, or wrong: a sentence, and nothing touched" {
+  run on controller env OS_CLOUD=nonsense migrun nova.lua mover compute-2
+  ends_with_status 1; says "cloud 'nonsense' (OS_CLOUD) is not in /etc/openstack/clouds.yaml; it has admin, operator, user"
+  run on controller env OS_CLOUD=admin OS_REGION_NAME=Nowhere migrun nova.lua mover compute-2
+  ends_with_status 1; says "has no endpoint of Nova (compute, interface public, region Nowhere); it has"
+  for wrong in OS_PASSWORD=wrong OS_PROJECT_NAME=nonsense; do
+    run on controller env OS_AUTH_URL=http://controller:5000/v3 OS_USERNAME=admin OS_PASSWORD=admin OS_PROJECT_NAME=demo OS_USER_DOMAIN_NAME=Default \
+      OS_PROJECT_DOMAIN_NAME=Default "$wrong" migrun nova.lua mover compute-2
+    ends_with_status 2; says "does not let cloud 'envvars' (OS_* in the environment) in"; says "HTTP 401, req-"
+  done
+}
+
+@test "what is not there, or not to be moved: refused, nothing touched" {
+  booted mover compute-1
+  run nova nova.lua nothing compute-2
+  ends_with_status 2; says "has no instance 'nothing'"
+  run nova nova.lua mover compute-9
+  ends_with_status 2; says "has no nova-compute on compute-9; it has them on compute-1, compute-2"
+  run nova nova.lua mover compute-1
+  ends_with_status 2; says "mover is on compute-1 already"
+  cloud=user
+  run nova nova.lua mover compute-2
+  ends_with_status 2; says "has no instance 'mover'"
+}
+
+@test "a destination that is disabled, or forced down" {
+  booted mover compute-1
+  openstack compute service set --disable --disable-reason "work on it" compute-2 nova-compute
+  run nova nova.lua mover compute-2
+  openstack compute service set --enable compute-2 nova-compute
+  ends_with_status 2; says "nova-compute on compute-2 is disabled"; says "work on it"
+  openstack compute service set --down compute-2 nova-compute
+  run nova nova.lua mover compute-2
+  openstack compute service set --up compute-2 nova-compute
+  ends_with_status 2; says "nova-compute on compute-2 is forced down"
+}
+
+@test "a paused instance is refused; a locked one moves, and stays locked" {
+  booted mover compute-1
+  openstack server pause mover
+  run nova nova.lua mover compute-2
+  openstack server unpause mover
+  ends_with_status 2; says "its status in Nova is PAUSED"
+  openstack server lock mover
+  run nova nova.lua mover compute-2
+  [[ $(shown mover locked) == true ]]
+  openstack server unlock mover
+  ends_with_status 0
+}
+
+@test "VNC on one address for all hosts: Nova says nothing, migrun says why" {
+  address=$(on compute-1 hostname -I | tr -d ' ')
+  lab listen "$address"
+  booted still compute-1
+  run nova nova.lua still compute-2
+  lab listen any
+  ends_with_status 3
+  verdict_is "Not moved: still runs on compute-1 as before"
+  says "QEMU on compute-2 could not listen on $address for VNC"; says "Nova says that the migration failed, and not why"; says "Remedy"
+}
+
+@test "Ctrl-C aborts through Nova, and waits for the outcome" {
+  booted mover compute-1
+  name=$(libvirt_name mover)
+  on compute-1 virsh migrate-setspeed "$name" 2
+  begin_nova nova.lua mover compute-2
+  await 300 is_migrating "$name" compute-1
+  interrupt
+  finish
+  on compute-1 virsh migrate-setspeed "$name" 8000
+  ends_with_status 130
+  verdict_is "Interrupted: mover runs on compute-1 as before"
+  [[ $(host_of mover) == compute-1 ]]
+  [[ $(last_migration mover) == @(cancelled|failed) ]]
+}
+
+@test "killed while Nova migrates: recover follows it to its end" {
+  booted mover compute-1
+  name=$(libvirt_name mover)
+  on compute-1 virsh migrate-setspeed "$name" 2
+  begin_nova nova.lua mover compute-2
+  await 300 is_migrating "$name" compute-1
+  interrupt KILL
+  finish
+  on compute-1 virsh migrate-setspeed "$name" 8000
+  run nova recover
+  ends_with_status 0
+  says "Nova still migrates it"; verdict_is "Moved: mover runs on compute-2"
+  run nova nova.lua mover compute-1
+  ends_with_status 0
+}

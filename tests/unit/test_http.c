@@ -1,0 +1,169 @@
+// Requests: deadlines, what is tried again and what is not, bodies of each kind.
+#include "world/openstack/http.h"
+
+#include "fake_http.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct fake_http fake;
+static struct http *http;
+
+static void begin(const char *answers)
+{
+    json_error_t wrong;
+    json_t *json = json_loads(answers, 0, &wrong);
+    if (!json)
+        fail_msg("%s", wrong.text);
+    fake_http_start(&fake, json);
+    const struct http_tls tls = {.verify = true};
+    assert_int_equal(http_open(&tls, &http, NULL), 0);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    http_close(http);
+    http = NULL;
+    fake_http_stop(&fake);
+    return 0;
+}
+
+static int ask(const char *method, int64_t timeout_ms, struct http_answer *answer, struct error *err)
+{
+    auto_free char *url = xasprintf("%s/a?secret=b", fake.url);
+    const struct http_request request = {.method = method, .url = url, .harmless = STREQ(method, "GET"), .timeout_ms = timeout_ms,
+                                         .body = STREQ(method, "GET") ? NULL : "{}"};
+    return http_send(http, &request, answer, err);
+}
+
+static void a_connection_is_kept(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 200, \"body\": {\"a\": 1}, \"headers\": {\"X-OpenStack-Request-Id\": \"req-1\"}}]");
+    for (int i = 0; i < 3; i++) {
+        auto_answer struct http_answer answer = {0};
+        assert_int_equal(ask("GET", 0, &answer, NULL), 0);
+        assert_int_equal(answer.status, 200);
+        assert_string_equal(answer.body, "{\"a\":1}");
+        assert_string_equal(http_header(&answer, "x-openstack-request-id"), "req-1");
+    }
+    assert_int_equal(fake.connections, 1);
+}
+
+static void a_write_has_its_own(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 200, \"body\": {}}]");
+    for (int i = 0; i < 2; i++) {
+        auto_answer struct http_answer answer = {0};
+        assert_int_equal(ask(i ? "POST" : "GET", 0, &answer, NULL), 0);
+    }
+    assert_int_equal(fake.connections, 2);
+    assert_string_equal(json_str(fake_http_asked(&fake, 1), "body", ""), "{}");
+}
+
+static void a_body_may_end_with_the_connection(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 200, \"body\": {\"a\": 1}, \"unframed\": true}]");
+    auto_answer struct http_answer answer = {0};
+    assert_int_equal(ask("GET", 0, &answer, NULL), 0);
+    assert_string_equal(answer.body, "{\"a\":1}");
+}
+
+static void a_read_is_tried_again(void **state)
+{
+    (void)state;
+    static const char *const first[] = {
+        "{\"status\": 503, \"body\": \"<html>\"}", "{\"status\": 502, \"body\": \"\"}", "{\"status\": 504, \"body\": \"\"}",
+        "{\"status\": 429, \"headers\": {\"Retry-After\": \"0\"}, \"body\": \"\"}", "{\"status\": 200, \"body\": {\"a\": \"long\"}, \"cut\": 4}",
+        "{\"status\": 200, \"body\": {}, \"cut\": 30}",
+    };
+    for (size_t i = 0; i < COUNT_OF(first); i++) {
+        auto_free char *answers = xasprintf("[%s, {\"status\": 200, \"body\": {\"a\": 2}}]", first[i]);
+        begin(answers);
+        auto_answer struct http_answer answer = {0};
+        assert_int_equal(ask("GET", 0, &answer, NULL), 0);
+        assert_int_equal(answer.status, 200);
+        assert_string_equal(answer.body, "{\"a\":2}");
+        assert_int_equal(json_array_size(fake.asked), 2);
+        if (i + 1 < COUNT_OF(first))
+            end(NULL);
+    }
+}
+
+static void a_write_is_not(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 503, \"body\": \"down\"}, {\"status\": 202, \"body\": \"\"}]");
+    auto_answer struct http_answer answer = {0};
+    assert_int_equal(ask("POST", 0, &answer, NULL), 0);
+    assert_int_equal(answer.status, 503);
+    assert_int_equal(json_array_size(fake.asked), 1);
+}
+
+static void a_write_that_was_cut_is_an_error(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 202, \"body\": {\"a\": \"long\"}, \"cut\": 4}]");
+    auto_answer struct http_answer answer = {0};
+    struct error err = {0};
+    assert_int_equal(ask("POST", 0, &answer, &err), -1);
+    assert_int_equal(err.domain, ERR_OPENSTACK);
+    assert_int_equal(err.code, 0);
+    assert_int_equal(json_array_size(fake.asked), 1);
+    assert_null(strstr(err.message, "secret")); // what follows a '?' is not told
+}
+
+static void each_has_its_deadline(void **state)
+{
+    (void)state;
+    begin("[{\"silent\": true}]");
+    auto_answer struct http_answer answer = {0};
+    struct error err = {0};
+    assert_int_equal(ask("POST", 300, &answer, &err), -1);
+    assert_int_equal(err.domain, ERR_TIMEOUT);
+    assert_non_null(strstr(err.message, "127.0.0.1"));
+}
+
+static void nobody_there(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 200}]");
+    const struct http_request request = {.method = "POST", .url = "http://user:pw@127.0.0.1:1/x", .body = "{}"};
+    auto_answer struct http_answer answer = {0};
+    struct error err = {0};
+    assert_int_equal(http_send(http, &request, &answer, &err), -1);
+    assert_int_equal(err.domain, ERR_OPENSTACK);
+    assert_non_null(strstr(err.message, "http://127.0.0.1:1 cannot be reached"));
+    assert_null(strstr(err.message, "pw"));
+}
+
+static void retry_after_in_words(void **state)
+{
+    (void)state;
+    begin("[{\"status\": 200}]");
+    static const struct { const char *text; double wait; } rows[] = {
+        {"3", 3}, {"0", 0}, {"-1", -1}, {"soon", -1}, {"Mon, 01 Jan 2001 00:00:00 GMT", 0}, {"1e99", -1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct http_answer answer = {.headers = json_pack("{s:s}", "retry-after", rows[i].text)};
+        assert_true(http_retry_after(&answer) == rows[i].wait);
+        http_answer_free(&answer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_connection_is_kept, end), cmocka_unit_test_teardown(a_write_has_its_own, end),
+        cmocka_unit_test_teardown(a_body_may_end_with_the_connection, end), cmocka_unit_test_teardown(a_read_is_tried_again, end),
+        cmocka_unit_test_teardown(a_write_is_not, end), cmocka_unit_test_teardown(a_write_that_was_cut_is_an_error, end),
+        cmocka_unit_test_teardown(each_has_its_deadline, end), cmocka_unit_test_teardown(nobody_there, end),
+        cmocka_unit_test_teardown(retry_after_in_words, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

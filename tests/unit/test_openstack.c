@@ -1,0 +1,442 @@
+// clouds.yaml and OS_*, Keystone, Nova and Placement, over answers that a real cloud gave (tests/unit/exchanges/cloud.json).
+#include "world/openstack/config.h"
+#include "world/openstack/nova.h"
+#include "world/openstack/yaml.h"
+
+#include "fake_http.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct fake_http fake;
+static struct cloud *cloud;
+static char folder[64], here[4096]; // here: the checkout, where tests are run
+static const char *server_id;
+
+// ---- an environment of its own ----
+
+static void clear_environment(void)
+{
+    extern char **environ;
+    for (char **entry = environ; *entry;) {
+        auto_free char *name = xstrndup(*entry, strcspn(*entry, "="));
+        if (strncmp(name, "OS_", 3) == 0)
+            unsetenv(name);
+        else
+            entry++;
+    }
+}
+
+static void put(const char *name, const char *text)
+{
+    auto_free char *path = xasprintf("%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/migrun-test-XXXXXX");
+    clear_environment();
+    return mkdtemp(folder) && chdir(folder) == 0 && setenv("HOME", folder, 1) == 0 && unsetenv("XDG_CONFIG_HOME") == 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cloud_close(cloud);
+    cloud = NULL;
+    if (fake.answers)
+        fake_http_stop(&fake);
+    fake = (struct fake_http){0};
+    return chdir("/") == 0 ? nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) : -1;
+}
+
+// ---- the configuration ----
+
+static void loads(struct cloud_config *config)
+{
+    struct error err = {0};
+    if (cloud_config_load(config, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void does_not_load(const char *says)
+{
+    struct cloud_config config;
+    struct error err = {0};
+    assert_int_equal(cloud_config_load(&config, &err), -1);
+    assert_int_equal(err.domain, ERR_USAGE);
+    if (!strstr(err.message, says))
+        fail_msg("does not say '%s': %s", says, err.message);
+}
+
+static void nothing_is_configured(void **state)
+{
+    (void)state;
+    does_not_load("there are no OpenStack credentials");
+    setenv("OS_CLOUD", "mine", 1);
+    does_not_load("there is no clouds.yaml");
+}
+
+static const char two_clouds[] = "clouds:\n"
+                                 "  one: &one\n    auth: {auth_url: 'http://a/v3', username: u, tenant-name: p, domain_name: D}\n"
+                                 "    regions: [North, {name: South, values: {interface: internal}}]\n    verify: false\n"
+                                 "  two:\n    <<: *one\n    profile: vendor\n    cacert: /c\n";
+
+static void the_cloud_that_is_named(void **state)
+{
+    (void)state;
+    struct cloud_config config;
+    put("clouds.yaml", two_clouds);
+    put("secure.yaml", "clouds: {one: {auth: {password: '0123'}}}");
+    does_not_load("which cloud? ./clouds.yaml has 2");
+    setenv("OS_CLOUD", "three", 1);
+    does_not_load("it has one, two");
+    setenv("OS_CLOUD", "one", 1);
+    setenv("OS_USERNAME", "ignored", 1); // another cloud's, as OS_CLOUD names this one
+    loads(&config);
+    assert_string_equal(config.name, "one");
+    assert_string_equal(cloud_config_auth(&config, "username"), "u");
+    assert_string_equal(cloud_config_auth(&config, "project_name"), "p");
+    assert_string_equal(cloud_config_auth(&config, "user_domain_name"), "D");
+    assert_string_equal(cloud_config_auth(&config, "project_domain_name"), "D");
+    assert_string_equal(cloud_config_auth(&config, "password"), "0123");
+    assert_string_equal(cloud_config_value(&config, "region_name"), "North");
+    assert_string_equal(cloud_config_value(&config, "interface"), "public");
+    assert_false(cloud_config_flag(&config, "verify", true));
+    cloud_config_free(&config);
+    setenv("OS_REGION_NAME", "South", 1);
+    loads(&config);
+    assert_string_equal(cloud_config_value(&config, "interface"), "internal");
+    cloud_config_free(&config);
+    setenv("OS_REGION_NAME", "West", 1);
+    does_not_load("has no region 'West' (OS_REGION_NAME); it lists North, South");
+}
+
+static void a_profile_lies_below(void **state)
+{
+    (void)state;
+    struct cloud_config config;
+    put("clouds.yaml", two_clouds);
+    setenv("OS_CLOUD", "two", 1);
+    does_not_load("the profile 'vendor', which is in no clouds-public.yaml");
+    put("clouds-public.yaml", "public-clouds: {vendor: {cacert: /v, cert: /t, auth: {auth_url: 'http://v', user_domain_id: x}}}");
+    loads(&config);
+    assert_string_equal(cloud_config_value(&config, "cacert"), "/c");
+    assert_string_equal(cloud_config_value(&config, "cert"), "/t");
+    assert_string_equal(cloud_config_auth(&config, "auth_url"), "http://a/v3");
+    assert_string_equal(cloud_config_auth(&config, "user_domain_id"), "x");
+    cloud_config_free(&config);
+}
+
+static void the_environment_alone(void **state)
+{
+    (void)state;
+    struct cloud_config config;
+    put("clouds.yaml", two_clouds);
+    setenv("OS_AUTH_URL", "http://e:5000", 1);
+    setenv("OS_TENANT_NAME", "t", 1);
+    setenv("OS_ENDPOINT_TYPE", "internalURL", 1);
+    setenv("OS_USERNAME", "e", 1);
+    loads(&config);
+    assert_string_equal(config.name, "envvars");
+    assert_string_equal(cloud_config_auth(&config, "auth_url"), "http://e:5000");
+    assert_string_equal(cloud_config_auth(&config, "project_name"), "t");
+    assert_string_equal(cloud_config_value(&config, "interface"), "internalURL");
+    cloud_config_free(&config);
+}
+
+static void what_is_no_yaml_keeps_its_secrets(void **state)
+{
+    (void)state;
+    put("clouds.yaml", "clouds:\n  a:\n    auth: {password: hunter2\n  b: ]");
+    struct cloud_config config;
+    struct error err = {0};
+    assert_int_equal(cloud_config_load(&config, &err), -1);
+    assert_non_null(strstr(err.message, "./clouds.yaml: line "));
+    assert_null(strstr(err.message, "hunter2"));
+}
+
+static void yaml_is_data(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", "{}"}, {"a: [1, 'yes', yes, ~, null, \"x\\ty\"]", "{\"a\":[\"1\",\"yes\",true,null,null,\"x\\ty\"]}"},
+        {"b: &x {c: d}\ne: {<<: *x, f: g}", "{\"b\":{\"c\":\"d\"},\"e\":{\"f\":\"g\",\"c\":\"d\"}}"},
+        {"a: {<<: [{x: '1'}, {x: '2', y: '3'}], y: z}", "{\"a\":{\"y\":\"z\",\"x\":\"1\"}}"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        json_t *json = NULL;
+        struct error err = {0};
+        if (yaml_parse(rows[i][0], strlen(rows[i][0]), &json, &err) < 0)
+            fail_msg("%s", err.message);
+        auto_free char *text = json_dumps(json, JSON_COMPACT);
+        assert_string_equal(text, rows[i][1]);
+        json_decref(json);
+    }
+    auto_buf struct buf deep = {0};
+    for (int i = 0; i < 100; i++)
+        buf_puts(&deep, "[");
+    for (int i = 0; i < 100; i++)
+        buf_puts(&deep, "]");
+    json_t *json;
+    struct error err = {0};
+    assert_int_equal(yaml_parse(deep.data, deep.len, &json, &err), -1);
+}
+
+// ---- a cloud ----
+
+// The recorded cloud; more answers come before its own. minor: of Nova's newest microversion, 0: as recorded.
+static void begin_cloud(const char *first, int minor)
+{
+    auto_free char *text = NULL, *path = xasprintf("%s/tests/unit/exchanges/cloud.json", here);
+    size_t len;
+    json_t *all = json_loads(first, 0, NULL), *recorded;
+    assert_int_equal(read_whole_file(path, 1 << 20, &text, &len), 0);
+    recorded = json_loads(text, 0, NULL);
+    assert_non_null(all);
+    assert_non_null(recorded);
+    json_array_extend(all, recorded);
+    json_decref(recorded);
+    fake_http_start(&fake, all);
+    // The endpoints of the catalog are the fake's.
+    auto_free char *told = json_dumps(all, JSON_COMPACT);
+    auto_buf struct buf mine = {0};
+    for (const char *p = told; *p;)
+        if (strncmp(p, "FAKE", 4) == 0) {
+            buf_puts(&mine, fake.url);
+            p += 4;
+        } else {
+            buf_add(&mine, p++, 1);
+        }
+    json_decref(fake.answers);
+    fake.answers = json_loads(mine.data, 0, NULL);
+    size_t i;
+    json_t *answer;
+    json_array_foreach(fake.answers, i, answer) {
+        json_t *version = json_object_get(json_object_get(answer, "body"), "version");
+        if (version && minor)
+            json_object_set_new(version, "version", json_sprintf("2.%d", minor));
+        const json_t *servers = json_object_get(json_object_get(answer, "body"), "servers");
+        if (!server_id && json_array_size(servers))
+            server_id = json_str(json_array_get(servers, 0), "id", NULL);
+    }
+    auto_free char *yaml = xasprintf("clouds: {c: {auth: {auth_url: '%s/5000', username: admin, password: hunter2, project_name: demo,\n"
+                                     "  user_domain_name: Default, project_domain_name: Default}}}", fake.url);
+    put("clouds.yaml", yaml);
+    struct error err = {0};
+    if (cloud_open(&cloud, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static int end_cloud(void **state)
+{
+    server_id = NULL;
+    return teardown(state);
+}
+
+static void fails(int rc, const struct error *err, int code, const char *says)
+{
+    assert_int_equal(rc, -1);
+    if (!strstr(err->message, says))
+        fail_msg("does not say '%s': %s", says, err->message);
+    assert_int_equal(err->code, code);
+    assert_null(strstr(err->message, "hunter2"));
+    assert_null(strstr(err->message, "TOKEN"));
+}
+
+static size_t asked_for(const char *path)
+{
+    size_t n = 0, i;
+    json_t *asked;
+    json_array_foreach(fake.asked, i, asked)
+        n += STREQ(json_str(asked, "path", ""), path);
+    return n;
+}
+
+static void logs_in_by_password(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 0);
+    struct error err = {0};
+    if (cloud_log_in(cloud, &err) < 0)
+        fail_msg("%s", err.message);
+    const json_t *asked = fake_http_asked(&fake, 0);
+    assert_string_equal(json_str(asked, "path", ""), "/5000/v3/auth/tokens");
+    auto_json json_t *body = json_loads(json_str(asked, "body", ""), 0, NULL), *expected = json_loads(
+        "{\"auth\": {\"identity\": {\"methods\": [\"password\"], \"password\": {\"user\": {\"name\": \"admin\", \"domain\": {\"name\": \"Default\"}, \"password\": \"hunter2\"}}},"
+        "\"scope\": {\"project\": {\"name\": \"demo\", \"domain\": {\"name\": \"Default\"}}}}}", 0, NULL);
+    assert_true(json_equal(body, expected));
+}
+
+static void a_wrong_password(void **state)
+{
+    (void)state;
+    begin_cloud("[{\"path\": \"/5000/v3/auth/tokens\", \"status\": 401, \"headers\": {\"x-openstack-request-id\": \"req-9\"}, "
+                "\"body\": {\"error\": {\"code\": 401, \"message\": \"no\"}}}]", 0);
+    struct error err = {0};
+    fails(cloud_log_in(cloud, &err), &err, 401, "does not let cloud 'c' (./clouds.yaml) in");
+    assert_non_null(strstr(err.message, "req-9"));
+}
+
+static void a_server_by_name_and_id(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 0);
+    auto_json json_t *by_name = NULL, *by_id = NULL, *none = NULL;
+    struct error err = {0};
+    if (nova_find(cloud, "one", &by_name, &err) < 0 || nova_find(cloud, server_id, &by_id, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_true(json_equal(by_name, by_id));
+    assert_string_equal(json_str(by_name, "name", ""), "one");
+    assert_string_equal(json_str(by_name, "task_state", "?"), "");
+    assert_true(strncmp(json_str(by_name, "host", ""), "compute-", 8) == 0);
+    assert_true(json_int(json_object_get(by_name, "flavor"), "ram", 0) == 256);
+    fails(nova_find(cloud, "00000000-0000-0000-0000-000000000000", &none, &err), &err, REFUSED_OTHER, "has no instance '00000000-0000-0000-0000-000000000000'");
+    json_decref(by_id);
+    by_id = NULL;
+    if (nova_find(cloud, json_str(by_name, "libvirt_name", ""), &by_id, &err) == 0) // its own name is asked for first, and nobody has recorded that
+        assert_true(json_equal(by_name, by_id));
+}
+
+static void two_of_one_name(void **state)
+{
+    (void)state;
+    begin_cloud("[{\"path\": \"/8774/v2.1/servers/detail?all_tenants=1&limit=1000&name=%5Ea%5C.b%24\", \"status\": 200, \"body\": {\"servers\": ["
+                "{\"id\": \"1\", \"name\": \"a.b\", \"status\": \"ACTIVE\", \"OS-EXT-SRV-ATTR:host\": \"h\"}, {\"id\": \"2\", \"name\": \"a.b\", \"status\": \"ERROR\"},"
+                "{\"id\": \"3\", \"name\": \"axb\"}]}}]", 0);
+    json_t *server;
+    struct error err = {0};
+    fails(nova_find(cloud, "a.b", &server, &err), &err, REFUSED_OTHER, "2 instances have the name 'a.b': name one by its id: 1 (ACTIVE on h), 2 (ERROR on a host that is not told)");
+}
+
+static void a_token_that_expires(void **state)
+{
+    (void)state;
+    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"code\": 401}}}]", 0);
+    auto_json json_t *services = NULL;
+    struct error err = {0};
+    if (nova_services(cloud, NULL, &services, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(json_array_size(services), 4);
+    assert_int_equal(asked_for("/5000/v3/auth/tokens"), 2);
+    assert_int_equal(asked_for("/8774/v2.1/os-services"), 2);
+}
+
+static void a_token_that_is_never_good(void **state)
+{
+    (void)state;
+    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"message\": \"Go away.\"}}}, "
+                "{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"message\": \"Go away.\"}}}]", 0);
+    json_t *services = NULL;
+    struct error err = {0};
+    fails(nova_services(cloud, NULL, &services, &err), &err, 401, "Nova says no to listing services: Go away (HTTP 401");
+}
+
+static void what_nova_refuses(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 0);
+    auto_json json_t *server = NULL;
+    char id[REQUEST_ID_MAX];
+    struct error err = {0};
+    assert_int_equal(nova_find(cloud, "one", &server, &err), 0);
+    fails(nova_live_migrate(cloud, server, "nonsense", id, &err), &err, 400, "Nova says no to live-migrating one to nonsense: Compute host nonsense could not be found (HTTP 400, req-");
+    assert_non_null(strstr(err.message, id));
+    const json_t *asked = fake_http_asked(&fake, json_array_size(fake.asked) - 1);
+    assert_string_equal(json_str(json_object_get(asked, "headers"), "openstack-api-version", ""), "compute 2.68");
+    assert_string_equal(json_str(asked, "body", ""), "{\"os-migrateLive\":{\"host\":\"nonsense\",\"block_migration\":\"auto\"}}");
+}
+
+static void an_old_nova(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 1);
+    auto_json json_t *server = NULL, *progress = NULL;
+    char id[REQUEST_ID_MAX];
+    struct error err = {0};
+    assert_int_equal(nova_find(cloud, "one", &server, &err), 0);
+    assert_int_equal(nova_live_migrate(cloud, server, NULL, id, &err), -1);
+    const json_t *asked = fake_http_asked(&fake, json_array_size(fake.asked) - 1);
+    assert_null(json_object_get(json_object_get(asked, "headers"), "openstack-api-version"));
+    assert_string_equal(json_str(asked, "body", ""), "{\"os-migrateLive\":{\"host\":null,\"block_migration\":false,\"disk_over_commit\":false}}");
+    fails(nova_progress(cloud, server_id, 1, &progress, &err), &err, 406, "speaks microversions up to 2.1; showing the migration needs 2.23");
+}
+
+static void pages_instead_of_json(void **state)
+{
+    (void)state;
+    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 500, \"body\": \"<html><head><title>500</title></head>\\n<body> <h1>Server Error.</h1></body></html>\"}, "
+                "{\"path\": \"/8774/v2.1/os-services?host=x\", \"status\": 200, \"body\": \"<html>hello</html>\"}]", 0);
+    json_t *services = NULL;
+    struct error err = {0};
+    fails(nova_services(cloud, NULL, &services, &err), &err, 500, "with a page instead of JSON: 500 Server Error (HTTP 500)");
+    fails(nova_services(cloud, "x", &services, &err), &err, 200, "something that is no JSON");
+}
+
+static void placement_tells_who_holds_what(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 0);
+    auto_json json_t *server = NULL, *held = NULL, *provider = NULL, *none = NULL;
+    struct error err = {0};
+    if (nova_find(cloud, "one", &server, &err) < 0 || placement_allocations(cloud, server_id, &held, &err) < 0 || placement_provider(cloud, "compute-2", &provider, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(json_array_size(held), 1);
+    assert_string_equal(json_str(json_array_get(held, 0), "name", ""), json_str(server, "hypervisor", "?"));
+    assert_true(json_int(json_object_get(json_object_get(provider, "inventories"), "MEMORY_MB"), "total", 0) > 0);
+    fails(placement_provider(cloud, "none", &none, &err), &err, 404, "");
+}
+
+static void why_an_action_failed(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 0);
+    size_t i;
+    json_t *answer;
+    const char *request = NULL;
+    json_array_foreach(fake.answers, i, answer) {
+        const char *at = strstr(json_str(answer, "path", ""), "os-instance-actions/");
+        request = at ? at + strlen("os-instance-actions/") : request;
+    }
+    assert_non_null(request);
+    auto_json json_t *action = NULL;
+    struct error err = {0};
+    if (nova_action(cloud, server_id, request, &action, &err) < 0)
+        fail_msg("%s", err.message);
+    auto_free char *reason = nova_reason(action);
+    assert_non_null(reason);
+    assert_non_null(strstr(reason, "No valid host was found"));
+    auto_json json_t *silent = json_pack("{s:[{s:s, s:s}]}", "events", "result", "Success", "details", "");
+    assert_null(nova_reason(silent));
+}
+
+int main(void)
+{
+#define PLAIN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CLOUD(test) cmocka_unit_test_setup_teardown(test, setup, end_cloud)
+    if (!getcwd(here, sizeof here))
+        return 1;
+    const struct CMUnitTest tests[] = {
+        PLAIN(nothing_is_configured), PLAIN(the_cloud_that_is_named), PLAIN(a_profile_lies_below), PLAIN(the_environment_alone),
+        PLAIN(what_is_no_yaml_keeps_its_secrets), PLAIN(yaml_is_data), CLOUD(logs_in_by_password), CLOUD(a_wrong_password), CLOUD(a_server_by_name_and_id),
+        CLOUD(two_of_one_name), CLOUD(a_token_that_expires), CLOUD(a_token_that_is_never_good), CLOUD(what_nova_refuses), CLOUD(an_old_nova),
+        CLOUD(pages_instead_of_json), CLOUD(placement_tells_who_holds_what), CLOUD(why_an_action_failed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
