@@ -125,6 +125,7 @@ write_neutron() {
 type_drivers = vxlan
 tenant_network_types = vxlan
 mechanism_drivers = linuxbridge
+extension_drivers = port_security
 [ml2_type_vxlan]
 vni_ranges = 1:1000
 [securitygroup]
