@@ -1,5 +1,5 @@
-// Test builds only: MIGRUN_FAULT="N:fail" lets the N-th point that is passed fail, "N:kill" has migrun killed there, and with
-// MIGRUN_FAULT_LOG=FILE each point passed is a line of it.
+// Test builds only: MIGRUN_FAULT="N:fail" lets the N-th point that is passed fail, "N:kill" has migrun killed there, "N:stop" stopped,
+// until whoever waits for that has done his mischief and lets it go on; and with MIGRUN_FAULT_LOG=FILE each point passed is a line of it.
 #ifdef MIGRUN_FAULTS
 #include "base/fault.h"
 
@@ -24,6 +24,8 @@ int fault_point(const char *what, struct error *err)
         return 0;
     if (strcmp(action, ":kill") == 0)
         kill(getpid(), SIGKILL);
+    if (strcmp(action, ":stop") == 0)
+        return raise(SIGSTOP);
     return error_set(err, ERR_SYSTEM, 5, "a test's fault at %s", what);
 }
 #else

@@ -36,7 +36,7 @@ verdict_is() { grep -q -- "^$1" <<<"$output" || fail "no verdict: $1" "---" "$ou
 # a test fails because something does not happen, not because it happens late.
 await() {
   local end=$((SECONDS + $1 * 15)); shift
-  until "$@" >/dev/null 2>&1; do ((SECONDS < end)) || fail "waited in vain for: $*"; sleep 0.1; done
+  until "$@" >/dev/null 2>&1; do ((SECONDS < end)) || { fail "waited in vain for: $*"; return; }; sleep 0.1; done
 }
 
 # ---- guests ----

@@ -122,6 +122,8 @@ static const struct scenario {
     {"tests/world/effects.lua", "fail-after-switch", .status = 0},
     {"tests/world/effects.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
     {"tests/world/effects.lua", "ok", .status = 3, .cut = "host compute-2 command"},
+    {"tests/world/effects.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
+    {"examples/drain.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
     {"tests/world/effects.lua", "ok", .status = 0, .elsewhere = true},
     {"tests/world/effects.lua", "fail", .status = 3, .elsewhere = true},
 };
