@@ -37,7 +37,8 @@ cloud_lay_out() {
 # The errors in a log on a host, or its last lines.
 show_log() {
   echo "--- $1:/var/log/$2" >&2
-  on "$1" sh -c "grep -hE ' (ERROR|CRITICAL) |^[A-Za-z.]*(Error|Exception)|\[error\]' /var/log/$2 | tail -n 6 | grep . || tail -n 6 /var/log/$2" >&2 || true
+  on "$1" sh -c "grep -hE ' (ERROR|CRITICAL) |^[A-Za-z.]*(Error|Exception)|\[error\]' /var/log/$2 | tail -n 6 | grep . ||
+    tail -n 6 /var/log/$2" >&2 || true
 }
 
 # wait_for WHAT HOST LOG COMMAND …: until COMMAND succeeds.
