@@ -39,7 +39,7 @@ return {
     nova.of_destination(nova.placement_has_room),
     nova.of_destination(check.memory_fits),
     nova.of_destination(nova.server_group_allows),
-    nova.of_destination(check.disks_are_there),
+    nova.of_destination(check.same_storage),
 
     { "surgery", phase = "prepare",
       when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,

@@ -32,7 +32,7 @@ return {
     there(nova.placement_has_room),
     there(check.memory_fits),
     there(nova.server_group_allows),
-    there(check.disks_are_there),
+    there(check.same_storage),
 
     nova.live_migration,
 
