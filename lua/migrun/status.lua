@@ -31,12 +31,12 @@ function status.has_flag(run, flag)
   return text:find(("<flag name='%s'/>"):format(flag), 1, true) ~= nil
 end
 
----The addresses that the guest listens on and that only its source has.
+---The addresses that the guest listens on and that only its source has (a run without destination: that its host has).
 ---@param run Run
 ---@return string[]
 function status.bound(run)
   local addresses = {}
-  for _, entry in ipairs(listen.foreign(run.instance:xml(), run.source.facts.addresses, run.dest.facts.addresses)) do
+  for _, entry in ipairs(listen.foreign(run.instance:xml(), run.source.facts.addresses, run.dest and run.dest.facts.addresses or {})) do
     addresses[#addresses + 1] = entry.address
   end
   return addresses

@@ -262,6 +262,7 @@ static void object_free(xmlXPathObjectPtr *object)
 {
     if (*object)
         xmlXPathFreeObject(*object);
+    *object = NULL;
 }
 #define auto_object cleanup(object_free)
 
@@ -547,6 +548,7 @@ int xml_set(struct xml *doc, const char *xpath, const char *value, struct error 
     }
     if (add_missing_attributes(doc, xpath, value, &splices, err) < 0)
         return -1;
+    object_free(&object); // it reads its nodes, which go with the old document
     return splices_apply(doc, &splices, err);
 }
 
@@ -655,6 +657,7 @@ int xml_add(struct xml *doc, const char *xpath, const char *fragment, struct err
                         xasprintf("%s%s%s%s", lead, text, closed ? "" : "\n", closed ? "" : outer));
         }
     }
+    object_free(&object);
     return splices_apply(doc, &splices, err);
 }
 
@@ -684,6 +687,7 @@ int xml_remove(struct xml *doc, const char *xpath, struct error *err)
                                      ? "the document's root cannot be removed" : "only elements and attributes can be removed");
         }
     }
+    object_free(&object);
     return splices_apply(doc, &splices, err);
 }
 

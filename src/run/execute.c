@@ -408,7 +408,7 @@ static void keep_autostart(struct run *run, struct tally *tally)
 static int conclude(struct run *run, struct tally *tally, struct error *failure)
 {
     struct error err = {0};
-    if (failure && failure->domain == ERR_POLICY && count_effects(run) == 0 && !run->migration_attempted)
+    if (failure && failure->domain == ERR_POLICY && run->n_effects == 0)
         return end_mistaken(run, tally, failure); // found only here, but before anything was touched
     run_reconnect(run);
     if (!run->procedure->migrates) {

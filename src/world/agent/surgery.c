@@ -503,7 +503,7 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
         return -1;
     struct surgery *s = agent->surgery;
     auto_json json_t *lost = NULL;
-    int rc = put_in_place(agent, s, err) < 0 ? -1 : act(s, "start", err);
+    int rc = put_in_place(agent, s, err) < 0 ? -1 : start_after_all(s, err);
     double away = (double)(now_ms() - s->opened) / 1000;
     if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
         rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", unit_of(s), json_string_value(json_array_get(lost, 0)));
