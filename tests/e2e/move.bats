@@ -113,7 +113,7 @@ inactive() { on "$2" virsh -q dumpxml --inactive "$1"; }      # NAME HOST: its d
   chown root:root "$file"
   run migrun policies/fix-ownership.lua mine
   ends_with_status 0
-  verdict_is "Done: 1 change made"
+  verdict_is "Done: 1 check passed, 1 change made"
   says "disk root:root → libvirt-qemu"
   [[ $(stat -c %U:%G "$file") == libvirt-qemu:libvirt-qemu ]]
   run migrun policies/fix-ownership.lua mine
