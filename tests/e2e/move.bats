@@ -118,6 +118,6 @@ inactive() { on "$2" virsh -q dumpxml --inactive "$1"; }      # NAME HOST: its d
   [[ $(stat -c %U:%G "$file") == libvirt-qemu:libvirt-qemu ]]
   run migrun policies/fix-ownership.lua mine
   ends_with_status 0
-  verdict_is "Done: nothing had to be changed"
+  verdict_is "Done: 1 check passed, nothing had to be changed"
   forget mine
 }
