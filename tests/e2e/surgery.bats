@@ -151,7 +151,7 @@ libvirtd_is_back() {
   local since=$SECONDS
   await 60 on compute-1 systemctl -q is-active libvirtd
   echo "# back after $((SECONDS - since)) s" >&3
-  await 60 on compute-1 grep -q '"told"' /var/lib/migrun/claims/*.json
+  await 60 on compute-1 sh -c 'grep -q "\"told\"" /var/lib/migrun/claims/*.json'
 }
 ends_as_before() {
   on compute-1 rm -f /run/e2e-in-surgery
