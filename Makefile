@@ -18,7 +18,7 @@ comma := ,
 # Debian's names, to build; and for the tests and their lab.
 DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
 DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
-	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
+	openssh-server openssh-client busybox-static cpio iproute2 procps perl time valgrind
 # And for the lab's cloud.
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
@@ -93,8 +93,8 @@ TESTS ?= tests/unit tests/world tests/lua e2e/checks e2e/failure e2e/move
 check: deps
 	@mkdir -p $(CHECK) && rm -rf $(CHECK)/tests $(CHECK)/migrun $(CHECK)/migrun-agent
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all unit-tests
-	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP)
-	@SWEEP=$(SWEEP) tests/run $(CHECK) $(TESTS)
+	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP) $(BUILD)/tests/unit/test_xml
+	@SWEEP=$(SWEEP) PLAIN=$(BUILD) tests/run $(CHECK) $(TESTS)
 
 # Those of OpenStack, in a lab with a cloud: its packages are 900 MB.
 check-cloud: deps cloud-deps

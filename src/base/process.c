@@ -5,12 +5,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_LIMIT = 16 << 20, TERM_PATIENCE_MS = 2000 };
+enum { DEFAULT_LIMIT = 16 << 20, TERM_PATIENCE_MS = 2000, LISTEN_EVERY_MS = 500 };
 
 struct child {
     pid_t pid;
@@ -109,11 +110,32 @@ static void push_input(const struct process_request *request, struct child *c)
 
 enum stop { STOP_NO, STOP_TIMEOUT, STOP_INTERRUPTED, STOP_HANGUP, STOP_TOO_MUCH };
 
+// Whether watch_fd has been silent for too long: what waits there has not grown.
+struct silence { int waiting; int64_t since; };
+
+static bool too_silent(const struct process_request *request, struct silence *s)
+{
+    int waiting = 0;
+    if (!request->watch_silence_ms || ioctl(request->watch_fd, FIONREAD, &waiting) < 0)
+        return false;
+    if (waiting != s->waiting)
+        *s = (struct silence){waiting, now_ms()};
+    return now_ms() - s->since > request->watch_silence_ms;
+}
+
+// How long to sleep: to the deadline; where silence matters, a little while.
+static int nap_ms(const struct process_request *request)
+{
+    int left = deadline_poll_ms(request->deadline);
+    return request->watch_silence_ms && (left < 0 || left > LISTEN_EVERY_MS) ? LISTEN_EVERY_MS : left;
+}
+
 // Feeds and reads until the child has ended. What it left running in the background may hold the pipes open: nobody waits for that.
 static enum stop attend(const struct process_request *request, struct child *c, struct process_result *result)
 {
     size_t limit = request->output_limit ? request->output_limit : DEFAULT_LIMIT;
     sig_atomic_t interrupts = interrupt_count;
+    struct silence silence = {.since = now_ms()};
     if (c->in >= 0 && request->input_len == 0)
         push_input(request, c);
     for (;;) {
@@ -122,7 +144,7 @@ static enum stop attend(const struct process_request *request, struct child *c, 
             {.fd = c->err, .events = POLLIN},       {.fd = c->pid_fd, .events = POLLIN},
             {.fd = request->watch_fd, .events = POLLRDHUP}, {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN},
         };
-        if (poll(fds, COUNT_OF(fds), deadline_poll_ms(request->deadline)) < 0 && errno != EINTR)
+        if (poll(fds, COUNT_OF(fds), nap_ms(request)) < 0 && errno != EINTR)
             return STOP_HANGUP;
         if (fds[0].revents)
             push_input(request, c);
@@ -131,7 +153,7 @@ static enum stop attend(const struct process_request *request, struct child *c, 
             return STOP_TOO_MUCH;
         if (ended)
             return STOP_NO;
-        if (fds[4].revents & (POLLHUP | POLLERR | POLLRDHUP))
+        if (fds[4].revents & (POLLHUP | POLLERR | POLLRDHUP) || too_silent(request, &silence))
             return STOP_HANGUP;
         if (interrupts == 0 && interrupt_count > 0)
             return STOP_INTERRUPTED;
@@ -179,6 +201,16 @@ int process_run(const struct process_request *request, struct process_result *re
     if (rc < 0)
         process_result_free(result);
     return rc;
+}
+
+char *process_said(const struct process_result *result)
+{
+    auto_free char *text = xstrdup(result->err.data ? result->err.data : "");
+    for (size_t len = strlen(text); len && text[len - 1] == '\n'; len--)
+        text[len - 1] = '\0';
+    for (char *p = text; (p = strchr(p, '\n'));)
+        *p = ' ';
+    return printable(text);
 }
 
 void process_result_free(struct process_result *result)

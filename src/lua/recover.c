@@ -120,6 +120,16 @@ static int end_run(struct recovery *r, const char *name, const json_t *records, 
     return status;
 }
 
+// A run that has ended, but left something that another try may put right, is tried again only when it is named.
+static void tell_left(const struct recovery *r, const char *name, const json_t *verdict)
+{
+    struct run_options options = {.preview = true};
+    struct run run = {.options = &options, .listener = *r->listener};
+    json_int_t status = json_int(verdict, "status", 0);
+    if (status == OUTCOME_NOT_RESTORED || status == OUTCOME_IN_DOUBT)
+        run_message(&run, "warning", "run %s has ended, but left something (%s): migrun recover %s tries again", name, json_str(verdict, "line", "?"), name);
+}
+
 // Ends one run, when there is something to end.
 static int recover_one(struct recovery *r, const char *name, bool named, struct error *err)
 {
@@ -132,8 +142,10 @@ static int recover_one(struct recovery *r, const char *name, bool named, struct 
         *err = failure;
         return -1;
     }
-    if (!named && journal_verdict(records))
+    if (!named && journal_verdict(records)) {
+        tell_left(r, name, journal_verdict(records));
         return 0;
+    }
     if (!r->options->preview && journal_resume(state_of(r->options), name, &journal, &failure) < 0) {
         if (!named && failure.domain == ERR_REFUSED)
             return 0; // it still goes on

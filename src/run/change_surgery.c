@@ -182,17 +182,18 @@ int surgery_end(struct run *run, const char *failure, struct error *err)
     struct effect *e = run->surgery;
     auto_free char *why = failure ? xstrdup(failure) : run->spoilt ? xstrdup(run->spoilt) : NULL;
     struct error aborting;
+    enum error_domain domain = interrupt_count ? ERR_INTERRUPTED : ERR_REFUSED;
     run->surgery = NULL;
     free(steal(&run->spoilt));
     if (why)
-        error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s", why);
+        error_set(err, domain, REFUSED_OTHER, "%s", why);
     if (run->options->preview)
         return gate_end(e, why ? -1 : 0, NULL, err);
     json_object_clear(run->overlay);
     int rc = -1;
     if (!why)
         rc = call(e, "commit", json_object(), NULL, 0, END_MS, &e->result, err);
-    else if (call(e, "abort", json_object(), NULL, 0, END_MS, &e->result, &aborting) < 0)
-        error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s; and then: %s", why, aborting.message);
+    else if (call(e, "abort", json_object(), NULL, 0, END_MS, &e->result, &aborting) < 0 && aborting.domain != ERR_HOST) // that is told when it is undone
+        error_set(err, domain, REFUSED_OTHER, "%s; and then: %s", why, aborting.message);
     return gate_end(e, rc, NULL, err) < 0 || !e->host->run->exclusive ? rc : run_claim(run, false, err);
 }

@@ -424,29 +424,8 @@ int virt_capabilities(struct virt *virt, char **xml, struct error *err)
     return virt_ask(virt, call_new(run_capabilities, true, "read the capabilities"), 0, NULL, xml, err);
 }
 
-// All domains in a number of round trips that does not grow with them; NOWAIT, so that one that is stuck holds up none.
-static json_t *domains_by_stats(virConnectPtr connection)
-{
-    virDomainStatsRecordPtr *records = NULL;
-    int count = virConnectGetAllDomainStats(connection, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU,
-                                            &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
-    if (count < 0)
-        return NULL;
-    json_t *domains = json_array();
-    for (int i = 0; i < count; i++) {
-        auto_json json_t *stats = json_object();
-        params_to_json(records[i]->params, records[i]->nparams, stats);
-        json_t *domain = identity(records[i]->dom);
-        set_state(domain, (int)json_int(stats, "state.state", 0), (int)json_int(stats, "state.reason", 0));
-        set_sizes(domain, json_int(stats, "balloon.current", 0), json_int(stats, "balloon.maximum", 0), json_int(stats, "vcpu.current", 0));
-        json_array_append_new(domains, domain);
-    }
-    virDomainStatsRecordListFree(records);
-    return domains;
-}
-
-// The same for drivers without statistics.
-static json_t *domains_by_list(virConnectPtr connection)
+// Not by the statistics of all, which ask the guests' monitors: one that is silent would hold up this host's facts.
+static json_t *domains_of(virConnectPtr connection)
 {
     virDomainPtr *list = NULL;
     int count = virConnectListAllDomains(connection, &list, 0);
@@ -521,9 +500,7 @@ int virt_gather_facts(virConnectPtr connection, struct call *call)
     if (model)
         json_object_set_new(call->json, "cpu_model", json_text(model));
 
-    json_t *domains = domains_by_stats(connection);
-    if (!domains && virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
-        domains = domains_by_list(connection);
+    json_t *domains = domains_of(connection);
     if (!domains)
         return call_fail(call);
     json_object_set_new(call->json, "domains", domains);

@@ -41,8 +41,9 @@ teardown_file() { forget still; }
 @test "commands that only read reach no other host and no other process, and leave nothing" {
   world_snapshot >"$BATS_TEST_TMPDIR/world"
   run migrun -n tests/e2e/policies/mischief-of-commands.lua still compute-2
-  on compute-1 pkill -fx 'sleep 1234' || true
-  on compute-1 ipcrm --all=shm
+  left=$(on compute-1 sh -c 'pgrep -fx "sleep 1234"; ipcs -m | grep ^0x; true')
+  on compute-1 sh -c 'pkill -fx "sleep 1234"; ipcrm --all=shm'
+  [[ -z $left ]] || fail "it left: $left"
   ! grep DONE <<<"$output" || fail "something was done"
   unchanged "$BATS_TEST_TMPDIR/world"
 }

@@ -135,8 +135,8 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 }
 
 @test "a full /run: nothing is half written, and the guests are managed again" {
-  on compute-1 sh -c 'mount -o remount,size=$(($(df -k --output=used /run | tail -n 1) + 24))k /run; dd if=/dev/zero of=/run/e2e-full bs=4k 2>/dev/null; true'
-  operate good
+  on compute-1 sh -c 'mount -o remount,size=$(($(df -k --output=used /run | tail -n 1) + 2048))k /run'
+  operate full
   on compute-1 sh -c 'rm -f /run/e2e-full; mount -o remount,size=20% /run; systemctl reset-failed libvirtd; systemctl start libvirtd'
   ((status == 3 || status == 6 || status == 2)) || fail "ended with status $status" "$output"
   says "No space left"
@@ -150,12 +150,12 @@ in_surgery() { begin -p way=waits tests/e2e/policies/surgery.lua op; await 60 on
 libvirtd_is_back() {
   local since=$SECONDS
   await 60 on compute-1 systemctl -q is-active libvirtd
-  echo "# back after $((SECONDS - since)) s" >&3
-  await 60 on compute-1 sh -c 'grep -q "\"told\"" /var/lib/migrun/claims/*.json'
+  local took=$((SECONDS - since)); echo "# back after $took s" >&3
 }
+is_told() { await 60 on compute-1 sh -c 'grep -q "\"told\"" /var/lib/migrun/claims/*.json'; }      # to whom finds the claim
 ends_as_before() {
   on compute-1 rm -f /run/e2e-in-surgery
-  run migrun recover
+  run migrun recover "$@"
   ends_with_status 3
   says "libvirtd"
   as_before
@@ -165,6 +165,7 @@ ends_as_before() {
   in_surgery
   interrupt KILL; finish
   libvirtd_is_back
+  is_told
   run migrun policies/status-xml.lua op compute-2
   ends_with_status 2
   says "was stopped; its agent started it again"
@@ -182,7 +183,7 @@ ends_as_before() {
 
 @test "the agent dies in it: its guard puts back" {
   in_surgery
-  on compute-1 pkill -KILL -x migrun-agent
+  on compute-1 sh -c 'kill -KILL $(pgrep -x migrun-agent | grep -vx "$(pgrep -fo -- "migrun-agent --guard")")'
   libvirtd_is_back
   finish
   ends_with_status 3
@@ -193,9 +194,15 @@ ends_as_before() {
   in_surgery
   lab link compute-1 down
   libvirtd_is_back
-  interrupt KILL; finish
+  finish
+  ends_with_status 6
+  says "could not be put back"
+  left=$(sed -n 's/.*migrun recover \([0-9a-z-]*\) tries again.*/\1/p' <<<"$output")
   lab link compute-1 up
-  ends_as_before
+  run migrun recover
+  ends_with_status 0
+  says "migrun recover $left tries again"
+  ends_as_before "$left"
 }
 
 @test "the controller loses power in it: the agent puts back" {

@@ -39,13 +39,17 @@ SERVE(serve_command)
         .input_len = body_len,
         .deadline = deadline_in(timeout > 0 ? timeout : DEFAULT_TIMEOUT_MS),
         .watch_fd = agent->stdin_fd,
+        .watch_silence_ms = agent->surgery ? SURGERY_SILENCE_MS : 0,
         .before_exec = json_flag(request, "reads", false) ? only_read : NULL,
     };
     struct process_result cleanup(process_result_free) ended;
     if (agent->surgery && run.deadline > surgery_deadline(agent))
         run.deadline = surgery_deadline(agent);
-    if (process_run(&run, &ended, err) < 0)
+    if (process_run(&run, &ended, err) < 0) {
+        if (err->domain == ERR_HOST)
+            surgery_leave(agent);
         return -1;
+    }
     *result = json_pack("{s:i, s:i, s:b, s:o}", "status", ended.status, "signal", ended.signal, "timed_out", ended.timed_out, "stderr",
                         json_text(ended.err.data ? ended.err.data : ""));
     *result_body = ended.out;

@@ -33,7 +33,7 @@ static int arm_unit(const char *self, const char *keep, const struct surgery *s,
         return -1;
     if (ended.status == 0)
         return 0;
-    auto_free char *said = printable(ended.err.data ? ended.err.data : "");
+    auto_free char *said = process_said(&ended);
     return error_set(err, ERR_COMMAND, ended.status, "libvirtd is not stopped: its guard cannot be armed (systemd-run: %.300s)", said);
 }
 

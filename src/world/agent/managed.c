@@ -176,7 +176,7 @@ static int hook_passes(const char *hook, const json_t *guest, struct error *err)
         return -1;
     if (ended.status == 0 && !ended.timed_out)
         return 0;
-    auto_free char *said = printable(ended.err.data ? ended.err.data : "");
+    auto_free char *said = process_said(&ended);
     return error_set(err, ERR_REFUSED, REFUSED_OTHER, "libvirtd is not stopped: its hook %s fails for %s when asked to 'reconnect' (%s%s%.200s), and then a starting libvirtd ends that guest; "
                      "let the hook end with 0 for reconnect", hook, name, ended.timed_out ? "it does not end" : "it ended badly", *said ? ": " : "", said);
 }

@@ -22,17 +22,6 @@ static bool is_unit_name(const char *unit)
            strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@") == len;
 }
 
-// One line of what a command said on stderr, for an error's sentence. Caller frees.
-static char *said(const struct process_result *ended)
-{
-    auto_free char *text = xstrdup(ended->err.len ? ended->err.data : "it said nothing");
-    for (size_t len = strlen(text); len && text[len - 1] == '\n'; len--)
-        text[len - 1] = '\0';
-    for (char *p = text; (p = strchr(p, '\n'));)
-        *p = ' ';
-    return printable(text);
-}
-
 static int run(const char *const *argv, int64_t deadline, int watch_fd, struct process_result *ended, struct error *err)
 {
     return process_run(&(struct process_request){.argv = argv, .deadline = deadline, .watch_fd = watch_fd}, ended, err);
@@ -41,12 +30,12 @@ static int run(const char *const *argv, int64_t deadline, int watch_fd, struct p
 // The first two words name a command well enough.
 static int check_end(const struct process_result *ended, const char *const *argv, const char *unit, struct error *err)
 {
-    auto_free char *why = said(ended), *words = xasprintf("%s%s%s", argv[0], argv[1] ? " " : "", argv[1] ? argv[1] : "");
+    auto_free char *why = process_said(ended), *words = xasprintf("%s%s%s", argv[0], argv[1] ? " " : "", argv[1] ? argv[1] : "");
     if (ended->timed_out)
         return error_set(err, ERR_TIMEOUT, 0, "%s for %s did not end in its time", words, unit);
     if (ended->status != 0)
         return error_set(err, ERR_COMMAND, ended->status, "%s for %s ended with %s %d: %s", words, unit, ended->signal ? "signal" : "status",
-                         ended->signal ? ended->signal : ended->status, why);
+                         ended->signal ? ended->signal : ended->status, *why ? why : "it said nothing");
     return 0;
 }
 

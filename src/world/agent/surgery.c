@@ -99,7 +99,7 @@ static int run_words(const char *const *argv, int64_t timeout, struct process_re
 
 static int act_failed(const struct surgery *s, const char *action, const struct process_result *ended, struct error *err)
 {
-    auto_free char *said = printable(ended->err.data ? ended->err.data : "");
+    auto_free char *said = process_said(ended);
     return error_set(err, ended->timed_out ? ERR_TIMEOUT : ERR_COMMAND, ended->status, "%s of %s %s%s%.300s", action, unit_of(s),
                      ended->timed_out ? "did not end in its time" : "failed", *said ? ": " : "", said);
 }

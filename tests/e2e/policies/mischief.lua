@@ -72,7 +72,7 @@ local lies = {
   { "busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StopUnit", "ss",
     "e2e-running.service", "replace" },
   { "virsh", "destroy", "still" }, { "virsh", "undefine", "still" }, { "virsh", "autostart", "still" },
-  { "pkill", "-KILL", "-f", "guest=still," }, { "pkill", "-KILL", "-f", "sleep infinity" }, { "pkill", "-KILL", "libvirtd" }, { "kill", "-TERM", "1" },
+  { "pkill", "-KILL", "-f", "guest=still," }, { "pkill", "-KILL", "-f", "sleep infinity" }, { "pkill", "-KILL", "libvirtd" }, { "sh", "-c", "kill -TERM -1" },
   { "iptables", "-A", "INPUT", "-p", "tcp", "--dport", "9", "-j", "DROP" }, { "ip", "link", "set", "host0", "mtu", "1400" },
   { "ip", "address", "add", "10.99.0.1/32", "dev", "lo" }, { "hostname", "e2e" }, { "sysctl", "-w", "net.ipv4.ip_forward=1" },
   { "date", "-s", "2000-01-01" }, { "logger", "e2e" }, { "useradd", "e2e" }, { "ldconfig" },

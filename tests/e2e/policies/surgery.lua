@@ -7,6 +7,10 @@ local function change(changes, apply) return { changes = changes, apply = apply 
 
 local ways = {
   good = function(run, file) run.source:edit_xml(file, status.ready_to_move(run)) end,
+  full = function(run, file)
+    run.source:command({ "sh", "-c", "dd if=/dev/zero of=/run/e2e-full bs=4k 2>/dev/null; true" }, { undo = { "rm", "-f", "/run/e2e-full" } })
+    run.source:edit_xml(file, status.ready_to_move(run))
+  end,
   ["unknown flag"] = function(run, file)
     run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:add("qemuCaps", "<flag name='no-such-flag'/>") end))
   end,
