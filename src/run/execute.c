@@ -404,6 +404,15 @@ static void keep_autostart(struct run *run, struct tally *tally)
     tally->not_fixed++;
 }
 
+// A run that was cut off in its fix-ups had done all that it was to do before.
+static bool was_in_fixups(const struct run *run)
+{
+    for (size_t i = 0; i < run->n_effects; i++)
+        if (run->recovers && run->effects[i]->of_fixup)
+            return true;
+    return false;
+}
+
 // The steps have run, up to a failure (NULL: none): asks where the guest is, and ends the run by that.
 static int conclude(struct run *run, struct tally *tally, struct error *failure)
 {
@@ -412,7 +421,7 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         return end_mistaken(run, tally, failure); // found only here, but before anything was touched
     run_reconnect(run);
     if (!run->procedure->migrates) {
-        if (failure)
+        if (failure && !was_in_fixups(run))
             return end_undone(run, tally, failure, false);
         run_fixups(run, tally);
         return end_done(run, tally);
@@ -498,6 +507,8 @@ static int end_forecast(struct run *run, struct tally *tally)
     if (where == GUEST_AT_DEST)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
                             run_dest_name(run));
+    if (!run->procedure->migrates && was_in_fixups(run))
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as done: its fix-ups would run.");
     auto_json json_t *problems = json_array();
     size_t not_there, undone;
     not_there = gate_undo(run, &undone, problems);

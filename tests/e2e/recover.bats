@@ -175,7 +175,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 }
 
 @test "two controllers at once: one moves it, the other is told" {
-  begins --state /tmp/one -p wait=migrate -p bandwidth=2 tests/e2e/policies/cut.lua cut compute-2
+  begins --state /tmp/one -p wait=migrate -p bandwidth=8 tests/e2e/policies/cut.lua cut compute-2
   reaches '"type":"progress"'
   run migrun --state /tmp/two policies/libvirt.lua cut compute-2
   ends_with_status 2
@@ -218,12 +218,14 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   ends_with_status 0
   run migrun history
   says "cut"
-  run migrun show "$(on controller ls /var/lib/migrun/runs | tail -n 1)"
+  id=$(on controller ls /var/lib/migrun/runs | tail -n 1)
+  run migrun show "$id"
   ends_with_status 0
   says "Moved: cut runs on compute-2"
+  on compute-2 ls /var/lib/migrun/kept | grep -qx "$id"
   run migrun history --prune 0s
   ends_with_status 0
-  [[ -z $(on compute-1 ls -A /var/lib/migrun/kept)$(on compute-2 ls -A /var/lib/migrun/kept) ]]
+  for host in compute-1 compute-2; do ! on "$host" ls /var/lib/migrun/kept | grep -x "$id" || fail "it is left on $host"; done
   run migrun history
   says "No run has changed anything yet."
 }

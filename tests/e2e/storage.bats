@@ -60,6 +60,22 @@ is_moving() { on "$from" virsh -q domjobinfo plain | grep -q 'Memory processed: 
   loses_nothing plain
 }
 
+@test "surgery: its sockets are stopped too, so that no client wakes libvirtd in the middle of it" {
+  qemu=$(qemu_pid plain "$from")
+  begin --source "$from" -p way=waits tests/e2e/policies/surgery.lua plain
+  await 60 on "$from" test -e /run/e2e-in-surgery
+  run on "$from" timeout 10 virsh -q list
+  ((status != 0)) || fail "libvirtd was woken: $output"
+  [[ $(on "$from" systemctl is-active libvirtd.service) == inactive ]]
+  on "$from" rm /run/e2e-in-surgery
+  finish
+  ends_with_status 0
+  for unit in libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket; do [[ $(on "$from" systemctl is-active $unit) == active ]]; done
+  [[ $(qemu_pid plain "$from") == "$qemu" ]]
+  stands plain "$from"
+  loses_nothing plain
+}
+
 @test "its QEMU there dies while it moves: what libvirt took from the guest at the source is given back" {
   creep
   on "$to" kill -9 "$(qemu_pid plain "$to")"

@@ -20,7 +20,10 @@ return {
         end
       end },
     { "wait", phase = "prepare", when = function(run) return run.params.wait == "prepare" end,
-      run = function(run) run.source:command({ "sleep", tostring(run.params.seconds) }, { reads = true, timeout = 120 }) run.dest:write("/etc/cut-new", "newer\n") end },
+      run = function(run)
+        run.source:command({ "sleep", tostring(run.params.seconds) }, { reads = true, timeout = 120 })
+        for n = 1, 20 do run.dest:write("/etc/cut-new", ("newer %d\n"):format(n)) end       -- more than the journal's last page holds
+      end },
     { "the guest", phase = "migrate",
       run = function(run)
         run.instance:migrate(run.dest, { xml = listen.to_destination(run), params = run.params.wait == "migrate" and { bandwidth = run.params.bandwidth } or nil })
