@@ -86,7 +86,7 @@ bench: deps all
 bench-cloud: deps cloud-deps all
 	@LAB_BUILD=$(BUILD) tests/lab/bench-cloud
 
-# Under the sanitizers. What does not compile, tests/run counts as failed.
+# Under the sanitizers. What does not compile, tests/run counts as failed. TESTS: words of the names of files; none: all.
 CHECK := $(BUILD)/check
 check: deps
 	@mkdir -p $(CHECK) && rm -rf $(CHECK)/tests $(CHECK)/migrun $(CHECK)/migrun-agent

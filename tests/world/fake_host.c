@@ -671,8 +671,10 @@ static int serve(struct host *host, const char *op, json_t *request, const void 
 static int lose(struct host *host)
 {
     host->lost = true;
-    fake_surgery_guard(world(), host->spec->name);
-    world_changed();
+    if (!host->read_only) {
+        fake_surgery_guard(world(), host->spec->name);
+        world_changed();
+    }
     return error_set(&host->error, ERR_HOST, HOST_LOST, "the connection to %s broke: look whether the host and its sshd are up, then ask again",
                      host->spec->name);
 }
