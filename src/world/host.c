@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000, CLOSE_MS = 100 };
+enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000, CLOSE_MS = 100, END_MS = 1000 };
 
 struct host {
     struct host_spec *spec;
@@ -240,14 +240,15 @@ static bool said(const struct host *host, const char *text)
 // The connection ended: waits for the child and says in one sentence why, and what to do.
 static int explain_end(struct host *host, bool greeted, struct error *err)
 {
-    struct pollfd errors = {.fd = host->errors, .events = POLLIN};
     int status = 0;
-    for (int i = 0; i < 20 && waitpid(host->pid, &status, WNOHANG) == 0; i++)
-        poll(&errors, 1, 50); // what it has to say comes a little later than the end of its output
+    pid_t ended;
+    // What it has to say, and its status, come a little later than the end of its output.
+    for (int64_t deadline = deadline_in(END_MS); (ended = waitpid(host->pid, &status, WNOHANG)) == 0 && now_ms() < deadline;)
+        usleep(5000);
     drain_errors(host);
     host->lost = true;
     const char *name = host->spec->name, *address = host->spec->address;
-    int exited = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    int exited = ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     auto_free char *words = last_words(host);
     if (greeted) {
         error_set(err, ERR_HOST, HOST_LOST, "the connection to %s broke%s%s: look whether the host and its sshd are up, then ask again",

@@ -108,7 +108,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 
 @test "the disk gets full in the middle: it stops and undoes" {
   on controller sh -c 'mkdir -p /tmp/tiny; mount -t tmpfs -o size=256k tmpfs /tmp/tiny'
-  begins --state /tmp/tiny -p wait=prepare -p seconds=30 tests/e2e/policies/cut.lua cut compute-2
+  begins --state /tmp/tiny -p wait=prepare -p seconds=12 tests/e2e/policies/cut.lua cut compute-2
   reaches '"title":"wait","index":[0-9]*,"status":"start"'
   on controller sh -c 'head -c 300000 /dev/zero >/tmp/tiny/full; true' 2>/dev/null
   ended
@@ -222,7 +222,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   run migrun show "$id"
   ends_with_status 0
   says "Moved: cut runs on compute-2"
-  on compute-2 ls /var/lib/migrun/kept | grep -qx "$id"
+  for host in compute-1 compute-2; do on "$host" ls /var/lib/migrun/kept; done | grep -qx "$id"
   run migrun history --prune 0s
   ends_with_status 0
   for host in compute-1 compute-2; do ! on "$host" ls /var/lib/migrun/kept | grep -x "$id" || fail "it is left on $host"; done

@@ -84,7 +84,7 @@ site() { printf 'return { hosts = { "compute-1", "compute-2" }, ssh = { %s } }\n
 @test "an agent that dies while a check asks it: refused at once, and its command ends" {
   begin tests/e2e/policies/asks.lua still compute-2
   await 20 on compute-2 pgrep -fx 'sleep 4321'
-  on compute-2 kill -9 "$(on compute-2 pgrep -x migrun-agent)"
+  on compute-2 kill -9 "$(on compute-2 pgrep -xo migrun-agent)"
   finish
   ends_with_status 2
   verdict_is "Refused, nothing was touched: 1 of 1 check says no (a long question)."

@@ -73,7 +73,7 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 
 @test "an edit that must not go into place does not: undeclared, not well-formed, as text, in a nested way" {
   local way
-  for way in "not declared" "not well-formed" "declares nothing" "as text" "caught" "starts it" "a stop in it"; do
+  for way in "not declared" "another device address" "not well-formed" "declares nothing" "as text" "caught" "starts it" "a stop in it"; do
     daemon=$(libvirtd_pid)
     operate "$way"
     ((status == 3 || status == 1)) || fail "$way ended with status $status" "$output"
@@ -142,6 +142,24 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
   says "No space left"
   ((status != 6)) || migrun -q recover "$(sed -n 's/.*migrun recover \([0-9a-z-]*\) tries again.*/\1/p' <<<"$output")" || true
   as_before
+}
+
+@test "a modular daemon, by units and a socket of its own name" {
+  on compute-1 sh -c '
+    systemctl stop libvirtd
+    printf "[Socket]\nListenStream=/run/libvirt/virtqemud-sock\nSocketMode=0600\nFileDescriptorName=libvirtd.socket\n" >/etc/systemd/system/virtqemud.socket
+    printf "[Unit]\nRequires=virtqemud.socket\nAfter=virtqemud.socket\n[Service]\nType=notify\nExecStart=/usr/sbin/libvirtd --timeout 120\nKillMode=process\n" >/etc/systemd/system/virtqemud.service
+    systemctl daemon-reload; systemctl start virtqemud.socket'
+  on controller sh -c 'cat >/tmp/modular.lua' <<<'return { hosts = { "compute-2", ["compute-1"] = {
+    services = { libvirtd = "virtqemud" }, libvirt = { socket = "/run/libvirt/virtqemud-sock", socket_ro = "/run/libvirt/virtqemud-sock" } } } }'
+  run migrun --site /tmp/modular.lua -p way=quick tests/e2e/policies/surgery.lua op
+  units=$(on compute-1 systemctl is-active virtqemud.socket virtqemud.service libvirtd.service || true)
+  on compute-1 sh -c 'systemctl stop virtqemud.socket virtqemud.service; rm /etc/systemd/system/virtqemud.*; systemctl daemon-reload; systemctl start libvirtd'
+  ends_with_status 0
+  says "virtqemud on compute-1 is stopped for about 1 s; 4 guests run on, unmanaged meanwhile"
+  [[ $units == $'active\nactive\ninactive' ]] || fail "units: $units"
+  managed
+  forget op
 }
 
 # ---- the guard ----

@@ -17,6 +17,9 @@ local ways = {
   ["not declared"] = function(run, file)
     run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:set("domain/devices/disk/alias/@name", "virtio-disk7") end))
   end,
+  ["another device address"] = function(run, file)       -- what a starting libvirtd would end the guest for
+    run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:set("domain/devices/disk/address/@slot", "0x1e") end))
+  end,
   ["declares nothing"] = function(run, file) run.source:edit_xml(file, function(document) document:set("@state", "running") end) end,
   ["as text"] = function(run, file) run.source:write(file, "<domstatus") end,
   ["caught"] = function(run, file)
@@ -28,6 +31,7 @@ local ways = {
   end,
   ["starts it"] = function(run) run.source:service("libvirtd"):start() end,
   ["a stop in it"] = function(run) run.source:service("libvirtd"):while_stopped(function() end) end,
+  quick = function(run, file) run.source:edit_xml(file, status.ready_to_move(run)) end,
   ["waits"] = function(run, file)
     run.source:edit_xml(file, status.ready_to_move(run))
     run.source:command({ "touch", "/run/e2e-in-surgery" }, { undo = { "rm", "-f", "/run/e2e-in-surgery" } })
