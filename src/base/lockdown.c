@@ -158,6 +158,8 @@ static void apart(void)
     if (geteuid() != 0 || unshare(CLONE_NEWPID | CLONE_NEWIPC) < 0)
         return;
     pid_t pid = fork();
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a fork does not pass it on
     if (pid <= 0)
         return;
     int status;

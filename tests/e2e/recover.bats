@@ -3,6 +3,7 @@
 load helper
 
 setup() { prepare; }
+teardown_file() { forget cut; }
 prepare() {
   ensure cut compute-1 memory=96 listen=own
   pid=$(qemu_pid cut compute-1)

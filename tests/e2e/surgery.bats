@@ -2,7 +2,10 @@
 load helper
 
 others="by-1 by-2 by-3"
-setup_file() { for name in $others; do ensure "$name" compute-1 memory=96 3>&-; done; }
+setup_file() {  # those four, and no guest of other tests
+  for name in $(on compute-1 virsh -rq list --all --name); do forget "$name"; done
+  for name in $others; do ensure "$name" compute-1 memory=96 3>&-; done
+}
 teardown_file() { for name in op $others; do forget "$name"; done; }
 setup() {
   ensure op compute-1 memory=96 listen=own

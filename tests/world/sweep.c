@@ -110,6 +110,7 @@ static const struct scenario {
     {"policies/status-xml.lua", "ok", .status = 3, .cut = "host compute-1 surgery /run"},
     {"policies/status-xml.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
     {"policies/status-xml.lua", "ok", .status = 0, .elsewhere = true},
+    {"policies/status-xml.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
     {"policies/fix-ownership.lua", "ok", "files of root", files_of_root, .status = 0, .stays = true},
     {"policies/fix-ownership.lua", "ok", .status = 0, .stays = true},
     {"examples/drain.lua", "ok", .status = 0},
