@@ -64,6 +64,8 @@ char *group_name(gid_t gid);
 // States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name that is no unit's is
 // state "unknown".
 struct unit_state { char state[16], sub[32]; int64_t pid; bool found; };
+// Whether a UNIX socket takes connections: 0, or errno. One that this user may not use is one that does.
+int socket_connects(const char *path);
 int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states, struct error *err);
 
 #endif

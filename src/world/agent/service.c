@@ -204,11 +204,10 @@ static const struct daemon *daemon_of(const char *unit)
     return NULL;
 }
 
-// 0, or errno. A socket that this user may not use is one that is there.
-static int connects(const char *path)
+int socket_connects(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return errno == EACCES ? 0 : errno;
@@ -222,7 +221,7 @@ static int answers(const struct service *service, struct unit_state *state, char
     if (state_of(service, state, err) < 0)
         return -1;
     if (STREQ(state->state, "active")) {
-        int failed = daemon ? connects(daemon->socket) : 0;
+        int failed = daemon ? socket_connects(daemon->socket) : 0;
         *why = failed ? xasprintf("is active, but %s does not answer: %s", daemon->socket, strerror(failed)) : NULL;
         return !failed;
     }
