@@ -70,9 +70,7 @@ static int take_records(struct run *run, const json_t *records, struct error *er
             if (take_effect(run, record, err) < 0)
                 return -1;
         } else if (e && (STREQ(type, "undone") || STREQ(type, "not made"))) {
-            e->undone = true;
-            if (STREQ(type, "not made") && (e->kind == &effect_migrate || e->kind == &effect_nova_migrate))
-                run->migration_attempted = run->by_nova = false;
+            e->undone = true; // a migration that failed was attempted all the same: what it took from the guest's files is given back
         } else if (STREQ(type, "saved")) {
             json_decref(run->saved);
             run->saved = json_incref(json_object_get(record, "saved"));
