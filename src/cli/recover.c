@@ -7,6 +7,7 @@ static const char help[] =
     "migrun recover [RUN ...]: ends each run that was cut off where a failure would\n"
     "have ended it: asks both hosts, follows a migration that still runs, undoes\n"
     "what prepared a move that did not happen, puts right what a move left behind.\n"
+    "A run that has ended, but left something, is tried again where RUN names it.\n"
     "\n"
     "  migrun recover --dry-run\n"
     "\n"

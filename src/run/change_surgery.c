@@ -59,7 +59,7 @@ static int observe_surgery(const struct effect *e, enum observed *seen, struct e
     struct effect *known = (struct effect *)(uintptr_t)e;
     const char *action = e->host->run->options->preview ? "look" : "settle";
     if (call(e, action, json_object(), NULL, 0, END_MS, &known->result, err) < 0)
-        return err->domain == ERR_HOST && !e->host->run->recovers ? error_prefix(err, "its agent there, or its guard, starts it again by itself, but that could not be seen") : -1;
+        return err->domain == ERR_HOST && !e->host->run->recovers && !STREQ(phase_of(e), "committed") ? error_prefix(err, "its agent there, or its guard, starts it again by itself, but that could not be seen") : -1;
     const json_t *lost = json_object_get(e->result, "lost"), *text;
     size_t i;
     auto_buf struct buf all = {0};

@@ -109,6 +109,21 @@ static void test_hangup(void **state)
     close(pair[0]);
 }
 
+// Somebody is there still, but nothing comes from them: a network that is gone.
+static void test_silence(void **state)
+{
+    (void)state;
+    int pair[2];
+    assert_int_equal(pipe(pair), 0);
+    assert_int_equal(write(pair[1], "ping", 4), 4);
+    struct process_result result;
+    struct error err = {0};
+    assert_int_equal(run("sleep 600", NULL, (struct process_request){.watch_fd = pair[0], .watch_silence_ms = 300}, &result, &err), -1);
+    assert_int_equal(err.domain, ERR_HOST);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 // ---- a command that only reads ----
 
 static void lock_in(void *unused, int error_fd)
@@ -188,7 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output), cmocka_unit_test(test_much_both_ways), cmocka_unit_test(test_absent_program), cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_background_is_not_waited_for), cmocka_unit_test(test_too_much), cmocka_unit_test(test_hangup),
+        cmocka_unit_test(test_background_is_not_waited_for), cmocka_unit_test(test_too_much), cmocka_unit_test(test_hangup), cmocka_unit_test(test_silence),
         cmocka_unit_test(test_reading_command), cmocka_unit_test(test_lockdown_self),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
