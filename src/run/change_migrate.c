@@ -24,16 +24,10 @@ static const char *uuid_of(const struct run *run)
     return json_str(run->instance, "uuid", "");
 }
 
-static int describe_migrate(const struct effect *e, char **summary, char **detail, struct error *err)
+// What the destination's XML has that the source's has not.
+static int tell_difference(const struct effect *e, char **detail, struct error *err)
 {
-    const json_t *after = effect_after(e);
-    const struct run *run = e->host->run;
-    auto_free char *timeout = duration_text(json_num(after, "timeout", 0));
-    *summary = xasprintf("peer to peer, to %s, up to %s", json_str(after, "uri", ""), timeout);
-    *detail = NULL;
-    if (!e->body)
-        return 0;
-    auto_free char *from = xasprintf("%s on %s", effect_target(e), run_host_name(run->source));
+    auto_free char *from = xasprintf("%s on %s", effect_target(e), run_host_name(e->host->run->source));
     auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host)), *live = NULL, *defined = NULL;
     if (diff_text(e->original, e->body, from, to, &live, err) < 0)
         return -1;
@@ -44,6 +38,19 @@ static int describe_migrate(const struct effect *e, char **summary, char **detai
         *detail = xasprintf("%sand its definition:\n%s", live, defined);
     else
         *detail = steal(&live);
+    return 0;
+}
+
+static int describe_migrate(const struct effect *e, char **summary, char **detail, struct error *err)
+{
+    const json_t *after = effect_after(e);
+    auto_free char *timeout = duration_text(json_num(after, "timeout", 0));
+    *summary = xasprintf("peer to peer, to %s, up to %s", json_str(after, "uri", ""), timeout);
+    *detail = NULL;
+    if (e->detail)
+        *detail = xstrdup(e->detail);
+    else if (e->body)
+        return tell_difference(e, detail, err);
     return 0;
 }
 
@@ -176,6 +183,8 @@ static int apply_migrate(struct effect *e, struct error *err)
     run->migration_attempted = true;
     if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params, json_object_get(after, "flags"), &migration, err) < 0)
         return -1;
+    if (e->body) // told at the end; meanwhile there is time for it
+        tell_difference(e, &e->detail, NULL);
     struct error why = {0};
     int stopped = watch(run, migration, json_num(after, "timeout", 0), &why);
     if (virt_migrate_end(migration, err) < 0) {

@@ -165,11 +165,6 @@ int gate_end(struct effect *e, int rc, const json_t **result, struct error *err)
 int gate_pass(struct effect *e, const json_t **result, struct error *err)
 {
     bool preview = e->host->run->options->preview;
-    auto_free char *summary = NULL, *detail = NULL;
-    if (!preview && e->kind->describe(e, &summary, &detail, err) < 0) {
-        effect_free(e);
-        return -1;
-    }
     if (gate_begin(e, err) < 0)
         return -1;
     return gate_end(e, preview ? 0 : fault_point("before the change", err) < 0 ? -1 : e->kind->apply(e, err), result, err);

@@ -16,7 +16,7 @@ struct effect {
     size_t body_len;
     char *original;       // what was there, as it was read, to show the difference (NULL: nothing)
     struct text_pair second; // a second text that changes with it (a guest's definition), not written down either
-    char *detail;         // the difference that it makes, where no text of its own tells it
+    char *detail;         // the difference that it makes, where it is known already
     json_t *result;       // what apply, or observe, has to say
     bool undone;
     bool of_fixup;        // it puts things right, so no failure undoes it

@@ -199,7 +199,18 @@ static bool is_wanted(const struct run *run, const struct run_host *h)
     return run->recovers || h == run->dest || h == run->source || (!run->procedure->takes_instance && h == run->hosts[0]);
 }
 
-// Waits for the agents; a host that was only to be asked for the instance may be away, and is remembered.
+// A host that was only to be asked for the instance may be away: it is dropped, and remembered. Else the failure is the run's.
+static bool do_without(struct run *run, size_t i, const struct error *failure, struct buf *away, struct error *err)
+{
+    if (is_wanted(run, run->hosts[i]) || failure->domain == ERR_INTERRUPTED) {
+        *err = *failure;
+        return false;
+    }
+    buf_printf(away, "%s%s", away->len ? "; " : "", failure->message);
+    drop_host(run, i);
+    return true;
+}
+
 static int finish_agents(struct run *run, struct buf *away, struct error *err)
 {
     int64_t deadline = deadline_in(CONNECT_MS);
@@ -207,12 +218,8 @@ static int finish_agents(struct run *run, struct buf *away, struct error *err)
         struct run_host *h = run->hosts[i];
         struct error failure;
         if (host_finish(h->agent, deadline, &failure) < 0) {
-            if (is_wanted(run, h) || failure.domain == ERR_INTERRUPTED) {
-                *err = failure;
+            if (!do_without(run, i, &failure, away, err))
                 return -1;
-            }
-            buf_printf(away, "%s%s", away->len ? "; " : "", failure.message);
-            drop_host(run, i);
             continue;
         }
         if (host_open_way(h->agent, err) < 0)
@@ -236,7 +243,7 @@ static void explain_libvirt(struct run_host *h, struct error *err)
         error_set(err, ERR_LIBVIRT, err->code, "libvirtd on %s does not answer: its service %s is %s (systemctl start %s there)", run_host_name(h), unit, state, unit);
 }
 
-static int connect_libvirt(struct run *run, struct buf *away, struct error *err)
+static int start_libvirt(struct run *run, struct error *err)
 {
     bool preview = run->options->preview;
     for (size_t i = 0; i < run->n_hosts; i++) {
@@ -246,10 +253,16 @@ static int connect_libvirt(struct run *run, struct buf *away, struct error *err)
             return -1;
         virt_set_full_uri(h->virt, full);
     }
+    return 0;
+}
+
+// Its facts are asked for at once: they come while the instance is looked for.
+static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
+{
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
         struct error failure;
-        if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0)
+        if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0 && virt_facts_start(h->virt, &failure) == 0)
             continue;
         explain_libvirt(h, &failure);
         if (failure.domain == ERR_INTERRUPTED || (!run->recovers && run->procedure->takes_instance && is_wanted(run, h))) {
@@ -339,7 +352,7 @@ static json_t *guest_paths(const struct run *run)
     return paths;
 }
 
-static json_t *facts_request(const struct run *run, const struct run_host *h)
+static json_t *facts_request(const struct run_host *h)
 {
     const json_t *settings = host_spec(h->agent)->settings;
     json_t *units = json_array();
@@ -350,13 +363,13 @@ static json_t *facts_request(const struct run *run, const struct run_host *h)
         if (unit)
             json_array_append_new(units, json_string(unit));
     }
-    return json_pack("{s:s, s:o, s:o}", "instances", json_str(settings, "instances", ""), "units", units, "paths", guest_paths(run));
+    return json_pack("{s:s, s:o}", "instances", json_str(settings, "instances", ""), "units", units);
 }
 
-static int ask_facts(struct run *run, struct run_host *h, struct error *err)
+static int ask_facts(struct run_host *h, struct error *err)
 {
     h->asked = wall_time();
-    return host_send(h->agent, "facts", facts_request(run, h), NULL, 0, err) < 0 || (h->virt && virt_facts_start(h->virt, err) < 0) ? -1 : 0;
+    return host_send(h->agent, "facts", facts_request(h), NULL, 0, err);
 }
 
 // The agent's. Its clock told its time somewhere between two times of ours.
@@ -367,6 +380,20 @@ static int take_facts(struct run_host *h, struct error *err)
         return -1;
     h->facts = json_incref(json_object_get(answer.head, "result"));
     json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", h->asked, "answered", wall_time()));
+    return 0;
+}
+
+static int ask_storage(const struct run *run, struct run_host *h, struct error *err)
+{
+    return host_send(h->agent, "storage", json_pack("{s:o}", "paths", guest_paths(run)), NULL, 0, err);
+}
+
+static int take_storage(struct run_host *h, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (host_receive(h->agent, 0, &answer, err) < 0)
+        return -1;
+    json_object_set(h->facts, "storage", json_object_get(json_object_get(answer.head, "result"), "paths"));
     return 0;
 }
 
@@ -385,10 +412,10 @@ static int take_libvirt_facts(struct run_host *h, struct error *err)
 int run_gather_facts(struct run *run, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++)
-        if (ask_facts(run, run->hosts[i], err) < 0)
+        if (ask_storage(run, run->hosts[i], err) < 0)
             return -1;
     for (size_t i = 0; i < run->n_hosts; i++)
-        if (take_facts(run->hosts[i], err) < 0)
+        if (take_storage(run->hosts[i], err) < 0)
             return -1;
     for (size_t i = 0; i < run->n_hosts; i++)
         if (take_libvirt_facts(run->hosts[i], err) < 0)
@@ -419,14 +446,24 @@ int run_prepare(struct run *run, struct error *err)
     return make_dir(run, err);
 }
 
+// The agents gather their hosts' facts while the libvirtds take the connections.
 int run_connect(struct run *run, struct buf *away, struct error *err)
 {
     if (finish_agents(run, away, err) < 0 || (run->options->preview && lock_in(run, err) < 0))
         return -1;
     for (size_t i = 0; i < run->n_hosts; i++)
-        if (host_keep_alive(run->hosts[i]->agent, err) < 0)
+        if (host_keep_alive(run->hosts[i]->agent, err) < 0 || ask_facts(run->hosts[i], err) < 0)
             return -1;
-    return connect_libvirt(run, away, err);
+    if (start_libvirt(run, err) < 0)
+        return -1;
+    for (size_t i = 0; i < run->n_hosts;) {
+        struct error failure;
+        if (take_facts(run->hosts[i], &failure) == 0)
+            i++;
+        else if (!do_without(run, i, &failure, away, err))
+            return -1;
+    }
+    return finish_libvirt(run, away, err);
 }
 
 static int join(struct run *run, struct run_host *h, struct error *err)
@@ -434,9 +471,9 @@ static int join(struct run *run, struct run_host *h, struct error *err)
     if (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_open_way(h->agent, err) < 0 || host_keep_alive(h->agent, err) < 0)
         return -1;
     auto_free char *uri = host_libvirt_uri(h->agent, false);
-    if (virt_start(uri, false, run_host_name(h), &h->virt, err) < 0 || virt_finish(h->virt, LIBVIRT_MS, err) < 0)
+    if (virt_start(uri, false, run_host_name(h), &h->virt, err) < 0 || virt_finish(h->virt, LIBVIRT_MS, err) < 0 || virt_facts_start(h->virt, err) < 0)
         return -1;
-    if (ask_facts(run, h, err) < 0 || take_facts(h, err) < 0 || take_libvirt_facts(h, err) < 0)
+    if (ask_facts(h, err) < 0 || take_facts(h, err) < 0 || ask_storage(run, h, err) < 0 || take_storage(h, err) < 0 || take_libvirt_facts(h, err) < 0)
         return -1;
     return run->claimed && run_claim(run, run->exclusive, err) < 0 ? -1 : 0;
 }
@@ -500,6 +537,11 @@ void run_close(struct run *run)
     for (size_t i = 0; i < run->n_effects; i++)
         effect_free(run->effects[i]);
     free(run->effects);
+    // Side by side: ssh ends when both the agent and what it forwards have.
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        virt_close(steal(&run->hosts[i]->virt));
+        host_leave(run->hosts[i]->agent);
+    }
     for (size_t i = 0; i < run->n_hosts; i++)
         close_host(run->hosts[i]);
     free(run->hosts);

@@ -582,8 +582,8 @@ static void end_child(pid_t pid, int patience_ms)
     }
 }
 
-// The end of its stdin ends the agent; ssh follows. There is nothing left to wait for politely.
-static void stop_agent(struct host *host, int patience_ms)
+// The end of its stdin ends the agent; ssh follows.
+void host_leave(struct host *host)
 {
     if (host->beating) {
         close(host->beat_stop[1]);
@@ -592,6 +592,11 @@ static void stop_agent(struct host *host, int patience_ms)
         host->beating = false;
     }
     util_close_fd(&host->to);
+}
+
+static void stop_agent(struct host *host, int patience_ms)
+{
+    host_leave(host);
     end_child(host->pid, patience_ms);
     host->pid = -1;
     util_close_fd(&host->from);

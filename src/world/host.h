@@ -15,6 +15,7 @@ int host_finish(struct host *host, int64_t deadline, struct error *err);
 // From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because a preview
 // locks itself in between the two, which threads that exist would escape.
 int host_keep_alive(struct host *host, struct error *err);
+void host_leave(struct host *host);      // tells the agent to end; host_close waits for it
 void host_close(struct host *host);      // ends the agent, waits for it
 // Whether the connection broke; and once more, with a new agent: 0 when it is there again. Not for a preview, which is locked in.
 bool host_is_lost(const struct host *host);

@@ -169,6 +169,7 @@ const struct host_spec *host_spec(const struct host *h)
 int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bool r, UNUSED struct host **h, UNUSED struct error *e) NOT_CALLED
 int host_finish(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
 int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+void host_leave(UNUSED struct host *h) { fail(); }
 void host_close(UNUSED struct host *h) { fail(); }
 bool host_is_lost(UNUSED const struct host *h) NOT_CALLED
 int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED

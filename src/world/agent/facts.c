@@ -489,7 +489,6 @@ SERVE(serve_facts)
     json_object_set_new(facts, "addresses", addresses());
     json_object_set_new(facts, "mounts", mounts());
     add_instances(facts, json_str(request, "instances", NULL));
-    json_object_set_new(facts, "storage", behind_paths(json_object_get(request, "paths"), json_object_get(facts, "mounts")));
     json_object_set_new(facts, "memory", memory());
     json_object_set_new(facts, "cpu", cpu());
     json_t *libvirt = libvirt_settings();

@@ -27,7 +27,7 @@
 //             → {state: active|inactive|failed|unknown, sub, pid}; wait: until active (and its sockets answer)
 //   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}}; error when the name
 //             does not resolve
-//   facts     instances, units: [..], paths: [..] → the host's facts (below)
+//   facts     instances, units: [..] → the host's facts (below)
 //   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size, inode, mtime, ctime (ns), fstype,
 //             source, target (of the mount), ids: ["wwid:…", …] (of a block device: what identifies it on every host)}}}
 //   surgery   a service's files are changed while it is stopped, as one transaction (surgery.c), by the action:
@@ -46,9 +46,9 @@
 // reads are served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the begin and at the end; the run adds clock:
-//   {asked, answered} by its own), kernel, os, arch,
+//   {asked, answered} by its own, and storage: storage's paths, of the guest's files), kernel, os, arch,
 //   units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
-//   mounts: [{target, source, fstype}], storage: {PATH: …} (as storage's, of the request's paths), memory: {total, available, hugepages_total, hugepages_free, hugepage_size} (bytes),
+//   mounts: [{target, source, fstype}], memory: {total, available, hugepages_total, hugepages_free, hugepage_size} (bytes),
 //   cpu: {model, count, flags: […]}, users: {"libvirt-qemu": {uid, gid}, nova…: of those that exist}, groups: {"libvirt-qemu": gid, …},
 //   instances: {path, fstype, source, device, inode} or absent when there is no such folder,
 //   guests: [{name, uuid, pid, uid, gid, user, group, started (epoch), files: [regular files it holds open; absent in a preview, as

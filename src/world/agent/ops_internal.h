@@ -54,8 +54,6 @@ int note_effect(const json_t *request, struct error *err);
 // Mounts of this host, in their order: [{target, source, fstype}]; and the one that a path lies on.
 json_t *mounts(void);
 const json_t *mount_below(const json_t *all, const char *path);
-// What stands behind each of the paths: {PATH: {…}} (ops.h, storage); a path where nothing is has no member.
-json_t *behind_paths(const json_t *paths, const json_t *all_mounts);
 
 // A user's or group's name, or NULL when the host knows none. Caller frees.
 char *user_name(uid_t uid);

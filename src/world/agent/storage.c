@@ -181,7 +181,8 @@ static json_t *behind_path(const char *path, const json_t *all_mounts)
     return behind;
 }
 
-json_t *behind_paths(const json_t *paths, const json_t *all_mounts)
+// What stands behind each of the paths: {PATH: {…}} (ops.h); a path where nothing is has no member.
+static json_t *behind_paths(const json_t *paths, const json_t *all_mounts)
 {
     json_t *all = json_object(), *path;
     size_t i;
