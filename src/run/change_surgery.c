@@ -33,9 +33,27 @@ static const char *phase_of(const struct effect *e)
     return json_str(e->result, "phase", "");
 }
 
+// What was edited. Told when libvirtd is back: nothing that could wait keeps it away.
+static int tell_differences(const struct effect *e, char **detail, struct error *err)
+{
+    struct buf all = {0};
+    size_t i;
+    json_t *edit;
+    json_array_foreach(e->staged, i, edit) {
+        const char *old = json_string_value(json_object_get(edit, "old"));
+        auto_free char *label = xasprintf("%s on %s", json_str(edit, "path", ""), run_host_name(e->host)), *diff = NULL;
+        if (diff_text(old, json_str(edit, "text", ""), old ? label : "/dev/null", label, &diff, err) < 0) {
+            buf_free(&all);
+            return -1;
+        }
+        buf_puts(&all, diff);
+    }
+    *detail = all.data ? buf_take(&all) : NULL;
+    return 0;
+}
+
 static int describe_surgery(const struct effect *e, char **summary, char **detail, struct error *err)
 {
-    (void)err;
     int guests = (int)json_int(effect_after(e), "guests", 0);
     auto_free char *unmanaged = guests ? xasprintf("; %d guest%s on, unmanaged meanwhile", guests, guests == 1 ? " runs" : "s run") : xstrdup("");
     auto_buf struct buf edits = {0};
@@ -49,8 +67,10 @@ static int describe_surgery(const struct effect *e, char **summary, char **detai
         *summary = xstrdup(json_str(e->result, "text", ""));
     else
         *summary = xasprintf("is stopped for about 1 s%s", unmanaged);
-    *detail = e->detail ? xstrdup(e->detail) : NULL;
-    return 0;
+    if (tell_differences(e, detail, err) == 0)
+        return 0;
+    free(*summary);
+    return -1;
 }
 
 // The host knows: its guard may have ended it. One that is still open there is ended by this (but in a preview).
@@ -80,7 +100,7 @@ static bool surgery_stays(const struct effect *e)
 }
 
 const struct effect_kind effect_surgery = {
-    .name = "surgery", .describe = describe_surgery, .observe = observe_surgery, .undo = undo_surgery, .stays = surgery_stays,
+    .name = "surgery", .describe = describe_surgery, .observe = observe_surgery, .undo = undo_surgery, .stays = surgery_stays, .result_kept = true,
 };
 
 // ---- the scope ----
@@ -149,23 +169,16 @@ void surgery_spoil(struct run *run, const char *why)
         run->spoilt = xstrdup(why);
 }
 
-static int add_difference(struct effect *e, const char *path, const char *old, const char *text, struct error *err)
-{
-    auto_free char *label = xasprintf("%s on %s", path, run_host_name(e->host)), *diff = NULL, *before = steal(&e->detail);
-    if (diff_text(old, text, old ? label : "/dev/null", label, &diff, err) < 0)
-        return -1;
-    e->detail = xasprintf("%s%s", before ? before : "", diff);
-    return 0;
-}
-
 int surgery_stage(struct run_host *h, const char *path, const char *old, const json_t *stat, json_t *expect, const char *text, size_t len, struct error *err)
 {
     struct run *run = h->run;
     struct effect *e = run->surgery;
     auto_json json_t *expected = expect;
-    auto_free char *copy = xstrndup(text, len), *keep = xasprintf("%s/%d", run->id, (int)++run->next_effect);
-    if (add_difference(e, path, old, copy, err) < 0)
-        return -1;
+    auto_free char *keep = xasprintf("%s/%d", run->id, (int)++run->next_effect);
+    if (!e->staged)
+        e->staged = json_array();
+    json_array_append_new(e->staged, json_pack("{s:o, s:o, s:o}", "path", json_text(path), "old", old ? json_string_nocheck(old) : json_null(), "text",
+                                               json_stringn_nocheck(text, len)));
     json_t *args = json_pack("{s:o, s:s, s:O}", "path", json_text(path), "keep", keep, "expect", expected);
     if (run->options->preview)
         json_decref(args);

@@ -98,6 +98,9 @@ void run_unclaim(struct run *run)
 {
     struct error err;
     run->claimed = false;
+    if (ask_all(run, "unclaim", name_only, NULL, &err) == 0)
+        return;
+    run_reconnect(run); // an agent that died at the end would leave the claim to the next run
     if (ask_all(run, "unclaim", name_only, NULL, &err) < 0)
         run_message(run, "warning", "the claim of this run could not be taken away everywhere (%s); migrun recover %s does it", err.message, run->id);
 }

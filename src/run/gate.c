@@ -32,6 +32,7 @@ void effect_free(struct effect *e)
     free(e->body);
     free(e->original);
     free(e->detail);
+    json_decref(e->staged);
     free(e->second.before);
     free(e->second.after);
     free(e);
@@ -84,6 +85,8 @@ static int record(const struct effect *e, const char *type, bool sync, struct er
     auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:i}", "time", wall_time(), "run", run->id, "type", type, "number", e->number);
     if (STREQ(type, "about"))
         json_object_set(line, "effect", e->data);
+    if (STREQ(type, "done") && e->kind->result_kept && e->result)
+        json_object_set(line, "result", e->result);
     return journal_add(run->journal, line, sync, err);
 }
 

@@ -16,6 +16,7 @@ struct effect {
     size_t body_len;
     char *original;       // what was there, as it was read, to show the difference (NULL: nothing)
     struct text_pair second; // a second text that changes with it (a guest's definition), not written down either
+    json_t *staged;       // a surgery's edits, [{path, old (or null), text}], not written down either
     char *detail;         // the difference that it makes, where it is known already
     json_t *result;       // what apply, or observe, has to say
     bool undone;
@@ -33,6 +34,8 @@ struct effect_kind {
     int (*undo)(struct effect *e, struct error *err);
     // NULL, or whether this one, as it was just observed, stays as it is and is named as kept (a command that nothing undoes).
     bool (*stays)(const struct effect *e);
+    // What apply has to say goes into the journal, for a recovery to tell by (it holds no secret).
+    bool result_kept;
     // What a preview's later reads shall see.
     void (*imagine)(const struct effect *e);
 };

@@ -71,6 +71,8 @@ static int take_records(struct run *run, const json_t *records, struct error *er
                 return -1;
         } else if (e && (STREQ(type, "undone") || STREQ(type, "not made"))) {
             e->undone = true; // a migration that failed was attempted all the same: what it took from the guest's files is given back
+        } else if (e && STREQ(type, "done")) {
+            e->result = json_incref(json_object_get(record, "result"));
         } else if (STREQ(type, "saved")) {
             json_decref(run->saved);
             run->saved = json_incref(json_object_get(record, "saved"));

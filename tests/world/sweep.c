@@ -436,6 +436,16 @@ static enum judgement list(char **why, const char *what, const json_t *differ)
     return wrong(why, "%s%s", what, all.data);
 }
 
+// Whether a text names a thing; libvirtd's definition of a guest is named with the guest.
+static bool names(const char *text, const char *key)
+{
+    const char *thing = strrchr(key, ' ') + 1;
+    if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
+        thing += 18;
+    auto_free char *name = xstrndup(thing, strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
+    return strstr(text, name);
+}
+
 // Whether the operator is told of each thing that is not as it should be; what a fix-up or an undo that failed was for, and what a run that has
 // no fix-ups any more leaves to do, need not be named.
 static enum judgement all_told(const struct ending *e, json_t *differ, const char *what, char **why)
@@ -447,7 +457,7 @@ static enum judgement all_told(const struct ending *e, json_t *differ, const cha
     json_t *how;
     void *next;
     json_object_foreach_safe(differ, next, key, how)
-        if (half || strstr(text, strrchr(key, ' ') + 1))
+        if (half || names(text, key))
             json_object_del(differ, key);
     return json_object_size(differ) ? list(why, what, differ) : NAMED;
 }
