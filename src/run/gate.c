@@ -230,6 +230,18 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
     return UNDO_DONE;
 }
 
+// Whether a later change of the same thing could not be undone: what was before that one would be put back over what was before this one.
+static bool waits_for_later(const struct run *run, size_t i)
+{
+    const struct effect *e = run->effects[i];
+    for (size_t later = i + 1; later < run->n_effects; later++) {
+        const struct effect *other = run->effects[later];
+        if (!other->undone && !other->of_fixup && other->host == e->host && STREQ(effect_target(other), effect_target(e)))
+            return true;
+    }
+    return false;
+}
+
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
 {
     size_t failed = 0;
@@ -237,7 +249,7 @@ size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
     *undone = 0;
     for (size_t i = run->n_effects; i-- > 0;) {
         struct effect *e = run->effects[i];
-        if (e->undone || e->of_fixup)
+        if (e->undone || e->of_fixup || waits_for_later(run, i))
             continue;
         if (interrupt_count > 1 && !told) {
             run_message(run, "warning", "Still to be undone: %zu change%s, the next is %s on %s. Again leaves at once; migrun recover %s ends it then", i + 1,

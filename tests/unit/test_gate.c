@@ -22,6 +22,7 @@ struct host {
     json_t *asked;          // what was asked for that changes something: ["write /etc/a", …]
     const char *service;    // its state
     const char *fails;      // this operation does
+    const char *fails_at;   // but only of this path
     bool half;              // but only after it did what it should
     bool lost;              // nothing is answered any more
 };
@@ -138,7 +139,8 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
         json_array_append_new(host.asked, json_string(what));
         is_noted(request);
     }
-    bool fails = host.fails && STREQ(host.fails, op) && !STREQ(action, "state");
+    bool fails = host.fails && STREQ(host.fails, op) && !STREQ(action, "state") &&
+                 (!host.fails_at || STREQ(host.fails_at, json_str(request, "path", "")));
     if (fails && !host.half)
         return lost(err);
     bool is_service = STREQ(op, "service"), is_command = STREQ(op, "command");
@@ -505,6 +507,23 @@ static void a_failure_does_not_stop_the_others(void **state)
     asked_for("[\"restore /c\", \"restore /a\"]");
 }
 
+static void a_failure_stops_what_was_before_of_the_same_file(void **state)
+{
+    (void)state;
+    set_text("/a", "first");
+    must_write("/a", "second");
+    must_write("/b", "other");
+    must_write("/a", "third");
+    host.fails = "restore";
+    host.fails_at = "/a";
+    json_decref(undo(1, 1)); // of /b
+    holds("/a", "third");
+    host.fails = NULL;
+    all_is_undone(2);
+    asked_for("[\"restore /a\", \"restore /a\"]");
+    holds("/a", "first");
+}
+
 static void fix_ups_stay(void **state)
 {
     (void)state;
@@ -615,7 +634,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(only_steps_change_things), TEST(nothing_is_begun_once_interrupted), TEST(the_journal_is_first), TEST(without_a_journal_nothing_is_changed),
         TEST(what_was_not_made_is_not_undone), TEST(what_was_made_though_it_failed_is_undone), TEST(what_cannot_be_asked_is_no_success),
-        TEST(the_last_is_undone_first), TEST(what_another_changed_stays), TEST(a_failure_does_not_stop_the_others), TEST(fix_ups_stay),
+        TEST(the_last_is_undone_first), TEST(what_another_changed_stays), TEST(a_failure_does_not_stop_the_others),
+        TEST(a_failure_stops_what_was_before_of_the_same_file), TEST(fix_ups_stay),
         TEST(commands_are_undone_by_theirs), TEST(a_second_interrupt_tells_what_is_left), TEST(a_preview_only_tells),
         TEST(effects_come_back_from_the_journal),
     };
