@@ -229,6 +229,39 @@ static int finish_agents(struct run *run, struct buf *away, struct error *err)
     return 0;
 }
 
+static json_t *facts_request(const struct run_host *h)
+{
+    const json_t *settings = host_spec(h->agent)->settings;
+    json_t *units = json_array();
+    const char *name;
+    json_t *service;
+    json_object_foreach(json_object_get(settings, "services"), name, service) {
+        const char *unit = json_is_string(service) ? json_string_value(service) : json_str(service, "unit", NULL);
+        if (unit)
+            json_array_append_new(units, json_string(unit));
+    }
+    return json_pack("{s:s, s:o}", "instances", json_str(settings, "instances", ""), "units", units);
+}
+
+static int ask_facts(struct run_host *h, struct error *err)
+{
+    h->asked = wall_time();
+    return host_send(h->agent, "facts", facts_request(h), NULL, 0, err);
+}
+
+// The agent's. Its clock told its time somewhere between two times of ours.
+static int take_facts(struct run_host *h, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (h->facts)
+        return 0;
+    if (host_receive(h->agent, 0, &answer, err) < 0)
+        return -1;
+    h->facts = json_incref(json_object_get(answer.head, "result"));
+    json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", h->asked, "answered", wall_time()));
+    return 0;
+}
+
 // libvirt's own message tells only that a socket broke; whether the daemon runs is what the operator needs to know.
 static void explain_libvirt(struct run_host *h, struct error *err)
 {
@@ -256,14 +289,15 @@ static int start_libvirt(struct run *run, struct error *err)
     return 0;
 }
 
-// Its facts are asked for at once: they come while the instance is looked for.
 static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
         struct error failure;
-        if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0 && virt_facts_start(h->virt, &failure) == 0)
+        if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0)
             continue;
+        if (take_facts(h, err) < 0) // they come first
+            return -1;
         explain_libvirt(h, &failure);
         if (failure.domain == ERR_INTERRUPTED || (!run->recovers && run->procedure->takes_instance && is_wanted(run, h))) {
             *err = failure;
@@ -352,37 +386,6 @@ static json_t *guest_paths(const struct run *run)
     return paths;
 }
 
-static json_t *facts_request(const struct run_host *h)
-{
-    const json_t *settings = host_spec(h->agent)->settings;
-    json_t *units = json_array();
-    const char *name;
-    json_t *service;
-    json_object_foreach(json_object_get(settings, "services"), name, service) {
-        const char *unit = json_is_string(service) ? json_string_value(service) : json_str(service, "unit", NULL);
-        if (unit)
-            json_array_append_new(units, json_string(unit));
-    }
-    return json_pack("{s:s, s:o}", "instances", json_str(settings, "instances", ""), "units", units);
-}
-
-static int ask_facts(struct run_host *h, struct error *err)
-{
-    h->asked = wall_time();
-    return host_send(h->agent, "facts", facts_request(h), NULL, 0, err);
-}
-
-// The agent's. Its clock told its time somewhere between two times of ours.
-static int take_facts(struct run_host *h, struct error *err)
-{
-    auto_message struct message answer = {0};
-    if (host_receive(h->agent, 0, &answer, err) < 0)
-        return -1;
-    h->facts = json_incref(json_object_get(answer.head, "result"));
-    json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", h->asked, "answered", wall_time()));
-    return 0;
-}
-
 static int ask_storage(const struct run *run, struct run_host *h, struct error *err)
 {
     return host_send(h->agent, "storage", json_pack("{s:o}", "paths", guest_paths(run)), NULL, 0, err);
@@ -412,7 +415,10 @@ static int take_libvirt_facts(struct run_host *h, struct error *err)
 int run_gather_facts(struct run *run, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++)
-        if (ask_storage(run, run->hosts[i], err) < 0)
+        if (run->hosts[i]->virt && virt_facts_start(run->hosts[i]->virt, err) < 0)
+            return -1;
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (take_facts(run->hosts[i], err) < 0 || ask_storage(run, run->hosts[i], err) < 0)
             return -1;
     for (size_t i = 0; i < run->n_hosts; i++)
         if (take_storage(run->hosts[i], err) < 0)
@@ -446,7 +452,7 @@ int run_prepare(struct run *run, struct error *err)
     return make_dir(run, err);
 }
 
-// The agents gather their hosts' facts while the libvirtds take the connections.
+// The agents gather their hosts' facts meanwhile, and while the instance is looked for.
 int run_connect(struct run *run, struct buf *away, struct error *err)
 {
     if (finish_agents(run, away, err) < 0 || (run->options->preview && lock_in(run, err) < 0))
@@ -456,13 +462,6 @@ int run_connect(struct run *run, struct buf *away, struct error *err)
             return -1;
     if (start_libvirt(run, err) < 0)
         return -1;
-    for (size_t i = 0; i < run->n_hosts;) {
-        struct error failure;
-        if (take_facts(run->hosts[i], &failure) == 0)
-            i++;
-        else if (!do_without(run, i, &failure, away, err))
-            return -1;
-    }
     return finish_libvirt(run, away, err);
 }
 
