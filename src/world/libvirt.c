@@ -386,6 +386,14 @@ void virt_close(struct virt *virt)
     virt_unref(virt);
 }
 
+bool virt_given_up(struct virt *virt)
+{
+    pthread_mutex_lock(&virt->lock);
+    bool dead = virt->dead;
+    pthread_mutex_unlock(&virt->lock);
+    return dead;
+}
+
 bool virt_read_only(const struct virt *virt)
 {
     return virt->read_only;

@@ -13,6 +13,8 @@ struct virt;
 int virt_start(const char *uri, bool read_only, const char *name, struct virt **virt, struct error *err);
 int virt_finish(struct virt *virt, int64_t timeout_ms, struct error *err);
 void virt_close(struct virt *virt);
+// A call took too long: nothing is asked over this connection any more.
+bool virt_given_up(struct virt *virt);
 bool virt_read_only(const struct virt *virt);
 
 // {uri, hostname, libvirt: "9.0.0", hypervisor: "7.2.22", memory: {total, free} (bytes), cpus, cpu_model, domains: [domain…]}
