@@ -51,10 +51,9 @@ static _Noreturn void clear_after(int alive, const char *dir)
     char byte;
     setsid();
     prctl(PR_SET_NAME, "migrun-janitor"); // so that who looks for migrun finds migrun
-    for (int fd = 0; fd < 1024; fd++)
-        if (fd != alive)
-            close(fd);
-    while (read(alive, &byte, 1) < 0 && errno == EINTR)
+    dup2(alive, 0);
+    close_range(1, ~0U, 0);
+    while (read(0, &byte, 1) < 0 && errno == EINTR)
         ;
     DIR *folder = opendir(dir);
     for (struct dirent *entry; folder && (entry = readdir(folder));)

@@ -4,6 +4,7 @@
 
 #include "base/xml.h"
 
+#include <fcntl.h>
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
@@ -61,8 +62,9 @@ json_t *world_read(const char *folder)
 
 void world_write(const json_t *w, const char *folder)
 {
-    auto_free char *path = xasprintf("%s/world.json", folder), *fresh = xasprintf("%s/world.new", folder);
-    if (json_dump_file(w, fresh, JSON_COMPACT) < 0 || rename(fresh, path) < 0) {
+    auto_free char *path = xasprintf("%s/world.json", folder), *fresh = xasprintf("%s/world.new", folder), *text = json_dumps(w, JSON_COMPACT);
+    auto_fd int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write_all(fd, text, strlen(text)) < 0 || rename(fresh, path) < 0) {
         fprintf(stderr, "the world %s cannot be written: %s\n", path, strerror(errno));
         abort();
     }
