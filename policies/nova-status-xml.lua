@@ -48,11 +48,10 @@ return {
         run.saved.compute = nova.compute_service(run, run.source)
         run.nova:lock "migrun changes libvirt's record of it"
         compute:stop()
+        local live, defined = status.ready_to_move(run, { flags = { FLAG } }), status.ready_to_start_elsewhere(run)
         run.source:service("libvirtd"):while_stopped(function()
-          run.source:edit_xml(run.instance:status_file(), status.ready_to_move(run, { flags = { FLAG } }))
-          if run.instance.facts.persistent then
-            run.source:edit_xml(run.instance:definition_file(), status.ready_to_start_elsewhere(run))
-          end
+          run.source:edit_xml(run.instance:status_file(), live)
+          if run.instance.facts.persistent then run.source:edit_xml(run.instance:definition_file(), defined) end
         end)
         compute:start()
         compute:wait(120)

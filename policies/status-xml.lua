@@ -37,11 +37,10 @@ return {
     { "listen on every address", phase = "prepare",
       when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,
       run  = function(run)
+        local live, defined = status.ready_to_move(run, { flags = { FLAG } }), status.ready_to_start_elsewhere(run)
         run.source:service("libvirtd"):while_stopped(function()
-          run.source:edit_xml(run.instance:status_file(), status.ready_to_move(run, { flags = { FLAG } }))
-          if run.instance.facts.persistent then
-            run.source:edit_xml(run.instance:definition_file(), status.ready_to_start_elsewhere(run))
-          end
+          run.source:edit_xml(run.instance:status_file(), live)
+          if run.instance.facts.persistent then run.source:edit_xml(run.instance:definition_file(), defined) end
         end)
         return "libvirtd has taken it over; every guest is managed as before"
       end },

@@ -876,6 +876,20 @@ static bool children_align(const struct comparison *c, const xmlNode *a, const x
     return false;
 }
 
+// Whether they belong together when what is alike at both ends does: usually so, and found at once where a flag of hundreds went. That
+// they do not says nothing, as which of two that are alike may be missing can differ.
+static bool middle_aligns(const struct comparison *c, const xmlNode *a, const xmlNode *b, xmlNodePtr *as, size_t na, xmlNodePtr *bs, size_t nb)
+{
+    size_t head = 0;
+    while (head < na && head < nb && agree(c, as[head], bs[head], NULL))
+        head++;
+    while (na > head && nb > head && agree(c, as[na - 1], bs[nb - 1], NULL)) {
+        na--;
+        nb--;
+    }
+    return children_align(c, a, b, as + head, na - head, bs + head, nb - head, NULL);
+}
+
 static bool children_agree(const struct comparison *c, const xmlNode *a, const xmlNode *b, char **where)
 {
     struct children as = children_of(a), bs = children_of(b);
@@ -896,7 +910,8 @@ static bool children_agree(const struct comparison *c, const xmlNode *a, const x
         nb -= good;
     }
     if (good && (na > head || nb > head))
-        good = children_align(c, a, b, as.list + head, na - head, bs.list + head, nb - head, where);
+        good = middle_aligns(c, a, b, as.list + head, na - head, bs.list + head, nb - head) ||
+               children_align(c, a, b, as.list + head, na - head, bs.list + head, nb - head, where);
     free(as.list);
     free(bs.list);
     return good;
