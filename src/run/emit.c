@@ -27,10 +27,10 @@ void run_emit(struct run *run, const char *type, json_t *fields)
     json_decref(fields);
     if (run->listener.event)
         run->listener.event(run->listener.data, event);
-    // What the operator was told. A journal that cannot be written stops the next effect; words are not worth stopping for. The verdict is synced:
-    // a run that has ended shall not look cut off after a power cut.
+    // What the operator was told. A journal that cannot be written stops the next effect; words are not worth stopping for. Nor is any synced:
+    // a run whose verdict a power cut took is found to have ended by recover.
     if (run->journal && (strcmp(type, "progress") != 0 || is_landmark(run, event)))
-        journal_add(run->journal, event, strcmp(type, "verdict") == 0, NULL);
+        journal_add(run->journal, event, false, NULL);
 }
 
 void run_message(struct run *run, const char *level, const char *format, ...)

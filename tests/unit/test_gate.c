@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -31,6 +32,17 @@ static struct run run;
 static struct host host;
 static struct run_host there = {.run = &run, .agent = &host};
 static char *state_dir;
+
+// How much of the journal is on the disk: the rest a power cut takes.
+static off_t synced;
+
+int fdatasync(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    synced = st.st_size;
+    return 0;
+}
 
 static json_t *records(void)
 {
@@ -61,6 +73,11 @@ static void is_noted(const json_t *request)
             found++;
         }
     assert_int_equal(found, 1);
+    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run.id), *text = NULL;
+    auto_free char *about = xasprintf("\"type\":\"about\",\"number\":%d,", atoi(keep + len + 1));
+    assert_int_equal(read_whole_file(path, 1 << 20, &text, &i), 0);
+    text[synced] = '\0';
+    assert_non_null(strstr(text, about));
 }
 
 static bool matches(const json_t *file, const json_t *expect)

@@ -21,6 +21,26 @@
 static const char run[] = "20260101-120000-abcd";
 static char *state_dir;
 
+// How often the disk was waited for, and how much of the journal it holds: a power cut takes the rest.
+static size_t syncs;
+static off_t synced;
+
+int fsync(int fd)
+{
+    (void)fd;
+    syncs++;
+    return 0;
+}
+
+int fdatasync(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    synced = st.st_size;
+    syncs++;
+    return 0;
+}
+
 static char *at(const char *name)
 {
     return xasprintf("%s/%s", state_dir, name);
@@ -349,6 +369,27 @@ static void cut_anywhere(void **state)
     }
 }
 
+static void a_power_cut_takes_what_was_not_synced(void **state)
+{
+    (void)state;
+    auto_free char *path = in_run("journal.jsonl");
+    syncs = 0;
+    struct journal *journal = open_journal();
+    assert_int_equal(syncs, 3); // the folder's name, its files' names, what is in the journal
+    add(journal, "about", 1);
+    assert_int_equal(syncs, 4);
+    add(journal, "done", 2);
+    assert_int_equal(syncs, 4);
+    reads_as("oad");
+    assert_int_equal(truncate(path, synced), 0);
+    reads_as("oa");
+    add(journal, "about", 3); // with what came before it
+    add(journal, "done", 4);
+    assert_int_equal(truncate(path, synced), 0);
+    reads_as("oaa");
+    journal_close(journal);
+}
+
 static void foreign_lines(void **state)
 {
     (void)state;
@@ -641,7 +682,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(opening_is_there_at_once), TEST(makes_the_folders_above), TEST(opens_once), TEST(one_writer), TEST(a_killed_writer_is_gone),
         TEST(nothing_lives_where_nothing_is), TEST(names_stay_in_the_folder), TEST(a_torn_end), TEST(resumed_where_it_ended), TEST(cut_anywhere),
-        TEST(foreign_lines), TEST(deep_lines), TEST(enormous_lines), TEST(without_an_opening), TEST(in_another_order), TEST(a_file_that_may_not_grow),
+        TEST(a_power_cut_takes_what_was_not_synced), TEST(foreign_lines), TEST(deep_lines), TEST(enormous_lines), TEST(without_an_opening), TEST(in_another_order), TEST(a_file_that_may_not_grow),
         TEST(a_full_disk), TEST(a_folder_to_read_only), TEST(what_is_no_json), TEST(the_last_verdict), TEST(runs_by_age),
         TEST(runs_that_cannot_be_listed), TEST(removed),
     };
