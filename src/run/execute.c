@@ -305,12 +305,13 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
     auto_free char *where = run->instance ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source)) : xstrdup("it stopped half way");
     auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
     if (failed || tally->not_fixed || tally->disagree) {
+        auto_free char *now = run->instance ? verdict_at_source(run) : xstrdup(where);
         size_t left = failed + tally->not_fixed + tally->disagree;
         auto_free char *again = xasprintf("migrun recover %s tries again", run->id);
         verdict_detail(tally->details, "Then", again);
         add_more(run, tally);
         return verdict_tell(run, OUTCOME_NOT_RESTORED, "not_moved", steal(&tally->details),
-                            "Not moved, and %zu thing%s could not be put back: %s; %s.", left, plural(left), where, changes);
+                            "Not moved, and %zu thing%s could not be put back: %s; %s.", left, plural(left), now, changes);
     }
     add_more(run, tally);
     if (interrupted)

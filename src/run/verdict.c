@@ -99,6 +99,19 @@ enum whereabouts run_whereabouts(struct run *run, char **text)
     }
 }
 
+char *verdict_at_source(struct run *run)
+{
+    struct place source;
+    const char *name = run_instance_name(run), *host = run_host_name(run->source);
+    ask(run->source, json_str(run->instance, "uuid", ""), &source);
+    char *text = source.runs     ? xasprintf("%s runs on %s", name, host)
+                 : source.absent ? xasprintf("%s is not on %s any more", name, host)
+                 : source.known  ? xasprintf("%s is %s on %s", name, source.state, host)
+                                 : xasprintf("whether %s runs on %s is not known", name, host);
+    free(source.state);
+    return text;
+}
+
 bool verdict_source_has_left_over(struct run *run, char **text)
 {
     struct place source;
