@@ -82,6 +82,11 @@ static bool fake_http_read(const struct fake_http_connection *c, struct buf *in,
         if (n <= 0)
             return false;
         buf_add(in, piece, (size_t)n);
+        if (*in->data < 'A' || *in->data > 'Z') { // TLS, where nobody speaks it
+            static const char no[] = "HTTP/1.1 400 Told\r\n\r\n";
+            fake_http_put(c, no, sizeof no - 1);
+            return false;
+        }
     }
     if (!fake_http_path(in->data, method, path))
         return false;
