@@ -98,6 +98,17 @@ static inline json_t *json_of(const char *text)
     return json;
 }
 
+// The last request for a path, or NULL.
+static inline const json_t *last_asked(const char *path)
+{
+    const json_t *found = NULL;
+    size_t i;
+    json_t *asked;
+    json_array_foreach(fake.asked, i, asked)
+        found = STREQ(json_str(asked, "path", ""), path) ? asked : found;
+    return found;
+}
+
 static inline size_t asked_for(const char *path)
 {
     size_t n = 0, i;
