@@ -16,8 +16,8 @@ struct http {
     bool verify;
 };
 
-// One try: what comes in.
-struct incoming { struct buf body; json_t *headers; };
+// One try: what comes in. whole: the headers came to their end.
+struct incoming { struct buf body; json_t *headers; bool whole; };
 
 int http_open(const struct http_tls *tls, struct http **result, struct error *err)
 {
@@ -105,8 +105,11 @@ static size_t take_header(char *data, size_t one, size_t count, void *arg)
 {
     struct incoming *in = arg;
     const char *colon = memchr(data, ':', count);
-    if (count >= 5 && memcmp(data, "HTTP/", 5) == 0)
+    if (count >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         json_object_clear(in->headers); // of this answer, not of a "100 Continue" before it
+        in->whole = false;
+    }
+    in->whole = in->whole || (count && (*data == '\r' || *data == '\n'));
     if (!colon || json_object_size(in->headers) >= HEADERS_MAX)
         return one * count;
     auto_free char *name = xstrndup(data, (size_t)(colon - data)), *value = NULL;
@@ -168,7 +171,9 @@ static void set_up(struct http *h, const struct http_request *request, struct cu
         curl_easy_setopt(c, CURLOPT_SSLKEY, h->key);
     if (request->body)
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, request->body);
-    if (!STREQ(request->method, "GET"))
+    if (STREQ(request->method, "HEAD"))
+        curl_easy_setopt(c, CURLOPT_NOBODY, 1L); // else it waits for one
+    else if (!STREQ(request->method, "GET"))
         curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, request->method);
     // libcurl itself would send once again what a kept connection swallowed.
     if (!request->harmless)
@@ -261,6 +266,10 @@ static int try_once(struct http *h, const struct http_request *request, int64_t 
     bool interrupted = false;
     set_up(h, request, headers, &in, timeout_ms, words);
     CURLcode rc = drive(h, request->harmless, &interrupted);
+    if (rc == CURLE_OK && !in.whole) { // libcurl takes the end of the connection for the end of the headers
+        rc = CURLE_PARTIAL_FILE;
+        snprintf(words, sizeof words, "its headers broke off");
+    }
     long status = 0;
     curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);

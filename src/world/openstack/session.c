@@ -155,10 +155,16 @@ static char *without_secrets(const struct cloud *c, const char *text)
     return buf_take(&plain);
 }
 
+static char *request_id_text(const struct cloud *c, const struct http_answer *answer)
+{
+    auto_free char *plain = without_secrets(c, request_id_of(answer));
+    return printable(plain);
+}
+
 // "HTTP 404, req-…"
 static char *status_text(const struct cloud *c, const struct http_answer *answer)
 {
-    auto_free char *plain = without_secrets(c, request_id_of(answer)), *id = printable(plain);
+    auto_free char *id = request_id_text(c, answer);
     return xasprintf("HTTP %d%s%s", answer->status, *id ? ", " : "", id);
 }
 
@@ -533,8 +539,9 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
         if (send_once(c, request, &answer, err) < 0)
             return -1;
     }
+    auto_free char *id = request_id_text(c, &answer);
     if (request_id)
-        snprintf(request_id, REQUEST_ID_MAX, "%s", request_id_of(&answer));
+        snprintf(request_id, REQUEST_ID_MAX, "%s", id);
     auto_json json_t *body = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     struct service *s;
     auto_free char *server = find_service(c, request->service, &s, NULL) == 0 ? http_server_of(s->url) : xstrdup("?");
