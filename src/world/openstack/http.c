@@ -221,6 +221,12 @@ static bool is_unknown_issuer(const char *words)
     return strstr(words, "self-signed") || strstr(words, "self signed") || strstr(words, "issuer") || strstr(words, "verify the first certificate");
 }
 
+static bool was_sent(const struct http *h)
+{
+    long sent = 0;
+    return curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0;
+}
+
 static int explain(const struct http *h, const char *server, CURLcode rc, const char *words, int64_t timeout_ms, struct error *err)
 {
     const char *said = *words ? words : curl_easy_strerror(rc);
@@ -241,7 +247,7 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: its name is not known here", server);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-        if (strstr(said, "HTTP/")) // of the answer, not of the URL
+        if (was_sent(h)) // it is the answer's, not the URL's
             return error_set(err, ERR_OPENSTACK, 0, "what answers at %s speaks no HTTP: %s", server, shown);
         return error_set(err, ERR_OPENSTACK, 0, "'%s' is no URL of a service (http://… or https://…)", server);
     case CURLE_COULDNT_CONNECT:
