@@ -178,8 +178,8 @@ static void *fake_http_connection(void *arg)
 static void *fake_http_serve(void *arg)
 {
     struct fake_http *f = arg;
-    for (int fd; f->connections < FAKE_HTTP_CONNECTIONS && (fd = accept(f->listener, NULL, NULL)) >= 0; f->connections++) {
-        struct fake_http_connection *c = &f->each[f->connections];
+    for (int fd; f->connections < FAKE_HTTP_CONNECTIONS && (fd = accept(f->listener, NULL, NULL)) >= 0;) {
+        struct fake_http_connection *c = &f->each[f->connections++]; // counted before it is answered
         *c = (struct fake_http_connection){.fake = f, .fd = fd};
         pthread_create(&c->thread, NULL, fake_http_connection, c);
     }
