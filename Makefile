@@ -109,7 +109,7 @@ sweep: deps $(SWEEP)
 	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
 	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 bats --filter 'random moments|many guests' tests/e2e/recover.bats
 
-# Reads of what others wrote: the journal, the site, the agent's protocol on both ends. FUZZ: seconds for each of the four.
+# Reads of what others wrote: the journal, the site, what a cloud answers, the agent's protocol on both ends. FUZZ: seconds for each.
 FUZZ ?= 60
 fuzz:
 	@tests/deps $(DEPS) clang libclang-rt-dev
