@@ -17,7 +17,7 @@ comma := ,
 
 # Debian's names, to build; and for the tests and their lab.
 DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
-DEPS += lua5.4 libcmocka-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
+DEPS += lua5.4 libcmocka-dev libssl-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time valgrind
 # And for the lab's cloud.
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
@@ -66,7 +66,8 @@ $(BUILD)/tests/unit/test_agent_%: $(BUILD)/obj/tests/unit/test_agent_%.o $(BUILD
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/obj/tests/unit/test_%.o $(BUILD)/migrun.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(MAIN_LIBS) -lcmocka
+	$(CC) $(LDFLAGS) -o $@ $^ $(MAIN_LIBS) $(TEST_LIBS) -lcmocka
+$(BUILD)/tests/unit/test_tls: TEST_LIBS := -lssl -lcrypto
 
 # The fault sweep: migrun over a fake world of hosts, with a fault at every point.
 include tests/world/build.mk
@@ -106,7 +107,7 @@ sweep: deps $(SWEEP)
 	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
 	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 bats --filter 'random moments|many guests' tests/e2e/recover.bats
 
-# Reads of what others wrote: the journal, the site, the agent's protocol on both ends. FUZZ: seconds for each of the four.
+# Reads of what others wrote: the journal, the site, what a cloud answers, the agent's protocol on both ends. FUZZ: seconds for each.
 FUZZ ?= 60
 fuzz:
 	@tests/deps $(DEPS) clang libclang-rt-dev

@@ -179,10 +179,18 @@ static int note_start(const struct effect *e, struct error *err)
     return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
 }
 
+// Kept with the effect, whether it was done or not.
+static void keep_request_id(struct effect *e, const char *request_id)
+{
+    if (!e->result)
+        e->result = json_object();
+    json_object_set_new(e->result, "request_id", json_text(request_id));
+}
+
 static int apply_live(struct effect *e, struct error *err)
 {
     struct run *run = e->host->run;
-    char request_id[REQUEST_ID_MAX];
+    char request_id[REQUEST_ID_MAX] = "";
     const char *host = json_str(effect_after(e), "host", NULL);
     double started = wall_time(), timeout = json_num(effect_after(e), "timeout", 0);
     struct error refused = {0};
@@ -190,6 +198,7 @@ static int apply_live(struct effect *e, struct error *err)
         return -1;
     run->migration_attempted = run->by_nova = true;
     int rc = nova_live_migrate(run->cloud, run->server, host, request_id, &refused);
+    keep_request_id(e, request_id);
     // What Nova refuses has not begun; an answer that was lost says nothing.
     if (rc < 0 && refused.domain == ERR_OPENSTACK && refused.code >= 400 && refused.code < 500) {
         run->migration_attempted = run->by_nova = false;
@@ -198,7 +207,6 @@ static int apply_live(struct effect *e, struct error *err)
     }
     if (rc < 0)
         run_message(run, "warning", "%s: whether Nova has begun is not known, so it is looked for", refused.message);
-    e->result = json_pack("{s:s}", "request_id", request_id);
     struct watch w = {.run = run, .request_id = request_id, .timeout = timeout, .deadline = deadline_in((int64_t)(timeout * 1000)), .appears = deadline_in(APPEAR_MS)};
     watch_live(&w);
     bool appeared = w.migration != NULL;
@@ -277,13 +285,15 @@ static int observe_lock(const struct effect *e, enum observed *seen, struct erro
     return 0;
 }
 
-static int set_lock(const struct effect *e, const json_t *state, struct error *err)
+static int set_lock(struct effect *e, const json_t *state, struct error *err)
 {
     struct cloud *cloud;
-    char request_id[REQUEST_ID_MAX];
+    char request_id[REQUEST_ID_MAX] = "";
     if (run_cloud(e->host->run, &cloud, err) < 0)
         return -1;
-    return nova_set_lock(cloud, json_str(e->data, "server", ""), json_flag(state, "locked", false), json_str(state, "reason", NULL), request_id, err);
+    int rc = nova_set_lock(cloud, json_str(e->data, "server", ""), json_flag(state, "locked", false), json_str(state, "reason", NULL), request_id, err);
+    keep_request_id(e, request_id);
+    return rc;
 }
 
 static int apply_lock(struct effect *e, struct error *err) { return set_lock(e, effect_after(e), err); }
@@ -344,7 +354,7 @@ static int observe_request(const struct effect *e, enum observed *seen, struct e
     return 0;
 }
 
-static int send_request(const struct effect *e, const json_t *what, json_t **body, char *request_id, struct error *err)
+static int send_request(struct effect *e, const json_t *what, json_t **body, struct error *err)
 {
     struct cloud *cloud;
     const json_t *after = effect_after(e);
@@ -356,23 +366,24 @@ static int send_request(const struct effect *e, const json_t *what, json_t **bod
         .body = json_object_get(what, "body"), .minor = (int)json_int(after, "microversion", 0), .what = words,
         .timeout_ms = (int64_t)(json_num(after, "timeout", 0) * 1000),
     };
-    return cloud_send(cloud, &request, body, request_id, err);
+    char request_id[REQUEST_ID_MAX] = "";
+    int rc = cloud_send(cloud, &request, body, request_id, err);
+    keep_request_id(e, request_id);
+    return rc;
 }
 
 static int apply_request(struct effect *e, struct error *err)
 {
     json_t *body = NULL;
-    char request_id[REQUEST_ID_MAX];
-    if (send_request(e, effect_after(e), &body, request_id, err) < 0)
+    if (send_request(e, effect_after(e), &body, err) < 0)
         return -1;
-    e->result = json_pack("{s:s, s:o}", "request_id", request_id, "body", body ? body : json_null());
+    json_object_set_new(e->result, "body", body ? body : json_null());
     return 0;
 }
 
 static int undo_request(struct effect *e, struct error *err)
 {
-    char request_id[REQUEST_ID_MAX];
-    return send_request(e, json_object_get(effect_after(e), "undo"), NULL, request_id, err);
+    return send_request(e, json_object_get(effect_after(e), "undo"), NULL, err);
 }
 
 static bool request_stays(const struct effect *e)

@@ -66,14 +66,21 @@ struct effect *effect_from(struct run_host *host, const json_t *data, int number
     return NULL;
 }
 
+// What the cloud calls the request that made it, or undid it; NULL: there was none.
+static const char *request_id_of(const struct effect *e)
+{
+    const char *id = json_str(e->result, "request_id", "");
+    return *id ? id : NULL;
+}
+
 static void tell(const struct effect *e, const char *status, const char *summary, const char *detail, const char *error)
 {
     run_emit(e->host->run, "effect",
-             json_pack("{s:O, s:i, s:O, s:O, s:O, s:s, s:o*, s:o*, s:o*}", "step", json_object_get(e->data, "step"), "number", e->number,
+             json_pack("{s:O, s:i, s:O, s:O, s:O, s:s, s:o*, s:o*, s:o*, s:s*}", "step", json_object_get(e->data, "step"), "number", e->number,
                        "kind", json_object_get(e->data, "kind"), "host", json_object_get(e->data, "host"),
                        "target", json_object_get(e->data, "target"), "status", status,
                        "summary", summary ? json_text(summary) : NULL, "detail", detail && *detail ? json_text(detail) : NULL,
-                       "error", error ? json_text(error) : NULL));
+                       "error", error ? json_text(error) : NULL, "request_id", request_id_of(e)));
 }
 
 // The journal's own records of an effect: "about" is on the disk before the change is made.
@@ -87,6 +94,8 @@ static int record(const struct effect *e, const char *type, bool sync, struct er
         json_object_set(line, "effect", e->data);
     if (STREQ(type, "done") && e->kind->result_kept && e->result)
         json_object_set(line, "result", e->result);
+    if (request_id_of(e))
+        json_object_set_new(line, "request_id", json_text(request_id_of(e)));
     return journal_add(run->journal, line, sync, err);
 }
 

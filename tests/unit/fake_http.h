@@ -13,10 +13,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+// What the bytes of a connection pass through, when that is not the socket alone (fake_tls.h).
+struct fake_http_wire {
+    void *(*open)(void *arg, int fd); // NULL: nothing comes of this connection
+    ssize_t (*take)(void *line, void *data, size_t len);
+    ssize_t (*give)(void *line, const void *data, size_t len);
+    void (*close)(void *line);
+};
+
 // Answers: [{method, path, status, headers: {…}, body (JSON, or a text as it is), cut: bytes (the connection breaks then), silent: true
-// (no answer), unframed: true (no length, the connection ends)}]. The first that fits and was not given yet is given; the last that
-// fits is given again and again. path "*" fits any.
-enum { FAKE_HTTP_CONNECTIONS = 32 };
+// (no answer), unframed: true (no length, the connection ends), raw: text (sent as it is, each character below U+0100 as one byte; then
+// the connection ends)}]. The first that fits and was not given yet is given; the last that fits is given again and again. path "*" fits
+// any.
+enum { FAKE_HTTP_CONNECTIONS = 64 };
 struct fake_http {
     json_t *answers;
     json_t *asked;       // [{method, path, headers: {small: text}, body: text}]
@@ -25,8 +34,20 @@ struct fake_http {
     char url[64];
     int connections;
     pthread_mutex_t lock;
-    struct fake_http_connection { struct fake_http *fake; int fd; pthread_t thread; } each[FAKE_HTTP_CONNECTIONS];
+    const struct fake_http_wire *wire; // NULL: none
+    void *wire_arg;
+    struct fake_http_connection { struct fake_http *fake; int fd; void *line; pthread_t thread; } each[FAKE_HTTP_CONNECTIONS];
 };
+
+static ssize_t fake_http_take(const struct fake_http_connection *c, void *data, size_t len)
+{
+    return c->fake->wire ? c->fake->wire->take(c->line, data, len) : recv(c->fd, data, len, 0);
+}
+
+static bool fake_http_put(const struct fake_http_connection *c, const void *data, size_t len)
+{
+    return (c->fake->wire ? c->fake->wire->give(c->line, data, len) : send(c->fd, data, len, MSG_NOSIGNAL)) == (ssize_t)len;
+}
 
 static const char *fake_http_path(const char *line, char *method, char *path)
 {
@@ -51,16 +72,21 @@ static json_t *fake_http_choose(struct fake_http *f, const char *method, const c
 }
 
 // Reads one request whole. false: the connection has ended.
-static bool fake_http_read(int fd, struct buf *in, json_t **asked)
+static bool fake_http_read(const struct fake_http_connection *c, struct buf *in, json_t **asked)
 {
     char method[16], path[1024];
     const char *end;
     while (!in->data || !(end = strstr(in->data, "\r\n\r\n"))) {
         char piece[4096];
-        ssize_t n = recv(fd, piece, sizeof piece, 0);
+        ssize_t n = fake_http_take(c, piece, sizeof piece);
         if (n <= 0)
             return false;
         buf_add(in, piece, (size_t)n);
+        if (*in->data < 'A' || *in->data > 'Z') { // TLS, where nobody speaks it
+            static const char no[] = "HTTP/1.1 400 Told\r\n\r\n";
+            fake_http_put(c, no, sizeof no - 1);
+            return false;
+        }
     }
     if (!fake_http_path(in->data, method, path))
         return false;
@@ -77,7 +103,7 @@ static bool fake_http_read(int fd, struct buf *in, json_t **asked)
     }
     while (in->len < head + length) {
         char piece[4096];
-        ssize_t n = recv(fd, piece, sizeof piece, 0);
+        ssize_t n = fake_http_take(c, piece, sizeof piece);
         if (n <= 0)
             break;
         buf_add(in, piece, (size_t)n);
@@ -89,9 +115,25 @@ static bool fake_http_read(int fd, struct buf *in, json_t **asked)
     return true;
 }
 
-// false: the connection ends with it.
-static bool fake_http_give(int fd, const json_t *answer)
+// UTF-8 of characters below U+0100 as a byte each.
+static bool fake_http_give_raw(const struct fake_http_connection *c, const char *text)
 {
+    auto_buf struct buf out = {0};
+    for (const char *p = text; *p; p++) {
+        bool two = (*p & 0xe0) == 0xc0 && p[1];
+        char byte = two ? (char)((*p & 3) << 6 | (p[1] & 0x3f)) : *p;
+        p += two;
+        buf_add(&out, &byte, 1);
+    }
+    fake_http_put(c, out.data, out.len);
+    return false;
+}
+
+// false: the connection ends with it.
+static bool fake_http_give(const struct fake_http_connection *c, const json_t *answer)
+{
+    if (json_str(answer, "raw", NULL))
+        return fake_http_give_raw(c, json_str(answer, "raw", ""));
     const json_t *body = json_object_get(answer, "body");
     auto_free char *text = json_is_string(body) ? xstrdup(json_string_value(body)) : body && !json_is_null(body) ? json_dumps(body, JSON_COMPACT) : xstrdup("");
     auto_buf struct buf out = {0};
@@ -106,7 +148,7 @@ static bool fake_http_give(int fd, const json_t *answer)
         buf_printf(&out, "Content-Length: %zu\r\n", strlen(text));
     buf_printf(&out, "\r\n%s", text);
     size_t cut = (size_t)json_int(answer, "cut", 0), len = cut && cut < out.len ? out.len - cut : out.len;
-    return send(fd, out.data, len, MSG_NOSIGNAL) == (ssize_t)len && !cut && !unframed;
+    return fake_http_put(c, out.data, len) && !cut && !unframed;
 }
 
 static void *fake_http_connection(void *arg)
@@ -114,17 +156,21 @@ static void *fake_http_connection(void *arg)
     struct fake_http_connection *c = arg;
     struct buf in = {0};
     json_t *asked;
-    while (fake_http_read(c->fd, &in, &asked)) {
+    const struct fake_http_wire *wire = c->fake->wire;
+    bool open = !wire || (c->line = wire->open(c->fake->wire_arg, c->fd));
+    while (open && fake_http_read(c, &in, &asked)) {
         pthread_mutex_lock(&c->fake->lock);
         json_array_append_new(c->fake->asked, asked);
         const json_t *answer = fake_http_choose(c->fake, json_str(asked, "method", ""), json_str(asked, "path", ""));
         // The silent one waits until the client gives up.
-        bool goes_on = json_flag(answer, "silent", false) || fake_http_give(c->fd, answer);
+        bool goes_on = json_flag(answer, "silent", false) || fake_http_give(c, answer);
         pthread_mutex_unlock(&c->fake->lock);
         if (!goes_on)
             break;
     }
     buf_free(&in);
+    if (c->line)
+        wire->close(c->line);
     close(c->fd);
     return NULL;
 }
@@ -132,24 +178,29 @@ static void *fake_http_connection(void *arg)
 static void *fake_http_serve(void *arg)
 {
     struct fake_http *f = arg;
-    for (int fd; f->connections < FAKE_HTTP_CONNECTIONS && (fd = accept(f->listener, NULL, NULL)) >= 0; f->connections++) {
-        struct fake_http_connection *c = &f->each[f->connections];
+    for (int fd; f->connections < FAKE_HTTP_CONNECTIONS && (fd = accept(f->listener, NULL, NULL)) >= 0;) {
+        struct fake_http_connection *c = &f->each[f->connections++]; // counted before it is answered
         *c = (struct fake_http_connection){.fake = f, .fd = fd};
         pthread_create(&c->thread, NULL, fake_http_connection, c);
     }
     return NULL;
 }
 
-static void fake_http_start(struct fake_http *f, json_t *answers)
+static void fake_http_start_over(struct fake_http *f, json_t *answers, const struct fake_http_wire *wire, void *wire_arg)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
-    *f = (struct fake_http){.answers = answers, .asked = json_array(), .listener = socket(AF_INET, SOCK_STREAM, 0)};
+    *f = (struct fake_http){.answers = answers, .asked = json_array(), .wire = wire, .wire_arg = wire_arg, .listener = socket(AF_INET, SOCK_STREAM, 0)};
     if (!answers || bind(f->listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(f->listener, FAKE_HTTP_CONNECTIONS) < 0 || getsockname(f->listener, (struct sockaddr *)&at, &len) < 0)
         abort();
-    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%d", ntohs(at.sin_port));
+    snprintf(f->url, sizeof f->url, "%s://127.0.0.1:%d", wire ? "https" : "http", ntohs(at.sin_port));
     pthread_mutex_init(&f->lock, NULL);
     pthread_create(&f->thread, NULL, fake_http_serve, f);
+}
+
+static inline void fake_http_start(struct fake_http *f, json_t *answers)
+{
+    fake_http_start_over(f, answers, NULL, NULL);
 }
 
 // To be called when the clients have closed their connections.

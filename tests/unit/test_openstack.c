@@ -3,56 +3,21 @@
 #include "world/openstack/nova.h"
 #include "world/openstack/yaml.h"
 
-#include "fake_http.h"
+#include "fake_cloud.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-static struct fake_http fake;
 static struct cloud *cloud;
-static char folder[64], here[4096]; // here: the checkout, where tests are run
+static char here[4096]; // here: the checkout, where tests are run
 static const char *server_id;
-
-// ---- an environment of its own ----
-
-static void clear_environment(void)
-{
-    extern char **environ;
-    for (char **entry = environ; *entry;) {
-        auto_free char *name = xstrndup(*entry, strcspn(*entry, "="));
-        if (strncmp(name, "OS_", 3) == 0)
-            unsetenv(name);
-        else
-            entry++;
-    }
-}
-
-static void put(const char *name, const char *text)
-{
-    auto_free char *path = xasprintf("%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
 
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/migrun-test-XXXXXX");
-    clear_environment();
-    return mkdtemp(folder) && chdir(folder) == 0 && setenv("HOME", folder, 1) == 0 && unsetenv("XDG_CONFIG_HOME") == 0 ? 0 : -1;
+    return enter_folder();
 }
 
 static int teardown(void **state)
@@ -60,10 +25,7 @@ static int teardown(void **state)
     (void)state;
     cloud_close(cloud);
     cloud = NULL;
-    if (fake.answers)
-        fake_http_stop(&fake);
-    fake = (struct fake_http){0};
-    return chdir("/") == 0 ? nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) : -1;
+    return leave_folder();
 }
 
 // ---- the configuration ----
@@ -213,19 +175,7 @@ static void begin_cloud(const char *first, int minor)
     assert_non_null(recorded);
     json_array_extend(all, recorded);
     json_decref(recorded);
-    fake_http_start(&fake, all);
-    // The endpoints of the catalog are the fake's.
-    auto_free char *told = json_dumps(all, JSON_COMPACT);
-    auto_buf struct buf mine = {0};
-    for (const char *p = told; *p;)
-        if (strncmp(p, "FAKE", 4) == 0) {
-            buf_puts(&mine, fake.url);
-            p += 4;
-        } else {
-            buf_add(&mine, p++, 1);
-        }
-    json_decref(fake.answers);
-    fake.answers = json_loads(mine.data, 0, NULL);
+    fake_cloud_start(all);
     size_t i;
     json_t *answer;
     json_array_foreach(fake.answers, i, answer) {
@@ -258,15 +208,6 @@ static void fails(int rc, const struct error *err, int code, const char *says)
     assert_int_equal(err->code, code);
     assert_null(strstr(err->message, "hunter2"));
     assert_null(strstr(err->message, "TOKEN"));
-}
-
-static size_t asked_for(const char *path)
-{
-    size_t n = 0, i;
-    json_t *asked;
-    json_array_foreach(fake.asked, i, asked)
-        n += STREQ(json_str(asked, "path", ""), path);
-    return n;
 }
 
 static void logs_in_by_password(void **state)

@@ -108,6 +108,13 @@ static bool is_selector(const char *name, size_t len)
     return false;
 }
 
+// The name of the cloud that OS_* describe.
+static const char *of_environment(void)
+{
+    const char *name = getenv("OS_CLOUD_NAME");
+    return name && *name ? name : "envvars";
+}
+
 // What OS_* say, or NULL when they only select.
 static json_t *from_environment(void)
 {
@@ -197,6 +204,16 @@ static void rename_interfaces(json_t *values)
     }
 }
 
+// A path that begins with "~/" is one of the home folder.
+static void expand_home(json_t *values, const char *key)
+{
+    const char *path = json_str(values, key, "");
+    if (path[0] == '~' && path[1] == '/') {
+        auto_free char *whole = xasprintf("%s%s", home(), path + 1);
+        json_object_set_new(values, key, json_text(whole));
+    }
+}
+
 // ---- regions ----
 
 static const char *region_name_of(const json_t *region)
@@ -243,7 +260,7 @@ static int add_profile(struct cloud_config *c, const json_t *own, struct error *
     const char *profile = json_str(own, "profile", json_str(own, "cloud", NULL));
     auto_free char *path = find_file("clouds-public", "OS_CLIENT_VENDOR_FILE");
     auto_json json_t *all = NULL;
-    if (!profile)
+    if (!profile || STREQ(profile, of_environment())) // OS_CLOUD, which names the environment itself
         return 0;
     if (read_clouds(path, "public-clouds", &all, err) < 0)
         return -1;
@@ -269,13 +286,11 @@ static int unknown_cloud(const char *name, const json_t *clouds, const char *pat
 // Which of them is meant, by openstacksdk's rule: OS_CLOUD, else OS_* themselves, else the only one of the file.
 static int choose_cloud(struct cloud_config *c, const json_t *clouds, const char *path, const json_t *environment, const json_t **own, struct error *err)
 {
-    const char *named = getenv("OS_CLOUD"), *of_environment = getenv("OS_CLOUD_NAME");
-    if (!of_environment || !*of_environment)
-        of_environment = "envvars";
+    const char *named = getenv("OS_CLOUD");
     if (named && !*named)
         named = NULL;
-    if (environment && (!named || STREQ(named, of_environment))) {
-        c->name = xstrdup(of_environment);
+    if (environment && (!named || STREQ(named, of_environment()))) {
+        c->name = xstrdup(of_environment());
         c->where = xstrdup("OS_* in the environment");
         *own = environment;
         return 0;
@@ -308,9 +323,11 @@ static int read_all(char **path, json_t **clouds, struct error *err)
         json_t *there = json_object_get(*clouds, name);
         if (there)
             put_over(there, value);
-        else if (*path)
+        else
             json_object_set(*clouds, name, value);
     }
+    if (!*path) // secure.yaml may have a cloud whole
+        *path = steal(&secure_path);
     return 0;
 }
 
@@ -331,6 +348,9 @@ int cloud_config_load(struct cloud_config *c, struct error *err)
     }
     put_into_auth(c->values);
     rename_interfaces(c->values);
+    expand_home(c->values, "cacert");
+    expand_home(c->values, "cert");
+    expand_home(c->values, "key");
     return 0;
 }
 

@@ -16,8 +16,8 @@ struct http {
     bool verify;
 };
 
-// One try: what comes in.
-struct incoming { struct buf body; json_t *headers; };
+// One try: what comes in. whole: the headers came to their end.
+struct incoming { struct buf body; json_t *headers; bool whole; };
 
 int http_open(const struct http_tls *tls, struct http **result, struct error *err)
 {
@@ -105,8 +105,11 @@ static size_t take_header(char *data, size_t one, size_t count, void *arg)
 {
     struct incoming *in = arg;
     const char *colon = memchr(data, ':', count);
-    if (count >= 5 && memcmp(data, "HTTP/", 5) == 0)
+    if (count >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         json_object_clear(in->headers); // of this answer, not of a "100 Continue" before it
+        in->whole = false;
+    }
+    in->whole = in->whole || (count && (*data == '\r' || *data == '\n'));
     if (!colon || json_object_size(in->headers) >= HEADERS_MAX)
         return one * count;
     auto_free char *name = xstrndup(data, (size_t)(colon - data)), *value = NULL;
@@ -168,7 +171,9 @@ static void set_up(struct http *h, const struct http_request *request, struct cu
         curl_easy_setopt(c, CURLOPT_SSLKEY, h->key);
     if (request->body)
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, request->body);
-    if (!STREQ(request->method, "GET"))
+    if (STREQ(request->method, "HEAD"))
+        curl_easy_setopt(c, CURLOPT_NOBODY, 1L); // else it waits for one
+    else if (!STREQ(request->method, "GET"))
         curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, request->method);
     // libcurl itself would send once again what a kept connection swallowed.
     if (!request->harmless)
@@ -204,6 +209,24 @@ static CURLcode drive(struct http *h, bool harmless, bool *interrupted)
     return rc;
 }
 
+// The words of an alert: what the server itself says of the TLS between us, and would say again.
+static bool is_alert(const char *words)
+{
+    return strstr(words, " alert ") != NULL;
+}
+
+// Whether naming a CA would help: not where the certificate has expired, or is another host's.
+static bool is_unknown_issuer(const char *words)
+{
+    return strstr(words, "self-signed") || strstr(words, "self signed") || strstr(words, "issuer") || strstr(words, "verify the first certificate");
+}
+
+static bool was_sent(const struct http *h)
+{
+    long sent = 0;
+    return curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0;
+}
+
 static int explain(const struct http *h, const char *server, CURLcode rc, const char *words, int64_t timeout_ms, struct error *err)
 {
     const char *said = *words ? words : curl_easy_strerror(rc);
@@ -214,7 +237,8 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
         return error_set(err, ERR_TIMEOUT, 0, "%s did not answer within %s", server, after);
     }
     case CURLE_PEER_FAILED_VERIFICATION:
-        return error_set(err, ERR_OPENSTACK, 0, "%s is not to be trusted: %s (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)", server, shown);
+        return error_set(err, ERR_OPENSTACK, 0, "%s is not to be trusted: %s%s", server, shown,
+                         is_unknown_issuer(said) ? " (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)" : "");
     case CURLE_SSL_CACERT_BADFILE:
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be asked: the file cacert, %s, holds no certificate that can be read", server, h->cacert ? h->cacert : "");
     case CURLE_SSL_CERTPROBLEM:
@@ -223,12 +247,17 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: its name is not known here", server);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
+        if (was_sent(h)) // it is the answer's, not the URL's
+            return error_set(err, ERR_OPENSTACK, 0, "what answers at %s speaks no HTTP: %s", server, shown);
         return error_set(err, ERR_OPENSTACK, 0, "'%s' is no URL of a service (http://… or https://…)", server);
     case CURLE_COULDNT_CONNECT:
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: %s", server, shown);
     case CURLE_WRITE_ERROR:
         return error_set(err, ERR_OPENSTACK, 0, "%s answered with more than %d MiB", server, BODY_MAX >> 20);
     default:
+        if (is_alert(said))
+            return error_set(err, ERR_OPENSTACK, 0, "%s refuses our TLS: %s (where it asks for a client's certificate, name cert and key in clouds.yaml, or OS_CERT and OS_KEY)",
+                             server, shown);
         return error_set(err, ERR_OPENSTACK, 0, "the connection to %s broke before its answer was whole: %s", server, shown);
     }
 }
@@ -243,6 +272,10 @@ static int try_once(struct http *h, const struct http_request *request, int64_t 
     bool interrupted = false;
     set_up(h, request, headers, &in, timeout_ms, words);
     CURLcode rc = drive(h, request->harmless, &interrupted);
+    if (rc == CURLE_OK && !in.whole) { // libcurl takes the end of the connection for the end of the headers
+        rc = CURLE_PARTIAL_FILE;
+        snprintf(words, sizeof words, "its headers broke off");
+    }
     long status = 0;
     curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
@@ -255,8 +288,8 @@ static int try_once(struct http *h, const struct http_request *request, int64_t 
     *again = status == 429 || status == 502 || status == 503 || status == 504;
     if (rc == CURLE_OK)
         return 0;
-    *again = rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_COULDNT_CONNECT || rc == CURLE_GOT_NOTHING || rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR ||
-             rc == CURLE_PARTIAL_FILE || rc == CURLE_HTTP2 || rc == CURLE_HTTP2_STREAM;
+    *again = (rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_COULDNT_CONNECT || rc == CURLE_GOT_NOTHING || rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR ||
+              rc == CURLE_PARTIAL_FILE || rc == CURLE_HTTP2 || rc == CURLE_HTTP2_STREAM) && !is_alert(words);
     return explain(h, server, rc, words, timeout_ms, err);
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { REASON_MAX = 600 };
+enum { REASON_MAX = 600, SECRET_MIN = 6 };
 
 // One service as it was found: where it is, and the microversions it speaks.
 struct service { char *type, *url; int newest; bool asked; };
@@ -136,19 +136,46 @@ static char *one_line(const char *text)
     return shown;
 }
 
-static int refuse(const struct cloud_request *request, const char *server, const struct http_answer *answer, const json_t *body, struct error *err)
+// The text without our secrets, should a service (or what stands before it) tell back what it was told. One that is shorter could be a
+// part of any word.
+static char *without_secrets(const struct cloud *c, const char *text)
 {
-    const char *name = cloud_service_name(request->service), *id = request_id_of(answer), *reason = reason_of(body);
-    auto_free char *said = one_line(reason ? reason : body ? "no reason is given" : answer->body);
-    auto_free char *shown_id = printable(id);
-    bool broken = answer->status >= 500;
+    const char *const secrets[] = {c->token, cloud_config_auth(&c->config, "password"), cloud_config_auth(&c->config, "application_credential_secret"),
+                                   cloud_config_auth(&c->config, "token"), cloud_config_auth(&c->config, "passcode")};
+    auto_buf struct buf plain = {0};
+    for (const char *p = text; *p;) {
+        size_t hidden = 0;
+        for (size_t i = 0; i < COUNT_OF(secrets) && !hidden; i++) {
+            size_t len = secrets[i] ? strlen(secrets[i]) : 0;
+            hidden = len >= SECRET_MIN && strncmp(p, secrets[i], len) == 0 ? len : 0;
+        }
+        buf_add(&plain, hidden ? "***" : p, hidden ? 3 : 1);
+        p += hidden ? hidden : 1;
+    }
+    return buf_take(&plain);
+}
+
+static char *request_id_text(const struct cloud *c, const struct http_answer *answer)
+{
+    auto_free char *plain = without_secrets(c, request_id_of(answer));
+    return printable(plain);
+}
+
+// "HTTP 404, req-…"
+static char *status_text(const struct cloud *c, const struct http_answer *answer)
+{
+    auto_free char *id = request_id_text(c, answer);
+    return xasprintf("HTTP %d%s%s", answer->status, *id ? ", " : "", id);
+}
+
+static int refuse(const struct cloud *c, const struct cloud_request *request, const char *server, const struct http_answer *answer, const json_t *body, struct error *err)
+{
+    const char *name = cloud_service_name(request->service), *reason = reason_of(body);
+    auto_free char *plain = without_secrets(c, reason ? reason : body ? "" : answer->body), *said = one_line(plain), *status = status_text(c, answer);
     if (!reason && !body && *said)
-        error_set(err, ERR_OPENSTACK, answer->status, "%s at %s answered %s with a page instead of JSON: %s (HTTP %d%s%s)", name, server, request->what, said,
-                  answer->status, *id ? ", " : "", shown_id);
-    else
-        error_set(err, ERR_OPENSTACK, answer->status, "%s %s %s: %s (HTTP %d%s%s)", name, broken ? "failed at" : "says no to", request->what,
-                  *said ? said : "no reason is given", answer->status, *id ? ", " : "", shown_id);
-    return -1;
+        return error_set(err, ERR_OPENSTACK, answer->status, "%s at %s answered %s with a page instead of JSON: %s (%s)", name, server, request->what, said, status);
+    return error_set(err, ERR_OPENSTACK, answer->status, "%s %s %s: %s (%s)", name, answer->status >= 500 ? "failed at" : "says no to", request->what,
+                     *said ? said : "no reason is given", status);
 }
 
 // ---- Keystone ----
@@ -255,6 +282,22 @@ static void take_token(struct cloud *c, const struct http_answer *answer, const 
     c->catalog = json_is_array(json_object_get(token, "catalog")) ? json_incref(json_object_get(token, "catalog")) : json_array();
 }
 
+// What of a URL comes after its server.
+static const char *path_of(const char *url)
+{
+    const char *server = strstr(url, "://"), *path = strchr(server ? server + 3 : url, '/');
+    return path ? path : "";
+}
+
+// What a 401 means, for these credentials.
+static const char *what_is_wrong(const json_t *body)
+{
+    const json_t *identity = json_object_get(json_object_get(body, "auth"), "identity");
+    return json_object_get(identity, "application_credential") ? "the application credential is wrong, has expired or was deleted"
+           : json_object_get(identity, "token") ? "the token is wrong or has expired, or its user has no role in that project"
+                                                : "user, password, project or a domain of them is wrong";
+}
+
 static int log_in_once(struct cloud *c, struct error *err)
 {
     const struct cloud_config *config = &c->config;
@@ -271,18 +314,15 @@ static int log_in_once(struct cloud *c, struct error *err)
         return error_prefix(err, "Keystone of cloud '%s'", config->name);
     said = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     const struct cloud_request what = {.service = "identity", .what = "logging in"};
-    if (answer.status == 401) {
-        auto_free char *id = printable(request_id_of(&answer));
-        return error_set(err, ERR_OPENSTACK, 401, "Keystone at %s does not let cloud '%s' (%s) in: user, password, project or a domain of them is wrong (HTTP 401%s%s)", server,
-                         config->name, config->where, *id ? ", " : "", id);
-    }
-    if (answer.status >= 300 || !http_header(&answer, "x-subject-token") || !json_object_get(said, "token")) {
-        if (answer.status == 404)
-            return error_set(err, ERR_OPENSTACK, 404, "there is no Keystone v3 at %s, the auth_url of cloud '%s' (HTTP 404)", base, config->name);
-        if (answer.status < 400)
-            return error_set(err, ERR_OPENSTACK, answer.status, "what answers at %s, the auth_url of cloud '%s', is no Keystone", server, config->name);
-        return refuse(&what, server, &answer, said, err);
-    }
+    auto_free char *status = status_text(c, &answer);
+    if (answer.status == 401)
+        return error_set(err, ERR_OPENSTACK, 401, "Keystone at %s does not let cloud '%s' (%s) in: %s (%s)", server, config->name, config->where, what_is_wrong(body), status);
+    if (answer.status == 404)
+        return error_set(err, ERR_OPENSTACK, 404, "there is no Keystone v3 at %s%s, the auth_url of cloud '%s' (%s)", server, path_of(base), config->name, status);
+    if (answer.status >= 400)
+        return refuse(c, &what, server, &answer, said, err);
+    if (answer.status >= 300 || !http_header(&answer, "x-subject-token") || !json_is_object(json_object_get(said, "token")))
+        return error_set(err, ERR_OPENSTACK, answer.status, "what answers at %s, the auth_url of cloud '%s', is no Keystone (%s)", server, config->name, status);
     take_token(c, &answer, said);
     return 0;
 }
@@ -350,6 +390,8 @@ static int find_service(struct cloud *c, const char *type, struct service **foun
         }
     const char *override = service_setting(c, type, "endpoint_override"), *interface = service_setting(c, type, "interface");
     const char *region = service_setting(c, type, "region_name");
+    if (!interface) // OS_INTERFACE may be there and empty
+        interface = "public";
     auto_free char *endpoint_key = xasprintf("%s_endpoint", type);
     auto_buf struct buf others = {0};
     if (!override)
@@ -413,10 +455,11 @@ static int discover(struct cloud *c, struct service *s, struct error *err)
     auto_free char *server = http_server_of(url);
     const struct cloud_request what = {.service = s->type, .what = "telling its versions"};
     if (answer.status >= 400)
-        return refuse(&what, server, &answer, document, err);
+        return refuse(c, &what, server, &answer, document, err);
+    auto_free char *status = status_text(c, &answer);
     if (!entry)
-        return error_set(err, ERR_OPENSTACK, answer.status, "what answers at %s is no %s that migrun knows (it says nothing of version %s)", server,
-                         cloud_service_name(s->type), compute ? "2.1" : "1");
+        return error_set(err, ERR_OPENSTACK, answer.status, "what answers at %s is no %s that migrun knows: it says nothing of version %s (%s)", server,
+                         cloud_service_name(s->type), compute ? "2.1" : "1", status);
     const char *newest = json_str(entry, "version", ""), *max = json_str(entry, "max_version", newest);
     s->newest = minor_of(*max ? max : newest);
     if (compute && json_object_get(document, "versions") && !ends_with(s->url, "/v2.1")) {
@@ -496,15 +539,18 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
         if (send_once(c, request, &answer, err) < 0)
             return -1;
     }
+    auto_free char *id = request_id_text(c, &answer);
     if (request_id)
-        snprintf(request_id, REQUEST_ID_MAX, "%s", request_id_of(&answer));
+        snprintf(request_id, REQUEST_ID_MAX, "%s", id);
     auto_json json_t *body = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     struct service *s;
     auto_free char *server = find_service(c, request->service, &s, NULL) == 0 ? http_server_of(s->url) : xstrdup("?");
     if (answer.status >= 300)
-        return refuse(request, server, &answer, body, err);
+        return refuse(c, request, server, &answer, body, err);
+    auto_free char *status = status_text(c, &answer);
     if (!body && answer.len && result)
-        return error_set(err, ERR_OPENSTACK, answer.status, "%s at %s answered %s with something that is no JSON", cloud_service_name(request->service), server, request->what);
+        return error_set(err, ERR_OPENSTACK, answer.status, "%s at %s answered %s with something that is no JSON (%s)", cloud_service_name(request->service), server,
+                         request->what, status);
     if (result)
         *result = steal(&body);
     return 0;
