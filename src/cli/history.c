@@ -26,7 +26,7 @@ static json_t *summary_of(const char *state, const char *name, struct error *err
     if (journal_read(state, name, &records, err) < 0)
         return NULL;
     const json_t *open = json_array_get(records, 0), *verdict = journal_verdict(records), *instance = json_object_get(open, "instance");
-    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", json_num(open, "time", 0), "instance", json_str(instance, "name", "-"),
+    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", json_num(open, "time", 0), "instance", json_str(instance, "title", json_str(instance, "name", "-")),
                             "source", json_str(open, "source", "-"), "dest", json_str(open, "dest", "-"), "policy", json_str(open, "policy", "-"), "outcome",
                             verdict ? json_str(verdict, "outcome", "?") : journal_is_live(state, name) ? "running" : "unfinished");
     if (verdict) {

@@ -114,7 +114,7 @@ static int commit(json_t *w, const char *host, const char *name, json_t *s, bool
         take_over(w, host, path, json_str(edit, "content", ""));
     }
     start(w, host, s);
-    set_end(s, "committed", "was away for 0.10 s; 1 guests are managed as before");
+    set_end(s, "committed", "was away for 0.10 s; 1 guest is managed as before");
     *result = told(s);
     return 0;
 }

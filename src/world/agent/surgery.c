@@ -517,7 +517,8 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
         end_own(agent);
         return -1;
     }
-    auto_free char *text = xasprintf("was away for %.2f s; %zu guests are managed as before", away, json_array_size(json_object_get(s->manifest, "guests")));
+    size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
+    auto_free char *text = xasprintf("was away for %.2f s; %zu guest%s managed as before", away, guests, guests == 1 ? " is" : "s are");
     set_end(s, "committed", text, json_array());
     rc = surgery_store(s, err);
     *result = told(s);

@@ -139,3 +139,28 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   run nova nova.lua mover compute-1
   ends_with_status 0
 }
+
+@test "with the surgery there and back five times: lock and service as found, no line is lost" {
+  lab listen own
+  booted old compute-1
+  id=$(id_of old)
+  for _ in 1 2 3 4 5; do
+    for host in compute-2 compute-1; do
+      run nova nova-status-xml.lua old "$host"
+      ends_with_status 0
+      verdict_is "Moved: old runs on $host and is gone from"; says "/run/libvirt/qemu/$(libvirt_name old).xml"; says "Nova agrees"
+      [[ $(host_of old) == "$host" ]]
+      loses_nothing "$id"
+    done
+  done
+  openstack server lock old
+  openstack compute service set --disable --disable-reason "a test" compute-1 nova-compute
+  run nova nova-status-xml.lua old compute-2
+  locked=$(shown old locked)
+  service=$(openstack compute service list --long --host compute-1 --service nova-compute -f value -c Status -c State -c "Disabled Reason")
+  openstack server unlock old
+  openstack compute service set --enable compute-1 nova-compute
+  lab listen any
+  ends_with_status 0
+  [[ $locked == true && $service == "disabled up a test" ]] || fail "locked: $locked, service: $service"
+}
