@@ -17,7 +17,7 @@
 
 #include "world/openstack/http.h"
 
-#define CLOUD_SERVER "one"
+#define CLOUD_SERVER "webserver-7"
 #define CLOUD_PORT "0d5a1f9e-6f5c-4d21-9b0a-3c1f3b7f2f10"
 #define CLOUD_PASSWORD "a password"
 

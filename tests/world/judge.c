@@ -196,7 +196,7 @@ static bool names_of_cloud(const char *text, const char *key)
     return false;
 }
 
-// Whether a text names a thing; libvirtd's definition of a guest is named with the guest.
+// Whether a text names a thing; libvirtd's definition of a guest is named with the guest, and the guest by its name in Nova.
 static bool names(const char *text, const char *key)
 {
     if (strncmp(key, "nova ", 5) == 0 || strncmp(key, "placement ", 10) == 0 || strncmp(key, "neutron ", 8) == 0)
@@ -205,7 +205,7 @@ static bool names(const char *text, const char *key)
     if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
         thing += 18;
     auto_free char *name = xstrndup(thing, strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
-    return strstr(text, name);
+    return strstr(text, name) || (STREQ(name, WORLD_GUEST) && strstr(text, CLOUD_SERVER));
 }
 
 // Whether the operator is told of each thing that is not as it should be; what a fix-up or an undo that failed was for, and what a run that has
