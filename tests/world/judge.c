@@ -110,6 +110,8 @@ static json_t *differences(const json_t *is, const json_t *should, bool with_pid
     auto_json json_t *now = flatten(is, with_pid), *then = flatten(should, with_pid);
     json_t *all = json_object(), *value;
     const char *key;
+    if (world_outcome(is)->compute_dies) // by itself: the run has no part in that
+        json_object_set(now, "compute-1 services nova-compute", json_object_get(then, "compute-1 services nova-compute"));
     json_object_foreach(now, key, value)
         if (!json_object_get(then, key))
             json_object_set_new(all, key, json_string("is left over"));
@@ -179,6 +181,7 @@ static const struct { const char *key, *words; } of_cloud[] = {
     {"nova service", "nova-compute"},
     {"nova", "Nova cannot be asked"},
     {"placement migration", "Placement still holds"},
+    {"placement migration", "nor Placement what it still holds for it"},
     {"placement instance", "Placement counts it nowhere"},
     {"placement instance", "Placement still counts it"},
     {"placement", "Placement cannot be asked"},

@@ -503,7 +503,7 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
     auto_free char *server = find_service(c, request->service, &s, NULL) == 0 ? http_server_of(s->url) : xstrdup("?");
     if (answer.status >= 300)
         return refuse(request, server, &answer, body, err);
-    if (!body && answer.len && result)
+    if (!body && answer.len) // a proxy's page: whether the service has done anything is not known
         return error_set(err, ERR_OPENSTACK, answer.status, "%s at %s answered %s with something that is no JSON", cloud_service_name(request->service), server, request->what);
     if (result)
         *result = steal(&body);
