@@ -111,14 +111,23 @@ static int perform(const struct http_request *request, enum fault fault, struct 
     return 0;
 }
 
+// What a point shows of a request: its path, or the action that a server is asked for.
+static char *shown_of(const struct http_request *request, const char *server)
+{
+    const char *path = request->url + strlen(server);
+    size_t len = strcspn(path, "?");
+    auto_json json_t *body = request->body ? json_loads(request->body, 0, NULL) : NULL;
+    bool action = len > 7 && strncmp(path + len - 7, "/action", 7) == 0 && json_object_size(body) > 0;
+    return action ? xstrdup(json_object_iter_key(json_object_iter(body))) : xstrndup(path, len);
+}
+
 int http_send(struct http *http, const struct http_request *request, struct http_answer *answer, struct error *err)
 {
-    auto_free char *server = http_server_of(request->url);
-    const char *path = request->url + strlen(server);
+    auto_free char *server = http_server_of(request->url), *shown = shown_of(request, server);
     sig_atomic_t interrupts = interrupt_count;
     *answer = (struct http_answer){0};
     http->requests++;
-    enum fault fault = fault_begin("http", fake_nova_service(request->url), "%s %.*s", request->method, (int)strcspn(path, "?"), path);
+    enum fault fault = fault_begin("http", fake_nova_service(request->url), "%s %s", request->method, shown);
     int rc = perform(request, fault, answer, err);
     fault_end();
     if (!request->harmless || interrupts > 0 || interrupt_count == 0)
