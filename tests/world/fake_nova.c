@@ -67,8 +67,8 @@ static void log_in(const struct asked *a)
     }
     json_t *catalog = json_array();
     for (size_t i = 0; i < COUNT_OF(services); i++)
-        json_array_append_new(catalog, json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}]}", "type", services[i][0], "name", services[i][0], "endpoints", "interface", "public",
-                                                 "region_id", REGION, "url", services[i][1]));
+        json_array_append_new(catalog, json_pack("{s:s, s:[{s:s, s:s, s:s}]}", "type", services[i][0], "endpoints", "interface", "public", "region_id",
+                                                 REGION, "url", services[i][1]));
     auto_free char *token = xasprintf("token-%d", ++tokens);
     a->answer->headers = json_pack("{s:s}", "x-subject-token", token);
     say(a->answer, 201, json_pack("{s:{s:{s:s, s:s}, s:o}}", "token", "project", "id", TENANT, "name", "demo", "catalog", catalog));
@@ -83,16 +83,18 @@ static void nova_version(const struct asked *a)
 
 static json_t *server_of(const struct asked *a)
 {
-    const char *task = json_str(a->server, "task", ""), *fault = json_str(a->server, "fault", "");
+    const char *task = json_str(a->server, "task", ""), *fault = json_str(a->server, "fault", ""), *reason = json_str(a->server, "reason", "");
     const json_t *host = json_object_get(a->server, "host");
     bool active = STREQ(json_str(a->server, "status", ""), "ACTIVE");
-    json_t *server = json_pack("{s:s, s:s, s:O, s:s, s:{s:s, s:i, s:i, s:i, s:{}}, s:s, s:O, s:O, s:s, s:s*, s:s, s:i, s:[], s:s, s:O, s:s*, s:[]}", "id", WORLD_UUID,
-                               "name", CLOUD_SERVER, "status", json_object_get(a->server, "status"), "tenant_id", TENANT, "flavor", "original_name", "small", "vcpus",
-                               VCPUS, "ram", MEMORY_MB, "disk", DISK_GB, "extra_specs", "OS-EXT-AZ:availability_zone", "nova", "OS-EXT-SRV-ATTR:host", host,
-                               "OS-EXT-SRV-ATTR:hypervisor_hostname", host, "OS-EXT-SRV-ATTR:instance_name", WORLD_GUEST, "OS-EXT-STS:task_state",
-                               *task ? task : NULL, "OS-EXT-STS:vm_state", active ? "active" : "error", "OS-EXT-STS:power_state", 1,
-                               "os-extended-volumes:volumes_attached", "host_status", "UP", "locked", json_object_get(a->server, "locked"), "locked_reason",
-                               *json_str(a->server, "reason", "") ? json_str(a->server, "reason", "") : NULL, "server_groups");
+    json_t *server = json_pack("{s:s, s:s, s:O, s:s, s:s, s:i, s:[], s:s, s:O, s:s*, s:[]}", "id", WORLD_UUID, "name", CLOUD_SERVER, "status",
+                               json_object_get(a->server, "status"), "tenant_id", TENANT, "OS-EXT-AZ:availability_zone", "nova",
+                               "OS-EXT-STS:power_state", 1, "os-extended-volumes:volumes_attached", "host_status", "UP", "locked",
+                               json_object_get(a->server, "locked"), "locked_reason", *reason ? reason : NULL, "server_groups");
+    json_object_update_new(server, json_pack("{s:O, s:O, s:s, s:s?, s:s}", "OS-EXT-SRV-ATTR:host", host, "OS-EXT-SRV-ATTR:hypervisor_hostname", host,
+                                             "OS-EXT-SRV-ATTR:instance_name", WORLD_GUEST, "OS-EXT-STS:task_state", *task ? task : NULL,
+                                             "OS-EXT-STS:vm_state", active ? "active" : "error"));
+    json_object_set_new(server, "flavor", json_pack("{s:s, s:i, s:i, s:i, s:{}}", "original_name", "small", "vcpus", VCPUS, "ram", MEMORY_MB, "disk", DISK_GB,
+                                                    "extra_specs"));
     if (*fault)
         json_object_set_new(server, "fault", json_pack("{s:i, s:s}", "code", 500, "message", fault));
     return server;
@@ -201,7 +203,8 @@ static void nova_progress(const struct asked *a)
     if (!m)
         return;
     json_t *shown = migration_of(m, "server_uuid");
-    json_object_update_new(shown, json_pack("{s:i, s:i, s:i}", "memory_total_bytes", 256 << 20, "memory_processed_bytes", 128 << 20, "memory_remaining_bytes", 128 << 20));
+    json_object_update_new(shown, json_pack("{s:i, s:i, s:i}", "memory_total_bytes", MEMORY_MB << 20, "memory_processed_bytes", MEMORY_MB << 19,
+                                            "memory_remaining_bytes", MEMORY_MB << 19));
     say(a->answer, 200, json_pack("{s:o}", "migration", shown));
 }
 
@@ -243,8 +246,8 @@ static void nova_action(const struct asked *a)
     const char *reason = json_str(json_object_get(a->cloud, "refused"), a->parts[1], NULL);
     if (!is_server(a))
         return;
-    json_t *event = json_pack("{s:s, s:s, s:s, s:s*, s:n}", "event", "conductor_live_migrate_instance", "result", reason ? "Error" : "Success", "host", "controller",
-                              "details", reason, "traceback");
+    json_t *event = json_pack("{s:s, s:s, s:s, s:s*, s:n}", "event", "conductor_live_migrate_instance", "result", reason ? "Error" : "Success", "host",
+                              "controller", "details", reason, "traceback");
     say(a->answer, 200, json_pack("{s:{s:s, s:s, s:s*, s:[o]}}", "instanceAction", "action", "live-migration", "request_id", a->parts[1], "message",
                                   reason ? "Error" : NULL, "events", event));
 }
@@ -289,7 +292,8 @@ static void nova_hypervisors(const struct asked *a)
     const char *host;
     json_object_foreach(json_object_get(a->cloud, "services"), host, service)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:O, s:s, s:i, s:{s:s}}", "id", host, "hypervisor_hostname", host, "state", "up", "status",
-                                              json_object_get(service, "status"), "hypervisor_type", "QEMU", "hypervisor_version", 7002022, "service", "host", host));
+                                              json_object_get(service, "status"), "hypervisor_type", "QEMU", "hypervisor_version", 7002022, "service",
+                                              "host", host));
     say(a->answer, 200, json_pack("{s:o}", "hypervisors", list));
 }
 
@@ -340,8 +344,8 @@ static void placement_provider(const struct asked *a)
 static void placement_inventories(const struct asked *a)
 {
     if (provider_name(a))
-        say(a->answer, 200, json_pack("{s:{s:{s:i, s:i, s:f}, s:{s:i, s:i, s:f}}}", "inventories", "VCPU", "total", 4, "reserved", 0, "allocation_ratio", 16.0, "MEMORY_MB",
-                                      "total", 8154, "reserved", 512, "allocation_ratio", 1.0));
+        say(a->answer, 200, json_pack("{s:{s:{s:i, s:i, s:f}, s:{s:i, s:i, s:f}}}", "inventories", "VCPU", "total", 4, "reserved", 0, "allocation_ratio",
+                                      16.0, "MEMORY_MB", "total", 8154, "reserved", 512, "allocation_ratio", 1.0));
 }
 
 static void placement_usages(const struct asked *a)
@@ -362,7 +366,7 @@ static void placement_allocations(const struct asked *a)
     const char *host;
     json_object_foreach(json_object_get(json_object_get(a->cloud, "holds"), a->parts[0]), host, flag) {
         auto_free char *id = provider_id(host);
-        json_object_set_new(all, id, json_pack("{s:{s:i, s:i, s:i}, s:i}", "resources", "VCPU", VCPUS, "MEMORY_MB", MEMORY_MB, "DISK_GB", DISK_GB, "generation", 1));
+        json_object_set_new(all, id, json_pack("{s:{s:i, s:i, s:i}}", "resources", "VCPU", VCPUS, "MEMORY_MB", MEMORY_MB, "DISK_GB", DISK_GB));
     }
     say(a->answer, 200, json_pack("{s:o}", "allocations", all));
 }
@@ -382,8 +386,8 @@ static const char *bound_to(const struct asked *a)
 
 static void neutron_ports(const struct asked *a)
 {
-    say(a->answer, 200, json_pack("{s:[{s:s, s:s, s:s, s:s, s:s}]}", "ports", "id", CLOUD_PORT, "mac_address", "fa:16:3e:00:00:01", "binding:host_id", bound_to(a), "status",
-                                  "ACTIVE", "binding:vif_type", "ovs"));
+    say(a->answer, 200, json_pack("{s:[{s:s, s:s, s:s, s:s, s:s}]}", "ports", "id", CLOUD_PORT, "mac_address", "fa:16:3e:00:00:01", "binding:host_id",
+                                  bound_to(a), "status", "ACTIVE", "binding:vif_type", "ovs"));
 }
 
 static void neutron_bindings(const struct asked *a)

@@ -191,6 +191,11 @@ static const struct { const char *key, *words; } of_cloud[] = {
     {"neutron", "nor Placement and Neutron"},
 };
 
+static bool is_of_cloud(const char *key)
+{
+    return strncmp(key, "nova ", 5) == 0 || strncmp(key, "placement ", 10) == 0 || strncmp(key, "neutron ", 8) == 0;
+}
+
 static bool names_of_cloud(const char *text, const char *key)
 {
     for (size_t i = 0; i < COUNT_OF(of_cloud); i++)
@@ -202,13 +207,20 @@ static bool names_of_cloud(const char *text, const char *key)
 // Whether a text names a thing; libvirtd's definition of a guest is named with the guest, and the guest by its name in Nova.
 static bool names(const char *text, const char *key)
 {
-    if (strncmp(key, "nova ", 5) == 0 || strncmp(key, "placement ", 10) == 0 || strncmp(key, "neutron ", 8) == 0)
+    if (is_of_cloud(key))
         return names_of_cloud(text, key);
     const char *thing = strrchr(key, ' ') + 1;
     if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
         thing += 18;
     auto_free char *name = xstrndup(thing, strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
     return strstr(text, name) || (STREQ(name, WORLD_GUEST) && strstr(text, CLOUD_SERVER));
+}
+
+// What no fix-up is for: the verdict itself asks after it.
+static bool is_where_nova_has_it(const char *key)
+{
+    bool lock = strstr(key, " lock") || strstr(key, " reason");
+    return is_of_cloud(key) && strncmp(key, "nova service", 12) != 0 && !lock;
 }
 
 // Whether the operator is told of each thing that is not as it should be; what a fix-up or an undo that failed was for, and what a run that has
@@ -222,7 +234,7 @@ static enum judgement all_told(const struct ending *e, json_t *differ, const cha
     json_t *how;
     void *next;
     json_object_foreach_safe(differ, next, key, how)
-        if (half || names(text, key))
+        if ((half && !is_where_nova_has_it(key)) || names(text, key))
             json_object_del(differ, key);
     return json_object_size(differ) ? list(why, what, differ) : NAMED;
 }
@@ -245,7 +257,8 @@ static enum judgement judge_still(const struct truth *t, const struct ending *e,
     bool untouched = e->status == OUTCOME_REFUSED || e->status == OUTCOME_MOVED; // refused, a preview, or nothing to recover
     if (untouched && !only_claims(differ))
         return list(why, "said to be untouched", differ);
-    if (e->status == OUTCOME_NOT_RESTORED && !is_at(t->now, "compute-1", "compute-2"))
+    bool said = e->status == OUTCOME_NOT_RESTORED || e->status == OUTCOME_NOT_MOVED;
+    if (said && !is_at(t->now, "compute-1", "compute-2"))
         return list(why, "said not to have moved", differ);
     return all_told(e, differ, "said to be as before", why);
 }
@@ -262,10 +275,16 @@ static enum judgement judge_moved(const struct truth *t, const struct ending *e,
     return all_told(e, differ, "said to be moved", why);
 }
 
-// Nothing was left to recover: the run had ended, one way or the other.
+// Nothing was left to recover: the run had ended, one way or the other. What it had to say of a Nova that died died with it.
 static enum judgement judge_ended(const struct truth *t, const struct ending *e, char **why)
 {
     auto_json json_t *differ = differences(t->now, t->after, false);
+    const char *key;
+    json_t *how;
+    void *next;
+    json_object_foreach_safe(differ, next, key, how)
+        if (world_outcome(t->now)->compute_dies && is_where_nova_has_it(key))
+            json_object_del(differ, key);
     return json_object_size(differ) == 0 ? MOVED : judge_still(t, e, why);
 }
 

@@ -64,7 +64,8 @@ static void locked(json_t *w)
 
 static void disabled_there(json_t *w)
 {
-    json_object_update_new(json_object_get(json_object_get(fake_cloud(w), "services"), "compute-2"), json_pack("{s:s, s:s}", "status", "disabled", "reason", "broken fan"));
+    json_t *service = json_object_get(json_object_get(fake_cloud(w), "services"), "compute-2");
+    json_object_update_new(service, json_pack("{s:s, s:s}", "status", "disabled", "reason", "broken fan"));
 }
 
 static void another_task(json_t *w)
@@ -154,6 +155,7 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .elsewhere = true},
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .elsewhere = true},
     {"policies/nova.lua", "fail", .status = 3, .cloud = true, .elsewhere = true},
+    {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .elsewhere = true},
     {"policies/nova-status-xml.lua", "ok", "Nova that does not rewrite", does_not_rewrite, .status = 0, .cloud = true},
     {"policies/nova-status-xml.lua", "fail", .status = 3, .cloud = true},
     {"policies/nova-status-xml.lua", "ok", "locked in Nova", locked, .status = 0, .cloud = true},

@@ -270,21 +270,20 @@ static enum judgement try(const struct job *job, const struct truth *known, cons
     return run_and_judge(&again, known, &recovered, why);
 }
 
-// A request to the cloud: what only reads has no answer that could be lost for good, and who logs in has no token yet.
+// A request to the cloud: what only reads has no answer that could be lost for good; who logs in, or asks for versions, shows no token.
 static bool fits_request(enum fault fault, const char *point)
 {
-    bool reads = strstr(point, " GET ") || strstr(point, " DELETE "), logs_in = strstr(point, "/auth/tokens"), tells = strstr(point, "/ ") || point[strlen(point) - 1] == '/';
+    bool reads = strstr(point, " GET "), logs_in = strstr(point, "/auth/tokens"), versions = point[strlen(point) - 1] == '/';
     switch (fault) {
     case FAULT_HALF: return false;
     case FAULT_AFTER:
     case FAULT_KILL_AFTER: return !reads && !logs_in;
-    case FAULT_TOKEN: return !logs_in && !tells;
+    case FAULT_TOKEN: return !logs_in && !versions;
     default: return true;
     }
 }
 
-// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "http SERVICE METHOD PATH",
-// "gate …".
+// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "http SERVICE METHOD …", "gate …".
 static bool fits(enum fault fault, const char *point)
 {
     if (strncmp(point, "http ", 5) == 0)
