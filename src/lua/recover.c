@@ -77,12 +77,22 @@ static int stay(struct run *run, const struct error *err)
     return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", NULL, "In doubt: run %s cannot be ended now: %s", run->id, err->message);
 }
 
-// A policy that this migrun does not understand any more has no fix-ups; what was changed can be undone all the same.
-static const struct procedure *bare_procedure(const json_t *open, struct procedure *bare)
+// Whether a migration was asked for: also to a host that only Nova knows.
+static bool has_migrated(const json_t *records)
 {
+    for (size_t i = 0; i < json_array_size(records); i++)
+        if (STREQ(json_str(json_object_get(json_array_get(records, i), "effect"), "kind", ""), "nova.live_migrate"))
+            return true;
+    return false;
+}
+
+// A policy that this migrun does not understand any more has no fix-ups; what was changed can be undone all the same.
+static const struct procedure *bare_procedure(const json_t *records, struct procedure *bare)
+{
+    const json_t *open = json_array_get(records, 0);
     bool has_dest = json_object_get(open, "dest") != NULL;
     *bare = (struct procedure){.name = json_str(open, "policy", "?"), .summary = "", .text = "", .takes_instance = json_is_object(json_object_get(open, "instance")),
-                               .takes_host = has_dest, .migrates = has_dest};
+                               .takes_host = has_dest, .migrates = has_dest || has_migrated(records)};
     return bare;
 }
 
@@ -95,7 +105,7 @@ static int end_run(struct recovery *r, const char *name, const json_t *records, 
     struct error err = {0}, no_policy = {0};
     bool restored = policy_restore(&policy, open, &no_policy) == 0;
     struct run run = {.options = &options, .site = r->site, .listener = *r->listener, .janitor = -1,
-                      .procedure = restored ? &policy.procedure : bare_procedure(open, &bare)};
+                      .procedure = restored ? &policy.procedure : bare_procedure(records, &bare)};
     policy.in.run = &run;
     int status;
     int opened = run_reopen(&run, records, &err);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000 };
+enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000, STUCK_MS = 300000 };
 
 int run_cloud(struct run *run, struct cloud **cloud, struct error *err)
 {
@@ -189,8 +189,42 @@ static bool never_began(struct run *run, int64_t begun)
     return !*json_str(server, "task_state", "") && now_ms() >= begun;
 }
 
+// A record that nobody works on: nova-compute died, or hangs. Nova itself would say so for ever; libvirt's job, where one runs, goes on to its
+// end without it.
+struct record { char *seen; int64_t patience; };
+
+static void forget_record(struct record *record)
+{
+    free(record->seen);
+}
+
+static bool libvirt_is_at_it(struct run *run)
+{
+    auto_json json_t *job = NULL;
+    return run->source->virt && virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 && !STREQ(json_str(job, "type", "none"), "none");
+}
+
+static bool is_stuck(struct run *run, const json_t *migration, struct record *record)
+{
+    char *now = xasprintf("%s %s", json_str(migration, "status", ""), json_str(migration, "updated", ""));
+    bool moves = !record->seen || !STREQ(record->seen, now) || libvirt_is_at_it(run);
+    free(record->seen);
+    record->seen = now;
+    if (moves)
+        record->patience = deadline_in(STUCK_MS);
+    return now_ms() >= record->patience;
+}
+
+static char *stuck_text(const struct run *run, const json_t *migration)
+{
+    auto_free char *after = duration_text(STUCK_MS / 1000.0);
+    return xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at nova-compute on %s, whose restart settles it",
+                     (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after, run_host_name(run->source));
+}
+
 bool run_nova_settled(struct run *run, char **text)
 {
+    struct record cleanup(forget_record) record = {0};
     int64_t patience = deadline_in(CONNECT_MS), begun = deadline_in(3000), begins = deadline_in(BEGIN_MS);
     bool told = false;
     for (;; rest(POLL_MS)) {
@@ -204,6 +238,10 @@ bool run_nova_settled(struct run *run, char **text)
                 return true;
             if (!migration && now_ms() >= begins) {
                 *text = xstrdup("Nova took the request and has not begun to migrate");
+                return false;
+            }
+            if (migration && is_stuck(run, migration, &record)) {
+                *text = stuck_text(run, migration);
                 return false;
             }
             if (!told && run->recovers)

@@ -25,8 +25,8 @@ int run_nova_migration(struct run *run, json_t **migration, struct error *err);
 bool nova_migration_ended(const json_t *migration);
 // A scheduler's choice, once it is known: connects to the host, and makes it the run's destination.
 int run_adopt_dest(struct run *run, const char *nova_name, struct error *err);
-// Follows the run's migration in Nova to its end, wherever that is. false: Nova cannot be asked, or it was interrupted twice; the text
-// says what (caller frees).
+// Follows the run's migration in Nova to its end, wherever that is. false: Nova cannot be asked, nobody works on it there any more, or it
+// was interrupted twice; the text says what (caller frees).
 bool run_nova_settled(struct run *run, char **text);
 
 // Whether Nova, Placement and Neutron agree that the instance is at h, and nowhere else. Adds a detail for each that does not, and

@@ -240,7 +240,7 @@ static int end_done(struct run *run, struct tally *tally)
 // After a move, and after one that did not happen: do Nova, Placement and Neutron know the same?
 static void ask_cloud(struct run *run, struct tally *tally, struct run_host *at)
 {
-    if (!run->server)
+    if (!run->server && !run->by_nova) // a recovery by what hosts keep knows the instance's id alone
         return;
     tally->disagree = verdict_cloud(run, at, tally->details);
     if (!tally->disagree)

@@ -59,7 +59,7 @@ static void check_migration(struct findings *f, char **uuid)
     if (!f->run->by_nova)
         return;
     if (run_nova_migration(f->run, &migration, &err) < 0) {
-        found(f, "Nova cannot be asked about the migration: %s; openstack server migration list --server %s tells", err.message, run_server_id(f->run));
+        found(f, "Nova cannot be asked about the migration, nor Placement what it still holds for it: %s; openstack server migration list --server %s tells", err.message, run_server_id(f->run));
         return;
     }
     const char *status = json_str(migration, "status", "");

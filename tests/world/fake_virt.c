@@ -47,7 +47,7 @@ static int call_end(const struct virt *virt, const char *what, enum fault fault,
 
 static void look(void)
 {
-    if (!json_is_object(json_object_get(world(), "migration")))
+    if (!world_moves(world()))
         return;
     world_look(world());
     world_changed();

@@ -10,7 +10,8 @@
 
 enum { DIED = 137 };
 
-const char *const fault_names[9] = {"none", "fail", "error", "half", "agent", "gone", "interrupt", "kill-before", "kill-after"};
+const char *const fault_names[FAULTS] = {"none", "fail", "error", "half", "agent", "busy", "page",
+                                         "cut", "token", "gone", "interrupt", "kill-before", "kill-after"};
 
 static long passed;
 static enum fault current;

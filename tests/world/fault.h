@@ -8,15 +8,20 @@
 enum fault {
     FAULT_NONE,
     FAULT_FAIL,        // the connection breaks before anything was done (libvirt: the call fails, the next one works)
-    FAULT_ERROR,       // nothing is done, and the host says so
+    FAULT_ERROR,       // nothing is done, and the host (the service, with a 500) says so
     FAULT_HALF,        // the agent dies when it has kept the original and the note, and made no change
-    FAULT_AFTER,       // all is done, and then the agent (the connection to libvirtd) dies
-    FAULT_GONE,        // the whole host does not answer any more
+    FAULT_AFTER,       // all is done, and then the agent (the connection to libvirtd, to the service) dies
+    FAULT_BUSY,        // a service of the cloud says 503 once, and is itself again
+    FAULT_PAGE,        // something before it answers with a page of HTML, and nothing is done
+    FAULT_CUT,         // its answer ends in the middle
+    FAULT_TOKEN,       // the token was revoked
+    FAULT_GONE,        // the whole host (the service) does not answer any more
     FAULT_INTERRUPT,   // Ctrl-C meanwhile
     FAULT_KILL_BEFORE, // migrun dies
     FAULT_KILL_AFTER,
+    FAULTS
 };
-extern const char *const fault_names[9];
+extern const char *const fault_names[FAULTS];
 
 // Counts a point of a host ("" for migrun's own). What is to go wrong; migrun does not come back from its death.
 enum fault fault_begin(const char *kind, const char *host, const char *format, ...) __attribute__((format(printf, 3, 4)));

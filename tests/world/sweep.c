@@ -3,8 +3,9 @@
 //
 //   sweep [--self] [WORD...]       scenarios whose name holds one of the words; --self: without faults
 //   sweep --point SCENARIO N:KIND  one run, with what it tells and what is wrong afterwards
+#include "fake_cloud.h"
 #include "fault.h"
-#include "world.h"
+#include "judge.h"
 
 #include "lua/lua.h"
 
@@ -22,138 +23,9 @@
 
 enum { PATIENCE_S = 60, WRONG_SHOWN = 6, DIED = 137, TEXT_MOST = 64 << 20 };
 
-// ---- scenarios ----
-
-static void guest_shut_off(json_t *w)
-{
-    json_t *domain = world_domain(w, "compute-1", WORLD_UUID);
-    json_object_set_new(domain, "state", json_string("shut off"));
-    json_object_set_new(domain, "pid", json_integer(0));
-}
-
-static void guest_is_there(json_t *w)
-{
-    json_t *copy = json_deep_copy(world_domain(w, "compute-1", WORLD_UUID));
-    json_object_set_new(copy, "state", json_string("shut off"));
-    json_object_set_new(copy, "pid", json_integer(0));
-    json_object_set_new(json_object_get(world_host(w, "compute-2"), "domains"), WORLD_UUID, copy);
-}
-
-static void older_cpu(json_t *w)
-{
-    json_object_set_new(world_host(w, "compute-2"), "cpu", json_string("incompatible"));
-}
-
-static void no_libvirtd(json_t *w)
-{
-    json_object_set_new(json_object_get(world_host(w, "compute-2"), "services"), "libvirtd", json_string("inactive"));
-}
-
-static void known_for_shared(json_t *w)
-{
-    json_object_set_new(w, "storage", json_string("shared"));
-}
-
-static void claimed(json_t *w)
-{
-    json_t *claim = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b}", "run", "another", "instance", WORLD_UUID, "name", WORLD_GUEST, "by",
-                              "root on elsewhere", "since", 0.0, "exclusive", 0);
-    json_object_set_new(json_object_get(world_host(w, "compute-2"), "claims"), "another", claim);
-}
-
-static void files_of_root(json_t *w)
-{
-    json_t *disk = world_file(w, "compute-1", WORLD_FOLDER "/disk");
-    json_object_set_new(disk, "uid", json_integer(0));
-    json_object_set_new(disk, "gid", json_integer(0));
-}
-
-static void transient(json_t *w)
-{
-    json_t *domain = world_domain(w, "compute-1", WORLD_UUID);
-    json_object_set_new(domain, "persistent", json_false());
-    json_object_set_new(domain, "autostart", json_false());
-}
-
-static const struct scenario {
-    const char *policy, *outcome, *world;
-    void (*vary)(json_t *w);
-    int status;            // without a fault
-    bool preview;
-    bool stays;            // the policy takes no destination
-    const char *cut;       // the run is killed after this point, and its recovery is swept
-    bool elsewhere;        // what is killed is recovered by another controller, from what the hosts keep
-} scenarios[] = {
-    {"policies/libvirt.lua", "ok", .status = 0},
-    {"policies/libvirt.lua", "fail", .status = 3},
-    {"policies/libvirt.lua", "fail-after-switch", .status = 0},
-    {"policies/libvirt.lua", "lost", .status = 0},
-    {"policies/libvirt.lua", "lost-fail", .status = 3},
-    {"policies/libvirt.lua", "split", .status = 5},
-    {"policies/libvirt.lua", "left-over", .status = 4},
-    {"policies/libvirt.lua", "endless", .status = 3},
-    {"policies/libvirt.lua", "late-abort", .status = 0},
-    {"policies/libvirt.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
-    {"policies/libvirt.lua", "ok", "transient guest", transient, .status = 0},
-    {"policies/libvirt.lua", "ok", "guest shut off", guest_shut_off, .status = 2},
-    {"policies/libvirt.lua", "ok", "guest there already", guest_is_there, .status = 2},
-    {"policies/libvirt.lua", "ok", "older CPU there", older_cpu, .status = 2},
-    {"policies/libvirt.lua", "ok", "no libvirtd there", no_libvirtd, .status = 2},
-    {"policies/libvirt.lua", "ok", "claimed by another run", claimed, .status = 2},
-    {"policies/libvirt.lua", "ok", .status = 0, .preview = true},
-    {"policies/libvirt.lua", "ok", .status = 0, .cut = "virt compute-1 migrate"},
-    {"policies/libvirt.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
-    {"policies/status-xml.lua", "ok", .status = 0},
-    {"policies/status-xml.lua", "fail", .status = 3},
-    {"policies/status-xml.lua", "lost", .status = 0},
-    {"policies/status-xml.lua", "ok", .status = 0, .preview = true},
-    {"policies/status-xml.lua", "ok", .status = 3, .cut = "host compute-1 surgery /run"},
-    {"policies/status-xml.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
-    {"policies/status-xml.lua", "ok", .status = 0, .elsewhere = true},
-    {"policies/status-xml.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
-    {"policies/fix-ownership.lua", "ok", "files of root", files_of_root, .status = 0, .stays = true},
-    {"policies/fix-ownership.lua", "ok", .status = 0, .stays = true},
-    {"examples/drain.lua", "ok", .status = 0},
-    {"examples/drain.lua", "fail", .status = 3},
-    {"examples/drain.lua", "lost", .status = 0},
-    {"examples/drain.lua", "split", .status = 5},
-    {"examples/drain.lua", "ok", .status = 0, .preview = true},
-    {"tests/world/effects.lua", "ok", .status = 0},
-    {"tests/world/effects.lua", "fail", .status = 3},
-    {"tests/world/effects.lua", "fail-after-switch", .status = 0},
-    {"tests/world/effects.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
-    {"tests/world/effects.lua", "ok", .status = 3, .cut = "host compute-2 command"},
-    {"tests/world/effects.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
-    {"examples/drain.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
-    {"tests/world/effects.lua", "ok", .status = 0, .elsewhere = true},
-    {"tests/world/effects.lua", "fail", .status = 3, .elsewhere = true},
-};
-
-static char *scenario_name(const struct scenario *s)
-{
-    struct buf name = {0};
-    buf_printf(&name, "%s, %s", strrchr(s->policy, '/') + 1, s->outcome);
-    if (s->world)
-        buf_printf(&name, ", %s", s->world);
-    if (s->preview)
-        buf_puts(&name, ", preview");
-    if (s->cut)
-        buf_printf(&name, ", recovery after %s", s->cut);
-    if (s->elsewhere)
-        buf_puts(&name, ", recovered elsewhere");
-    return buf_take(&name);
-}
-
 // ---- one run, in a process of its own ----
 
 struct bench { char folder[64]; };
-
-struct ending {
-    bool killed;
-    int status;
-    json_t *verdict;
-    char *warnings, *words; // what it said on stderr
-};
 
 static void ending_free(struct ending *e)
 {
@@ -225,7 +97,7 @@ struct job {
 static int move(const struct job *job, const char *state, const struct listener *listener, struct error *err)
 {
     const struct scenario *s = job->scenario;
-    const char *const arguments[] = {WORLD_GUEST, "compute-2"};
+    const char *const arguments[] = {WORLD_GUEST, s->dest ? s->dest : "compute-2"};
     auto_json json_t *params = json_object();
     const struct run_options options = {
         .policy = s->policy, .arguments = arguments, .n_arguments = s->stays ? 1 : 2, .params = params, .site = SITE, .state = state,
@@ -240,6 +112,15 @@ static int recover(const struct job *job, const char *state, const struct listen
     return migrun_lua_recover(&options, listener, err);
 }
 
+static void set_credentials(void)
+{
+    static const char *const credentials[][2] = {{"OS_AUTH_URL", "http://cloud:5000/v3"}, {"OS_USERNAME", "admin"}, {"OS_PASSWORD", CLOUD_PASSWORD},
+                                                 {"OS_PROJECT_NAME", "demo"}, {"OS_REGION_NAME", "RegionOne"}};
+    unsetenv("OS_CLOUD");
+    for (size_t i = 0; i < COUNT_OF(credentials); i++)
+        setenv(credentials[i][0], credentials[i][1], 1);
+}
+
 static _Noreturn void be_migrun(const struct job *job, int heard, int words)
 {
     const struct listener listener = {.event = hear, .data = &heard};
@@ -248,6 +129,7 @@ static _Noreturn void be_migrun(const struct job *job, int heard, int words)
     alarm(PATIENCE_S);
     dup2(words, STDERR_FILENO);
     setenv("MIGRUN_WORLD", job->bench->folder, 1);
+    set_credentials();
     if (job->fault)
         setenv("MIGRUN_FAULT", job->fault, 1);
     if (job->log)
@@ -306,243 +188,13 @@ static void run(const struct job *job, struct ending *ending)
         printf("%s%s", events, ending->words);
 }
 
-// ---- the world afterwards ----
-
-static void flatten_files(json_t *flat, const char *where, const json_t *files)
-{
-    const char *path;
-    json_t *file;
-    json_object_foreach((json_t *)(uintptr_t)files, path, file) {
-        if (strncmp(path, "/var/log/", 9) == 0)
-            continue;
-        auto_free char *key = xasprintf("%s file %s", where, path);
-        auto_free char *value = xasprintf("%s %04o %d:%d '%s'", json_str(file, "type", ""), (unsigned)json_int(file, "mode", 0),
-                                          (int)json_int(file, "uid", -1), (int)json_int(file, "gid", -1), json_str(file, "content", ""));
-        json_object_set_new(flat, key, json_string(value));
-    }
-}
-
-static void flatten_named(json_t *flat, const char *where, const char *kind, const json_t *named)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)named, name, value) {
-        auto_free char *key = xasprintf("%s %s %s", where, kind, name);
-        json_object_set_new(flat, key, json_is_string(value) ? json_incref(value) : json_string("is there"));
-    }
-}
-
-static void flatten_guests(json_t *flat, const char *where, const json_t *domains, bool with_pid)
-{
-    const char *uuid;
-    json_t *domain;
-    json_object_foreach((json_t *)(uintptr_t)domains, uuid, domain) {
-        const char *name = json_str(domain, "name", "");
-        auto_free char *key = xasprintf("%s guest %s", where, name);
-        auto_free char *pid = with_pid ? xasprintf(", pid %d", (int)json_int(domain, "pid", 0)) : xstrdup("");
-        auto_free char *value = xasprintf("%s%s%s%s", json_str(domain, "state", ""), json_flag(domain, "persistent", false) ? ", persistent" : "",
-                                          json_flag(domain, "autostart", false) ? ", autostart" : "", pid);
-        json_object_set_new(flat, key, json_string(value));
-        static const char *const texts[] = {"xml", "inactive_xml"};
-        for (size_t i = 0; i < COUNT_OF(texts); i++) {
-            auto_free char *text_key = xasprintf("%s %s %s", where, texts[i], name);
-            json_object_set(flat, text_key, json_object_get(domain, texts[i]));
-        }
-    }
-}
-
-// Every thing of a world that counts, by "WHERE KIND NAME". Originals and notes stay on their host until `migrun prune`.
-static json_t *flatten(const json_t *w, bool with_pid)
-{
-    json_t *flat = json_object(), *host;
-    const char *name;
-    flatten_files(flat, "both", json_object_get(w, "shared"));
-    json_object_foreach(json_object_get(w, "hosts"), name, host) {
-        static const char *const kinds[] = {"services", "claims"};
-        flatten_files(flat, name, json_object_get(host, "files"));
-        for (size_t i = 0; i < COUNT_OF(kinds); i++)
-            flatten_named(flat, name, kinds[i], json_object_get(host, kinds[i]));
-        flatten_guests(flat, name, json_object_get(host, "domains"), with_pid);
-    }
-    return flat;
-}
-
-// {what differs: how}.
-static json_t *differences(const json_t *is, const json_t *should, bool with_pid)
-{
-    auto_json json_t *now = flatten(is, with_pid), *then = flatten(should, with_pid);
-    json_t *all = json_object(), *value;
-    const char *key;
-    json_object_foreach(now, key, value)
-        if (!json_object_get(then, key))
-            json_object_set_new(all, key, json_string("is left over"));
-        else if (!json_equal(value, json_object_get(then, key)))
-            json_object_set_new(all, key, json_sprintf("is %.60s, not %.60s", json_string_value(value), json_str(then, key, "")));
-    json_object_foreach(then, key, value)
-        if (!json_object_get(now, key))
-            json_object_set_new(all, key, json_string("is gone"));
-    return all;
-}
-
-static bool runs(const json_t *w, const char *host)
-{
-    const json_t *domain = world_domain(w, host, WORLD_UUID);
-    return STREQ(json_str(domain, "state", ""), "running") && !STREQ(json_str(domain, "reason", ""), "post-copy failed");
-}
-
-static bool is_at(const json_t *w, const char *host, const char *other)
-{
-    const json_t *there = world_domain(w, other, WORLD_UUID);
-    return runs(w, host) && (!there || STREQ(json_str(there, "state", ""), "shut off"));
-}
-
-// ---- judging ----
-
-// NAMED: the verdict names all that is not as it should be.
-enum judgement { AS_BEFORE, MOVED, NAMED, IN_DOUBT, WRONG, JUDGEMENTS };
-static const char *const judgement_names[JUDGEMENTS] = {"as before", "moved", "named", "in doubt", "wrong"};
-
-struct truth { json_t *before, *after, *now; };
-
-static enum judgement wrong(char **why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static enum judgement wrong(char **why, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (vasprintf(why, format, args) < 0)
-        abort();
-    va_end(args);
-    return WRONG;
-}
-
-static char *told_text(const struct ending *e)
-{
-    struct buf text = {0};
-    size_t i;
-    json_t *detail;
-    buf_printf(&text, "%s\n%s", json_str(e->verdict, "line", ""), e->warnings);
-    json_array_foreach(json_object_get(e->verdict, "details"), i, detail)
-        buf_printf(&text, "\n%s: %s", json_str(detail, "label", ""), json_str(detail, "text", ""));
-    return buf_take(&text);
-}
-
-static enum judgement list(char **why, const char *what, const json_t *differ)
-{
-    auto_buf struct buf all = {0};
-    const char *key;
-    json_t *how;
-    json_object_foreach((json_t *)(uintptr_t)differ, key, how)
-        buf_printf(&all, "; %s %s", key, json_string_value(how));
-    return wrong(why, "%s%s", what, all.data);
-}
-
-// Whether a text names a thing; libvirtd's definition of a guest is named with the guest.
-static bool names(const char *text, const char *key)
-{
-    const char *thing = strrchr(key, ' ') + 1;
-    if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
-        thing += 18;
-    auto_free char *name = xstrndup(thing, strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
-    return strstr(text, name);
-}
-
-// Whether the operator is told of each thing that is not as it should be; what a fix-up or an undo that failed was for, and what a run that has
-// no fix-ups any more leaves to do, need not be named.
-static enum judgement all_told(const struct ending *e, json_t *differ, const char *what, char **why)
-{
-    auto_free char *text = told_text(e);
-    bool left = e->status == OUTCOME_MOVED_BUT || e->status == OUTCOME_NOT_RESTORED;
-    bool half = (left && strstr(text, "failed:")) || strstr(e->warnings, "no fix-ups");
-    const char *key;
-    json_t *how;
-    void *next;
-    json_object_foreach_safe(differ, next, key, how)
-        if (half || names(text, key))
-            json_object_del(differ, key);
-    return json_object_size(differ) ? list(why, what, differ) : NAMED;
-}
-
-static bool only_claims(const json_t *differ)
-{
-    const char *key;
-    json_t *how;
-    json_object_foreach((json_t *)(uintptr_t)differ, key, how)
-        if (!strstr(key, " claims "))
-            return false;
-    return true;
-}
-
-static enum judgement judge_still(const struct truth *t, const struct ending *e, char **why)
-{
-    auto_json json_t *differ = differences(t->now, t->before, true);
-    if (json_object_size(differ) == 0)
-        return AS_BEFORE;
-    bool untouched = e->status == OUTCOME_REFUSED || e->status == OUTCOME_MOVED; // refused, a preview, or nothing to recover
-    if (untouched && !only_claims(differ))
-        return list(why, "said to be untouched", differ);
-    if (e->status == OUTCOME_NOT_RESTORED && !is_at(t->now, "compute-1", "compute-2"))
-        return list(why, "said not to have moved", differ);
-    return all_told(e, differ, "said to be as before", why);
-}
-
-static enum judgement judge_moved(const struct truth *t, const struct ending *e, bool stays, char **why)
-{
-    auto_json json_t *differ = differences(t->now, t->after, false);
-    if (json_object_size(differ) == 0)
-        return MOVED;
-    if (e->status == OUTCOME_MOVED && !only_claims(differ) && !strstr(e->warnings, "no fix-ups"))
-        return list(why, "said to be moved and verified", differ);
-    if (!stays && !is_at(t->now, "compute-2", "compute-1"))
-        return list(why, "said to have moved", differ);
-    return all_told(e, differ, "said to be moved", why);
-}
-
-// Nothing was left to recover: the run had ended, one way or the other.
-static enum judgement judge_ended(const struct truth *t, const struct ending *e, char **why)
-{
-    auto_json json_t *differ = differences(t->now, t->after, false);
-    return json_object_size(differ) == 0 ? MOVED : judge_still(t, e, why);
-}
-
-static enum judgement judge(const struct scenario *s, const struct truth *t, const struct ending *e, bool faulty, char **why)
-{
-    if (!e->verdict || json_int(e->verdict, "status", -1) != e->status)
-        return wrong(why, "ended with status %d, and its verdict with %d: %.300s", e->status, (int)json_int(e->verdict, "status", -1), e->words);
-    const char *outcome = json_str(e->verdict, "outcome", "");
-    if (STREQ(outcome, "in_doubt") && faulty) // an interrupted recovery, too
-        return IN_DOUBT;
-    switch (e->status) {
-    case OUTCOME_MOVED:
-        return STREQ(outcome, "recovered") ? judge_ended(t, e, why) : s->preview ? judge_still(t, e, why) : judge_moved(t, e, s->stays, why);
-    case OUTCOME_MOVED_BUT: return judge_moved(t, e, s->stays, why);
-    case OUTCOME_REFUSED:
-    case OUTCOME_NOT_MOVED:
-    case OUTCOME_NOT_RESTORED:
-    case OUTCOME_INTERRUPTED: return judge_still(t, e, why);
-    case OUTCOME_IN_DOUBT:
-        if (!is_at(t->now, "compute-1", "compute-2") && !is_at(t->now, "compute-2", "compute-1"))
-            return IN_DOUBT;
-        return wrong(why, "said to be in doubt, though both hosts know: %s", json_str(e->verdict, "line", ""));
-    default: return wrong(why, "ended with status %d", e->status);
-    }
-}
-
 // ---- a scenario ----
 
 struct count { size_t points, runs, recovered, of[JUDGEMENTS], shown; };
 
-static json_t *world_of(const struct scenario *s, const char *outcome)
-{
-    json_t *w = world_standard();
-    json_object_set_new(w, "outcome", json_string(outcome));
-    if (s->vary)
-        s->vary(w);
-    return w;
-}
-
 static void make_world(const struct scenario *s, const struct bench *bench, const char *outcome)
 {
-    auto_json json_t *w = world_of(s, outcome);
+    auto_json json_t *w = scenario_world(s, outcome);
     clear_folder(bench->folder);
     world_write(w, bench->folder);
 }
@@ -618,11 +270,30 @@ static enum judgement try(const struct job *job, const struct truth *known, cons
     return run_and_judge(&again, known, &recovered, why);
 }
 
-// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "gate …".
+// A request to the cloud: what only reads has no answer that could be lost for good; who logs in, or asks for versions, shows no token.
+static bool fits_request(enum fault fault, const char *point)
+{
+    bool reads = strstr(point, " GET "), logs_in = strstr(point, "/auth/tokens"), versions = point[strlen(point) - 1] == '/';
+    switch (fault) {
+    case FAULT_HALF: return false;
+    case FAULT_AFTER:
+    case FAULT_KILL_AFTER: return !reads && !logs_in;
+    case FAULT_TOKEN: return !logs_in && !versions;
+    default: return true;
+    }
+}
+
+// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "http SERVICE METHOD …", "gate …".
 static bool fits(enum fault fault, const char *point)
 {
+    if (strncmp(point, "http ", 5) == 0)
+        return fits_request(fault, point);
     bool host = strncmp(point, "host ", 5) == 0, gate = strncmp(point, "gate ", 5) == 0, connect = host && strstr(point, " connect");
     switch (fault) {
+    case FAULT_BUSY:
+    case FAULT_PAGE:
+    case FAULT_CUT:
+    case FAULT_TOKEN: return false;
     case FAULT_ERROR: return host && !connect;
     case FAULT_HALF: return strstr(point, " write ") || strstr(point, " remove ") || strstr(point, " restore ") || strstr(point, " chown ") ||
                             strstr(point, " chmod ") || strstr(point, " surgery ") || strstr(point, " service ") || strstr(point, " command");
@@ -631,26 +302,6 @@ static bool fits(enum fault fault, const char *point)
     case FAULT_KILL_AFTER: return !gate;
     default: return true;
     }
-}
-
-// Whether the run that goes well, by which the others are judged, does what it should.
-static enum judgement judge_model(const struct scenario *s, const struct truth *known, char **why)
-{
-    const json_t *disk = world_file(known->after, "compute-1", WORLD_FOLDER "/disk");
-    const json_t *log = world_file(known->after, "compute-1", WORLD_FOLDER "/console.log");
-    const json_t *was = world_domain(known->before, "compute-1", WORLD_UUID), *is = world_domain(known->after, "compute-2", WORLD_UUID);
-    if (json_int(disk, "uid", -1) != WORLD_QEMU || json_int(disk, "gid", -1) != WORLD_QEMU || json_int(log, "uid", -1) != 0)
-        return wrong(why, "the run that goes well leaves the guest's files to somebody else");
-    if (s->stays)
-        return AS_BEFORE;
-    if (!is_at(known->after, "compute-2", "compute-1") || world_domain(known->after, "compute-1", WORLD_UUID))
-        return wrong(why, "the run that goes well does not move the guest");
-    bool persistent = json_flag(is, "persistent", false);
-    if (persistent != json_flag(was, "persistent", false) || json_flag(is, "autostart", false) != json_flag(was, "autostart", false))
-        return wrong(why, "the run that goes well loses the guest's definition or its autostart");
-    if (strstr(json_str(is, "xml", ""), "10.88.0.11") || (persistent && strstr(json_str(is, "inactive_xml", ""), "10.88.0.11")))
-        return wrong(why, "the run that goes well leaves an address of the source");
-    return MOVED;
 }
 
 static void add(struct count *count, enum judgement judgement, const char *fault, const char *point, const char *why)
@@ -727,7 +378,7 @@ static void close_bench(const struct bench *bench)
 static void begin(const struct scenario *s, struct bench *bench, struct truth *known, char **cut)
 {
     open_bench(bench);
-    *known = (struct truth){.before = world_of(s, s->outcome), .after = world_after(s, bench)};
+    *known = (struct truth){.before = scenario_world(s, s->outcome), .after = world_after(s, bench)};
     *cut = s->cut ? cut_of(s, bench, known) : NULL;
 }
 
@@ -758,20 +409,13 @@ static void sweep(const struct scenario *s, bool self, struct count *count)
     end(&bench, &known);
 }
 
-static const struct scenario *find_scenario(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
-        auto_free char *own = scenario_name(&scenarios[i]);
-        if (STREQ(own, name))
-            return &scenarios[i];
-    }
-    fprintf(stderr, "there is no scenario '%s'\n", name);
-    exit(2);
-}
-
 static int one_point(const char *name, const char *fault)
 {
     const struct scenario *s = find_scenario(name);
+    if (!s) {
+        fprintf(stderr, "there is no scenario '%s'\n", name);
+        return 2;
+    }
     struct bench bench;
     struct truth known;
     struct count count = {0};
@@ -852,13 +496,13 @@ static bool is_chosen(const struct scenario *s, char **words)
 
 int main(int argc, char **argv)
 {
-    struct worker workers[COUNT_OF(scenarios)];
+    static struct worker workers[256];
     bool self = argc > 1 && STREQ(argv[1], "--self");
     size_t count = 0;
     if (argc == 4 && STREQ(argv[1], "--point"))
         return one_point(argv[2], argv[3]);
-    for (size_t i = 0; i < COUNT_OF(scenarios); i++)
-        if (is_chosen(&scenarios[i], argv + 1 + self))
-            workers[count++] = (struct worker){.scenario = &scenarios[i]};
+    for (const struct scenario *s = scenarios; s->policy && count < COUNT_OF(workers); s++)
+        if (is_chosen(s, argv + 1 + self))
+            workers[count++] = (struct worker){.scenario = s};
     return finish(workers, count, self);
 }

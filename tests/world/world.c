@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include "fake_cloud.h"
 #include "fake_surgery.h"
 
 #include "base/xml.h"
@@ -232,6 +233,12 @@ const struct world_outcome world_outcomes[] = {
     {.name = "left-over", .ends = ENDS_MOVED, .left_over = true},
     {.name = "endless", .ends = ENDS_MOVED, .endless = true},
     {.name = "late-abort", .ends = ENDS_MOVED, .endless = true, .late = true},
+    {.name = "refused", .ends = ENDS_STAYED, .refused = true},
+    {.name = "no-valid-host", .ends = ENDS_STAYED, .no_valid_host = true},
+    {.name = "never-begins", .ends = ENDS_STAYED, .never_begins = true, .stuck = true},
+    {.name = "stays-queued", .ends = ENDS_STAYED, .stays_queued = true, .stuck = true},
+    {.name = "compute-dies", .ends = ENDS_MOVED, .compute_dies = true, .stuck = true},
+    {.name = "compute-dies-fail", .ends = ENDS_STAYED, .client_fails = true, .compute_dies = true, .stuck = true},
     {0},
 };
 
@@ -399,7 +406,7 @@ static void end(json_t *w, const json_t *migration)
     json_object_set_new(w, "migration", json_null());
 }
 
-void world_look(json_t *w)
+static void look_at_migration(json_t *w)
 {
     auto_json json_t *migration = json_incref(json_object_get(w, "migration"));
     if (!json_is_object(migration))
@@ -410,6 +417,17 @@ void world_look(json_t *w)
         set_state(world_domain(w, json_str(migration, "from", ""), json_str(migration, "uuid", "")), "paused", "migrating");
     if (left <= 0 || json_flag(migration, "aborted", false))
         end(w, migration);
+}
+
+void world_look(json_t *w)
+{
+    look_at_migration(w);
+    fake_cloud_step(w);
+}
+
+bool world_moves(const json_t *w)
+{
+    return json_is_object(json_object_get(w, "migration")) || fake_cloud_is_busy(w);
 }
 
 void world_abort(json_t *w)
@@ -426,6 +444,6 @@ void world_settle(json_t *w)
     json_t *host;
     json_object_foreach(json_object_get(w, "hosts"), name, host)
         fake_surgery_guard(w, name);
-    for (int i = 0; i < PATIENCE && json_is_object(json_object_get(w, "migration")); i++)
+    for (int i = 0; i < PATIENCE && world_moves(w); i++)
         world_look(w);
 }

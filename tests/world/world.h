@@ -6,6 +6,7 @@
 //   outcome   how the next migration ends (world_outcomes)
 //   migration the one under way, or null; last: how the last one ended, as its client hears it
 //   next      for inodes, pids and ids
+//   cloud     its OpenStack, where it has one (fake_cloud.h)
 //   hosts     {NAME: {files, services: {unit: state}, users, groups, facts (what does not change), cpu (compare_cpu's result),
 //             surgery (fake_surgery.h), kept: {"RUN/N": {path, file or null}}, notes: {"RUN/N": effect}, claims: {RUN: claim}, domains: {UUID: domain}}}
 //   a file    {type, mode, uid, gid, inode, mtime, content}
@@ -43,6 +44,7 @@ bool world_serves(const json_t *w, const char *host, const char *unit);     // w
 // A migration, as the source's libvirtd begins it. It goes on by itself, a step at each look.
 int world_migrate(json_t *w, const char *from, const char *uuid, const char *to, const json_t *params, const json_t *flags, struct error *err);
 void world_look(json_t *w);
+bool world_moves(const json_t *w);  // whether a look has something to let go on
 void world_abort(json_t *w);
 // Until nothing moves any more.
 void world_settle(json_t *w);
@@ -56,6 +58,13 @@ extern const struct world_outcome {
     bool endless;        // it takes longer than anybody waits
     bool late;           // an abort comes too late
     bool left_over;      // the source keeps its definition
+    // Of Nova's migrations alone:
+    bool refused;        // the API says no
+    bool no_valid_host;  // the scheduler does
+    bool never_begins;   // no conductor takes the request up
+    bool stays_queued;   // nova-compute never comes to it
+    bool compute_dies;   // nova-compute does, while libvirt migrates
+    bool stuck;          // one of the last three: Nova does not come to an end by itself
 } world_outcomes[];      // ends with a NULL name
 const struct world_outcome *world_outcome(const json_t *w);
 

@@ -548,7 +548,7 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
     if (answer.status >= 300)
         return refuse(c, request, server, &answer, body, err);
     auto_free char *status = status_text(c, &answer);
-    if (!body && answer.len && result)
+    if (!body && answer.len) // a proxy's page: whether the service has done anything is not known
         return error_set(err, ERR_OPENSTACK, answer.status, "%s at %s answered %s with something that is no JSON (%s)", cloud_service_name(request->service), server,
                          request->what, status);
     if (result)
