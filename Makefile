@@ -100,9 +100,11 @@ check-cloud: deps cloud-deps
 	@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all
 	@CLOUD=1 SWEEP=$(SWEEP) tests/run $(CHECK) e2e/cloud
 
-# The fault sweep in the lab, over every effect (`make check` does the fake world's): half an hour. `make sweep STEP=5` takes every fifth.
+# The fault sweep with every fault in the fake world (`make check` has the main ones at each point), then in the lab at every effect: an
+# hour. `make sweep STEP=5` takes every fifth of the lab's.
 FAULTY := $(BUILD)/faulty
 sweep: deps $(SWEEP)
+	$(SWEEP)
 	@$(MAKE) --no-print-directory FAULTS=1 BUILD=$(FAULTY) all
 	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
 	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 bats --filter 'random moments|many guests' tests/e2e/recover.bats

@@ -1,7 +1,8 @@
 // The fault sweep: each scenario (a policy in a world, and how its migration ends) is run once to count its points, and then once for each
 // point and each fault there. The world afterwards must be as before, or moved and verified, and the verdict must say so.
 //
-//   sweep [--self] [WORD...]       scenarios whose name holds one of the words; --self: without faults
+//   sweep [--self | --main] [WORD...]  scenarios whose name holds one of the words; --self: without faults; --main: of the faults only that
+//                                  a call fails, that its agent dies after it, and that migrun is killed before or after it
 //   sweep --point SCENARIO N:KIND  one run, with what it tells and what is wrong afterwards
 #include "fake_cloud.h"
 #include "fault.h"
@@ -22,6 +23,8 @@
 #define SITE "examples/site.lua"
 
 enum { PATIENCE_S = 60, WRONG_SHOWN = 6, DIED = 137, TEXT_MOST = 64 << 20 };
+
+enum extent { EXTENT_ALL, EXTENT_MAIN, EXTENT_SELF };
 
 // ---- one run, in a process of its own ----
 
@@ -312,14 +315,19 @@ static void add(struct count *count, enum judgement judgement, const char *fault
         printf("# %s (%s): %s\n", fault, point, why);
 }
 
-static void sweep_points(const struct job *plain, const struct truth *known, const char *cut, char *points, struct count *count)
+static bool is_main(enum fault fault)
+{
+    return fault == FAULT_FAIL || fault == FAULT_AFTER || fault == FAULT_KILL_BEFORE || fault == FAULT_KILL_AFTER;
+}
+
+static void sweep_points(const struct job *plain, const struct truth *known, const char *cut, char *points, enum extent extent, struct count *count)
 {
     bool only_kills = plain->scenario->elsewhere;
     char *rest = points;
     for (char *point; (point = strsep(&rest, "\n")) && *point;) {
         count->points++;
         for (enum fault fault = only_kills ? FAULT_KILL_BEFORE : FAULT_FAIL; fault <= FAULT_KILL_AFTER; fault++) {
-            if (!fits(fault, point))
+            if (!fits(fault, point) || (extent == EXTENT_MAIN && !is_main(fault)))
                 continue;
             auto_free char *text = xasprintf("%zu:%s", count->points, fault_names[fault]), *why = NULL;
             struct job job = *plain;
@@ -389,7 +397,7 @@ static void end(const struct bench *bench, const struct truth *known)
     json_decref(known->after);
 }
 
-static void sweep(const struct scenario *s, bool self, struct count *count)
+static void sweep(const struct scenario *s, enum extent extent, struct count *count)
 {
     struct bench bench;
     struct truth known;
@@ -404,8 +412,8 @@ static void sweep(const struct scenario *s, bool self, struct count *count)
     if (judgement != WRONG && s->status != OUTCOME_REFUSED && !s->preview && judge_model(s, &known, &why) == WRONG)
         judgement = WRONG;
     add(count, judgement, "no fault", "the whole", why);
-    if (!self)
-        sweep_points(&job, &known, cut, points, count);
+    if (extent != EXTENT_SELF)
+        sweep_points(&job, &known, cut, points, extent, count);
     end(&bench, &known);
 }
 
@@ -432,7 +440,7 @@ static int one_point(const char *name, const char *fault)
 
 struct worker { pid_t pid; int out; const struct scenario *scenario; struct count *count; };
 
-static void start(struct worker *w, bool self)
+static void start(struct worker *w, enum extent extent)
 {
     w->out = new_file();
     w->count = mmap(NULL, sizeof *w->count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -444,7 +452,7 @@ static void start(struct worker *w, bool self)
         fail("fork");
     if (w->pid == 0) {
         dup2(w->out, STDOUT_FILENO);
-        sweep(w->scenario, self, w->count);
+        sweep(w->scenario, extent, w->count);
         exit(0);
     }
 }
@@ -468,14 +476,14 @@ static void tell(const struct worker *w, size_t number, struct count *total)
     total->of[WRONG] += !ok && c->of[WRONG] == 0; // it did not come to its end
 }
 
-static int finish(struct worker *workers, size_t count, bool self)
+static int finish(struct worker *workers, size_t count, enum extent extent)
 {
     size_t side_by_side = (size_t)sysconf(_SC_NPROCESSORS_ONLN), started = 0;
     struct count total = {0};
     printf("1..%zu\n", count);
     for (size_t i = 0; i < count; i++) {
         for (; started < count && started < i + side_by_side; started++)
-            start(&workers[started], self);
+            start(&workers[started], extent);
         waitpid(workers[i].pid, NULL, 0);
         tell(&workers[i], i + 1, &total);
     }
@@ -497,12 +505,12 @@ static bool is_chosen(const struct scenario *s, char **words)
 int main(int argc, char **argv)
 {
     static struct worker workers[256];
-    bool self = argc > 1 && STREQ(argv[1], "--self");
+    enum extent extent = argc < 2 ? EXTENT_ALL : STREQ(argv[1], "--self") ? EXTENT_SELF : STREQ(argv[1], "--main") ? EXTENT_MAIN : EXTENT_ALL;
     size_t count = 0;
     if (argc == 4 && STREQ(argv[1], "--point"))
         return one_point(argv[2], argv[3]);
     for (const struct scenario *s = scenarios; s->policy && count < COUNT_OF(workers); s++)
-        if (is_chosen(s, argv + 1 + self))
+        if (is_chosen(s, argv + 1 + (extent != EXTENT_ALL)))
             workers[count++] = (struct worker){.scenario = s};
-    return finish(workers, count, self);
+    return finish(workers, count, extent);
 }
