@@ -297,6 +297,30 @@ static int differ(const char *before, const char *after, const char *const *chan
     return result;
 }
 
+// Of those that are alike, which one went is for what was declared to say.
+static void only_changed_among_the_like(void **state)
+{
+    (void)state;
+    struct error err;
+    static const char *const first[] = {"f[1]"}, *const any[] = {"f"}, *const none[] = {"g"};
+    assert_int_equal(differ("<r><f n='1'/><f n='1'/></r>", "<r><f n='1'/></r>", first, 1, &err), 0);
+    assert_int_equal(differ("<r><f n='1'/><f n='2'/></r>", "<r><f n='1'/></r>", first, 1, &err), -1);
+    struct buf many = {0}, fewer = {0};
+    for (int i = 0; i < 300; i++) {
+        buf_printf(&many, "%s<f n='%d'/>", i ? "" : "<r>", i);
+        if (i != 150)
+            buf_printf(&fewer, "%s<f n='%d'/>", i ? "" : "<r>", i);
+    }
+    buf_puts(&many, "</r>");
+    buf_puts(&fewer, "</r>");
+    assert_int_equal(differ(many.data, fewer.data, any, 1, &err), 0);
+    assert_int_equal(differ(fewer.data, many.data, any, 1, &err), 0);
+    assert_int_equal(differ(many.data, fewer.data, none, 1, &err), -1);
+    assert_non_null(strstr(err.message, "f[151]"));
+    buf_free(&many);
+    buf_free(&fewer);
+}
+
 static void only_changed(void **state)
 {
     (void)state;
@@ -387,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),   cmocka_unit_test(refused),      cmocka_unit_test(values), cmocka_unit_test(set),
         cmocka_unit_test(add),          cmocka_unit_test(remove_nodes), cmocka_unit_test(only_changed),
+        cmocka_unit_test(only_changed_among_the_like),
         cmocka_unit_test(paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
