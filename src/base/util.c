@@ -403,7 +403,10 @@ const char *json_str(const json_t *object, const char *key, const char *fallback
 int64_t json_int(const json_t *object, const char *key, int64_t fallback)
 {
     const json_t *value = json_object_get(object, key);
-    return json_is_integer(value) ? json_integer_value(value) : json_is_real(value) ? (int64_t)json_real_value(value) : fallback;
+    if (!json_is_real(value))
+        return json_is_integer(value) ? json_integer_value(value) : fallback;
+    double real = json_real_value(value);
+    return real > -0x1p63 && real < 0x1p63 ? (int64_t)real : fallback; // what does not fit says nothing
 }
 
 double json_num(const json_t *object, const char *key, double fallback)
