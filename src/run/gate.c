@@ -191,6 +191,35 @@ static void keep_as_it_is(struct effect *e, const char *summary)
     tell(e, "kept", summary, NULL, NULL);
 }
 
+static bool waits(const struct effect *e)
+{
+    return !e->undone && !e->of_fixup;
+}
+
+static bool same_thing(const struct effect *a, const struct effect *b)
+{
+    return a->host == b->host && STREQ(effect_target(a), effect_target(b));
+}
+
+// Whether a later change of the same thing could not be undone: what was before that one would be put back over what was before this one.
+static bool waits_for_later(const struct run *run, size_t i)
+{
+    for (size_t later = i + 1; later < run->n_effects; later++)
+        if (waits(run->effects[later]) && same_thing(run->effects[later], run->effects[i]))
+            return true;
+    return false;
+}
+
+// Whether changes of the same thing, made before, wait for this one.
+static bool holds_up(const struct effect *e)
+{
+    const struct run *run = e->host->run;
+    for (size_t i = 0; i < run->n_effects && run->effects[i] != e; i++)
+        if (waits(run->effects[i]) && same_thing(run->effects[i], e))
+            return true;
+    return false;
+}
+
 static enum undoing fail_undo(struct effect *e, const char *summary, const struct error *err, json_t *problems)
 {
     auto_free char *text = NULL;
@@ -199,7 +228,8 @@ static enum undoing fail_undo(struct effect *e, const char *summary, const struc
                          e->host->run->id, e->number);
     else
         text = xasprintf("%s on %s (%s): %s", effect_target(e), run_host_name(e->host), summary, err->message);
-    json_array_append_new(problems, json_text(text));
+    auto_free char *whole = xasprintf("%s%s", text, holds_up(e) ? "; what was changed of it before waits for that" : "");
+    json_array_append_new(problems, json_text(whole));
     record(e, "undo failed", false, NULL);
     tell(e, "failed", summary, NULL, err->message);
     return UNDO_FAILED;
@@ -239,18 +269,6 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
     return UNDO_DONE;
 }
 
-// Whether a later change of the same thing could not be undone: what was before that one would be put back over what was before this one.
-static bool waits_for_later(const struct run *run, size_t i)
-{
-    const struct effect *e = run->effects[i];
-    for (size_t later = i + 1; later < run->n_effects; later++) {
-        const struct effect *other = run->effects[later];
-        if (!other->undone && !other->of_fixup && other->host == e->host && STREQ(effect_target(other), effect_target(e)))
-            return true;
-    }
-    return false;
-}
-
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
 {
     size_t failed = 0;
@@ -258,7 +276,7 @@ size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
     *undone = 0;
     for (size_t i = run->n_effects; i-- > 0;) {
         struct effect *e = run->effects[i];
-        if (e->undone || e->of_fixup || waits_for_later(run, i))
+        if (!waits(e) || waits_for_later(run, i))
             continue;
         if (interrupt_count > 1 && !told) {
             run_message(run, "warning", "Still to be undone: %zu change%s, the next is %s on %s. Again leaves at once; migrun recover %s ends it then", i + 1,

@@ -292,11 +292,14 @@ static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
-        struct error failure;
+        struct error failure, lost;
         if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0)
             continue;
-        if (take_facts(h, err) < 0) // they come first
-            return -1;
+        if (take_facts(h, &lost) < 0) { // they come first
+            if (!do_without(run, i--, &lost, away, err))
+                return -1;
+            continue;
+        }
         explain_libvirt(h, &failure);
         if (failure.domain == ERR_INTERRUPTED || (!run->recovers && run->procedure->takes_instance && is_wanted(run, h))) {
             *err = failure;
@@ -456,9 +459,13 @@ int run_connect(struct run *run, struct buf *away, struct error *err)
 {
     if (finish_agents(run, away, err) < 0 || (run->options->preview && lock_in(run, err) < 0))
         return -1;
-    for (size_t i = 0; i < run->n_hosts; i++)
-        if (host_keep_alive(run->hosts[i]->agent, err) < 0 || ask_facts(run->hosts[i], err) < 0)
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        struct error failure;
+        if (host_keep_alive(run->hosts[i]->agent, err) < 0)
             return -1;
+        if (ask_facts(run->hosts[i], &failure) < 0 && !do_without(run, i--, &failure, away, err))
+            return -1;
+    }
     if (start_libvirt(run, err) < 0)
         return -1;
     return finish_libvirt(run, away, err);

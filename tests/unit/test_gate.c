@@ -533,7 +533,8 @@ static void a_failure_stops_what_was_before_of_the_same_file(void **state)
     must_write("/a", "third");
     host.fails = "restore";
     host.fails_at = "/a";
-    json_decref(undo(1, 1)); // of /b
+    auto_json json_t *problems = undo(1, 1); // of /b
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "what was changed of it before waits for that"));
     holds("/a", "third");
     host.fails = NULL;
     all_is_undone(2);
