@@ -9,6 +9,7 @@ return {
     -- become = "sudo",          -- how that user becomes root there, without a password
     agent = "migrun-agent",      -- the agent there
     relay = "auto",              -- libvirt's socket comes through ssh; "agent": never try to forward it
+    keep = 60,                   -- seconds that ssh stays logged in after a run that went well, for the next one; 0: it does not
     options = {},                -- more arguments for ssh, as { "-o", "Port=2222" }
   },
 

@@ -35,6 +35,7 @@ static int perform(const struct run_options *options, const struct listener *lis
     interrupts_last_words("\nmigrun was left at once; nothing was touched.\n"); // until it begins to change something
     int status = run_open(&run, err) < 0 ? end_unopened(&run, err) : run_execute(&run);
     policy->in.run = NULL;
+    run.went_well = status == OUTCOME_MOVED;
     run_close(&run);
     return status;
 }

@@ -543,7 +543,10 @@ void run_close(struct run *run)
         effect_free(run->effects[i]);
     free(run->effects);
     // Side by side: ssh ends when both the agent and what it forwards have.
+    // After a failure somebody mends something, and ssh may have to log in anew to see it (a group, a key).
     for (size_t i = 0; i < run->n_hosts; i++) {
+        if (!run->went_well)
+            host_end_login(run->hosts[i]->agent);
         virt_close(steal(&run->hosts[i]->virt));
         host_leave(run->hosts[i]->agent);
     }

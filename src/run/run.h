@@ -114,6 +114,7 @@ struct run {
     bool recovers;                   // it ends a run that was cut off
     bool claimed;                    // its hosts have its claim
     bool exclusive;                  // which is for the whole of them
+    bool went_well;                  // its logins are kept for the next run
     bool told_lost;                  // that a connection is lost was said
     double downtime;                 // seconds, -1: not known
     double progress_kept;            // when progress went into the journal last

@@ -1,4 +1,5 @@
 #include "world/host.h"
+#include "world/ssh.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000, CLOSE_MS = 100, END_MS = 1000 };
+enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000, CLOSE_MS = 100, END_MS = 1000, INHERITED_MS = 3000 };
 
 struct host {
     struct host_spec *spec;
     bool read_only;
+    struct login *login;           // the agent is a session in it; NULL: the connection is its own
+    bool inherited;                // it is an earlier run's,
+    int64_t proven_by;             // which has to prove by then that it leads there
+    bool end_login;                // the next run shall not have it
     pid_t pid;                     // ssh, or the agent itself where the host is this machine
     int to, from, errors;          // its stdin, stdout, stderr
     struct buf said;               // what came on stderr, the last of it
@@ -43,59 +48,9 @@ bool host_is_root(const struct host *host) { return json_flag(host->hello, "root
 
 // ---- starting the agent ----
 
-// The remote command goes through the login shell of the user there, so it is quoted for one.
-static void add_quoted(struct buf *b, const char *word)
-{
-    buf_puts(b, "'");
-    for (const char *p = word; *p; p++)
-        if (*p == '\'')
-            buf_puts(b, "'\\''");
-        else
-            buf_add(b, p, 1);
-    buf_puts(b, "'");
-}
-
-struct words { const char **v; size_t n; };
-
-static void add_word(struct words *w, const char *word)
-{
-    w->v = xrealloc(w->v, (w->n + 2) * sizeof *w->v);
-    w->v[w->n++] = word;
-    w->v[w->n] = NULL;
-}
-
 static const char *libvirt_setting(const struct host_spec *spec, const char *key)
 {
     return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
-}
-
-// ssh's arguments up to the host's name, the same for the agent and for its relays.
-static void add_ssh(struct words *w, const struct host_spec *spec)
-{
-    static const char *const always[] = {
-        "ssh", "-T", "-S", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
-        "-o", "ServerAliveCountMax=3", "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
-    };
-    for (size_t i = 0; i < COUNT_OF(always); i++)
-        add_word(w, always[i]);
-    size_t i;
-    json_t *option;
-    json_array_foreach(spec->ssh_options, i, option)
-        add_word(w, json_string_value(option));
-    if (spec->user) {
-        add_word(w, "-l");
-        add_word(w, spec->user);
-    }
-}
-
-static char *remote_command(const struct host_spec *spec, const char *arguments)
-{
-    struct buf command = {0};
-    if (spec->become)
-        buf_printf(&command, "%s -n ", spec->become);
-    add_quoted(&command, spec->agent);
-    buf_printf(&command, " %s", arguments);
-    return buf_take(&command);
 }
 
 // The agent beside this program when there is one, so that a build runs with its own agent; else the one in PATH.
@@ -115,7 +70,7 @@ static char *local_agent(const struct host_spec *spec)
 }
 
 // In the child: own session (a Ctrl-C of the terminal is migrun's to handle), ended when migrun ends.
-static _Noreturn void exec_child(const char **argv, int in, int out, int err)
+static void begin_child(int in, int out, int err)
 {
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -123,37 +78,58 @@ static _Noreturn void exec_child(const char **argv, int in, int out, int err)
     dup2(out, 1);
     dup2(err, 2);
     util_signals_default();
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
-    dprintf(2, "%s: %s\n", argv[0], strerror(errno));
+}
+
+static _Noreturn void exec_words(const struct words *words)
+{
+    execvp(words->v[0], words->v);
+    dprintf(2, "%s: %s\n", words->v[0], strerror(errno));
     _exit(127);
 }
 
-static void add_local_agent(struct words *words, const struct host *host, char **agent)
+static void add_local_agent(struct words *words, const struct host *host)
 {
     if (host->spec->become && geteuid() != 0) {
-        add_word(words, host->spec->become);
-        add_word(words, "-n");
+        words_add(words, host->spec->become);
+        words_add(words, "-n");
     }
-    add_word(words, *agent = local_agent(host->spec));
-    add_word(words, "--serve");
+    words_take(words, local_agent(host->spec));
+    words_add(words, "--serve");
     if (host->read_only)
-        add_word(words, "--read-only");
+        words_add(words, "--read-only");
 }
 
-// texts: what the words point to.
-static void add_remote_agent(struct words *words, const struct host *host, char *texts[3])
+static void add_remote_agent(struct words *words, const struct host *host)
 {
     const struct host_spec *spec = host->spec;
-    add_ssh(words, spec);
-    if (!spec->become && STREQ(spec->relay, "auto")) {
-        add_word(words, "-L");
-        add_word(words, texts[0] = xasprintf("%s:%s", host->socket, libvirt_setting(spec, "socket")));
-        add_word(words, "-L");
-        add_word(words, texts[1] = xasprintf("%s:%s", host->socket_ro, libvirt_setting(spec, "socket_ro")));
-    }
-    add_word(words, "--");
-    add_word(words, spec->address);
-    add_word(words, texts[2] = remote_command(spec, host->read_only ? "--serve --read-only" : "--serve"));
+    ssh_words(words, spec, host->login ? host->login->control : NULL);
+    if (!host->login)
+        ssh_forward_words(words, spec, host->socket, host->socket_ro);
+    words_add(words, "--");
+    words_add(words, spec->address);
+    words_take(words, ssh_agent_command(spec, host->read_only ? "--serve --read-only" : "--serve"));
+}
+
+static void give_login_up(struct host *host)
+{
+    if (host->login)
+        ssh_login_end(host->login);
+    ssh_login_free(steal(&host->login));
+    host->inherited = false;
+}
+
+// An earlier run's login is used where there is one.
+static void choose_login(struct host *host)
+{
+    host->inherited = host->login && ssh_login_there(host->login);
+    host->proven_by = deadline_in(INHERITED_MS);
+    if (!host->login)
+        return;
+    // What is forwarded has the same path here, whoever forwards it.
+    unlink(host->socket);
+    unlink(host->socket_ro);
+    if (symlink(host->login->socket, host->socket) < 0 || symlink(host->login->socket_ro, host->socket_ro) < 0)
+        give_login_up(host);
 }
 
 // Starts the agent, here or by ssh, with its three streams in our hands.
@@ -162,19 +138,22 @@ static int launch(struct host *host, struct error *err)
     int in[2], out[2], errors[2];
     if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0)
         return error_errno(err, errno, "cannot make a pipe to %s", host->spec->name);
-    struct words words = {0};
-    char *texts[3] = {NULL};
+    auto_words struct words words = {0}, login_words = {0};
+    choose_login(host);
     if (host->spec->local)
-        add_local_agent(&words, host, &texts[0]);
+        add_local_agent(&words, host);
     else
-        add_remote_agent(&words, host, texts);
+        add_remote_agent(&words, host);
+    if (host->login && !host->inherited)
+        ssh_login_words(&login_words, host->spec, host->login);
     host->pid = fork();
-    if (host->pid == 0)
-        exec_child(words.v, in[0], out[1], errors[1]);
+    if (host->pid == 0) {
+        begin_child(in[0], out[1], errors[1]);
+        if (login_words.n)
+            ssh_login_make(host->login, &login_words);
+        exec_words(&words);
+    }
     int failure = errno;
-    free(words.v);
-    for (size_t i = 0; i < COUNT_OF(texts); i++)
-        free(texts[i]);
     close(in[0]);
     close(out[1]);
     close(errors[1]);
@@ -195,6 +174,7 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
     host->spec = host_spec_copy(spec);
     host->socket = spec->local ? xstrdup(libvirt_setting(spec, "socket")) : xasprintf("%s/%s", dir, spec->name);
     host->socket_ro = spec->local ? xstrdup(libvirt_setting(spec, "socket_ro")) : xasprintf("%s/%s-ro", dir, spec->name);
+    host->login = read_only ? NULL : ssh_login(spec); // a preview leaves nothing behind
     if (launch(host, err) < 0) {
         host_close(host);
         return -1;
@@ -353,7 +333,7 @@ static int find_greeting(struct host *host, char **line)
     return 0;
 }
 
-int host_finish(struct host *host, int64_t deadline, struct error *err)
+static int greet(struct host *host, int64_t deadline, struct error *err)
 {
     auto_free char *line = NULL;
     const char *name = host->spec->name;
@@ -384,6 +364,36 @@ int host_finish(struct host *host, int64_t deadline, struct error *err)
     if (host->read_only && !json_flag(host->hello, "read_only", false))
         return error_set(err, ERR_BUG, 0, "%s: the agent is not read-only", name);
     return 0;
+}
+
+static void stop_agent(struct host *host, int patience_ms);
+
+static void forget_agent(struct host *host)
+{
+    stop_agent(host, 0);
+    buf_free(&host->said);
+    buf_free(&host->greeting);
+    wire_reader_free(&host->reader);
+    json_decref(host->hello);
+    host->hello = NULL;
+    host->lost = false;
+}
+
+// An earlier run's login may lead nowhere by now, which it knows only after some time: then it is made anew, as if it had not been there.
+int host_finish(struct host *host, int64_t deadline, struct error *err)
+{
+    if (!host->inherited)
+        return greet(host, deadline, err);
+    struct error failure;
+    if (greet(host, deadline && deadline < host->proven_by ? deadline : host->proven_by, &failure) == 0)
+        return 0;
+    if (failure.domain == ERR_INTERRUPTED) {
+        *err = failure;
+        return -1;
+    }
+    forget_agent(host);
+    ssh_login_end(host->login);
+    return launch(host, err) < 0 ? -1 : greet(host, deadline, err);
 }
 
 // ---- keeping alive ----
@@ -497,15 +507,14 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0)
         return error_errno(err, errno, "cannot listen on %s", path);
-    struct buf arguments = {0};
+    auto_buf struct buf arguments = {0};
     buf_puts(&arguments, "--relay ");
-    add_quoted(&arguments, remote);
-    auto_free char *relay = buf_take(&arguments), *command = remote_command(host->spec, relay);
-    struct words words = {0};
-    add_ssh(&words, host->spec);
-    add_word(&words, "--");
-    add_word(&words, host->spec->address);
-    add_word(&words, command);
+    ssh_quote(&arguments, remote);
+    auto_words struct words words = {0};
+    ssh_words(&words, host->spec, host->login ? host->login->control : NULL);
+    words_add(&words, "--");
+    words_add(&words, host->spec->address);
+    words_take(&words, ssh_agent_command(host->spec, arguments.data));
     *pid = fork();
     if (*pid == 0) {
         setsid();
@@ -517,12 +526,13 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
             int client = accept(fd, NULL, NULL);
             if (client < 0)
                 _exit(0);
-            if (fork() == 0)
-                exec_child(words.v, client, client, null);
+            if (fork() == 0) {
+                begin_child(client, client, null);
+                exec_words(&words);
+            }
             close(client);
         }
     }
-    free(words.v);
     return *pid < 0 ? error_errno(err, errno, "cannot start a relay to %s", host->spec->name) : 0;
 }
 
@@ -548,18 +558,11 @@ bool host_is_lost(const struct host *host)
     return host->lost;
 }
 
-static void stop_agent(struct host *host, int patience_ms);
-
 int host_revive(struct host *host, int64_t deadline, struct error *err)
 {
-    stop_agent(host, 0);
-    buf_free(&host->said);
-    buf_free(&host->greeting);
-    wire_reader_free(&host->reader);
-    json_decref(host->hello);
-    host->hello = NULL;
-    host->lost = false;
-    if (launch(host, err) == 0 && host_finish(host, deadline, err) == 0 && host_keep_alive(host, err) == 0)
+    forget_agent(host);
+    give_login_up(host);
+    if (launch(host, err) == 0 && greet(host, deadline, err) == 0 && host_keep_alive(host, err) == 0)
         return 0;
     host->lost = true;
     return -1;
@@ -567,6 +570,7 @@ int host_revive(struct host *host, int64_t deadline, struct error *err)
 
 // ---- the end ----
 
+// pid leads a group of its own: a login that is just being made is in it, and ends too.
 static void end_child(pid_t pid, int patience_ms)
 {
     if (pid <= 0)
@@ -574,6 +578,7 @@ static void end_child(pid_t pid, int patience_ms)
     int64_t deadline = now_ms() + patience_ms;
     while (waitpid(pid, NULL, WNOHANG) == 0) {
         if (now_ms() >= deadline) {
+            kill(-pid, SIGKILL);
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
             return;
@@ -603,6 +608,11 @@ static void stop_agent(struct host *host, int patience_ms)
     util_close_fd(&host->errors);
 }
 
+void host_end_login(struct host *host)
+{
+    host->end_login = true;
+}
+
 void host_close(struct host *host)
 {
     if (!host)
@@ -613,12 +623,15 @@ void host_close(struct host *host)
             end_child(host->relays[i], CLOSE_MS);
         }
     stop_agent(host, CLOSE_MS);
+    if (host->end_login || host->lost)
+        give_login_up(host);
     buf_free(&host->said);
     buf_free(&host->greeting);
     wire_reader_free(&host->reader);
     json_decref(host->hello);
     free(host->socket);
     free(host->socket_ro);
+    ssh_login_free(host->login);
     host_spec_free(host->spec);
     pthread_mutex_destroy(&host->sending);
     free(host);

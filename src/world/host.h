@@ -1,4 +1,4 @@
-// A host: its agent (here, or over one ssh connection), and the way to its libvirtd.
+// A host: its agent (here, or over one ssh connection, which may be a login that an earlier run left: world/ssh.h), and the way to its libvirtd.
 #ifndef MIGRUN_WORLD_HOST_H
 #define MIGRUN_WORLD_HOST_H
 
@@ -17,6 +17,8 @@ int host_finish(struct host *host, int64_t deadline, struct error *err);
 int host_keep_alive(struct host *host, struct error *err);
 void host_leave(struct host *host);      // tells the agent to end; host_close waits for it
 void host_close(struct host *host);      // ends the agent, waits for it
+// Before host_close: the next run shall log in anew.
+void host_end_login(struct host *host);
 // Whether the connection broke; and once more, with a new agent: 0 when it is there again. Not for a preview, which is locked in.
 bool host_is_lost(const struct host *host);
 int host_revive(struct host *host, int64_t deadline, struct error *err);

@@ -36,6 +36,11 @@ static bool is_relay(const json_t *value)
     return text && (STREQ(text, "auto") || STREQ(text, "agent"));
 }
 
+static bool is_keep(const json_t *value)
+{
+    return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= 3600;
+}
+
 static bool is_flag(const json_t *value) { return json_is_boolean(value); }
 
 static bool is_path(const json_t *value)
@@ -117,6 +122,7 @@ static const struct key service_keys[] = {
     {"become", is_program_or_none, A_PROGRAM " as \"sudo\", or false", NULL}, \
     {"agent", is_program, A_PROGRAM, NULL}, \
     {"relay", is_relay, "\"auto\" or \"agent\"", NULL}, \
+    {"keep", is_keep, "a whole number of seconds, 0 to 3600", NULL}, \
     {"options", is_words, "a list of ssh's arguments, as in { \"-o\", \"Port=2222\" }", NULL}
 #define PLACE_KEYS \
     {"libvirt", NULL, NULL, libvirt_keys}, \
@@ -311,8 +317,8 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
 
 static json_t *defaults(void)
 {
-    return json_pack("{s:{s:s, s:s, s:[]}, s:{s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}}",
-                     "ssh", "agent", "migrun-agent", "relay", "auto", "options",
+    return json_pack("{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}}",
+                     "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options",
                      "libvirt", "uri", "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock",
                      "socket_ro", "/run/libvirt/libvirt-sock-ro",
                      "instances", "/var/lib/nova/instances",
@@ -412,6 +418,7 @@ int site_host(const struct site *site, const char *name, struct host_spec **resu
         .become = own_copy(json_str(all, "become", NULL)),
         .agent = xstrdup(json_str(all, "agent", "migrun-agent")),
         .relay = xstrdup(json_str(all, "relay", "auto")),
+        .keep = (int)json_int(all, "keep", 0),
         .local = json_flag(all, "local", is_this_machine(name)),
         .ssh_options = json_incref(json_object_get(all, "options")),
         .settings = json_object(),
@@ -448,6 +455,7 @@ struct host_spec *host_spec_copy(const struct host_spec *spec)
         .become = own_copy(spec->become),
         .agent = xstrdup(spec->agent),
         .relay = xstrdup(spec->relay),
+        .keep = spec->keep,
         .local = spec->local,
         .ssh_options = json_deep_copy(spec->ssh_options),
         .settings = json_deep_copy(spec->settings),

@@ -13,6 +13,7 @@ struct host_spec {
     char *become;      // NULL, or a program that makes the agent root: "sudo"
     char *agent;       // "migrun-agent"
     char *relay;       // how libvirt's socket comes here: "auto" (forwarded by ssh, else the agent), "agent"
+    int keep;          // for how many seconds a login is kept for the next run; 0: not at all
     bool local;        // this machine: no ssh
     json_t *ssh_options; // array of strings, before the host name
     json_t *settings;  // the merged site object of this host: libvirt {socket, socket_ro, uri}, instances, services, logs

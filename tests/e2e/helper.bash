@@ -149,6 +149,7 @@ owner() { stat -c '%U:%G' "$LAB/instances/$1"; }        # of NAME/FILE, by this 
 # in libvirtd's log, and the time of /run, where migrun's private folder was.
 world_snapshot() {
   local host
+  log_out
   for host in $(hosts); do
     await 20 no_logins "$host"
     { list_files "$LAB/$host/up" -path ./var/log/journal -o -path ./var/log/libvirt/libvirtd.log; on "$host" bash -s <<<"$(declare -f list_files host_snapshot); host_snapshot"; } |
@@ -179,6 +180,8 @@ host_snapshot() {  # on a host
     virsh -rq dumpxml "$name" | awk -v name="$name" '{ printf "xml %s %4d %s\n", name, NR, $0 }'
   done
 }
+# The logins that runs kept for the next one end.
+log_out() { on controller sh -c 'for s in /run/migrun-ssh/*; do case $s in *.*) ;; *) ssh -S "$s" -O exit login || true; rm -f "$s" ;; esac; done' 2>/dev/null; }
 no_logins() { ! on "$1" pgrep -f '^sshd: .*(@|\[priv\]|\[preauth\])|migrun-agent'; }
 
 # unchanged BEFORE_FILE: the world is what it was then (world_snapshot >BEFORE_FILE).

@@ -1,7 +1,7 @@
 # The way to the hosts: what may be wrong with it, and what is left of it at the end.
 load helper
 
-setup() { idle still compute-1; lay_out; }
+setup() { log_out; idle still compute-1; lay_out; }
 teardown() {
   for host in $(computes); do
     on "$host" bash -c 'rm -f /etc/ssh/sshd_config.d/e2e.conf /root/.bashrc
@@ -19,7 +19,7 @@ nothing_is_left() {
   await 10 no_folders || fail "a folder is left in the controller's /run"
 }
 no_agents() { ! on "$1" pgrep -f migrun-agent; }
-no_folders() { ! on controller bash -c 'compgen -G "/run/migrun-*"'; }
+no_folders() { ! on controller bash -c 'compgen -G "/run/migrun-??????"'; }
 
 # says_no TEXT [OPTION …]: to the move and to its preview.
 says_no() {
@@ -97,6 +97,7 @@ site() { printf 'return { hosts = { "compute-1", "compute-2" }, ssh = { %s } }\n
     for host in $(computes); do
       on "$host" bash -c 'echo "$1" >/etc/ssh/sshd_config.d/e2e.conf; systemctl restart ssh' - "$setting"
     done
+    log_out
     idle still compute-1
     run migrun -n policies/libvirt.lua still compute-2
     ends_with_status 0
@@ -141,6 +142,72 @@ unbecome_root() { on "$1" bash -c 'rm -f /usr/local/bin/sudo /etc/sudoers.d/e2e;
   stands still compute-2
   for host in $(computes); do unbecome_root "$host"; done
   says_no "ssh to compute-2 is refused" --site /tmp/e2e-site.lua
+}
+
+# ---- logins that are kept ----
+
+moves() {
+  run migrun -q "${@:2}" policies/libvirt.lua still "$1"
+  ends_with_status 0
+  stands still "$1"
+}
+logins() { on controller pgrep -f -- '-S /run/migrun-ssh/.* -fN ' | sort || true; }
+sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
+
+@test "the next run goes on with the logins of the one before, and a failure ends them" {
+  moves compute-2
+  kept=$(logins) before=$(sessions compute-2)
+  [[ $(wc -l <<<"$kept") == 2 && -n $before ]] || fail "two logins should be kept" "$kept"
+  moves compute-1
+  [[ $(logins) == "$kept" && $(sessions compute-2) == "$before" ]] || fail "it has logged in anew" "$(logins)"
+  run migrun -q policies/libvirt.lua still compute-1
+  ends_with_status 2
+  await 5 eval '[[ -z $(logins) ]]'
+  await 5 eval '[[ -z $(sessions compute-2) ]]'
+}
+
+@test "a preview has connections of its own, and keeps none" {
+  run migrun -n policies/libvirt.lua still compute-2
+  ends_with_status 0
+  [[ -z $(logins) ]]
+  moves compute-2
+  on compute-1 pkill -STOP -f '^sshd: root@notty'
+  run migrun -n policies/libvirt.lua still compute-1
+  ends_with_status 0
+}
+
+@test "a kept login that leads nowhere is made anew" {
+  moves compute-2
+  for host in $(computes); do on "$host" pkill -STOP -f '^sshd: root@notty'; done   # as a host that went away
+  moves compute-1
+  for host in $(computes); do on "$host" pkill -KILL -f '^sshd: root@notty'; done
+  moves compute-2
+  on controller pkill -STOP -f -- '-S /run/migrun-ssh/.* -fN '
+  moves compute-1
+  on controller pkill -KILL -f -- '-S /run/migrun-ssh/.* -fN '
+  moves compute-2
+  nothing_is_left
+}
+
+@test "logins are kept where the site wants it, and in a private place only" {
+  site 'keep = 0'
+  moves compute-2 --site /tmp/e2e-site.lua
+  [[ -z $(logins) ]]
+  on controller chmod 777 /run/migrun-ssh
+  moves compute-1
+  [[ -z $(logins) ]]
+  on controller chmod 700 /run/migrun-ssh
+  site 'keep = 1'
+  moves compute-2 --site /tmp/e2e-site.lua
+  [[ -n $(logins) ]]
+  await 10 eval '[[ -z $(logins) ]]'
+}
+
+@test "more runs at once than sshd lets in by one login" {
+  on compute-1 bash -c 'echo MaxSessions 1 >/etc/ssh/sshd_config.d/e2e.conf; systemctl restart ssh'
+  on controller sh -c 'for i in 1 2 3; do
+      migrun -q policies/fix-ownership.lua still >/tmp/e2e-$i 2>&1 || echo "failed: $i" & done; wait; cat /tmp/e2e-[123]' >"$BATS_TEST_TMPDIR/said"
+  ! grep failed "$BATS_TEST_TMPDIR/said" || fail "$(cat "$BATS_TEST_TMPDIR/said")"
 }
 
 @test "migrun is killed: its agents end, and nothing is left" {

@@ -768,6 +768,8 @@ bool host_is_lost(const struct host *host)
     return host->lost;
 }
 
+void host_end_login(struct host *host) { (void)host; }
+
 int host_revive(struct host *host, int64_t deadline, struct error *err)
 {
     return host_finish(host, deadline, err);
