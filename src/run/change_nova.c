@@ -48,6 +48,7 @@ struct watch {
     int64_t deadline, give_up, abort_again, ask_nova, appears, away;
     json_t *migration;         // as Nova had it last
     bool job_seen, told_away;
+    char *deserted;            // nobody works on it any more
     struct error why;          // what the abort was for
 };
 
@@ -83,6 +84,8 @@ static void ask_nova(struct watch *w)
         return;
     json_decref(w->migration);
     w->migration = migration;
+    if (!w->deserted)
+        run_nova_deserted(run, migration, &w->deserted);
     if (!run->dest && *json_str(migration, "dest", "") && run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
         run_message(run, "warning", "%s", err.message);
 }
@@ -108,7 +111,7 @@ static void abort_it(struct watch *w)
 
 static bool is_over(const struct watch *w)
 {
-    return nova_migration_ended(w->migration) || (w->give_up && now_ms() >= w->give_up) || (!w->migration && now_ms() >= w->appears) ||
+    return nova_migration_ended(w->migration) || w->deserted || (w->give_up && now_ms() >= w->give_up) || (!w->migration && now_ms() >= w->appears) ||
            (w->away && now_ms() >= w->away && !w->job_seen);
 }
 
@@ -141,6 +144,8 @@ static int judge(const struct watch *w, struct error *err)
     const char *comma = *w->request_id ? ", " : "";
     if (STREQ(status, "completed"))
         return 0;
+    if (w->deserted)
+        return error_set(err, ERR_OPENSTACK, 0, "%s", w->deserted);
     if (w->give_up) {
         if (err)
             *err = w->why;
@@ -214,6 +219,7 @@ static int apply_live(struct effect *e, struct error *err)
     if (rc < 0 && !appeared && *refused.message)
         *err = refused;
     json_decref(w.migration);
+    free(w.deserted);
     if (rc < 0)
         return -1;
     run->moved = true;

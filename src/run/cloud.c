@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000, STUCK_MS = 300000 };
+enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000, STUCK_MS = 300000, QUIET_MS = 5000 };
 
 int run_cloud(struct run *run, struct cloud **cloud, struct error *err)
 {
@@ -191,12 +191,6 @@ static bool never_began(struct run *run, int64_t begun)
 
 // A record that nobody works on: nova-compute died, or hangs. Nova itself would say so for ever; libvirt's job, where one runs, goes on to its
 // end without it.
-struct record { char *seen; int64_t patience; };
-
-static void forget_record(struct record *record)
-{
-    free(record->seen);
-}
 
 static bool libvirt_is_at_it(struct run *run)
 {
@@ -204,27 +198,69 @@ static bool libvirt_is_at_it(struct run *run)
     return run->source->virt && virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 && !STREQ(json_str(job, "type", "none"), "none");
 }
 
-static bool is_stuck(struct run *run, const json_t *migration, struct record *record)
+static int64_t quiet_for_ms(struct run *run, const json_t *migration)
 {
+    struct nova_record *record = &run->nova_record;
     char *now = xasprintf("%s %s", json_str(migration, "status", ""), json_str(migration, "updated", ""));
     bool moves = !record->seen || !STREQ(record->seen, now) || libvirt_is_at_it(run);
     free(record->seen);
     record->seen = now;
     if (moves)
-        record->patience = deadline_in(STUCK_MS);
-    return now_ms() >= record->patience;
+        *record = (struct nova_record){.seen = now, .since = now_ms(), .ask = deadline_in(QUIET_MS)};
+    return now_ms() - record->since;
 }
 
-static char *stuck_text(const struct run *run, const json_t *migration)
+static bool service_is_down(struct run *run, const struct run_host *h)
 {
+    auto_json json_t *services = NULL;
+    size_t i;
+    json_t *service;
+    if (!h || nova_services(run->cloud, run_nova_name(h), &services, NULL) < 0)
+        return false;
+    json_array_foreach(services, i, service)
+        if (STREQ(json_str(service, "binary", ""), "nova-compute") && STREQ(json_str(service, "state", ""), "down"))
+            return true;
+    return false;
+}
+
+// Until the guest's memory is on its way, the destination's nova-compute has its part to do.
+static const struct run_host *deserter(struct run *run, const json_t *migration)
+{
+    const char *status = json_str(migration, "status", "");
+    if (service_is_down(run, run->source))
+        return run->source;
+    return !STREQ(status, "running") && service_is_down(run, run->dest) ? run->dest : NULL;
+}
+
+bool run_nova_deserted(struct run *run, const json_t *migration, char **text)
+{
+    struct nova_record *record = &run->nova_record;
+    if (!migration || nova_migration_ended(migration) || quiet_for_ms(run, migration) < QUIET_MS || now_ms() < record->ask)
+        return false;
+    const struct run_host *h = deserter(run, migration);
+    record->ask = deadline_in(QUIET_MS);
+    if (h)
+        *text = xasprintf("Nova's record of the migration (%lld) says %s, but nova-compute on %s, which works on it, is down: start it, which settles it",
+                          (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), run_host_name(h));
+    return h;
+}
+
+static bool is_stuck(struct run *run, const json_t *migration, char **text)
+{
+    if (!migration)
+        return false;
+    if (run_nova_deserted(run, migration, text))
+        return true;
+    if (quiet_for_ms(run, migration) < STUCK_MS)
+        return false;
     auto_free char *after = duration_text(STUCK_MS / 1000.0);
-    return xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at nova-compute on %s, whose restart settles it",
-                     (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after, run_host_name(run->source));
+    *text = xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at nova-compute on %s, whose restart settles it",
+                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after, run_host_name(run->source));
+    return true;
 }
 
 bool run_nova_settled(struct run *run, char **text)
 {
-    struct record cleanup(forget_record) record = {0};
     int64_t patience = deadline_in(CONNECT_MS), begun = deadline_in(3000), begins = deadline_in(BEGIN_MS);
     bool told = false;
     for (;; rest(POLL_MS)) {
@@ -240,10 +276,8 @@ bool run_nova_settled(struct run *run, char **text)
                 *text = xstrdup("Nova took the request and has not begun to migrate");
                 return false;
             }
-            if (migration && is_stuck(run, migration, &record)) {
-                *text = stuck_text(run, migration);
+            if (is_stuck(run, migration, text))
                 return false;
-            }
             if (!told && run->recovers)
                 run_message(run, "info", "Nova still migrates it (%s): waiting for its end", json_str(migration, "status", "no migration yet"));
             told = true;

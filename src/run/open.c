@@ -558,6 +558,7 @@ void run_close(struct run *run)
     free(run->dir);
     cloud_close(run->cloud);
     json_decref(run->server);
+    free(run->nova_record.seen);
     json_decref(run->instance);
     free(run->instance_xml);
     json_decref(run->saved);

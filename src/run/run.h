@@ -83,6 +83,12 @@ struct text_pair {
     char *before, *after;
 };
 
+// Nova's record of a migration as it was seen last; since when, and when it is time to ask who works on it (milliseconds, now_ms()).
+struct nova_record {
+    char *seen;
+    int64_t since, ask;
+};
+
 struct run {
     const struct run_options *options;
     const struct site *site;
@@ -99,6 +105,7 @@ struct run {
     char *instance_xml;              // its live XML then
     struct cloud *cloud;             // NULL: nobody asked for it yet (run/cloud.h)
     json_t *server;                  // the instance as Nova has it (nova_server), NULL: it is not Nova's
+    struct nova_record nova_record;
     json_t *saved;                   // what steps share
     json_t *overlay;                 // a preview's changes, as later reads see them
     struct journal *journal;

@@ -108,8 +108,7 @@ static char *private_dir(void)
     return NULL;
 }
 
-// Of everything that makes one login differ from another.
-static void name_login(const struct host_spec *spec, char name[65])
+void ssh_login_name(const struct host_spec *spec, char name[65])
 {
     const json_t *libvirt = json_object_get(spec->settings, "libvirt");
     auto_words struct words words = {0};
@@ -130,7 +129,7 @@ struct login *ssh_login(const struct host_spec *spec)
     char name[65];
     if (!dir)
         return NULL;
-    name_login(spec, name);
+    ssh_login_name(spec, name);
     struct login *login = xmalloc(sizeof *login);
     *login = (struct login){
         .control = xasprintf("%s/%s", dir, name),

@@ -25,6 +25,8 @@ struct login {
     char *control, *lock;        // ssh's control socket, and who makes it
     char *socket, *socket_ro;    // libvirt's sockets as this login forwards them
 };
+// A name made of all that makes one login differ from another.
+void ssh_login_name(const struct host_spec *spec, char name[65]);
 // Where the login of this host is or would be; NULL where none is to be kept, or there is no private place for it.
 struct login *ssh_login(const struct host_spec *spec);
 void ssh_login_free(struct login *login);

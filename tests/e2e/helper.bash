@@ -167,7 +167,7 @@ list_files() {
 
 host_snapshot() {  # on a host
   local name
-  list_files /run -path ./systemd/netif -o -path ./log | grep -v '^/run folder \. '
+  list_files /run -path ./systemd/netif -o -path ./log -o -path ./migrun-ssh | grep -v '^/run folder \. '
   list_files /tmp -false
   list_files /dev/shm -false
   find /run/libvirt /etc/libvirt /etc/migrun -type f -exec sha256sum {} + 2>/dev/null | sed "s/^/content /"

@@ -30,6 +30,7 @@ static void test_defaults(void **state)
     assert_string_equal(spec->address, "compute-1");
     assert_string_equal(spec->agent, "migrun-agent");
     assert_null(spec->become);
+    assert_int_equal(spec->keep, 60);
     assert_false(spec->local);
     assert_string_equal(json_str(spec->settings, "instances", ""), "/var/lib/nova/instances");
     host_spec_free(spec);
@@ -40,7 +41,7 @@ static void test_a_host_of_its_own(void **state)
 {
     (void)state;
     struct site *site = site_of("{\"hosts\": {\"1\": \"a\", \"b\": {\"address\": \"10.0.0.2\", \"become\": \"sudo\", \"instances\": \"/srv\"}},"
-                                "\"ssh\": {\"user\": \"op\", \"options\": [\"-p\", \"22\"]}}");
+                                "\"ssh\": {\"user\": \"op\", \"options\": [\"-p\", \"22\"], \"keep\": 0}}");
     struct host_spec *spec;
     assert_string_equal(json_string_value(json_array_get(site_host_names(site), 0)), "a");
     assert_string_equal(json_string_value(json_array_get(site_host_names(site), 1)), "b");
@@ -49,6 +50,7 @@ static void test_a_host_of_its_own(void **state)
     assert_string_equal(spec->user, "op");
     assert_string_equal(spec->become, "sudo");
     assert_int_equal(json_array_size(spec->ssh_options), 2);
+    assert_int_equal(spec->keep, 0);
     assert_string_equal(json_str(spec->settings, "instances", ""), "/srv");
     host_spec_free(spec);
     site_free(site);
@@ -64,6 +66,8 @@ static void test_mistakes(void **state)
         {"{\"hosts\": [\"-oProxyCommand=x\"]}", "is not a host's name"},
         {"{\"hosts\": {\"a\": {\"adress\": \"b\"}}}", "unknown key 'adress' of hosts.a; did you mean 'address'?"},
         {"{\"ssh\": {\"agent\": \"a; reboot\"}}", "ssh.agent should be the name or path of a program"},
+        {"{\"ssh\": {\"keep\": -1}}", "ssh.keep should be a whole number of seconds, 0 to 3600, but is -1"},
+        {"{\"hosts\": {\"a\": {\"keep\": \"60\"}}}", "hosts.a.keep should be a whole number of seconds, 0 to 3600, but is '60'"},
         {"{\"libvirt\": {\"uri\": \"qemu+tcp://%s/%s\"}}", "libvirt.uri should be a libvirt URI with at most one %s"},
         {"{\"instances\": \"relative\"}", "instances should be an absolute path, but is 'relative'"},
         {"{\"services\": {\"libvirtd\": {\"restrat\": [\"x\"]}}}", "did you mean 'restart'?"},

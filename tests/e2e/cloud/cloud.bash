@@ -4,6 +4,11 @@ load ../helper
 openstack() { on controller env OS_CLOUD="${cloud:-admin}" OS_COMPUTE_API_VERSION=2.92 openstack "$@" </dev/null; }
 # api PATH: what a service answers the admin (PATH: PORT/…).
 api() { on controller sh -c 'curl -sf -H "X-Auth-Token: $(OS_CLOUD=admin openstack token issue -f value -c id)" "http://controller:$1"' - "$1"; }
+# placement METHOD PATH [BODY]
+placement() {
+  on controller sh -c 'curl -sf -X "$1" -H "X-Auth-Token: $(OS_CLOUD=admin openstack token issue -f value -c id)" -H "Content-Type: application/json" \
+    -H "OpenStack-API-Version: placement 1.28" ${3:+-d "$3"} "http://controller:8778$2"' - "$@"
+}
 
 shown() { openstack server show "$1" -f json | jq -r --arg field "$2" '.[$field]'; }
 host_of() { shown "$1" OS-EXT-SRV-ATTR:host; }

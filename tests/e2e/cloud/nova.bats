@@ -98,6 +98,72 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   ends_with_status 0
 }
 
+@test "an instance that is being built, or is shelved" {
+  booted mover compute-1
+  on compute-1 systemctl stop nova-compute      # Nova does not know it yet, and leaves the server to it
+  openstack server create --flavor lab.small --image guest --network lab --host compute-1 built >/dev/null
+  await 30 eval '[[ $(shown built status) == BUILD && $(shown built OS-EXT-SRV-ATTR:host) == @(compute-1|None) ]]'
+  run nova nova.lua built compute-2
+  on compute-1 systemctl start nova-compute
+  lab server --delete built
+  ends_with_status 2; says "its status in Nova is BUILD (building)"
+  openstack server shelve mover
+  await 120 eval '[[ $(shown mover status) == SHELVED_OFFLOADED ]]'
+  run nova nova.lua mover compute-2
+  lab server --delete mover
+  ends_with_status 2; says "its status in Nova is SHELVED_OFFLOADED (shelved_offloaded)"
+}
+
+@test "no room on the destination, by Placement" {
+  booted mover compute-1
+  provider=$(placement GET /resource_providers?name=compute-2 | jq -r '.resource_providers[0].uuid')
+  free=$(placement GET "/resource_providers/$provider/inventories" | jq '.inventories.MEMORY_MB | (.total - .reserved) * .allocation_ratio | floor')
+  used=$(placement GET "/resource_providers/$provider/usages" | jq .usages.MEMORY_MB)
+  somebody=$(uuidgen)
+  placement PUT "/allocations/$somebody" "$(jq -n --arg p "$provider" --argjson n "$((free - used - 10))" \
+    '{allocations: {($p): {resources: {MEMORY_MB: $n}}}, consumer_generation: null, project_id: "e2e", user_id: "e2e"}')"
+  run nova nova.lua mover compute-2
+  placement DELETE "/allocations/$somebody"
+  ends_with_status 2; says "MiB, and Placement has 10 MiB of $free free on compute-2"
+}
+
+@test "any: no valid host" {
+  booted mover compute-1
+  openstack compute service set --disable compute-2 nova-compute
+  run nova nova.lua mover any
+  openstack compute service set --enable compute-2 nova-compute
+  [[ $status == @(2|3) ]] || fail "ended with status $status" "$output"
+  verdict_is "Not moved: mover runs on compute-1 as before"; says "No valid host was found"; says "req-"
+  [[ $(host_of mover) == compute-1 ]]
+}
+
+@test "deleted while it migrates" {
+  booted doomed compute-1
+  name=$(libvirt_name doomed)
+  on compute-1 virsh migrate-setspeed "$name" 2
+  begin_nova nova.lua doomed compute-2
+  await 300 is_migrating "$name" compute-1
+  openstack server delete doomed
+  finish
+  [[ $status == @(3|4|5) ]] || fail "ended with status $status" "$output"
+  says "has no instance"
+}
+
+@test "the source's nova-compute dies while it migrates: libvirt's own job is followed, and what Nova makes of it is said" {
+  booted orphan compute-1
+  name=$(libvirt_name orphan)
+  on compute-1 virsh migrate-setspeed "$name" 2
+  begin_nova nova.lua orphan compute-2
+  await 300 is_migrating "$name" compute-1
+  on compute-1 sh -c 'systemctl kill -s KILL nova-compute; systemctl stop nova-compute'
+  on compute-1 virsh migrate-setspeed "$name" 8000
+  finish
+  on compute-1 systemctl start nova-compute
+  ends_with_status 4
+  says "nova-compute on compute-1, which works on it, is down: start it, which settles it"
+  lab server --delete orphan
+}
+
 @test "VNC on one address for all hosts: Nova says nothing, migrun says why" {
   address=$(on compute-1 hostname -I | tr -d ' ')
   lab listen "$address"
