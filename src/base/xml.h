@@ -31,11 +31,13 @@ int xml_add(struct xml *doc, const char *xpath, const char *fragment, struct err
 // remove: elements (with the white space before them) or attributes.
 int xml_remove(struct xml *doc, const char *xpath, struct error *err);
 
-// Checks that two documents differ only below (or at) the nodes that the XPaths in changes match, in either document;
-// else -1, ERR_REFUSED REFUSED_UNDECLARED, naming the first other difference by its path.
-int xml_only_changed(const struct xml *before, const struct xml *after, const char *const *changes, size_t count, struct error *err);
 // Path of the deepest element that begins at or before a line of the text (1-based): "devices/graphics[1]". Caller frees.
 char *xml_path_at_line(const struct xml *doc, long line);
 void strv_free(char **values);
+
+// ---- only what was declared (xml_compare.c) ----
+// Checks that two documents differ only below (or at) the nodes that the XPaths in changes match, in either document;
+// else -1, ERR_REFUSED REFUSED_UNDECLARED, naming the first other difference by its path.
+int xml_only_changed(const struct xml *before, const struct xml *after, const char *const *changes, size_t count, struct error *err);
 
 #endif

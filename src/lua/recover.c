@@ -130,14 +130,20 @@ static int end_run(struct recovery *r, const char *name, const json_t *records, 
     return status;
 }
 
+// The recovery itself speaks as a run of nothing: no hosts, no journal, and (as in a preview) no ID in its events.
+static struct run speaker_of(const struct recovery *r)
+{
+    static const struct run_options options = {.preview = true};
+    return (struct run){.options = &options, .listener = *r->listener, .started = wall_time(), .downtime = -1};
+}
+
 // A run that has ended, but left something that another try may put right, is tried again only when it is named.
 static void tell_left(const struct recovery *r, const char *name, const json_t *verdict)
 {
-    struct run_options options = {.preview = true};
-    struct run run = {.options = &options, .listener = *r->listener};
+    struct run speaker = speaker_of(r);
     json_int_t status = json_int(verdict, "status", 0);
     if (status == OUTCOME_NOT_RESTORED || status == OUTCOME_IN_DOUBT)
-        run_message(&run, "warning", "run %s has ended, but left something (%s): migrun recover %s tries again", name, json_str(verdict, "line", "?"), name);
+        run_message(&speaker, "warning", "run %s has ended, but left something (%s): migrun recover %s tries again", name, json_str(verdict, "line", "?"), name);
 }
 
 // Ends one run, when there is something to end.
@@ -248,13 +254,12 @@ static int recover_host(struct recovery *r, struct error *err)
 
 static void tell_end(const struct recovery *r)
 {
-    struct run_options options = {.preview = true};
-    struct run run = {.options = &options, .listener = *r->listener, .started = wall_time(), .downtime = -1};
+    struct run speaker = speaker_of(r);
     auto_free char *how = xasprintf("%zu moved, %zu not moved, %zu in doubt", r->moved, r->not_moved, r->in_doubt);
     if (r->ended == 0)
-        verdict_tell(&run, OUTCOME_MOVED, "recovered", NULL, "Nothing to recover: no run is unfinished.");
+        verdict_tell(&speaker, OUTCOME_MOVED, "recovered", NULL, "Nothing to recover: no run is unfinished.");
     else if (!r->options->preview)
-        verdict_tell(&run, (enum outcome)r->worst, "recovered", NULL, "Recovered: %zu run%s ended (%s); %s.", r->ended, r->ended == 1 ? "" : "s", how,
+        verdict_tell(&speaker, (enum outcome)r->worst, "recovered", NULL, "Recovered: %zu run%s ended (%s); %s.", r->ended, r->ended == 1 ? "" : "s", how,
                      r->left ? "what is left to do stands above" : "nothing is left to do");
 }
 

@@ -22,8 +22,9 @@ static inline void clear_environment(void)
     }
 }
 
-static inline int enter_folder(void)
+static inline int enter_folder(void **state)
 {
+    (void)state;
     snprintf(folder, sizeof folder, "/tmp/migrun-test-XXXXXX");
     clear_environment();
     return mkdtemp(folder) && chdir(folder) == 0 && setenv("HOME", folder, 1) == 0 && unsetenv("XDG_CONFIG_HOME") == 0 ? 0 : -1;
@@ -37,12 +38,17 @@ static inline int fake_cloud_remove(const char *path, const struct stat *st, int
     return remove(path);
 }
 
-// To be called when the cloud is closed.
-static inline int leave_folder(void)
+// To be called when the clients have closed their connections, as leave_folder is.
+static inline void fake_cloud_stop(void)
 {
     if (fake.answers)
         fake_http_stop(&fake);
     fake = (struct fake_http){0};
+}
+
+static inline int leave_folder(void)
+{
+    fake_cloud_stop();
     return chdir("/") == 0 ? nftw(folder, fake_cloud_remove, 8, FTW_DEPTH | FTW_PHYS) : -1;
 }
 

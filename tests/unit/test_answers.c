@@ -15,9 +15,7 @@ static int end(void **state)
     (void)state;
     http_close(http);
     http = NULL;
-    if (fake.answers)
-        fake_http_stop(&fake);
-    fake = (struct fake_http){0};
+    fake_cloud_stop();
     return 0;
 }
 

@@ -1,28 +1,10 @@
 // Where a service is: the catalog's interface and region, what overrides it, and which versions are spoken there.
-#include "world/openstack/session.h"
-
-#include "fake_cloud.h"
+#include "cloud_session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-static struct cloud *cloud;
-
-static int setup(void **state)
-{
-    (void)state;
-    return enter_folder();
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cloud_close(cloud);
-    cloud = NULL;
-    return leave_folder();
-}
 
 // Each service has a path for each interface and region: /compute/internal/Two. Neutron is in one region alone, and one entry names its
 // region in the old way, its interface too.
@@ -37,10 +19,7 @@ static const char catalog[] =
 
 static void open_cloud(const char *endpoints, const char *first, const char *more)
 {
-    cloud_close(cloud);
-    cloud = NULL;
-    if (fake.answers)
-        fake_http_stop(&fake);
+    end_cloud();
     auto_free char *answers = xasprintf("[%s {'path': '/v3/auth/tokens', 'status': 201, 'headers': {'X-Subject-Token': 'TOKEN'}, 'body': {'token': {'project': {'id': 'PROJECT'}, "
                                         "'catalog': %s}}}, {'method': 'GET', 'status': 200, 'body': {'version': {'id': 'v2.1', 'version': '2.93'}}}]", first, endpoints);
     fake_cloud_start(json_of(answers));
@@ -257,7 +236,7 @@ static void the_microversion_that_is_asked_for(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_cloud)
     const struct CMUnitTest tests[] = {
         TEST(the_interface_and_the_region), TEST(the_environment_chooses_the_region), TEST(what_is_not_in_the_catalog), TEST(a_catalog_of_nothing),
         TEST(a_catalog_of_nonsense), TEST(what_overrides_the_catalog), TEST(versions_of_an_endpoint), TEST(an_endpoint_that_is_no_such_service),

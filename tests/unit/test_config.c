@@ -11,12 +11,6 @@
 
 static struct cloud_config config;
 
-static int setup(void **state)
-{
-    (void)state;
-    return enter_folder();
-}
-
 static int teardown(void **state)
 {
     (void)state;
@@ -340,7 +334,7 @@ static void without_an_address_nothing_is_opened(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_is_secure_lies_above), TEST(what_is_secure_may_be_all), TEST(a_profile_lies_below_the_cloud_and_that_below_its_region),
         TEST(the_first_file_counts), TEST(the_first_secure_file_counts), TEST(a_file_that_is_no_table_of_clouds),

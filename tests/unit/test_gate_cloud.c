@@ -62,8 +62,7 @@ static void hear(void *data, const json_t *event)
 
 static int setup(void **state)
 {
-    (void)state;
-    if (enter_folder() < 0)
+    if (enter_folder(state) < 0)
         return -1;
     options = (struct run_options){0};
     events = json_array();

@@ -1,36 +1,15 @@
 // What Keystone is asked for with each kind of credentials and scope, and what is said when it says no.
-#include "world/openstack/session.h"
-
-#include "fake_cloud.h"
+#include "cloud_session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-static struct cloud *cloud;
-
-static int setup(void **state)
-{
-    (void)state;
-    return enter_folder();
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cloud_close(cloud);
-    cloud = NULL;
-    return leave_folder();
-}
-
 // auth, more: what clouds.yaml has of the cloud, after its auth_url and after its auth.
 static int log_in(const char *answers, const char *auth_url, const char *auth, const char *more, struct error *err)
 {
-    cloud_close(cloud);
-    cloud = NULL;
-    if (fake.answers)
-        fake_http_stop(&fake);
+    end_cloud();
     fake_cloud_start(json_of(answers));
     auto_free char *yaml = xasprintf("clouds: {c: {auth: {auth_url: '%s', %s}%s}}", auth_url, auth, more), *whole = with_url(yaml);
     put("clouds.yaml", whole);
@@ -282,16 +261,13 @@ static void a_password_in_the_address(void **state)
         assert_int_equal(cloud_log_in(cloud, &err), -1);
         assert_null(strstr(err.message, "hunter2"));
         assert_true(i > 0 || strstr(err.message, "there is no Keystone v3 at http://127.0.0.1:"));
-        cloud_close(cloud);
-        cloud = NULL;
-        fake_http_stop(&fake);
-        fake = (struct fake_http){0};
+        end_cloud();
     }
 }
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_cloud)
     const struct CMUnitTest tests[] = {
         TEST(a_password), TEST(an_application_credential), TEST(a_token), TEST(by_the_environment_alone), TEST(a_scope), TEST(where_keystone_is), TEST(what_is_missing),
         TEST(what_keystone_does_not_let_in), TEST(what_else_keystone_may_say), TEST(a_login_is_tried_again), TEST(an_address_that_is_none), TEST(a_password_in_the_address),

@@ -3,30 +3,15 @@
 #include "world/openstack/nova.h"
 #include "world/openstack/yaml.h"
 
-#include "fake_cloud.h"
+#include "cloud_session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-static struct cloud *cloud;
 static char here[4096]; // here: the checkout, where tests are run
 static const char *server_id;
-
-static int setup(void **state)
-{
-    (void)state;
-    return enter_folder();
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cloud_close(cloud);
-    cloud = NULL;
-    return leave_folder();
-}
 
 // ---- the configuration ----
 
@@ -169,6 +154,7 @@ static void begin_cloud(const char *first, int minor)
     auto_free char *text = NULL, *path = xasprintf("%s/tests/unit/exchanges/cloud.json", here);
     size_t len;
     json_t *all = json_loads(first, 0, NULL), *recorded;
+    server_id = NULL;
     assert_int_equal(read_whole_file(path, 1 << 20, &text, &len), 0);
     recorded = json_loads(text, 0, NULL);
     assert_non_null(all);
@@ -192,12 +178,6 @@ static void begin_cloud(const char *first, int minor)
     struct error err = {0};
     if (cloud_open(&cloud, &err) < 0)
         fail_msg("%s", err.message);
-}
-
-static int end_cloud(void **state)
-{
-    server_id = NULL;
-    return teardown(state);
 }
 
 static void fails(int rc, const struct error *err, int code, const char *says)
@@ -369,15 +349,14 @@ static void why_an_action_failed(void **state)
 
 int main(void)
 {
-#define PLAIN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define CLOUD(test) cmocka_unit_test_setup_teardown(test, setup, end_cloud)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_cloud)
     if (!getcwd(here, sizeof here))
         return 1;
     const struct CMUnitTest tests[] = {
-        PLAIN(nothing_is_configured), PLAIN(the_cloud_that_is_named), PLAIN(a_profile_lies_below), PLAIN(the_environment_alone),
-        PLAIN(what_is_no_yaml_keeps_its_secrets), PLAIN(yaml_is_data), CLOUD(logs_in_by_password), CLOUD(a_wrong_password), CLOUD(a_server_by_name_and_id),
-        CLOUD(two_of_one_name), CLOUD(a_token_that_expires), CLOUD(a_token_that_is_never_good), CLOUD(what_nova_refuses), CLOUD(an_old_nova),
-        CLOUD(pages_instead_of_json), CLOUD(placement_tells_who_holds_what), CLOUD(why_an_action_failed),
+        TEST(nothing_is_configured), TEST(the_cloud_that_is_named), TEST(a_profile_lies_below), TEST(the_environment_alone),
+        TEST(what_is_no_yaml_keeps_its_secrets), TEST(yaml_is_data), TEST(logs_in_by_password), TEST(a_wrong_password), TEST(a_server_by_name_and_id),
+        TEST(two_of_one_name), TEST(a_token_that_expires), TEST(a_token_that_is_never_good), TEST(what_nova_refuses), TEST(an_old_nova),
+        TEST(pages_instead_of_json), TEST(placement_tells_who_holds_what), TEST(why_an_action_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,37 +1,12 @@
 // What services say no with, in each one's own form; tokens that end meanwhile, what is asked twice, and what no sentence may hold.
 #include "world/openstack/nova.h"
 
-#include "fake_cloud.h"
+#include "cloud_session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-static struct cloud *cloud;
-
-static int setup(void **state)
-{
-    (void)state;
-    return enter_folder();
-}
-
-static int end_cloud(void)
-{
-    cloud_close(cloud);
-    cloud = NULL;
-    if (fake.answers)
-        fake_http_stop(&fake);
-    fake = (struct fake_http){0};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    end_cloud();
-    return leave_folder();
-}
 
 #define TOKEN "gAAAAABl-a-token-of-keystone"
 #define NEXT_TOKEN "gAAAAABl-another-token"
@@ -293,7 +268,7 @@ static void no_sentence_holds_a_secret(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_cloud)
     const struct CMUnitTest tests[] = {
         TEST(what_each_service_says), TEST(the_request_id_by_its_names), TEST(a_plain_user), TEST(a_new_token_is_used_from_then_on), TEST(a_user_who_is_locked_out_meanwhile),
         TEST(only_what_is_harmless_is_asked_twice), TEST(no_sentence_holds_a_secret),

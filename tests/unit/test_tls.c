@@ -1,7 +1,5 @@
 // Whom a session trusts: a real TLS server on loopback, with certificates of each kind.
-#include "world/openstack/session.h"
-
-#include "fake_cloud.h"
+#include "cloud_session.h"
 #include "fake_tls.h"
 
 #include <setjmp.h>
@@ -12,20 +10,10 @@
 static const char loopback[] = "IP:127.0.0.1,DNS:localhost";
 static struct fake_certificate ca, own, mine; // mine: the client's
 static SSL_CTX *context;
-static struct cloud *cloud;
-
-static int setup(void **state)
-{
-    (void)state;
-    return enter_folder();
-}
 
 static int teardown(void **state)
 {
-    (void)state;
-    cloud_close(cloud);
-    cloud = NULL;
-    int rc = leave_folder();
+    int rc = leave_cloud(state);
     SSL_CTX_free(context);
     context = NULL;
     fake_certificate_free(&ca);
@@ -249,7 +237,7 @@ static void https_where_it_is_http(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, teardown)
     signal(SIGPIPE, SIG_IGN); // of a server whose client went away
     const struct CMUnitTest tests[] = {
         TEST(who_vouches_for_itself_is_nobody), TEST(but_not_where_it_is_named), TEST(a_ca_vouches), TEST(the_environment_names_the_ca),
