@@ -153,6 +153,11 @@ static void on_xpath_error(void *complaint, error_pointer error)
     complain(complaint, error);
 }
 
+void xml_init(void)
+{
+    xmlInitParser();
+}
+
 int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
 {
     *out = NULL;

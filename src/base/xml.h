@@ -7,6 +7,8 @@
 #include "base/util.h"
 
 struct xml;   // a document
+// Before a second thread reads XML: libxml2 must not set itself up in two at once (its documentation on threads).
+void xml_init(void);
 // Parses text. No network, no external entities; a DOCTYPE is refused. ERR_XML with libxml2's message and line.
 int xml_parse(const char *text, size_t len, struct xml **doc, struct error *err);
 void xml_free(struct xml *doc);

@@ -1,3 +1,4 @@
+#include "base/xml.h"
 #include "world/libvirt_internal.h"
 
 #include <errno.h>
@@ -51,6 +52,7 @@ static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static void library_init(void)
 {
     pthread_t thread;
+    xml_init(); // each connection's thread reads XML
     virSetErrorFunc(NULL, silence);
     if (virEventRegisterDefaultImpl() == 0 && thread_start(&thread, event_loop, NULL) == 0)
         pthread_detach(thread);

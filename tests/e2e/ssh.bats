@@ -197,10 +197,10 @@ sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
   moves compute-1
   [[ -z $(logins) ]]
   on controller chmod 700 /run/migrun-ssh
-  site 'keep = 1'
+  site 'keep = 15'
   moves compute-2 --site /tmp/e2e-site.lua
   [[ -n $(logins) ]]
-  await 10 eval '[[ -z $(logins) ]]'
+  await 40 eval '[[ -z $(logins) ]]'
 }
 
 @test "more runs at once than sshd lets in by one login" {
