@@ -227,7 +227,7 @@ static int records_of(struct run *scout, const char *host, const json_t *claim, 
 
 static int recover_host(struct recovery *r, struct error *err)
 {
-    struct run_options options = {.state = state_of(r->options)};
+    struct run_options options = {.state = state_of(r->options), .preview = r->options->preview};
     struct run scout = {.options = &options, .site = r->site, .listener = *r->listener, .janitor = -1};
     struct run_host *h;
     auto_message struct message answer = {0};

@@ -80,12 +80,12 @@ static void ask_nova(struct watch *w)
         return;
     }
     w->away = 0;
+    if (!w->deserted)
+        run_nova_deserted(run, migration, &w->deserted);
     if (!migration)
         return;
     json_decref(w->migration);
     w->migration = migration;
-    if (!w->deserted)
-        run_nova_deserted(run, migration, &w->deserted);
     if (!run->dest && *json_str(migration, "dest", "") && run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
         run_message(run, "warning", "%s", err.message);
 }

@@ -232,10 +232,34 @@ static const struct run_host *deserter(struct run *run, const json_t *migration)
     return !STREQ(status, "running") && service_is_down(run, run->dest) ? run->dest : NULL;
 }
 
+static bool is_deleted(struct run *run)
+{
+    auto_json json_t *server = NULL;
+    struct error err = {0};
+    return nova_server(run->cloud, run_server_id(run), &server, &err) < 0 && err.domain == ERR_OPENSTACK && err.code == 404;
+}
+
+// No record: it is to come yet, or went with its instance.
+static bool is_gone(struct run *run, char **text)
+{
+    struct nova_record *record = &run->nova_record;
+    if (!record->ask)
+        record->ask = deadline_in(QUIET_MS);
+    if (now_ms() < record->ask)
+        return false;
+    record->ask = deadline_in(QUIET_MS);
+    if (!is_deleted(run))
+        return false;
+    *text = xasprintf("Nova has no instance %s any more: somebody deleted it meanwhile", run_instance_name(run));
+    return true;
+}
+
 bool run_nova_deserted(struct run *run, const json_t *migration, char **text)
 {
     struct nova_record *record = &run->nova_record;
-    if (!migration || nova_migration_ended(migration) || quiet_for_ms(run, migration) < QUIET_MS || now_ms() < record->ask)
+    if (!migration)
+        return is_gone(run, text);
+    if (nova_migration_ended(migration) || quiet_for_ms(run, migration) < QUIET_MS || now_ms() < record->ask)
         return false;
     const struct run_host *h = deserter(run, migration);
     record->ask = deadline_in(QUIET_MS);
@@ -247,11 +271,9 @@ bool run_nova_deserted(struct run *run, const json_t *migration, char **text)
 
 static bool is_stuck(struct run *run, const json_t *migration, char **text)
 {
-    if (!migration)
-        return false;
     if (run_nova_deserted(run, migration, text))
         return true;
-    if (quiet_for_ms(run, migration) < STUCK_MS)
+    if (!migration || quiet_for_ms(run, migration) < STUCK_MS)
         return false;
     auto_free char *after = duration_text(STUCK_MS / 1000.0);
     *text = xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at nova-compute on %s, whose restart settles it",

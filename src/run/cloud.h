@@ -23,8 +23,8 @@ const char *run_dest_name(const struct run *run);
 // The run's live migration as Nova has it now (nova_migrations' entry), by what was the newest before; *migration NULL: there is none yet.
 int run_nova_migration(struct run *run, json_t **migration, struct error *err);
 bool nova_migration_ended(const json_t *migration);
-// Whether nothing has come of a migration that has not ended for some seconds, and Nova says that the nova-compute which works on it is
-// down; the text says so (caller frees).
+// Whether nobody works any more on a migration that has not ended (NULL: no record of it is there): for some seconds nothing has come of
+// it, and Nova says that the nova-compute at work is down, or that the instance was deleted. The text says so (caller frees).
 bool run_nova_deserted(struct run *run, const json_t *migration, char **text);
 // A scheduler's choice, once it is known: connects to the host, and makes it the run's destination.
 int run_adopt_dest(struct run *run, const char *nova_name, struct error *err);

@@ -206,12 +206,16 @@ static bool do_without(struct run *run, size_t i, const struct error *failure, s
         return false;
     }
     buf_printf(away, "%s%s", away->len ? "; " : "", failure->message);
+    host_end_login(run->hosts[i]->agent);
     drop_host(run, i);
     return true;
 }
 
 static int finish_agents(struct run *run, struct buf *away, struct error *err)
 {
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (host_prove(run->hosts[i]->agent, err) < 0)
+            return -1;
     int64_t deadline = deadline_in(CONNECT_MS);
     for (size_t i = 0; i < run->n_hosts;) {
         struct run_host *h = run->hosts[i];
@@ -308,6 +312,7 @@ static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
         virt_close(h->virt);
         h->virt = NULL;
         h->libvirt_error = xstrdup(failure.message);
+        host_end_login(h->agent);
         buf_printf(away, "%s%s", away->len ? "; " : "", failure.message);
     }
     return 0;
@@ -492,6 +497,7 @@ int run_join_host(struct run *run, const char *name, struct run_host **joined, s
         return -1;
     if (join(run, *joined, err) == 0)
         return 0;
+    host_end_login((*joined)->agent);
     drop_host(run, run->n_hosts - 1);
     *joined = NULL;
     return -1;

@@ -361,6 +361,7 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
     host->hello = json_incref(json_object_get(hello.head, "hello"));
     if (!json_is_object(host->hello))
         return error_set(err, ERR_HOST, HOST_OTHER, "%s: migrun-agent did not say hello", name);
+    buf_free(&host->said); // what ssh had to say up to here is no reason for what happens later
     if (host->read_only && !json_flag(host->hello, "read_only", false))
         return error_set(err, ERR_BUG, 0, "%s: the agent is not read-only", name);
     return 0;
@@ -379,13 +380,12 @@ static void forget_agent(struct host *host)
     host->lost = false;
 }
 
-// An earlier run's login may lead nowhere by now, which it knows only after some time: then it is made anew, as if it had not been there.
-int host_finish(struct host *host, int64_t deadline, struct error *err)
+int host_prove(struct host *host, struct error *err)
 {
-    if (!host->inherited)
-        return greet(host, deadline, err);
     struct error failure;
-    if (greet(host, deadline && deadline < host->proven_by ? deadline : host->proven_by, &failure) == 0)
+    if (!host->inherited)
+        return 0;
+    if (greet(host, host->proven_by, &failure) == 0)
         return 0;
     if (failure.domain == ERR_INTERRUPTED) {
         *err = failure;
@@ -393,7 +393,14 @@ int host_finish(struct host *host, int64_t deadline, struct error *err)
     }
     forget_agent(host);
     ssh_login_end(host->login);
-    return launch(host, err) < 0 ? -1 : greet(host, deadline, err);
+    return launch(host, err);
+}
+
+int host_finish(struct host *host, int64_t deadline, struct error *err)
+{
+    if (!host->hello && host_prove(host, err) < 0)
+        return -1;
+    return host->hello ? 0 : greet(host, deadline, err);
 }
 
 // ---- keeping alive ----

@@ -12,6 +12,9 @@ struct host;
 // Errors (ERR_HOST) are one sentence on what ssh said and what to do.
 int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **host, struct error *err);
 int host_finish(struct host *host, int64_t deadline, struct error *err);
+// Where an earlier run's login is used: waits until it has led to the agent, some seconds at most; one that has not is made anew, as if
+// it had not been there (host_finish tells what becomes of it). For several hosts, before host_finish, so that they are made side by side.
+int host_prove(struct host *host, struct error *err);
 // From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because a preview
 // locks itself in between the two, which threads that exist would escape.
 int host_keep_alive(struct host *host, struct error *err);

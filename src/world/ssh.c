@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NAME_LENGTH = 16, END_MS = 500 };
+enum { NAME_LENGTH = 16, MAKER_MS = 1000, QUICK_MS = 2000, END_MS = 500 };
 
 // ---- arguments ----
 
@@ -35,15 +36,20 @@ void words_free(struct words *w)
     *w = (struct words){0};
 }
 
-// What a login and those who use it have in common.
-static void add_common(struct words *w, const struct host_spec *spec, const char *control, const char *master)
+static void add_all(struct words *w, const char *const *words, size_t count)
 {
-    const char *const always[] = {
-        "ssh", "-T", "-S", control, "-o", master, "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
-        "-o", "ServerAliveCountMax=3", "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
+    for (size_t i = 0; i < count; i++)
+        words_add(w, words[i]);
+}
+
+// What a login and those who use it have in common; the site's options come last, as ssh takes the first of several.
+static void add_common(struct words *w, const struct host_spec *spec)
+{
+    static const char *const always[] = {
+        "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
+        "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
     };
-    for (size_t i = 0; i < COUNT_OF(always); i++)
-        words_add(w, always[i]);
+    add_all(w, always, COUNT_OF(always));
     size_t i;
     json_t *option;
     json_array_foreach(spec->ssh_options, i, option)
@@ -56,7 +62,9 @@ static void add_common(struct words *w, const struct host_spec *spec, const char
 
 void ssh_words(struct words *w, const struct host_spec *spec, const char *control)
 {
-    add_common(w, spec, control ? control : "none", "ControlMaster=no");
+    const char *const first[] = {"ssh", "-T", "-S", control ? control : "none", "-o", "ControlMaster=no"};
+    add_all(w, first, COUNT_OF(first));
+    add_common(w, spec);
 }
 
 void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *socket, const char *socket_ro)
@@ -108,15 +116,17 @@ static char *private_dir(void)
     return NULL;
 }
 
+// The agent that holds the operator's keys counts: each operator logs in by his own.
 void ssh_login_name(const struct host_spec *spec, char name[65])
 {
     const json_t *libvirt = json_object_get(spec->settings, "libvirt");
+    const char *keys = getenv("SSH_AUTH_SOCK");
     auto_words struct words words = {0};
     auto_buf struct buf all = {0};
     ssh_words(&words, spec, NULL);
-    words_add(&words, spec->address);
-    words_add(&words, json_str(libvirt, "socket", ""));
-    words_add(&words, json_str(libvirt, "socket_ro", ""));
+    const char *const more[] = {spec->address, spec->become ? spec->become : "", spec->relay, json_str(libvirt, "socket", ""), json_str(libvirt, "socket_ro", ""),
+                                keys ? keys : ""};
+    add_all(&words, more, COUNT_OF(more));
     for (size_t i = 0; i < words.n; i++)
         buf_add(&all, words.v[i], strlen(words.v[i]) + 1);
     sha256_hex(all.data, all.len, name);
@@ -127,7 +137,8 @@ struct login *ssh_login(const struct host_spec *spec)
 {
     auto_free char *dir = spec->local || spec->keep == 0 ? NULL : private_dir();
     char name[65];
-    if (!dir)
+    // ssh makes its control socket under a longer name first: a dot and 16 characters more.
+    if (!dir || strlen(dir) + 1 + NAME_LENGTH + 17 >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
         return NULL;
     ssh_login_name(spec, name);
     struct login *login = xmalloc(sizeof *login);
@@ -137,6 +148,10 @@ struct login *ssh_login(const struct host_spec *spec)
         .socket = xasprintf("%s/%s.libvirt", dir, name),
         .socket_ro = xasprintf("%s/%s.libvirt-ro", dir, name),
     };
+    auto_free char *users = xasprintf("%s/%s.users", dir, name);
+    login->users = open(users, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (login->users >= 0)
+        flock(login->users, LOCK_SH | LOCK_NB);
     return login;
 }
 
@@ -144,6 +159,7 @@ void ssh_login_free(struct login *login)
 {
     if (!login)
         return;
+    util_close_fd(&login->users);
     free(login->control);
     free(login->lock);
     free(login->socket);
@@ -163,36 +179,49 @@ bool ssh_login_there(const struct login *login)
 
 void ssh_login_words(struct words *w, const struct host_spec *spec, const struct login *login)
 {
-    add_common(w, spec, login->control, "ControlMaster=yes");
-    words_add(w, "-fN");
-    words_add(w, "-o");
+    const char *const first[] = {"ssh", "-T", "-S", login->control, "-o", "ControlMaster=yes", "-fN", "-o"};
+    add_all(w, first, COUNT_OF(first));
     words_take(w, xasprintf("ControlPersist=%d", spec->keep));
+    add_common(w, spec);
     ssh_forward_words(w, spec, login->socket, login->socket_ro);
     words_add(w, "--");
     words_add(w, spec->address);
 }
 
+// Somebody else who makes it is waited for, but not for long: whom ssh does not reach, it looks for during ten seconds.
+static bool may_make(int lock)
+{
+    for (int64_t deadline = deadline_in(MAKER_MS); flock(lock, LOCK_EX | LOCK_NB) < 0; poll(NULL, 0, 10))
+        if (now_ms() >= deadline)
+            return false;
+    return true;
+}
+
 void ssh_login_make(const struct login *login, const struct words *words)
 {
     auto_fd int lock = open(login->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock < 0 || flock(lock, LOCK_EX) < 0 || ssh_login_there(login))
+    if (lock < 0 || !may_make(lock) || ssh_login_there(login))
         return;
     unlink(login->control); // of a login that was killed
     int status = 0;
+    int64_t quickly = deadline_in(QUICK_MS);
     pid_t pid = fork();
     if (pid == 0) {
+        // It ends with its maker until it has logged in; a process that it goes through (ProxyJump) stays with it, not with the run.
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         execvp(words->v[0], words->v);
         _exit(127);
     }
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0)
+    // What failed at once, the agent's own ssh tries again, and says why: of a login that is kept, ssh drops what its ProxyJump says.
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0 && now_ms() >= quickly)
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
-void ssh_login_end(const struct login *login)
+// ssh's request to a login: "stop" ends it when nobody uses it any more, "exit" at once. false: nobody heard it.
+static bool request(const struct login *login, const char *what)
 {
-    const char *const words[] = {"ssh", "-S", login->control, "-O", "stop", "login", NULL};
-    if (!ssh_login_there(login))
-        return;
+    const char *const words[] = {"ssh", "-F", "none", "-S", login->control, "-O", what, "login", NULL};
     pid_t pid = fork();
     if (pid == 0) {
         int null = open("/dev/null", O_RDWR);
@@ -202,12 +231,22 @@ void ssh_login_end(const struct login *login)
         execvp(words[0], (char *const *)(uintptr_t)words);
         _exit(127);
     }
-    // One that hangs is left to its fate, but not found any more.
-    for (int64_t deadline = deadline_in(END_MS); pid > 0 && waitpid(pid, NULL, WNOHANG) == 0; poll(NULL, 0, 2))
+    int status = 1;
+    for (int64_t deadline = deadline_in(END_MS); pid > 0 && waitpid(pid, &status, WNOHANG) == 0; poll(NULL, 0, 2))
         if (now_ms() >= deadline) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
-            break;
+            return false;
         }
-    unlink(login->control);
+    return status == 0;
+}
+
+void ssh_login_end(const struct login *login)
+{
+    if (!ssh_login_there(login))
+        return;
+    // Nobody else's: then not even what hangs at the other end (a libvirtd) keeps it.
+    bool alone = login->users >= 0 && flock(login->users, LOCK_EX | LOCK_NB) == 0;
+    if (!request(login, alone ? "exit" : "stop"))
+        unlink(login->control); // left to its fate, but not found any more
 }

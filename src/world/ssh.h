@@ -24,6 +24,7 @@ void ssh_quote(struct buf *b, const char *word);     // adds word, quoted for a 
 struct login {
     char *control, *lock;        // ssh's control socket, and who makes it
     char *socket, *socket_ro;    // libvirt's sockets as this login forwards them
+    int users;                   // a file that whoever uses the login has locked (shared)
 };
 // A name made of all that makes one login differ from another.
 void ssh_login_name(const struct host_spec *spec, char name[65]);
@@ -35,9 +36,9 @@ bool ssh_login_there(const struct login *login);
 // The words that make the login.
 void ssh_login_words(struct words *w, const struct host_spec *spec, const struct login *login);
 // In a child that is about to become ssh: makes the login with these words unless somebody has. Ends the child with ssh's status where
-// ssh could not log in (it has said why on stderr).
+// ssh tried long and could not log in (it has said why on stderr); without a login ssh connects by itself.
 void ssh_login_make(const struct login *login, const struct words *words);
-// Nobody shall use it any more: it ends as soon as those who do have ended.
+// Nobody shall use it any more: it ends, or as soon as the others who use it have ended. After what its caller had in it has ended.
 void ssh_login_end(const struct login *login);
 
 #endif

@@ -28,6 +28,7 @@ int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
 void host_leave(UNUSED struct host *h) { fail(); }
 void host_close(UNUSED struct host *h) { fail(); }
 bool host_is_lost(UNUSED const struct host *h) NOT_CALLED
+int host_prove(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
 void host_end_login(UNUSED struct host *h) { fail(); }
 int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
 const struct host_spec *host_spec(UNUSED const struct host *h) NOT_CALLED

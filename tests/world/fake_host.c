@@ -144,6 +144,7 @@ bool host_is_lost(const struct host *host)
     return host->lost;
 }
 
+int host_prove(struct host *host, struct error *err) { (void)host; (void)err; return 0; }
 void host_end_login(struct host *host) { (void)host; }
 
 int host_revive(struct host *host, int64_t deadline, struct error *err)

@@ -22,6 +22,10 @@ bindings() {
 # last_migration SERVER: "STATUS" of the newest.
 last_migration() { openstack server migration list --server "$1" -f json | jq -r 'sort_by(.["Created At"]) | last | .Status'; }
 move() { openstack server migrate --live-migration --host "$2" --wait "$1"; }
+nova_compute_starts() {
+  on "$1" systemctl start nova-compute
+  await 60 eval '[[ $(openstack compute service list --host "'"$1"'" --service nova-compute -f value -c State) == up ]]'
+}
 
 # booted NAME HOST: a server of that name runs there, booted only where it has to be.
 booted() {

@@ -102,16 +102,16 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   booted mover compute-1
   on compute-1 systemctl stop nova-compute      # Nova does not know it yet, and leaves the server to it
   openstack server create --flavor lab.small --image guest --network lab --host compute-1 built >/dev/null
-  await 30 eval '[[ $(shown built status) == BUILD && $(shown built OS-EXT-SRV-ATTR:host) == @(compute-1|None) ]]'
+  [[ $(shown built status) == BUILD ]]
   run nova nova.lua built compute-2
-  on compute-1 systemctl start nova-compute
+  nova_compute_starts compute-1
   lab server --delete built
-  ends_with_status 2; says "its status in Nova is BUILD (building)"
+  ends_with_status 2; says "built is on no host (status BUILD): only what runs is migrated live"
   openstack server shelve mover
   await 120 eval '[[ $(shown mover status) == SHELVED_OFFLOADED ]]'
   run nova nova.lua mover compute-2
   lab server --delete mover
-  ends_with_status 2; says "its status in Nova is SHELVED_OFFLOADED (shelved_offloaded)"
+  ends_with_status 2; says "mover is on no host (status SHELVED_OFFLOADED): only what runs is migrated live"
 }
 
 @test "no room on the destination, by Placement" {
@@ -119,7 +119,7 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   provider=$(placement GET /resource_providers?name=compute-2 | jq -r '.resource_providers[0].uuid')
   free=$(placement GET "/resource_providers/$provider/inventories" | jq '.inventories.MEMORY_MB | (.total - .reserved) * .allocation_ratio | floor')
   used=$(placement GET "/resource_providers/$provider/usages" | jq .usages.MEMORY_MB)
-  somebody=$(uuidgen)
+  somebody=$(</proc/sys/kernel/random/uuid)
   placement PUT "/allocations/$somebody" "$(jq -n --arg p "$provider" --argjson n "$((free - used - 10))" \
     '{allocations: {($p): {resources: {MEMORY_MB: $n}}}, consumer_generation: null, project_id: "e2e", user_id: "e2e"}')"
   run nova nova.lua mover compute-2
@@ -158,7 +158,7 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   on compute-1 sh -c 'systemctl kill -s KILL nova-compute; systemctl stop nova-compute'
   on compute-1 virsh migrate-setspeed "$name" 8000
   finish
-  on compute-1 systemctl start nova-compute
+  nova_compute_starts compute-1
   ends_with_status 4
   says "nova-compute on compute-1, which works on it, is down: start it, which settles it"
   lab server --delete orphan
