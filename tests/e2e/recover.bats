@@ -89,6 +89,10 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   begins --state /tmp/gone -p wait=prepare tests/e2e/policies/cut.lua cut compute-2
   reaches '"title":"wait","index":[0-9]*,"status":"start"'
   kill_migrun KILL; ended
+  log_out
+  run migrun recover -n --host compute-2
+  ends_with_status 0
+  ! on controller pgrep -f -- '-S /run/migrun-ssh/' || fail "a preview leaves a login"
   run migrun recover --host compute-2
   ends_with_status 3
   as_before

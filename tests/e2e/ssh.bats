@@ -203,11 +203,37 @@ sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
   await 40 eval '[[ -z $(logins) ]]'
 }
 
+# at_once [OPTION …]: three runs, which ask much and change nothing.
+at_once() {
+  on controller bash -c 'for i in 1 2 3; do migrun -q "$@" policies/preflight.lua still compute-2 >/tmp/e2e-$i 2>&1 || echo "failed: $i" >>/tmp/e2e-$i & done
+    wait; cat /tmp/e2e-[123]' - "$@" >"$BATS_TEST_TMPDIR/said"
+  [[ $(grep -c ^Done "$BATS_TEST_TMPDIR/said") == 3 ]] || fail "$(cat "$BATS_TEST_TMPDIR/said")"
+}
+
 @test "more runs at once than sshd lets in by one login" {
   on compute-1 bash -c 'echo MaxSessions 1 >/etc/ssh/sshd_config.d/e2e.conf; systemctl restart ssh'
-  on controller sh -c 'for i in 1 2 3; do
-      migrun -q policies/fix-ownership.lua still >/tmp/e2e-$i 2>&1 || echo "failed: $i" & done; wait; cat /tmp/e2e-[123]' >"$BATS_TEST_TMPDIR/said"
-  ! grep failed "$BATS_TEST_TMPDIR/said" || fail "$(cat "$BATS_TEST_TMPDIR/said")"
+  at_once
+}
+
+@test "a host of the site is dead, and three runs ask it at once: it keeps none of them from the others" {
+  dead=$(on compute-1 hostname -I | sed 's/[0-9]* *$/99/')
+  device=$(on controller ip -o route get "$dead" | sed -E 's/.* dev ([^ ]+).*/\1/')
+  on controller ip neigh replace "$dead" lladdr 02:00:00:00:00:99 dev "$device" nud permanent
+  printf 'return { hosts = { "compute-1", "compute-2", "%s" } }\n' "$dead" | on controller tee /tmp/e2e-site.lua >/dev/null
+  at_once --site /tmp/e2e-site.lua
+  on controller ip neigh del "$dead" dev "$device"
+}
+
+@test "killed while it logs in: the login is not made" {
+  site 'keep = 3600, options = { "-o", "ProxyCommand=sh -c \"sleep 5; exec ssh -W %h:%p compute-1\"" }'
+  begin --site /tmp/e2e-site.lua policies/libvirt.lua still compute-2
+  await 20 eval '[[ $(logins | wc -l) == 2 ]]'
+  interrupt KILL
+  finish
+  await 20 eval '[[ -z $(logins) ]]'
+  moves compute-2 --site /tmp/e2e-site.lua
+  moves compute-1 --site /tmp/e2e-site.lua
+  [[ $(logins | wc -l) == 2 ]]
 }
 
 @test "migrun is killed: its agents end, and nothing is left" {

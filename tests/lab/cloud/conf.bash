@@ -36,6 +36,8 @@ write_controller() {
     etc/{mysql/mariadb.conf.d,openstack}
   write_mariadb
   put etc/rabbitmq/rabbitmq.conf <<<$'loopback_users = none\nhandshake_timeout = 120000'
+  # Erlang waits busily otherwise, for processors that others need.
+  put etc/rabbitmq/rabbitmq-env.conf <<<'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none"'
   write_keystone; write_placement; write_glance; write_neutron; write_nova controller; write_policies
   write_clouds
   # Debian's uwsgi settings close each connection after its answer and do not say so: who reuses it after a 204 is reset.
