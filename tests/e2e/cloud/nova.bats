@@ -164,6 +164,27 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   lab server --delete orphan
 }
 
+@test "the message queue and the conductor die while it migrates, and come back: the verdict is true" {
+  booted queued compute-1
+  id=$(id_of queued) name=$(libvirt_name queued)
+  on compute-1 virsh migrate-setspeed "$name" 2
+  begin_nova nova.lua queued compute-2
+  await 300 is_migrating "$name" compute-1
+  on controller systemctl kill -s KILL rabbitmq-server nova-conductor
+  on compute-1 virsh migrate-setspeed "$name" 8000
+  await 300 runs_at "$name" compute-2
+  on controller sh -c 'systemctl reset-failed rabbitmq-server nova-conductor; systemctl start rabbitmq-server && systemctl start nova-conductor'
+  finish
+  case $status in
+    0) verdict_is "Moved: queued runs on compute-2"; [[ $(host_of queued) == compute-2 ]] ;;
+    4) verdict_is "Moved, but"; says "queued runs on compute-2"; says "Nova" ;;
+    *) fail "ended with status $status" "$output" ;;
+  esac
+  runs_at "$name" compute-2
+  loses_nothing "$id"
+  lab server --delete queued
+}
+
 @test "VNC on one address for all hosts: Nova says nothing, migrun says why" {
   address=$(on compute-1 hostname -I | tr -d ' ')
   lab listen "$address"
