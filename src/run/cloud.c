@@ -130,6 +130,13 @@ static const struct effect *migration_effect(const struct run *run)
     return NULL;
 }
 
+// Nova's name of a host, which a recovery has not asked for.
+static void take_nova_name(struct run_host *h, const char *name)
+{
+    if (h && !h->nova_name && same_host(name, run_host_name(h)))
+        set_nova_name(h, name);
+}
+
 int run_nova_migration(struct run *run, json_t **migration, struct error *err)
 {
     struct cloud *cloud;
@@ -145,6 +152,8 @@ int run_nova_migration(struct run *run, json_t **migration, struct error *err)
             *migration = json_incref(json_array_get(all, i));
             break;
         }
+    take_nova_name(run->source, json_str(*migration, "source", ""));
+    take_nova_name(run->dest, json_str(*migration, "dest", ""));
     return 0;
 }
 
@@ -179,14 +188,15 @@ static void rest(int ms)
     nanosleep(&pause, NULL);
 }
 
-// Nothing of the migration is there: has Nova forgotten the request, or not come to it yet?
+// Nothing of the migration is there: has Nova forgotten the request, or not come to it yet? An answer without a task says nothing of it: so is
+// that about an instance of a cell that is down.
 static bool never_began(struct run *run, int64_t begun)
 {
     auto_json json_t *server = NULL;
     struct error none;
     if (nova_server(run->cloud, run_server_id(run), &server, &none) < 0)
         return false;
-    return !*json_str(server, "task_state", "") && now_ms() >= begun;
+    return !*json_str(server, "task_state", "?") && now_ms() >= begun;
 }
 
 // A record that nobody works on: nova-compute died, or hangs. Nova itself would say so for ever; libvirt's job, where one runs, goes on to its
@@ -210,12 +220,12 @@ static int64_t quiet_for_ms(struct run *run, const json_t *migration)
     return now_ms() - record->since;
 }
 
-static bool service_is_down(struct run *run, const struct run_host *h)
+static bool service_is_down(struct run *run, const char *host)
 {
     auto_json json_t *services = NULL;
     size_t i;
     json_t *service;
-    if (!h || nova_services(run->cloud, run_nova_name(h), &services, NULL) < 0)
+    if (!*host || nova_services(run->cloud, host, &services, NULL) < 0)
         return false;
     json_array_foreach(services, i, service)
         if (STREQ(json_str(service, "binary", ""), "nova-compute") && STREQ(json_str(service, "state", ""), "down"))
@@ -223,13 +233,16 @@ static bool service_is_down(struct run *run, const struct run_host *h)
     return false;
 }
 
-// Until the guest's memory is on its way, the destination's nova-compute has its part to do.
-static const struct run_host *deserter(struct run *run, const json_t *migration)
+// The source's nova-compute works on it to its end, and gives it up by itself where the destination's has died. A recovery has Nova's name of
+// the host from the record alone.
+static bool is_left(struct run *run, const json_t *migration, char **text)
 {
-    const char *status = json_str(migration, "status", "");
-    if (service_is_down(run, run->source))
-        return run->source;
-    return !STREQ(status, "running") && service_is_down(run, run->dest) ? run->dest : NULL;
+    const char *host = json_str(migration, "source", "");
+    if (!service_is_down(run, host))
+        return false;
+    *text = xasprintf("Nova's record of the migration (%lld) says %s, but nova-compute on %s, which works on it, is down: start it, which settles it",
+                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), site_name_of(run, host));
+    return true;
 }
 
 static bool is_deleted(struct run *run)
@@ -250,7 +263,7 @@ static bool is_gone(struct run *run, char **text)
     record->ask = deadline_in(QUIET_MS);
     if (!is_deleted(run))
         return false;
-    *text = xasprintf("Nova has no instance %s any more: somebody deleted it meanwhile", run_instance_name(run));
+    *text = xasprintf("Nova of cloud '%s' has no instance %s any more: somebody deleted it meanwhile", cloud_name(run->cloud), run_instance_name(run));
     return true;
 }
 
@@ -261,12 +274,8 @@ bool run_nova_deserted(struct run *run, const json_t *migration, char **text)
         return is_gone(run, text);
     if (nova_migration_ended(migration) || quiet_for_ms(run, migration) < QUIET_MS || now_ms() < record->ask)
         return false;
-    const struct run_host *h = deserter(run, migration);
     record->ask = deadline_in(QUIET_MS);
-    if (h)
-        *text = xasprintf("Nova's record of the migration (%lld) says %s, but nova-compute on %s, which works on it, is down: start it, which settles it",
-                          (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), run_host_name(h));
-    return h;
+    return is_left(run, migration, text);
 }
 
 static bool is_stuck(struct run *run, const json_t *migration, char **text)

@@ -24,7 +24,7 @@ const char *run_dest_name(const struct run *run);
 int run_nova_migration(struct run *run, json_t **migration, struct error *err);
 bool nova_migration_ended(const json_t *migration);
 // Whether nobody works any more on a migration that has not ended (NULL: no record of it is there): for some seconds nothing has come of
-// it, and Nova says that the nova-compute at work is down, or that the instance was deleted. The text says so (caller frees).
+// it, and Nova says that the source's nova-compute is down, or that the instance was deleted. The text says so (caller frees).
 bool run_nova_deserted(struct run *run, const json_t *migration, char **text);
 // A scheduler's choice, once it is known: connects to the host, and makes it the run's destination.
 int run_adopt_dest(struct run *run, const char *nova_name, struct error *err);

@@ -204,6 +204,19 @@ static void a_preview_asks_for_no_change(void **state)
     journal_and_json_tell("", "would none, would none");
 }
 
+static void a_migration_tells_novas_names_of_its_hosts(void **state)
+{
+    (void)state;
+    auto_json json_t *migration = NULL;
+    struct error err = {0};
+    begin("{'path': '/v2.1/os-migrations?instance_uuid=1&limit=20', 'status': 200, 'body': {'migrations': [{'id': 7, 'instance_uuid': '1', 'status': 'running', "
+          "'migration_type': 'live-migration', 'source_compute': 'compute-1.example.org', 'dest_compute': 'compute-2.example.org'}]}}");
+    if (run_nova_migration(&run, &migration, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_string_equal(run_nova_name(run.source), "compute-1.example.org");
+    free(steal(&there.nova_name));
+}
+
 static void what_is_not_verified_is_warned_of_once(void **state)
 {
     (void)state;
@@ -222,7 +235,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_request_has_its_id), TEST(a_request_that_is_refused_has_its_id), TEST(a_lock_has_its_id), TEST(an_undo_that_is_refused_has_its_id),
-        TEST(a_preview_asks_for_no_change), TEST(what_is_not_verified_is_warned_of_once),
+        TEST(a_preview_asks_for_no_change), TEST(a_migration_tells_novas_names_of_its_hosts), TEST(what_is_not_verified_is_warned_of_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DELETED_AT = 2, LINGERS = 8 }; // looks before libvirt's job ends; looks that something takes long for
+
 // ---- what there is ----
 
 static json_t *part(const json_t *w, const char *name)
@@ -118,11 +120,27 @@ static const char *prepare(const struct task *t)
 {
     if (json_flag(t->job, "aborted", false))
         return "back";
+    if (world_outcome(t->w)->dest_dies)
+        set(json_object_get(world_host(t->w, t->to), "services"), "nova-compute", "failed");
     if (world_outcome(t->w)->stays_queued)
         return NULL;
     set(t->migration, "status", "preparing");
     set(part(t->w, "bindings"), t->to, "INACTIVE");
     return "preparing";
+}
+
+static bool lingers(const struct task *t)
+{
+    json_int_t looks = json_int(t->job, "looks", 0) + 1;
+    json_object_set_new(t->job, "looks", json_integer(looks));
+    return looks < LINGERS;
+}
+
+// It writes of each part of what it has to do.
+static bool works_on(const struct task *t)
+{
+    json_object_set_new(t->migration, "moves", json_integer(json_int(t->migration, "moves", 0) + 1));
+    return lingers(t);
 }
 
 // A text with the source's addresses changed into the destination's, as many as there are.
@@ -148,6 +166,8 @@ static const char *migrate(const struct task *t)
     auto_json json_t *flags = json_pack("[s, s, s, s]", "LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE");
     if (json_flag(t->job, "aborted", false))
         return "back";
+    if (!world_serves(t->w, t->to, "nova-compute"))
+        return lingers(t) ? NULL : "back"; // it is not answered
     set(t->migration, "status", "running");
     if (world_migrate(t->w, t->from, WORLD_UUID, t->to, params, flags, NULL) < 0)
         return "back";
@@ -156,11 +176,26 @@ static const char *migrate(const struct task *t)
     return "running";
 }
 
+// All that Nova, Placement and Neutron had of it goes with the instance.
+static const char *delete_it(const struct task *t)
+{
+    json_object_set_new(t->server, "deleted", json_true());
+    json_object_clear(part(t->w, "holds"));
+    json_object_clear(part(t->w, "bindings"));
+    json_array_clear(part(t->w, "migrations"));
+    world_destroy(t->w, WORLD_UUID);
+    end(t);
+    return NULL;
+}
+
 // When libvirt's job has ended, where the guest runs tells how; whatever libvirt said.
 static const char *watch(const struct task *t)
 {
     const json_t *here = world_domain(t->w, t->from, WORLD_UUID), *there = world_domain(t->w, t->to, WORLD_UUID);
-    if (json_is_object(json_object_get(t->w, "migration")))
+    const json_t *job = json_object_get(t->w, "migration");
+    if (json_is_object(job) && world_outcome(t->w)->deleted && json_int(job, "left", 0) <= DELETED_AT)
+        return delete_it(t);
+    if (json_is_object(job) || (world_outcome(t->w)->seems_down && works_on(t)))
         return NULL;
     bool gone = !here || STREQ(json_str(here, "state", ""), "shut off");
     if (gone && STREQ(json_str(there, "state", ""), "running"))

@@ -69,7 +69,8 @@ static void page(struct http_answer *answer)
 
 static void serve(const struct http_request *request, struct http_answer *answer)
 {
-    bool moves = world_moves(world()), long_wait = world_outcome(world())->endless || world_outcome(world())->stuck;
+    bool moves = world_moves(world()), secret = json_flag(fake_cloud(world()), "secret", false);
+    bool long_wait = world_outcome(world())->endless || world_outcome(world())->stuck || secret;
     if (moves)
         world_look(world());
     fake_nova_answer(world(), request, answer);

@@ -102,7 +102,7 @@ static json_t *server_of(const struct asked *a)
 
 static bool is_server(const struct asked *a)
 {
-    if (STREQ(a->parts[0], WORLD_UUID))
+    if (STREQ(a->parts[0], WORLD_UUID) && !json_flag(a->server, "deleted", false))
         return true;
     auto_free char *what = xasprintf("Instance %s", a->parts[0]);
     not_found(a, what);
@@ -119,7 +119,7 @@ static void nova_list(const struct asked *a)
 {
     bool fits = !strstr(a->query, "name=") || strstr(a->query, "name=%5E" CLOUD_SERVER "%24");
     json_t *servers = json_array();
-    if (fits)
+    if (fits && !json_flag(a->server, "deleted", false))
         json_array_append_new(servers, server_of(a));
     say(a->answer, 200, json_pack("{s:o}", "servers", servers));
 }
@@ -171,9 +171,10 @@ static void nova_act(const struct asked *a)
 static json_t *migration_of(const json_t *m, const char *server_key)
 {
     const char *dest = json_str(m, "dest", "");
+    auto_free char *updated = xasprintf("2026-11-23T17:52:%02d.000000", 35 + (int)json_int(m, "moves", 0));
     return json_pack("{s:O, s:O, s:O, s:O, s:s*, s:s, s:s, s:s, s:s}", "id", json_object_get(m, "id"), "uuid", json_object_get(m, "uuid"), "status",
                      json_object_get(m, "status"), "source_compute", json_object_get(m, "source"), "dest_compute", *dest ? dest : NULL, server_key, WORLD_UUID,
-                     "migration_type", "live-migration", "created_at", "2026-11-23T17:52:28.000000", "updated_at", "2026-11-23T17:52:35.000000");
+                     "migration_type", "live-migration", "created_at", "2026-11-23T17:52:28.000000", "updated_at", updated);
 }
 
 static void nova_migrations(const struct asked *a)
@@ -258,8 +259,9 @@ static json_t *service_of(const struct asked *a, const char *host)
 {
     const json_t *service = json_object_get(json_object_get(a->cloud, "services"), host);
     auto_free char *id = xasprintf("0746b9cb-b1dc-4535-9116-%s", host);
+    bool seems_down = world_outcome(a->w)->seems_down && fake_cloud_is_busy(a->w);
     return json_pack("{s:s, s:s, s:s, s:s, s:O, s:s, s:O, s:b}", "binary", "nova-compute", "host", host, "id", id, "zone", "nova", "status",
-                     json_object_get(service, "status"), "state", world_serves(a->w, host, "nova-compute") ? "up" : "down", "disabled_reason",
+                     json_object_get(service, "status"), "state", world_serves(a->w, host, "nova-compute") && !seems_down ? "up" : "down", "disabled_reason",
                      json_object_get(service, "reason"), "forced_down", 0);
 }
 
@@ -267,6 +269,11 @@ static void nova_services(const struct asked *a)
 {
     json_t *list = json_array(), *service;
     const char *host, *wanted = strstr(a->query, "host=");
+    if (json_flag(a->cloud, "secret", false) && fake_cloud_is_busy(a->w)) {
+        json_decref(list);
+        fake_nova_refuse(a->answer, 403, "forbidden", "Policy doesn't allow os_compute_api:os-services:list to be performed.");
+        return;
+    }
     json_object_foreach(json_object_get(a->cloud, "services"), host, service)
         if (!wanted || STREQ(wanted + strlen("host="), host))
             json_array_append_new(list, service_of(a, host));

@@ -112,6 +112,8 @@ static json_t *differences(const json_t *is, const json_t *should, bool with_pid
     const char *key;
     if (world_outcome(is)->compute_dies) // by itself: the run has no part in that
         json_object_set(now, "compute-1 services nova-compute", json_object_get(then, "compute-1 services nova-compute"));
+    if (world_outcome(is)->dest_dies)
+        json_object_set(now, "compute-2 services nova-compute", json_object_get(then, "compute-2 services nova-compute"));
     json_object_foreach(now, key, value)
         if (!json_object_get(then, key))
             json_object_set_new(all, key, json_string("is left over"));

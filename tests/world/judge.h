@@ -10,7 +10,8 @@ struct ending {
     bool killed;
     int status;
     json_t *verdict;
-    char *warnings, *words; // what it said on stderr
+    char *warnings, *told;  // all of its events, a line each
+    char *words;            // what it said on stderr
 };
 
 // NAMED: the verdict names all that is not as it should be.

@@ -78,7 +78,16 @@ static void does_not_rewrite(json_t *w)
     json_object_set_new(fake_cloud(w), "rewrites", json_false());
 }
 
+static void secret_services(json_t *w)
+{
+    json_object_set_new(fake_cloud(w), "secret", json_true());
+}
+
 // ---- the table ----
+
+#define DESERTED "nova-compute on compute-1, which works on it, is down: start it, which settles it"
+#define ABORTING "Stopping: "
+#define DELETED "has no instance " CLOUD_SERVER " any more: somebody deleted it meanwhile"
 
 const struct scenario scenarios[] = {
     {"policies/libvirt.lua", "ok", .status = 0},
@@ -135,8 +144,15 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "no-valid-host", .status = 3, .cloud = true},
     {"policies/nova.lua", "never-begins", .status = 5, .cloud = true},
     {"policies/nova.lua", "stays-queued", .status = 3, .cloud = true},
-    {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true},
-    {"policies/nova.lua", "compute-dies-fail", .status = 5, .cloud = true},
+    {"policies/nova.lua", "queued-dest-dies", .status = 3, .cloud = true, .unsaid = "is down: start it"},
+    {"policies/nova.lua", "dest-dies", .status = 3, .cloud = true, .says = "Nova says that the migration failed", .unsaid = "is down: start it"},
+    {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .says = DESERTED, .unsaid = ABORTING},
+    {"policies/nova.lua", "compute-dies", "any host", .status = 4, .cloud = true, .dest = "any", .says = DESERTED, .unsaid = ABORTING},
+    {"policies/nova.lua", "compute-dies", "services not told of", secret_services, .status = 4, .cloud = true, .unsaid = "is down: start it"},
+    {"policies/nova.lua", "compute-dies-fail", .status = 5, .cloud = true, .says = DESERTED, .unsaid = ABORTING},
+    {"policies/nova.lua", "seems-down", .status = 0, .cloud = true, .unsaid = "is down: start it"},
+    {"policies/nova.lua", "deleted", .status = 5, .cloud = true, .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova.lua", "deleted", "any host", .status = 5, .cloud = true, .dest = "any", .says = DELETED, .unsaid = ABORTING},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .preview = true},
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any"},
     {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any"},
@@ -150,6 +166,7 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any", .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "split", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive"},
+    {"policies/nova.lua", "deleted", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive", .says = DELETED, .unsaid = ABORTING},
     {"policies/nova.lua", "never-begins", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "no-valid-host", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .elsewhere = true},

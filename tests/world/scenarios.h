@@ -14,6 +14,8 @@ struct scenario {
     const char *dest;      // NULL: compute-2
     const char *cut;       // the run is killed after this point, and its recovery is swept
     bool elsewhere;        // what is killed is recovered by another controller, from what the hosts keep
+    const char *says;      // what it tells without a fault
+    const char *unsaid;    // what it does not
 };
 extern const struct scenario scenarios[];   // ends with a NULL policy
 

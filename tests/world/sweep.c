@@ -34,6 +34,7 @@ static void ending_free(struct ending *e)
 {
     json_decref(e->verdict);
     free(e->warnings);
+    free(e->told);
     free(e->words);
 }
 #define auto_ending cleanup(ending_free)
@@ -183,9 +184,9 @@ static void run(const struct job *job, struct ending *ending)
         fail("fork");
     while (waitpid(-1, NULL, 0) > 0) // those who clear up after it
         ;
-    auto_free char *events = file_text(heard);
+    char *events = file_text(heard);
     status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    *ending = (struct ending){.killed = status == DIED, .status = status, .words = file_text(words)};
+    *ending = (struct ending){.killed = status == DIED, .status = status, .told = events, .words = file_text(words)};
     take_events(ending, events);
     if (job->all)
         printf("%s%s", events, ending->words);
@@ -409,6 +410,10 @@ static void sweep(const struct scenario *s, enum extent extent, struct count *co
     auto_free char *points = run_plainly(&job, &known, cut, &ending, &judgement, &why);
     if (judgement != WRONG && ending.status != s->status)
         judgement = wrong(&why, "ended with status %d, not %d: %s", ending.status, s->status, json_str(ending.verdict, "line", ending.words));
+    if (judgement != WRONG && s->says && !strstr(ending.told, s->says))
+        judgement = wrong(&why, "does not say '%s': %s", s->says, json_str(ending.verdict, "line", ""));
+    if (judgement != WRONG && s->unsaid && strstr(ending.told, s->unsaid))
+        judgement = wrong(&why, "says '%s': %s", s->unsaid, json_str(ending.verdict, "line", ""));
     if (judgement != WRONG && s->status != OUTCOME_REFUSED && !s->preview && judge_model(s, &known, &why) == WRONG)
         judgement = WRONG;
     add(count, judgement, "no fault", "the whole", why);

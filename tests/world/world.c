@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LOOKS = 4, SWITCHING = 1, PATIENCE = 40, FIRST_NUMBER = 4000, WORLD_MOST = 16 << 20 };
+enum { LOOKS = 4, LONG_LOOKS = 10, SWITCHING = 1, PATIENCE = 40, FIRST_NUMBER = 4000, WORLD_MOST = 16 << 20 };
 
 static const char domain_xml[] =
     "<domain type='kvm' id='1'>\n"
@@ -237,8 +237,12 @@ const struct world_outcome world_outcomes[] = {
     {.name = "no-valid-host", .ends = ENDS_STAYED, .no_valid_host = true},
     {.name = "never-begins", .ends = ENDS_STAYED, .never_begins = true, .stuck = true},
     {.name = "stays-queued", .ends = ENDS_STAYED, .stays_queued = true, .stuck = true},
-    {.name = "compute-dies", .ends = ENDS_MOVED, .compute_dies = true, .stuck = true},
-    {.name = "compute-dies-fail", .ends = ENDS_STAYED, .client_fails = true, .compute_dies = true, .stuck = true},
+    {.name = "queued-dest-dies", .ends = ENDS_STAYED, .stays_queued = true, .dest_dies = true, .stuck = true},
+    {.name = "dest-dies", .ends = ENDS_STAYED, .dest_dies = true},
+    {.name = "compute-dies", .ends = ENDS_MOVED, .compute_dies = true},
+    {.name = "compute-dies-fail", .ends = ENDS_STAYED, .client_fails = true, .compute_dies = true},
+    {.name = "seems-down", .ends = ENDS_MOVED, .seems_down = true},
+    {.name = "deleted", .ends = ENDS_MOVED, .deleted = true},
     {0},
 };
 
@@ -351,7 +355,7 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
     json_object_set_new(w, "last", json_null());
     json_object_set_new(w, "migration",
                         json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:b}", "uuid", uuid, "from", from, "to", to, "left",
-                                  world_outcome(w)->endless ? PATIENCE : LOOKS, "persist", has(flags, "PERSIST_DEST"), "undefine",
+                                  world_outcome(w)->endless ? PATIENCE : world_outcome(w)->seems_down ? LONG_LOOKS : LOOKS, "persist", has(flags, "PERSIST_DEST"), "undefine",
                                   has(flags, "UNDEFINE_SOURCE"), "aborted", 0));
     return 0;
 }
@@ -436,6 +440,18 @@ void world_abort(json_t *w)
     // What has begun to switch over is past an abort.
     if (json_is_object(migration) && json_int(migration, "left", 0) > SWITCHING)
         json_object_set_new(migration, "aborted", json_true());
+}
+
+void world_destroy(json_t *w, const char *uuid)
+{
+    const char *name;
+    json_t *host;
+    json_object_foreach(json_object_get(w, "hosts"), name, host) {
+        remove_records(w, name, true);
+        json_object_del(json_object_get(host, "domains"), uuid);
+    }
+    json_object_set_new(w, "last", json_string("domain is not running"));
+    json_object_set_new(w, "migration", json_null());
 }
 
 void world_settle(json_t *w)

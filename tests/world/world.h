@@ -46,6 +46,8 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
 void world_look(json_t *w);
 bool world_moves(const json_t *w);  // whether a look has something to let go on
 void world_abort(json_t *w);
+// Ends the guest and its migration: no host has it any more.
+void world_destroy(json_t *w, const char *uuid);
 // Until nothing moves any more.
 void world_settle(json_t *w);
 
@@ -64,7 +66,10 @@ extern const struct world_outcome {
     bool never_begins;   // no conductor takes the request up
     bool stays_queued;   // nova-compute never comes to it
     bool compute_dies;   // nova-compute does, while libvirt migrates
-    bool stuck;          // one of the last three: Nova does not come to an end by itself
+    bool dest_dies;      // the destination's does, once it was chosen
+    bool seems_down;     // nova-compute works on, though its service is told to be down
+    bool deleted;        // somebody deletes the instance, while libvirt migrates
+    bool stuck;          // Nova does not come to an end by itself, and tells of nobody who is down
 } world_outcomes[];      // ends with a NULL name
 const struct world_outcome *world_outcome(const json_t *w);
 
