@@ -245,11 +245,10 @@ static bool is_left(struct run *run, const json_t *migration, char **text)
     return true;
 }
 
-static bool is_deleted(struct run *run)
+bool run_nova_deleted(struct run *run)
 {
-    auto_json json_t *server = NULL;
-    struct error err = {0};
-    return nova_server(run->cloud, run_server_id(run), &server, &err) < 0 && err.domain == ERR_OPENSTACK && err.code == 404;
+    struct cloud *cloud;
+    return run_cloud(run, &cloud, NULL) == 0 && nova_was_deleted(cloud, run_server_id(run));
 }
 
 // No record: it is to come yet, or went with its instance.
@@ -261,7 +260,7 @@ static bool is_gone(struct run *run, char **text)
     if (now_ms() < record->ask)
         return false;
     record->ask = deadline_in(QUIET_MS);
-    if (!is_deleted(run))
+    if (!run_nova_deleted(run))
         return false;
     *text = xasprintf("Nova of cloud '%s' has no instance %s any more: somebody deleted it meanwhile", cloud_name(run->cloud), run_instance_name(run));
     return true;

@@ -26,6 +26,8 @@ bool nova_migration_ended(const json_t *migration);
 // Whether nobody works any more on a migration that has not ended (NULL: no record of it is there): for some seconds nothing has come of
 // it, and Nova says that the source's nova-compute is down, or that the instance was deleted. The text says so (caller frees).
 bool run_nova_deserted(struct run *run, const json_t *migration, char **text);
+// Whether Nova had the instance, and has deleted it.
+bool run_nova_deleted(struct run *run);
 // A scheduler's choice, once it is known: connects to the host, and makes it the run's destination.
 int run_adopt_dest(struct run *run, const char *nova_name, struct error *err);
 // Follows the run's migration in Nova to its end, wherever that is. false: Nova cannot be asked, nobody works on it there any more, or it

@@ -334,6 +334,15 @@ static int end_in_doubt(struct run *run, struct tally *tally, const struct error
                         instance_name(run), seen);
 }
 
+// There is nothing left to doubt, and nothing to move or to undo: the run is over.
+static int end_deleted(struct run *run, struct tally *tally)
+{
+    add_kept(run, tally);
+    add_more(run, tally);
+    return verdict_tell(run, OUTCOME_IN_DOUBT, "deleted", steal(&tally->details), "Deleted: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; "
+                        "nothing more was touched.", instance_name(run), run_host_name(run->source), run_dest_name(run));
+}
+
 // ---- the whole ----
 
 static bool only_checks(const struct procedure *procedure)
@@ -429,6 +438,8 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     }
     auto_free char *seen = NULL;
     enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
+    if (where == GUEST_DELETED)
+        return end_deleted(run, tally);
     if (where == GUEST_UNCLEAR) {
         if (!failure)
             error_set(failure = &err, ERR_LIBVIRT, 0, "%s said that the migration succeeded", run->by_nova ? "Nova" : "libvirt");
@@ -505,6 +516,8 @@ static int end_forecast(struct run *run, struct tally *tally)
     enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
     if (where == GUEST_UNCLEAR)
         return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details), "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run), seen);
+    if (where == GUEST_DELETED)
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end: %s was deleted in Nova, and neither host has it any more.", instance_name(run));
     if (where == GUEST_AT_DEST)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
                             run_dest_name(run));

@@ -175,7 +175,7 @@ void overlay_set(struct run_host *h, const char *kind, const char *target, json_
 json_t *overlay_get(const struct run_host *h, const char *kind, const char *target);        // borrowed, or NULL
 
 // ---- where the guest is (verdict.c) ----
-enum whereabouts { GUEST_AT_SOURCE, GUEST_AT_DEST, GUEST_UNCLEAR };
+enum whereabouts { GUEST_AT_SOURCE, GUEST_AT_DEST, GUEST_UNCLEAR, GUEST_DELETED };
 // Asks both libvirtds. text: what each says ("compute-1: running, compute-2: absent"). Caller frees.
 enum whereabouts run_whereabouts(struct run *run, char **text);
 

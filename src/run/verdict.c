@@ -86,6 +86,8 @@ enum whereabouts run_whereabouts(struct run *run, char **text)
         bool again = where == GUEST_UNCLEAR && worth_asking_again(run, &source, &dest, &patience);
         if (where == GUEST_AT_SOURCE && !settled)
             where = GUEST_UNCLEAR; // it may yet go
+        if (where == GUEST_UNCLEAR && !again && source.absent && dest.absent && run->by_nova && run_nova_deleted(run))
+            where = GUEST_DELETED;
         bool away = !source.known || !dest.known;
         if (!again && text)
             *text = xasprintf("%s: %s, %s: %s%s%s", run_host_name(run->source), source.state, run_dest_name(run), dest.state, unsettled ? "; " : "",
@@ -139,7 +141,7 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
         abort();
     va_end(args);
     // In doubt, the claims stay until it is known; else they go before the end is told.
-    if (run->claimed && status != OUTCOME_IN_DOUBT)
+    if (run->claimed && !STREQ(outcome, "in_doubt"))
         run_unclaim(run);
     run_emit(run, "verdict",
              json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line", json_text(line), "seconds",

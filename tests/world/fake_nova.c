@@ -242,6 +242,13 @@ static void nova_force(const struct asked *a)
     say(a->answer, 202, NULL);
 }
 
+// What was done to a server stays on record when it is deleted.
+static void nova_actions(const struct asked *a)
+{
+    if (STREQ(a->parts[0], WORLD_UUID) || is_server(a))
+        say(a->answer, 200, json_pack("{s:[{s:s}, {s:s}]}", "instanceActions", "action", "live-migration", "action", "create"));
+}
+
 static void nova_action(const struct asked *a)
 {
     const char *reason = json_str(json_object_get(a->cloud, "refused"), a->parts[1], NULL);
@@ -418,6 +425,7 @@ static const struct route { const char *service, *method, *path; void (*serve)(c
     {"nova", "GET", "/v2.1/servers/*/migrations/*", nova_progress},
     {"nova", "DELETE", "/v2.1/servers/*/migrations/*", nova_abort},
     {"nova", "POST", "/v2.1/servers/*/migrations/*/action", nova_force},
+    {"nova", "GET", "/v2.1/servers/*/os-instance-actions", nova_actions},
     {"nova", "GET", "/v2.1/servers/*/os-instance-actions/*", nova_action},
     {"nova", "GET", "/v2.1/os-migrations", nova_migrations},
     {"nova", "GET", "/v2.1/os-services", nova_services},

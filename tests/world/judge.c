@@ -139,7 +139,7 @@ static bool is_at(const json_t *w, const char *host, const char *other)
 
 // ---- judging ----
 
-const char *const judgement_names[JUDGEMENTS] = {"as before", "moved", "named", "in doubt", "wrong"};
+const char *const judgement_names[JUDGEMENTS] = {"as before", "moved", "named", "in doubt", "deleted", "wrong"};
 
 enum judgement wrong(char **why, const char *format, ...)
 {
@@ -297,6 +297,10 @@ enum judgement judge(const struct scenario *s, const struct truth *t, const stru
     const char *outcome = json_str(e->verdict, "outcome", "");
     if (STREQ(outcome, "in_doubt") && faulty) // an interrupted recovery, too
         return IN_DOUBT;
+    if (STREQ(outcome, "deleted")) {
+        bool gone = !world_domain(t->now, "compute-1", WORLD_UUID) && !world_domain(t->now, "compute-2", WORLD_UUID);
+        return gone && world_outcome(t->now)->deleted ? GONE : wrong(why, "said to be deleted, and is not: %s", json_str(e->verdict, "line", ""));
+    }
     switch (e->status) {
     case OUTCOME_MOVED:
         return STREQ(outcome, "recovered") ? judge_ended(t, e, why) : s->preview ? judge_still(t, e, why) : judge_moved(t, e, s->stays, why);

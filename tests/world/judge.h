@@ -15,7 +15,7 @@ struct ending {
 };
 
 // NAMED: the verdict names all that is not as it should be.
-enum judgement { AS_BEFORE, MOVED, NAMED, IN_DOUBT, WRONG, JUDGEMENTS };
+enum judgement { AS_BEFORE, MOVED, NAMED, IN_DOUBT, GONE, WRONG, JUDGEMENTS };
 extern const char *const judgement_names[JUDGEMENTS];
 
 struct truth { json_t *before, *after, *now; };

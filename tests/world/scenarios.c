@@ -87,7 +87,7 @@ static void secret_services(json_t *w)
 
 #define DESERTED "nova-compute on compute-1, which works on it, is down: start it, which settles it"
 #define ABORTING "Stopping: "
-#define DELETED "has no instance " CLOUD_SERVER " any more: somebody deleted it meanwhile"
+#define DELETED "Deleted: somebody deleted " CLOUD_SERVER " in Nova meanwhile, and neither "
 
 const struct scenario scenarios[] = {
     {"policies/libvirt.lua", "ok", .status = 0},

@@ -406,6 +406,18 @@ int nova_action(struct cloud *cloud, const char *server, const char *request_id,
     return 0;
 }
 
+bool nova_was_deleted(struct cloud *cloud, const char *server)
+{
+    int newest;
+    struct error err = {0};
+    auto_json json_t *there = NULL, *answer = NULL;
+    auto_free char *id = url_text(server);
+    if (nova_server(cloud, server, &there, &err) == 0 || err.domain != ERR_OPENSTACK || err.code != 404 || cloud_newest(cloud, "compute", &newest, NULL) < 0 || newest < 21)
+        return false;
+    return get(cloud, "compute", 21, "listing the instance's actions", &answer, NULL, "/servers/%s/os-instance-actions", id) == 0 &&
+           json_array_size(json_object_get(answer, "instanceActions")) > 0;
+}
+
 // The last line of a traceback, which names the error.
 static const char *last_line(const char *text)
 {

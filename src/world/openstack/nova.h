@@ -32,6 +32,8 @@ int nova_abort(struct cloud *cloud, const char *server, json_int_t migration, st
 int nova_force_complete(struct cloud *cloud, const char *server, json_int_t migration, struct error *err);
 // An action's record by its request id: {action, message, events: [{event, result, host, details, traceback}]}
 int nova_action(struct cloud *cloud, const char *server, const char *request_id, json_t **action, struct error *err);
+// Whether Nova had an instance of this id, and has deleted it: what was done to it stays on record (microversion 2.21 on, else false).
+bool nova_was_deleted(struct cloud *cloud, const char *id);
 // Why an action failed, by its events (one line); NULL: Nova says nothing of it. Caller frees.
 char *nova_reason(const json_t *action);
 
