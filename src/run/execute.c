@@ -285,6 +285,14 @@ static void add_kept(struct run *run, struct tally *tally)
     verdict_detail(tally->details, "Kept", kept.len ? kept.data : "nothing");
 }
 
+static void add_not_undone(struct tally *tally, const json_t *problems)
+{
+    size_t i;
+    json_t *problem;
+    json_array_foreach((json_t *)(uintptr_t)problems, i, problem)
+        verdict_detail(tally->details, "Not undone", json_string_value(problem));
+}
+
 // Nothing moved (or there was nothing to move): what was made is undone, last first.
 static int end_undone(struct run *run, struct tally *tally, const struct error *failure, bool fixups)
 {
@@ -297,10 +305,7 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
     bool interrupted = failure->domain == ERR_INTERRUPTED;
     if (!interrupted)
         add_cause(run, tally, failure);
-    size_t i;
-    json_t *problem;
-    json_array_foreach(problems, i, problem)
-        verdict_detail(tally->details, "Not undone", json_string_value(problem));
+    add_not_undone(tally, problems);
     add_kept(run, tally);
     auto_free char *where = run->instance ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source)) : xstrdup("it stopped half way");
     auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
@@ -334,13 +339,18 @@ static int end_in_doubt(struct run *run, struct tally *tally, const struct error
                         instance_name(run), seen);
 }
 
-// There is nothing left to doubt, and nothing to move or to undo: the run is over.
+// There is nothing left to doubt, and nothing to move: what was made for it is undone, and the run is over.
 static int end_deleted(struct run *run, struct tally *tally)
 {
+    auto_json json_t *problems = json_array();
+    size_t undone = 0;
+    gate_undo(run, &undone, problems);
+    add_not_undone(tally, problems);
+    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
     add_kept(run, tally);
     add_more(run, tally);
-    return verdict_tell(run, OUTCOME_IN_DOUBT, "deleted", steal(&tally->details), "Deleted: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; "
-                        "nothing more was touched.", instance_name(run), run_host_name(run->source), run_dest_name(run));
+    return verdict_tell(run, OUTCOME_IN_DOUBT, "deleted", steal(&tally->details), "Deleted: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; %s.",
+                        instance_name(run), run_host_name(run->source), run_dest_name(run), changes);
 }
 
 // ---- the whole ----

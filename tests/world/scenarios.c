@@ -173,6 +173,7 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .elsewhere = true},
     {"policies/nova.lua", "fail", .status = 3, .cloud = true, .elsewhere = true},
     {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .elsewhere = true},
+    {"policies/nova-status-xml.lua", "deleted", .status = 5, .cloud = true, .says = DELETED, .unsaid = ABORTING},
     {"policies/nova-status-xml.lua", "ok", "Nova that does not rewrite", does_not_rewrite, .status = 0, .cloud = true},
     {"policies/nova-status-xml.lua", "fail", .status = 3, .cloud = true},
     {"policies/nova-status-xml.lua", "ok", "locked in Nova", locked, .status = 0, .cloud = true},
