@@ -142,7 +142,7 @@ static void tell_left(const struct recovery *r, const char *name, const json_t *
 {
     struct run speaker = speaker_of(r);
     json_int_t status = json_int(verdict, "status", 0);
-    if (status == OUTCOME_NOT_RESTORED || (status == OUTCOME_IN_DOUBT && !STREQ(json_str(verdict, "outcome", ""), "deleted")))
+    if (status == OUTCOME_NOT_RESTORED || status == OUTCOME_IN_DOUBT)
         run_message(&speaker, "warning", "run %s has ended, but left something (%s): migrun recover %s tries again", name, json_str(verdict, "line", "?"), name);
 }
 

@@ -284,8 +284,13 @@ static int observe_lock(const struct effect *e, enum observed *seen, struct erro
 {
     struct cloud *cloud;
     auto_json json_t *server = NULL;
-    if (run_cloud(e->host->run, &cloud, err) < 0 || nova_server(cloud, json_str(e->data, "server", ""), &server, err) < 0)
+    const char *id = json_str(e->data, "server", "");
+    if (run_cloud(e->host->run, &cloud, err) < 0)
         return -1;
+    if (nova_server(cloud, id, &server, err) < 0) {
+        *seen = SEEN_BEFORE; // its lock went with it
+        return nova_was_deleted(cloud, id) ? 0 : -1;
+    }
     bool locked = json_flag(server, "locked", false);
     *seen = locked == json_flag(effect_before(e), "locked", false) ? SEEN_BEFORE : SEEN_AFTER;
     return 0;

@@ -281,7 +281,7 @@ static bool is_stuck(struct run *run, const json_t *migration, char **text)
 {
     if (run_nova_deserted(run, migration, text))
         return true;
-    if (!migration || quiet_for_ms(run, migration) < STUCK_MS)
+    if (!migration || now_ms() - run->nova_record.since < STUCK_MS)
         return false;
     auto_free char *after = duration_text(STUCK_MS / 1000.0);
     *text = xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at nova-compute on %s, whose restart settles it",

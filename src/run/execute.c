@@ -339,18 +339,18 @@ static int end_in_doubt(struct run *run, struct tally *tally, const struct error
                         instance_name(run), seen);
 }
 
-// There is nothing left to doubt, and nothing to move: what was made for it is undone, and the run is over.
+// There is nothing left to move: what was made for it is undone, and the run is over.
 static int end_deleted(struct run *run, struct tally *tally)
 {
     auto_json json_t *problems = json_array();
-    size_t undone = 0;
-    gate_undo(run, &undone, problems);
-    add_not_undone(tally, problems);
+    size_t undone = 0, failed = gate_undo(run, &undone, problems);
     auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
+    add_not_undone(tally, problems);
     add_kept(run, tally);
     add_more(run, tally);
-    return verdict_tell(run, OUTCOME_IN_DOUBT, "deleted", steal(&tally->details), "Deleted: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; %s.",
-                        instance_name(run), run_host_name(run->source), run_dest_name(run), changes);
+    return verdict_tell(run, failed ? OUTCOME_NOT_RESTORED : OUTCOME_NOT_MOVED, "deleted", steal(&tally->details),
+                        "Not moved: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; %s.", instance_name(run),
+                        run_host_name(run->source), run_dest_name(run), changes);
 }
 
 // ---- the whole ----

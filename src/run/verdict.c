@@ -141,7 +141,7 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
         abort();
     va_end(args);
     // In doubt, the claims stay until it is known; else they go before the end is told.
-    if (run->claimed && !STREQ(outcome, "in_doubt"))
+    if (run->claimed && status != OUTCOME_IN_DOUBT)
         run_unclaim(run);
     run_emit(run, "verdict",
              json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line", json_text(line), "seconds",

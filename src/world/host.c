@@ -383,7 +383,7 @@ static void forget_agent(struct host *host)
 int host_prove(struct host *host, struct error *err)
 {
     struct error failure;
-    if (!host->inherited)
+    if (!host->inherited || host->hello)
         return 0;
     if (greet(host, host->proven_by, &failure) == 0)
         return 0;
@@ -398,7 +398,7 @@ int host_prove(struct host *host, struct error *err)
 
 int host_finish(struct host *host, int64_t deadline, struct error *err)
 {
-    if (!host->hello && host_prove(host, err) < 0)
+    if (host_prove(host, err) < 0)
         return -1;
     return host->hello ? 0 : greet(host, deadline, err);
 }
@@ -577,7 +577,7 @@ int host_revive(struct host *host, int64_t deadline, struct error *err)
 
 // ---- the end ----
 
-// pid leads a group of its own: a login that is just being made is in it, and ends too.
+// A login that is just being made ends with it (ssh_login_make).
 static void end_child(pid_t pid, int patience_ms)
 {
     if (pid <= 0)
@@ -585,7 +585,6 @@ static void end_child(pid_t pid, int patience_ms)
     int64_t deadline = now_ms() + patience_ms;
     while (waitpid(pid, NULL, WNOHANG) == 0) {
         if (now_ms() >= deadline) {
-            kill(-pid, SIGKILL);
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
             return;

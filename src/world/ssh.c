@@ -1,4 +1,5 @@
 #include "world/ssh.h"
+#include "base/process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -222,23 +223,11 @@ void ssh_login_make(const struct login *login, const struct words *words)
 static bool request(const struct login *login, const char *what)
 {
     const char *const words[] = {"ssh", "-F", "none", "-S", login->control, "-O", what, "login", NULL};
-    pid_t pid = fork();
-    if (pid == 0) {
-        int null = open("/dev/null", O_RDWR);
-        for (int fd = 0; fd <= 2; fd++)
-            dup2(null, fd);
-        util_signals_default();
-        execvp(words[0], (char *const *)(uintptr_t)words);
-        _exit(127);
-    }
-    int status = 1;
-    for (int64_t deadline = deadline_in(END_MS); pid > 0 && waitpid(pid, &status, WNOHANG) == 0; poll(NULL, 0, 2))
-        if (now_ms() >= deadline) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
-            return false;
-        }
-    return status == 0;
+    const struct process_request request = {.argv = words, .deadline = deadline_in(END_MS), .watch_fd = -1};
+    struct process_result result = {0};
+    bool heard = process_run(&request, &result, NULL) == 0 && result.status == 0;
+    process_result_free(&result);
+    return heard;
 }
 
 void ssh_login_end(const struct login *login)

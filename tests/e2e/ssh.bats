@@ -155,12 +155,13 @@ logins() { on controller pgrep -f -- '-S /run/migrun-ssh/.* -fN ' | sort || true
 sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
 
 @test "the next run goes on with the logins of the one before, and a failure ends them" {
-  moves compute-2
+  site 'keep = 3600'        # none ends by itself in this test
+  moves compute-2 --site /tmp/e2e-site.lua
   kept=$(logins) before=$(sessions compute-2)
   [[ $(wc -l <<<"$kept") == 2 && -n $before ]] || fail "two logins should be kept" "$kept"
-  moves compute-1
+  moves compute-1 --site /tmp/e2e-site.lua
   [[ $(logins) == "$kept" && $(sessions compute-2) == "$before" ]] || fail "it has logged in anew" "$(logins)"
-  run migrun -q policies/libvirt.lua still compute-1
+  run migrun -q --site /tmp/e2e-site.lua policies/libvirt.lua still compute-1
   ends_with_status 2
   await 5 eval '[[ -z $(logins) ]]'
   await 5 eval '[[ -z $(sessions compute-2) ]]'

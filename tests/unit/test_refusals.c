@@ -266,10 +266,34 @@ static void no_sentence_holds_a_secret(void **state)
         }
 }
 
+// ---- an instance that is not there ----
+
+// By a 404 alone it is not known: another cloud's Nova says that too.
+static void an_instance_that_was_deleted(void **state)
+{
+    (void)state;
+#define GONE "'path': '/compute/v2.1/servers/gone', " NOVA("itemNotFound", 404, "Instance gone could not be found.")
+#define ACTIONS "'path': '/compute/v2.1/servers/gone/os-instance-actions', "
+    static const struct { const char *answers; bool deleted; } rows[] = {
+        {", {" GONE "}, {" ACTIONS "'status': 200, 'body': {'instanceActions': [{'action': 'delete'}, {'action': 'create'}]}}", true},
+        {", {" GONE "}, {" ACTIONS NOVA("itemNotFound", 404, "Instance gone could not be found.") "}", false},
+        {", {" GONE "}, {" ACTIONS "'status': 200, 'body': {'instanceActions': []}}", false},
+        {", {'path': '/compute/v2.1/servers/gone', 'status': 200, 'body': {'server': {'id': 'gone'}}}, {" ACTIONS
+         "'status': 200, 'body': {'instanceActions': [{'action': 'create'}]}}", false},
+        {", {'path': '/compute/v2.1/servers/gone', " NOVA("forbidden", 403, "no") "}, {" ACTIONS "'status': 200, 'body': {'instanceActions': [{'action': 'create'}]}}", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        open_between("", rows[i].answers, by_password);
+        if (nova_was_deleted(cloud, "gone") != rows[i].deleted)
+            fail_msg("row %zu", i);
+    }
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_cloud)
     const struct CMUnitTest tests[] = {
+        TEST(an_instance_that_was_deleted),
         TEST(what_each_service_says), TEST(the_request_id_by_its_names), TEST(a_plain_user), TEST(a_new_token_is_used_from_then_on), TEST(a_user_who_is_locked_out_meanwhile),
         TEST(only_what_is_harmless_is_asked_twice), TEST(no_sentence_holds_a_secret),
     };

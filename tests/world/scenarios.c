@@ -87,7 +87,7 @@ static void secret_services(json_t *w)
 
 #define DESERTED "nova-compute on compute-1, which works on it, is down: start it, which settles it"
 #define ABORTING "Stopping: "
-#define DELETED "Deleted: somebody deleted " CLOUD_SERVER " in Nova meanwhile, and neither "
+#define DELETED "Not moved: somebody deleted " CLOUD_SERVER " in Nova meanwhile, and neither "
 
 const struct scenario scenarios[] = {
     {"policies/libvirt.lua", "ok", .status = 0},
@@ -151,8 +151,8 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "compute-dies", "services not told of", secret_services, .status = 4, .cloud = true, .unsaid = "is down: start it"},
     {"policies/nova.lua", "compute-dies-fail", .status = 5, .cloud = true, .says = DESERTED, .unsaid = ABORTING},
     {"policies/nova.lua", "seems-down", .status = 0, .cloud = true, .unsaid = "is down: start it"},
-    {"policies/nova.lua", "deleted", .status = 5, .cloud = true, .says = DELETED, .unsaid = ABORTING},
-    {"policies/nova.lua", "deleted", "any host", .status = 5, .cloud = true, .dest = "any", .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova.lua", "deleted", .status = 3, .cloud = true, .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova.lua", "deleted", "any host", .status = 3, .cloud = true, .dest = "any", .says = DELETED, .unsaid = ABORTING},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .preview = true},
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any"},
     {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any"},
@@ -166,14 +166,14 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any", .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "split", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive"},
-    {"policies/nova.lua", "deleted", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive", .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova.lua", "deleted", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive", .says = DELETED, .unsaid = ABORTING},
     {"policies/nova.lua", "never-begins", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "no-valid-host", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .elsewhere = true},
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .elsewhere = true},
     {"policies/nova.lua", "fail", .status = 3, .cloud = true, .elsewhere = true},
     {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .elsewhere = true},
-    {"policies/nova-status-xml.lua", "deleted", .status = 5, .cloud = true, .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova-status-xml.lua", "deleted", .status = 3, .cloud = true, .says = DELETED, .unsaid = ABORTING},
     {"policies/nova-status-xml.lua", "ok", "Nova that does not rewrite", does_not_rewrite, .status = 0, .cloud = true},
     {"policies/nova-status-xml.lua", "fail", .status = 3, .cloud = true},
     {"policies/nova-status-xml.lua", "ok", "locked in Nova", locked, .status = 0, .cloud = true},
