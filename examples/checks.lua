@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Checks of a site's own, for its policies to require.
 local checks = {}
 

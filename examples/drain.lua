@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A site's own procedure: as policies/libvirt.lua, and it asks one thing more and leaves a note on the destination while it works.
 -- checks.lua lies beside it; tests/drain.lua tests the check without any host.
 local check  = require "migrun.check"

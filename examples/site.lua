@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A site file: how migrun reaches the hosts, and where things lie there. Put it at /etc/migrun/site.lua, or name it with --site or
 -- $MIGRUN_SITE. It is data only. Everything here has a default (shown), which fits packaged OpenStack; most sites need `hosts` alone.
 return {

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Gives a running guest's files back to whom libvirt gives them at its start, where a migration left them to root.
 local check = require "migrun.check"
 local fixup = require "migrun.fixup"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Moves a running guest with libvirt alone: no OpenStack, no restart. Where it listens on an address that only the source has
 -- (VNC, SPICE, serial ports), it gets the destination's own on the way. Copy this file and edit it for your site.
 local check  = require "migrun.check"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- The older way through Nova, for a Nova that does not put the destination's addresses into the destination's XML (where VNC, SPICE or
 -- serial ports listen on an address that only the source has), or a guest whose record in libvirt holds a flag that the destination's does
 -- not know: nova-compute and libvirtd on the source are stopped, what libvirt remembers of the guest is changed, both are started, and Nova

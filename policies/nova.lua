@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Moves an instance by Nova's live migration: asks both worlds first, watches Nova and libvirt's job on the source, verifies in both, and
 -- puts the files' ownership right. INSTANCE is its name or id in Nova, or libvirt's name of it; HOST is a compute host, or any for the
 -- scheduler's choice. Copy this file and edit it for your site.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Asks everything that is known to keep a guest from moving, and moves nothing: `migrun preflight.lua INSTANCE HOST`. Warnings keep nothing
 -- from moving, and should be known. A policy that moves takes those checks that it needs.
 local check = require "migrun.check"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- The older way, for a QEMU or a Nova that cannot take a destination XML: libvirtd on the source is stopped, what libvirt remembers of the
 -- guest is changed (it listens on every address, and the capability flag migrate-qemu-fd is gone), libvirtd is started, and the guest is
 -- moved. Where libvirt takes a destination XML (1.1.0 and newer), libvirt.lua does without all that: use it.

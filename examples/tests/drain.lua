@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Run with lua5.4 examples/tests/drain.lua: a check is a plain function over facts, so a table stands for the run.
 package.path = (arg[0]:match("^(.*)/tests/") or ".") .. "/?.lua;" .. package.path
 local checks = require "checks"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- From an error of libvirt or QEMU to its cause and remedy. Patterns are matched loosely, as the words change with releases; the
 -- destination's QEMU log is asked first, as libvirt's own message is often only the carrier of what QEMU said there.
 local diagnose = {}

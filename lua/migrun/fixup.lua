@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Fix-ups: steps that put right what a migration leaves behind, on the host where the guest is, after success and after failure.
 local fixup = {}
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Finds mistakes in the text of a policy before anything of it runs: names that do not exist, globals, misspelt fields of the objects that
 -- the core gives. The objects' classes are those of the editor's annotations (meta.lua), so editor, lint and core say the same.
 --

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Addresses that a guest listens on: graphics (VNC, SPICE), serial ports and consoles. One that belongs to the source alone makes
 -- QEMU on the destination fail to start (Failed to bind socket: Cannot assign requested address); Nova, too, gives the guest the
 -- destination's own address then, not 0.0.0.0, so that it is no more open than before.

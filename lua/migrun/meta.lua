@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 ---@meta
 -- What the core gives a policy. The editor (LuaLS) reads it; the test run checks it against the bindings.
 -- Errors: every function raises a table {message, code, domain, source}; a policy that does nothing special needs no

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Checks that ask Nova and Placement. A policy with nova = true uses them together with those of migrun.check.
 local nova = {}
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- What a policy file returned: checked whole before anything of it runs, and put into the one form that the core knows. And the parameters
 -- that an operator gives to it.
 local lint = require "migrun.lint"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Prepare steps: what is made ready for a move, and undone when it fails.
 local prepare = {}
 

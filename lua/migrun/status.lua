@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- libvirt's own record of a running guest, the status XML, and of its definition: what may be changed in them while libvirtd is stopped
 -- (service:while_stopped). Each function gives a change for edit_xml, which says beforehand what it touches.
 local listen = require "migrun.listen"

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "base/diff.h"
 
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/process.h"
 #include "base/xml.h"
 
@@ -11,7 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-// --- Secrets ------------------------------------------------------------------------------------------------------------
+// --- Secrets
+// ------------------------------------------------------------------------------------------------------------
 
 static const char mask[] = "********";
 
@@ -31,10 +35,7 @@ static void add_masked(struct buf *out, const char *from, const char *to)
     }
 }
 
-static bool is_name_char(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.';
-}
+static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.'; }
 
 static bool names_secret(const char *name, size_t len)
 {
@@ -46,7 +47,8 @@ static bool names_secret(const char *name, size_t len)
     return false;
 }
 
-// user:password@ in what follows "://"; also with several hosts behind commas, as in transport_url. Returns where it ends.
+// user:password@ in what follows "://"; also with several hosts behind commas, as in transport_url. Returns
+// where it ends.
 static const char *mask_url(struct buf *out, const char *p)
 {
     const char *end = p + strcspn(p, "/ \t\r\n'\"<>");
@@ -66,8 +68,8 @@ static const char *mask_url(struct buf *out, const char *p)
     return end;
 }
 
-// The value that a secret's name (ending at p) is given: "name = x", name='x', "name": "x". Masks it, returns where it ends;
-// p itself where no value follows.
+// The value that a secret's name (ending at p) is given: "name = x", name='x', "name": "x". Masks it, returns
+// where it ends; p itself where no value follows.
 static const char *mask_value(struct buf *out, const char *text, const char *name, const char *p)
 {
     const char *from = p + (*p == '"' || *p == '\'');
@@ -138,7 +140,8 @@ char *mask_secrets(const char *text)
     return buf_take(&out);
 }
 
-// --- Diffs --------------------------------------------------------------------------------------------------------------
+// --- Diffs
+// --------------------------------------------------------------------------------------------------------------
 
 // A text that the system's diff can read as a file, but that is none: without MFD_CLOEXEC, for the child.
 static int open_text(const char *text, struct error *err)
@@ -157,7 +160,8 @@ static int run_diff(const char *before, const char *after, bool context, char **
     auto_fd int after_fd = open_text(after, err);
     if (after_fd < 0)
         return -1;
-    auto_free char *before_path = xasprintf("/dev/fd/%d", before_fd), *after_path = xasprintf("/dev/fd/%d", after_fd);
+    auto_free char *before_path = xasprintf("/dev/fd/%d", before_fd),
+                   *after_path = xasprintf("/dev/fd/%d", after_fd);
     const char *argv[] = {"diff", "--text", context ? "-U3" : "-U0", before_path, after_path, NULL};
     struct process_request request = {.argv = argv, .deadline = deadline_in(30000), .watch_fd = -1};
     struct process_result result;
@@ -166,7 +170,8 @@ static int run_diff(const char *before, const char *after, bool context, char **
     int status = 0;
     if (result.timed_out || (result.status != 0 && result.status != 1))
         status = error_set(err, ERR_COMMAND, result.status, "diff could not compare two texts%s%s",
-                           result.timed_out ? " in 30 s" : ": ", result.timed_out || !result.err.data ? "" : result.err.data);
+                           result.timed_out ? " in 30 s" : ": ",
+                           result.timed_out || !result.err.data ? "" : result.err.data);
     else
         *output = buf_take(&result.out);
     process_result_free(&result);
@@ -174,7 +179,10 @@ static int run_diff(const char *before, const char *after, bool context, char **
 }
 
 // Goes through a text's lines in order.
-struct lines { const char *at; long number; };
+struct lines {
+    const char *at;
+    long number;
+};
 
 static void add_line(struct buf *out, char sign, struct lines *lines, long number)
 {
@@ -188,10 +196,11 @@ static void add_line(struct buf *out, char sign, struct lines *lines, long numbe
     buf_puts(out, "\n");
 }
 
-// diff's answer told again with what it may show: the texts as masked (diff saw them as they are, so that a changed secret
-// is a change), and for XML the path of what changed.
-static char *tell_diff(const char *output, const char *before, const char *after, const struct xml *before_doc, const struct xml *after_doc,
-                       const char *label_before, const char *label_after)
+// diff's answer told again with what it may show: the texts as masked (diff saw them as they are, so that a
+// changed secret is a change), and for XML the path of what changed.
+static char *tell_diff(const char *output, const char *before, const char *after,
+                       const struct xml *before_doc, const struct xml *after_doc, const char *label_before,
+                       const char *label_after)
 {
     bool xml = before_doc || after_doc;
     auto_free char *masked_before = mask_secrets(before), *masked_after = mask_secrets(after);
@@ -213,7 +222,8 @@ static char *tell_diff(const char *output, const char *before, const char *after
             if (xml) {
                 // Where lines were only added, the place is found in the new document.
                 bool added = !before_doc || (old_count == 0 && after_doc);
-                auto_free char *path = xml_path_at_line(added ? after_doc : before_doc, added ? new_line : old_line);
+                auto_free char *path = xml_path_at_line(added ? after_doc : before_doc,
+                                                        added ? new_line : old_line);
                 buf_printf(&out, "@@ %s\n", path);
             } else {
                 buf_add(&out, line, length);
@@ -248,7 +258,8 @@ static struct xml *try_xml(const char *text)
     return doc;
 }
 
-int diff_text(const char *before, const char *after, const char *label_before, const char *label_after, char **diff, struct error *err)
+int diff_text(const char *before, const char *after, const char *label_before, const char *label_after,
+              char **diff, struct error *err)
 {
     const char *old = before ? before : "", *new = after ? after : "";
     *diff = NULL;
@@ -261,7 +272,8 @@ int diff_text(const char *before, const char *after, const char *label_before, c
     auto_free char *output = NULL;
     int result = run_diff(old, new, !xml, &output, err);
     if (result == 0)
-        *diff = tell_diff(output, old, new, xml ? old_doc : NULL, xml ? new_doc : NULL, label_before, label_after);
+        *diff = tell_diff(output, old, new, xml ? old_doc : NULL, xml ? new_doc : NULL, label_before,
+                          label_after);
     xml_free(old_doc);
     xml_free(new_doc);
     return result;

@@ -1,16 +1,18 @@
+// SPDX-License-Identifier: MIT
 // What a change looks like to a person: unified diffs, with secrets masked.
 #ifndef MIGRUN_BASE_DIFF_H
 #define MIGRUN_BASE_DIFF_H
 
 #include "base/error.h"
-#include "base/util.h"
 
-// Unified diff of two texts (NULL: absent) by the system's diff, secrets masked; empty text when they are the same.
-// Where both parse as XML each hunk's header is the element's path ("@@ devices/graphics[1]") instead of line numbers.
-// Writes no file (memory descriptors), so that it works in a preview. Caller frees.
-int diff_text(const char *before, const char *after, const char *label_before, const char *label_after, char **diff, struct error *err);
-// Masks secrets in text: passwd='…' of graphics, <secret>/<password> contents, "password = x" lines of INI files (keys that contain
-// password, passwd, secret, token, credential), user:password@ in URLs. Caller frees.
+// Unified diff of two texts (NULL: absent) by the system's diff, secrets masked; empty text when they are the
+// same. Where both parse as XML each hunk's header is the element's path ("@@ devices/graphics[1]") instead
+// of line numbers. Writes no file (memory descriptors), so that it works in a preview. Caller frees.
+int diff_text(const char *before, const char *after, const char *label_before, const char *label_after,
+              char **diff, struct error *err);
+// Masks secrets in text: passwd='…' of graphics, <secret>/<password> contents, "password = x" lines of INI
+// files (keys that contain password, passwd, secret, token, credential), user:password@ in URLs. Caller
+// frees.
 char *mask_secrets(const char *text);
 
 #endif

@@ -1,15 +1,24 @@
+// SPDX-License-Identifier: MIT
 #include "base/error.h"
-#include "base/util.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const domain_names[] = {
-    [ERR_NONE] = "none",       [ERR_USAGE] = "usage",     [ERR_SITE] = "site",
-    [ERR_POLICY] = "policy",   [ERR_SYSTEM] = "system",   [ERR_HOST] = "host",
-    [ERR_LIBVIRT] = "libvirt", [ERR_XML] = "xml",         [ERR_COMMAND] = "command",
+    [ERR_NONE] = "none",
+    [ERR_USAGE] = "usage",
+    [ERR_SITE] = "site",
+    [ERR_POLICY] = "policy",
+    [ERR_SYSTEM] = "system",
+    [ERR_HOST] = "host",
+    [ERR_LIBVIRT] = "libvirt",
+    [ERR_XML] = "xml",
+    [ERR_COMMAND] = "command",
     [ERR_OPENSTACK] = "openstack",
-    [ERR_REFUSED] = "refused", [ERR_TIMEOUT] = "timeout", [ERR_INTERRUPTED] = "interrupted",
+    [ERR_REFUSED] = "refused",
+    [ERR_TIMEOUT] = "timeout",
+    [ERR_INTERRUPTED] = "interrupted",
     [ERR_BUG] = "bug",
 };
 

@@ -1,5 +1,7 @@
-// Test builds only: MIGRUN_FAULT="N:fail" lets the N-th point that is passed fail, "N:kill" has migrun killed there, "N:stop" stopped,
-// until whoever waits for that has done his mischief and lets it go on; and with MIGRUN_FAULT_LOG=FILE each point passed is a line of it.
+// SPDX-License-Identifier: MIT
+// Test builds only: MIGRUN_FAULT="N:fail" lets the N-th point that is passed fail, "N:kill" has migrun killed
+// there, "N:stop" stopped, until whoever waits for that has done his mischief and lets it go on; and with
+// MIGRUN_FAULT_LOG=FILE each point passed is a line of it.
 #ifdef MIGRUN_FAULTS
 #include "base/fault.h"
 

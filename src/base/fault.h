@@ -1,4 +1,6 @@
-// Places where a test can have migrun fail or die (MIGRUN_FAULT, see fault.c). Nothing of it is in what users get.
+// SPDX-License-Identifier: MIT
+// Places where a test can have migrun fail or die (MIGRUN_FAULT, see fault.c). Nothing of it is in what users
+// get.
 #ifndef MIGRUN_BASE_FAULT_H
 #define MIGRUN_BASE_FAULT_H
 

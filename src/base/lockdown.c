@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "base/lockdown.h"
 
 #include <errno.h>
@@ -32,29 +33,37 @@
 #define SCOPE_SIGNAL (1ULL << 1)
 
 // struct landlock_ruleset_attr as of ABI 6; the kernel takes the part that it knows.
-struct ruleset { uint64_t fs, net, scoped; };
+struct ruleset {
+    uint64_t fs, net, scoped;
+};
 
 enum { ABI_REFER = 2, ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5, ABI_SCOPE = 6 };
 
-// The process opens nothing for writing and makes nothing any more, but /dev/null. 0: done, 1: no Landlock here, -1: errno.
+// The process opens nothing for writing and makes nothing any more, but /dev/null. 0: done, 1: no Landlock
+// here, -1: errno.
 static int landlock(uint64_t scoped)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
         return 1;
     struct ruleset rules = {
-        .fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
-              LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-              LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM | (abi >= ABI_REFER ? LANDLOCK_ACCESS_FS_REFER : 0) |
-              (abi >= ABI_TRUNCATE ? LANDLOCK_ACCESS_FS_TRUNCATE : 0) | (abi >= ABI_IOCTL ? LANDLOCK_ACCESS_FS_IOCTL_DEV : 0),
+        .fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+              LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+              LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+              LANDLOCK_ACCESS_FS_MAKE_SYM | (abi >= ABI_REFER ? LANDLOCK_ACCESS_FS_REFER : 0) |
+              (abi >= ABI_TRUNCATE ? LANDLOCK_ACCESS_FS_TRUNCATE : 0) |
+              (abi >= ABI_IOCTL ? LANDLOCK_ACCESS_FS_IOCTL_DEV : 0),
         .scoped = abi >= ABI_SCOPE ? scoped : 0,
     };
-    size_t size = abi >= ABI_SCOPE ? sizeof rules : abi >= ABI_NET ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
+    size_t size = abi >= ABI_SCOPE ? sizeof rules
+                  : abi >= ABI_NET ? offsetof(struct ruleset, scoped)
+                                   : offsetof(struct ruleset, net);
     int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
     if (fd < 0)
         return -1;
     struct landlock_path_beneath_attr nowhere = {
-        .allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE | (abi >= ABI_TRUNCATE ? LANDLOCK_ACCESS_FS_TRUNCATE : 0),
+        .allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE |
+                          (abi >= ABI_TRUNCATE ? LANDLOCK_ACCESS_FS_TRUNCATE : 0),
         .parent_fd = open("/dev/null", O_PATH | O_CLOEXEC),
     };
     int rc = 0;
@@ -72,7 +81,8 @@ static int landlock(uint64_t scoped)
     return rc;
 }
 
-// What Landlock lets pass (chmod, chown, extended attributes, times) a read-only mount refuses. -1: not to be had here.
+// What Landlock lets pass (chmod, chown, extended attributes, times) a read-only mount refuses. -1: not to be
+// had here.
 static int read_only_mounts(void)
 {
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -95,11 +105,13 @@ int lockdown_self(struct lockdown *got, struct error *err)
 const char *lockdown_missing(const struct lockdown *got)
 {
     if (!got->landlock && !got->read_only)
-        return "this preview is not locked in by the kernel: it has no Landlock, and there is no read-only mount namespace (not root?)";
+        return "this preview is not locked in by the kernel: it has no Landlock, and there is no read-only "
+               "mount namespace (not root?)";
     if (!got->landlock)
         return "the kernel has no Landlock: this preview is locked in by a read-only mount namespace alone";
     if (!got->read_only && geteuid() == 0)
-        return "no read-only mount namespace can be made here: this preview is locked in by Landlock alone, which lets owners and modes be changed";
+        return "no read-only mount namespace can be made here: this preview is locked in by Landlock alone, "
+               "which lets owners and modes be changed";
     return NULL; // who is not root owns little that it could change
 }
 
@@ -117,9 +129,9 @@ const char *lockdown_missing(const struct lockdown *got)
 #error "name this architecture's AUDIT_ARCH_… here"
 #endif
 
-// D-Bus, systemd and libvirt are reached over UNIX sockets, other hosts over the Internet's: a command that only reads gets netlink's
-// alone (nor io_uring, which could make others, nor another architecture's system calls, whose numbers differ). Hiding the control
-// sockets by mounts is not possible once Landlock holds.
+// D-Bus, systemd and libvirt are reached over UNIX sockets, other hosts over the Internet's: a command that
+// only reads gets netlink's alone (nor io_uring, which could make others, nor another architecture's system
+// calls, whose numbers differ). Hiding the control sockets by mounts is not possible once Landlock holds.
 static int no_sockets(void)
 {
     const unsigned int refuse = SECCOMP_RET_ERRNO | EACCES;
@@ -146,13 +158,15 @@ static int no_sockets(void)
 static int few_capabilities(void)
 {
     for (unsigned long capability = 0; capability < 64; capability++)
-        if (capability != CAP_DAC_READ_SEARCH && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno == EPERM)
+        if (capability != CAP_DAC_READ_SEARCH && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
+            errno == EPERM)
             return geteuid() == 0 ? -1 : 0;
     return 0;
 }
 
-// In a world of its own for processes and shared memory: it reaches no other process, and what it leaves running ends with it. Returns in
-// the process that becomes the command; the other one waits for it, and ends as it does.
+// In a world of its own for processes and shared memory: it reaches no other process, and what it leaves
+// running ends with it. Returns in the process that becomes the command; the other one waits for it, and ends
+// as it does.
 static void apart(void)
 {
     if (geteuid() != 0 || unshare(CLONE_NEWPID | CLONE_NEWIPC) < 0)

@@ -1,4 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "base/process.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +115,10 @@ static void push_input(const struct process_request *request, struct child *c)
 enum stop { STOP_NO, STOP_TIMEOUT, STOP_INTERRUPTED, STOP_HANGUP, STOP_TOO_MUCH };
 
 // Whether watch_fd has been silent for too long: what waits there has not grown.
-struct silence { int waiting; int64_t since; };
+struct silence {
+    int waiting;
+    int64_t since;
+};
 
 static bool too_silent(const struct process_request *request, struct silence *s)
 {
@@ -130,7 +137,8 @@ static int nap_ms(const struct process_request *request)
     return request->watch_silence_ms && (left < 0 || left > LISTEN_EVERY_MS) ? LISTEN_EVERY_MS : left;
 }
 
-// Feeds and reads until the child has ended. What it left running in the background may hold the pipes open: nobody waits for that.
+// Feeds and reads until the child has ended. What it left running in the background may hold the pipes open:
+// nobody waits for that.
 static enum stop attend(const struct process_request *request, struct child *c, struct process_result *result)
 {
     size_t limit = request->output_limit ? request->output_limit : DEFAULT_LIMIT;
@@ -140,16 +148,20 @@ static enum stop attend(const struct process_request *request, struct child *c, 
         push_input(request, c);
     for (;;) {
         struct pollfd fds[] = {
-            {.fd = c->in, .events = POLLOUT},       {.fd = c->out, .events = POLLIN},
-            {.fd = c->err, .events = POLLIN},       {.fd = c->pid_fd, .events = POLLIN},
-            {.fd = request->watch_fd, .events = POLLRDHUP}, {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN},
+            {.fd = c->in, .events = POLLOUT},
+            {.fd = c->out, .events = POLLIN},
+            {.fd = c->err, .events = POLLIN},
+            {.fd = c->pid_fd, .events = POLLIN},
+            {.fd = request->watch_fd, .events = POLLRDHUP},
+            {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN},
         };
         if (poll(fds, COUNT_OF(fds), nap_ms(request)) < 0 && errno != EINTR)
             return STOP_HANGUP;
         if (fds[0].revents)
             push_input(request, c);
         bool ended = fds[3].revents != 0;
-        if ((c->out >= 0 && drain(&c->out, &result->out, limit) < 0) || (c->err >= 0 && drain(&c->err, &result->err, limit) < 0))
+        if ((c->out >= 0 && drain(&c->out, &result->out, limit) < 0) ||
+            (c->err >= 0 && drain(&c->err, &result->err, limit) < 0))
             return STOP_TOO_MUCH;
         if (ended)
             return STOP_NO;
@@ -193,11 +205,14 @@ int process_run(const struct process_request *request, struct process_result *re
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         util_close_fd(&fds[i]);
     const char *program = request->argv[0];
-    int rc = n > 0                     ? error_set(err, ERR_SYSTEM, ENOENT, "cannot start %s: %.*s", program, (int)n, why)
-             : stop == STOP_INTERRUPTED ? error_set(err, ERR_INTERRUPTED, 0, "%s was ended, as migrun was interrupted", program)
-             : stop == STOP_HANGUP      ? error_set(err, ERR_HOST, HOST_LOST, "%s was ended, as nobody waits for it any more", program)
-             : stop == STOP_TOO_MUCH    ? error_set(err, ERR_SYSTEM, EFBIG, "%s was ended: it wrote more than is read", program)
-                                        : 0;
+    int rc = n > 0 ? error_set(err, ERR_SYSTEM, ENOENT, "cannot start %s: %.*s", program, (int)n, why)
+             : stop == STOP_INTERRUPTED
+                 ? error_set(err, ERR_INTERRUPTED, 0, "%s was ended, as migrun was interrupted", program)
+             : stop == STOP_HANGUP ? error_set(err, ERR_HOST, HOST_LOST,
+                                               "%s was ended, as nobody waits for it any more", program)
+             : stop == STOP_TOO_MUCH
+                 ? error_set(err, ERR_SYSTEM, EFBIG, "%s was ended: it wrote more than is read", program)
+                 : 0;
     if (rc < 0)
         process_result_free(result);
     return rc;

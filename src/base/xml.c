@@ -1,4 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "base/xml_internal.h"
+
+#include "base/memory.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,24 +12,24 @@
 #include <libxml/hash.h>
 #include <libxml/xpathInternals.h>
 
-// A document is its text. libxml2 parses it and answers XPath; a change is cut into the text at the place where the node
-// stands, and the new text is parsed again. So what is not touched stays byte for byte, whoever wrote it: libvirt's single
-// quotes, the double quotes of Nova's metadata inside them, comments, blank lines. The parts of the text that belong to an
-// element are found by a scan of our own; it can be simple because libxml2 has seen that the text is well-formed, and
-// because there is no DOCTYPE.
+// A document is its text. libxml2 parses it and answers XPath; a change is cut into the text at the place
+// where the node stands, and the new text is parsed again. So what is not touched stays byte for byte,
+// whoever wrote it: libvirt's single quotes, the double quotes of Nova's metadata inside them, comments,
+// blank lines. The parts of the text that belong to an element are found by a scan of our own; it can be
+// simple because libxml2 has seen that the text is well-formed, and because there is no DOCTYPE.
 
-struct span {            // of an element, as offsets into the text
-    size_t start;        // its '<'
-    size_t open_end;     // past the '>' of its start tag
-    size_t close_start;  // the '<' of its end tag; for <x/> the same as end
-    size_t end;          // past its last '>'
+struct span {           // of an element, as offsets into the text
+    size_t start;       // its '<'
+    size_t open_end;    // past the '>' of its start tag
+    size_t close_start; // the '<' of its end tag; for <x/> the same as end
+    size_t end;         // past its last '>'
 };
 
 struct xml {
     char *text;
     size_t len;
-    xmlDocPtr doc;       // each element's _private points to its span
-    struct span *spans;  // in document order
+    xmlDocPtr doc;      // each element's _private points to its span
+    struct span *spans; // in document order
     size_t count;
 };
 
@@ -50,17 +54,17 @@ void strv_free(char **values)
     free(values);
 }
 
-// --- Parsing ------------------------------------------------------------------------------------------------------------
+// --- Parsing
+// ------------------------------------------------------------------------------------------------------------
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 // Past the tag, comment, CDATA section or processing instruction that begins at p.
 static const char *markup_end(const char *p)
 {
-    static const struct { const char *open, *close; } kinds[] = {{"<!--", "-->"}, {"<![CDATA[", "]]>"}, {"<?", "?>"}};
+    static const struct {
+        const char *open, *close;
+    } kinds[] = {{"<!--", "-->"}, {"<![CDATA[", "]]>"}, {"<?", "?>"}};
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (strncmp(p, kinds[i].open, strlen(kinds[i].open)) == 0) {
             const char *close = strstr(p + strlen(kinds[i].open), kinds[i].close);
@@ -125,14 +129,18 @@ static int find_spans(struct xml *doc)
 }
 
 // libxml2's first complaint, which is the one that helps.
-struct complaint { int line; char message[512]; };
+struct complaint {
+    int line;
+    char message[512];
+};
 
 static void complain(struct complaint *first, const xmlError *error)
 {
     if (first->message[0] || error->level < XML_ERR_ERROR)
         return;
     first->line = error->line;
-    snprintf(first->message, sizeof first->message, "%s", error->message ? error->message : "not well-formed");
+    snprintf(first->message, sizeof first->message, "%s",
+             error->message ? error->message : "not well-formed");
     for (size_t n = strlen(first->message); n && is_space(first->message[n - 1]); n--)
         first->message[n - 1] = '\0';
 }
@@ -148,15 +156,9 @@ static void on_parser_error(void *context, error_pointer error)
     complain(((xmlParserCtxtPtr)context)->_private, error);
 }
 
-static void on_xpath_error(void *complaint, error_pointer error)
-{
-    complain(complaint, error);
-}
+static void on_xpath_error(void *complaint, error_pointer error) { complain(complaint, error); }
 
-void xml_init(void)
-{
-    xmlInitParser();
-}
+void xml_init(void) { xmlInitParser(); }
 
 int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
 {
@@ -186,7 +188,8 @@ int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
         return error_set(err, ERR_XML, 0, "the XML document has a DOCTYPE, which is not accepted");
     const char *encoding = (const char *)doc->doc->encoding;
     if (encoding && strcasecmp(encoding, "UTF-8") != 0 && strcasecmp(encoding, "US-ASCII") != 0)
-        return error_set(err, ERR_XML, 0, "the XML document is encoded in %s; only UTF-8 is accepted", encoding);
+        return error_set(err, ERR_XML, 0, "the XML document is encoded in %s; only UTF-8 is accepted",
+                         encoding);
     if (find_spans(doc) < 0)
         return error_set(err, ERR_BUG, 0, "the elements of an XML document were not found in its text");
     *out = steal(&doc);
@@ -202,26 +205,25 @@ struct xml *xml_copy(const struct xml *doc)
     return copy;
 }
 
-char *xml_text(const struct xml *doc)
-{
-    return xstrdup(doc->text);
-}
+char *xml_text(const struct xml *doc) { return xstrdup(doc->text); }
 
-xmlNodePtr xml_root(const struct xml *doc)
-{
-    return xmlDocGetRootElement(doc->doc);
-}
+xmlNodePtr xml_root(const struct xml *doc) { return xmlDocGetRootElement(doc->doc); }
 
-// --- XPath --------------------------------------------------------------------------------------------------------------
+// --- XPath
+// --------------------------------------------------------------------------------------------------------------
 
-static const struct { const char *prefix, *uri; } known_namespaces[] = {
-    {"qemu", "http://libvirt.org/schemas/domain/qemu/1.0"},   {"lxc", "http://libvirt.org/schemas/domain/lxc/1.0"},
-    {"xen", "http://libvirt.org/schemas/domain/xen/1.0"},     {"bhyve", "http://libvirt.org/schemas/domain/bhyve/1.0"},
+static const struct {
+    const char *prefix, *uri;
+} known_namespaces[] = {
+    {"qemu", "http://libvirt.org/schemas/domain/qemu/1.0"},
+    {"lxc", "http://libvirt.org/schemas/domain/lxc/1.0"},
+    {"xen", "http://libvirt.org/schemas/domain/xen/1.0"},
+    {"bhyve", "http://libvirt.org/schemas/domain/bhyve/1.0"},
     {"nova", "http://openstack.org/xmlns/libvirt/nova/1.1"},
 };
 
-// A prefix means what the root declares; else what is declared first inside the document (Nova declares its own there, in
-// versions); else what is known of it.
+// A prefix means what the root declares; else what is declared first inside the document (Nova declares its
+// own there, in versions); else what is known of it.
 static void register_namespaces(xmlXPathContextPtr context, xmlNodePtr root)
 {
     for (xmlNodePtr node = root; node; node = next_element(node, root))
@@ -284,7 +286,8 @@ xmlXPathObjectPtr xml_nodes(const struct xml *doc, const char *xpath, struct err
 {
     auto_object xmlXPathObjectPtr object = evaluate(doc, xpath, err);
     if (object && object->type != XPATH_NODESET) {
-        error_set(err, ERR_XML, 0, "the XPath '%s' gives a value where elements or attributes are needed", xpath);
+        error_set(err, ERR_XML, 0, "the XPath '%s' gives a value where elements or attributes are needed",
+                  xpath);
         return NULL;
     }
     return steal(&object);
@@ -345,10 +348,17 @@ int xml_fragments(const struct xml *doc, const char *xpath, char ***texts, size_
     return 0;
 }
 
-// --- Changes ------------------------------------------------------------------------------------------------------------
+// --- Changes
+// ------------------------------------------------------------------------------------------------------------
 
-struct splice { size_t start, end; char *text; }; // text (owned) replaces [start, end)
-struct splices { struct splice *list; size_t count; };
+struct splice {
+    size_t start, end;
+    char *text;
+}; // text (owned) replaces [start, end)
+struct splices {
+    struct splice *list;
+    size_t count;
+};
 
 static void splices_free(struct splices *splices)
 {
@@ -372,7 +382,8 @@ static int by_start(const void *a, const void *b)
     return x->end > y->end ? -1 : x->end < y->end; // an element before what it contains
 }
 
-// Makes the changes, all or none: a text that is no XML any more leaves doc as it was. Returns the number of nodes.
+// Makes the changes, all or none: a text that is no XML any more leaves doc as it was. Returns the number of
+// nodes.
 static int splices_apply(struct xml *doc, struct splices *splices, struct error *err)
 {
     if (splices->count == 0)
@@ -399,7 +410,8 @@ static int splices_apply(struct xml *doc, struct splices *splices, struct error 
     return (int)splices->count;
 }
 
-// Escaped as libvirt does it, quotes too; what an attribute would lose (line ends, tabs) as a character reference.
+// Escaped as libvirt does it, quotes too; what an attribute would lose (line ends, tabs) as a character
+// reference.
 static void add_escaped(struct buf *out, const char *value, bool attribute)
 {
     for (const char *p = value; *p; p++)
@@ -410,7 +422,8 @@ static void add_escaped(struct buf *out, const char *value, bool attribute)
         case '\'': buf_puts(out, "&apos;"); break;
         case '"': buf_puts(out, "&quot;"); break;
         case '\r': buf_puts(out, "&#13;"); break;
-        case '\n': case '\t':
+        case '\n':
+        case '\t':
             if (attribute) {
                 buf_printf(out, "&#%d;", *p);
                 break;
@@ -427,9 +440,12 @@ static char *escaped(const char *value, bool attribute)
 }
 
 // Where an attribute stands: [start, end) with the white space before it, its value between the quotes.
-struct attribute_span { size_t start, value_start, value_end, end; };
+struct attribute_span {
+    size_t start, value_start, value_end, end;
+};
 
-static bool find_attribute(const struct xml *doc, const struct span *element, const char *name, struct attribute_span *found)
+static bool find_attribute(const struct xml *doc, const struct span *element, const char *name,
+                           struct attribute_span *found)
 {
     const char *p = doc->text + element->start, *end = doc->text + element->open_end;
     while (!is_space(*p) && *p != '/' && *p != '>')
@@ -459,8 +475,8 @@ static bool find_attribute(const struct xml *doc, const struct span *element, co
 static bool find_attribute_node(const struct xml *doc, const xmlNode *node, struct attribute_span *found)
 {
     auto_free char *name = node->ns && node->ns->prefix
-        ? xasprintf("%s:%s", (const char *)node->ns->prefix, (const char *)node->name)
-        : xstrdup((const char *)node->name);
+                               ? xasprintf("%s:%s", (const char *)node->ns->prefix, (const char *)node->name)
+                               : xstrdup((const char *)node->name);
     return find_attribute(doc, node->parent->_private, name, found);
 }
 
@@ -496,7 +512,8 @@ static char *attribute_parent(const char *xpath, const char **name)
 {
     const char *slash = strrchr(xpath, '/');
     *name = slash ? slash + 1 : xpath;
-    if ((*name)[0] != '@' || strchr(xpath, '|') || strcspn(*name, "[]()*' \t\n\"=") != strlen(*name) || !(*name)[1])
+    if ((*name)[0] != '@' || strchr(xpath, '|') || strcspn(*name, "[]()*' \t\n\"=") != strlen(*name) ||
+        !(*name)[1])
         return NULL;
     (*name)++;
     if (strncmp(*name, "xmlns", 5) == 0 || (slash && (slash == xpath || slash[-1] == '/')))
@@ -505,8 +522,8 @@ static char *attribute_parent(const char *xpath, const char **name)
 }
 
 // Attributes that an element of ELEMENT/@NAME lacks are made.
-static int add_missing_attributes(const struct xml *doc, const char *xpath, const char *value, struct splices *splices,
-                                  struct error *err)
+static int add_missing_attributes(const struct xml *doc, const char *xpath, const char *value,
+                                  struct splices *splices, struct error *err)
 {
     const char *name;
     auto_free char *parent = attribute_parent(xpath, &name);
@@ -538,12 +555,14 @@ int xml_set(struct xml *doc, const char *xpath, const char *value, struct error 
         if (node->type == XML_ATTRIBUTE_NODE) {
             struct attribute_span at;
             if (!find_attribute_node(doc, node, &at))
-                return error_set(err, ERR_BUG, 0, "the attribute '%s' was not found in its element's text", (const char *)node->name);
+                return error_set(err, ERR_BUG, 0, "the attribute '%s' was not found in its element's text",
+                                 (const char *)node->name);
             splices_add(&splices, at.value_start, at.value_end, escaped(value, true));
         } else if (node->type == XML_ELEMENT_NODE) {
             const struct span *span = node->_private;
             if (xmlFirstElementChild(node))
-                return cannot_change(err, xpath, "its text was to be set, but it contains elements, which would be lost");
+                return cannot_change(err, xpath,
+                                     "its text was to be set, but it contains elements, which would be lost");
             if (is_empty_tag(doc, span)) {
                 auto_free char *name = tag_name(doc, span), *text = escaped(value, false);
                 splices_add(&splices, tag_inner_end(doc, span), span->end, xasprintf(">%s</%s>", text, name));
@@ -606,7 +625,8 @@ static char *reindent(const char *fragment, size_t len, const char *indent)
 
 static int check_fragment(const char *fragment, struct error *err)
 {
-    // Its prefixes may be declared where it goes, so only the form is checked here; namespaces with the whole document.
+    // Its prefixes may be declared where it goes, so only the form is checked here; namespaces with the whole
+    // document.
     auto_free char *wrapped = xasprintf("<fragment>%s</fragment>", fragment);
     xmlParserCtxtPtr context = xmlNewParserCtxt();
     if (!context)
@@ -680,7 +700,8 @@ int xml_remove(struct xml *doc, const char *xpath, struct error *err)
         if (node->type == XML_ATTRIBUTE_NODE) {
             struct attribute_span at;
             if (!find_attribute_node(doc, node, &at))
-                return error_set(err, ERR_BUG, 0, "the attribute '%s' was not found in its element's text", (const char *)node->name);
+                return error_set(err, ERR_BUG, 0, "the attribute '%s' was not found in its element's text",
+                                 (const char *)node->name);
             splices_add(&splices, at.start, at.end, xstrdup(""));
         } else if (node->type == XML_ELEMENT_NODE && node->parent && node->parent->type == XML_ELEMENT_NODE) {
             const struct span *span = node->_private;
@@ -691,15 +712,18 @@ int xml_remove(struct xml *doc, const char *xpath, struct error *err)
                 start = span->start; // the space belongs to a text
             splices_add(&splices, start, span->end, xstrdup(""));
         } else {
-            return cannot_change(err, xpath, node->type == XML_ELEMENT_NODE
-                                     ? "the document's root cannot be removed" : "only elements and attributes can be removed");
+            return cannot_change(err, xpath,
+                                 node->type == XML_ELEMENT_NODE
+                                     ? "the document's root cannot be removed"
+                                     : "only elements and attributes can be removed");
         }
     }
     object_free(&object);
     return splices_apply(doc, &splices, err);
 }
 
-// --- Paths --------------------------------------------------------------------------------------------------------------
+// --- Paths
+// --------------------------------------------------------------------------------------------------------------
 
 bool xml_same_name(const xmlNode *a, const xmlNode *b)
 {
@@ -722,7 +746,8 @@ static void add_path(struct buf *out, const xmlNode *node)
     if (at_root)
         return;
     int index = 0, count = 0;
-    for (xmlNodePtr sibling = xmlFirstElementChild((xmlNodePtr)parent); sibling; sibling = xmlNextElementSibling(sibling)) {
+    for (xmlNodePtr sibling = xmlFirstElementChild((xmlNodePtr)parent); sibling;
+         sibling = xmlNextElementSibling(sibling)) {
         count += xml_same_name(sibling, node);
         if (sibling == node)
             index = count;

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 // Whether two documents differ only where that was declared.
 #include "base/xml_internal.h"
+
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +33,11 @@ static void tell(char **where, const xmlNode *node, const char *what)
 }
 
 // Children that count: elements, and text that is more than the white space between elements.
-struct children { xmlNodePtr *list; size_t count; bool elements; };
+struct children {
+    xmlNodePtr *list;
+    size_t count;
+    bool elements;
+};
 
 static struct children children_of(const xmlNode *node)
 {
@@ -38,7 +45,8 @@ static struct children children_of(const xmlNode *node)
     size_t cap = 0;
     for (xmlNodePtr child = node->children; child; child = child->next) {
         c.elements |= child->type == XML_ELEMENT_NODE;
-        if (child->type != XML_ELEMENT_NODE && child->type != XML_TEXT_NODE && child->type != XML_CDATA_SECTION_NODE)
+        if (child->type != XML_ELEMENT_NODE && child->type != XML_TEXT_NODE &&
+            child->type != XML_CDATA_SECTION_NODE)
             continue;
         if (c.count == cap) {
             cap = cap ? cap * 2 : 16;
@@ -69,7 +77,8 @@ static bool attributes_agree(const struct comparison *c, const xmlNode *a, const
             if (is_allowed(c, (const xmlNode *)attribute) || (match && is_allowed(c, (const xmlNode *)match)))
                 continue;
             auto_free char *value = xml_take_string(xmlNodeGetContent((const xmlNode *)attribute));
-            auto_free char *other_value = match ? xml_take_string(xmlNodeGetContent((const xmlNode *)match)) : NULL;
+            auto_free char *other_value = match ? xml_take_string(xmlNodeGetContent((const xmlNode *)match))
+                                                : NULL;
             if (!other_value || !STREQ(value, other_value)) {
                 auto_free char *what = xasprintf("/@%s", (const char *)attribute->name);
                 tell(where, one, what);
@@ -82,9 +91,10 @@ static bool attributes_agree(const struct comparison *c, const xmlNode *a, const
 
 static bool agree(const struct comparison *c, const xmlNode *a, const xmlNode *b, char **where);
 
-// May a stand where b stands? They are alike, or, where nothing came or went, one is allowed to differ and the other is
-// what became of it (an XPath may match it by the value that was changed).
-static bool pair(const struct comparison *c, const xmlNode *a, const xmlNode *b, bool same_count, char **where)
+// May a stand where b stands? They are alike, or, where nothing came or went, one is allowed to differ and
+// the other is what became of it (an XPath may match it by the value that was changed).
+static bool pair(const struct comparison *c, const xmlNode *a, const xmlNode *b, bool same_count,
+                 char **where)
 {
     if (same_count && a->type == XML_ELEMENT_NODE && b->type == XML_ELEMENT_NODE && xml_same_name(a, b) &&
         (is_allowed(c, a) || is_allowed(c, b)))
@@ -92,10 +102,11 @@ static bool pair(const struct comparison *c, const xmlNode *a, const xmlNode *b,
     return agree(c, a, b, where);
 }
 
-// Which children belong together when some were added or removed: every child must find its like, in order, but allowed
-// ones may be missing on the other side. A table of what can still come out right, from the ends backwards.
-static bool children_align(const struct comparison *c, const xmlNode *a, const xmlNode *b, xmlNodePtr *as, size_t na,
-                           xmlNodePtr *bs, size_t nb, char **where)
+// Which children belong together when some were added or removed: every child must find its like, in order,
+// but allowed ones may be missing on the other side. A table of what can still come out right, from the ends
+// backwards.
+static bool children_align(const struct comparison *c, const xmlNode *a, const xmlNode *b, xmlNodePtr *as,
+                           size_t na, xmlNodePtr *bs, size_t nb, char **where)
 {
     if (na + 1 > 4 * 1024 * 1024 / (nb + 1)) {
         tell(where, a, " (too many differences to compare)");
@@ -123,9 +134,11 @@ static bool children_align(const struct comparison *c, const xmlNode *a, const x
     return false;
 }
 
-// Whether they belong together when what is alike at both ends does: usually so, and found at once where a flag of hundreds went. That
-// they do not says nothing, as which of two that are alike may be missing can differ.
-static bool middle_aligns(const struct comparison *c, const xmlNode *a, const xmlNode *b, xmlNodePtr *as, size_t na, xmlNodePtr *bs, size_t nb)
+// Whether they belong together when what is alike at both ends does: usually so, and found at once where a
+// flag of hundreds went. That they do not says nothing, as which of two that are alike may be missing can
+// differ.
+static bool middle_aligns(const struct comparison *c, const xmlNode *a, const xmlNode *b, xmlNodePtr *as,
+                          size_t na, xmlNodePtr *bs, size_t nb)
 {
     size_t head = 0;
     while (head < na && head < nb && agree(c, as[head], bs[head], NULL))
@@ -144,14 +157,16 @@ static bool children_agree(const struct comparison *c, const xmlNode *a, const x
         drop_blank_text(&as);
         drop_blank_text(&bs);
     }
-    // Where neither head (or tail) is allowed to differ they must be a pair; only what is between needs a search.
+    // Where neither head (or tail) is allowed to differ they must be a pair; only what is between needs a
+    // search.
     size_t head = 0, na = as.count, nb = bs.count;
     bool good = true;
     while (good && head < na && head < nb && !is_allowed(c, as.list[head]) && !is_allowed(c, bs.list[head])) {
         good = agree(c, as.list[head], bs.list[head], where);
         head += good;
     }
-    while (good && na > head && nb > head && !is_allowed(c, as.list[na - 1]) && !is_allowed(c, bs.list[nb - 1])) {
+    while (good && na > head && nb > head && !is_allowed(c, as.list[na - 1]) &&
+           !is_allowed(c, bs.list[nb - 1])) {
         good = agree(c, as.list[na - 1], bs.list[nb - 1], where);
         na -= good;
         nb -= good;
@@ -179,7 +194,8 @@ static bool agree(const struct comparison *c, const xmlNode *a, const xmlNode *b
     return false;
 }
 
-int xml_only_changed(const struct xml *before, const struct xml *after, const char *const *changes, size_t count, struct error *err)
+int xml_only_changed(const struct xml *before, const struct xml *after, const char *const *changes,
+                     size_t count, struct error *err)
 {
     struct comparison c = {.allowed = xcalloc(2 * count, sizeof *c.allowed)};
     bool good = true;

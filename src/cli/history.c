@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // migrun history: what runs there were, and what became of them.
+#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "lua/lua.h"
@@ -25,10 +27,15 @@ static json_t *summary_of(const char *state, const char *name, struct error *err
     auto_json json_t *records = NULL;
     if (journal_read(state, name, &records, err) < 0)
         return NULL;
-    const json_t *open = json_array_get(records, 0), *verdict = journal_verdict(records), *instance = json_object_get(open, "instance");
-    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", json_num(open, "time", 0), "instance", json_str(instance, "title", json_str(instance, "name", "-")),
-                            "source", json_str(open, "source", "-"), "dest", json_str(open, "dest", "-"), "policy", json_str(open, "policy", "-"), "outcome",
-                            verdict ? json_str(verdict, "outcome", "?") : journal_is_live(state, name) ? "running" : "unfinished");
+    const json_t *open = json_array_get(records, 0), *verdict = journal_verdict(records),
+                 *instance = json_object_get(open, "instance");
+    json_t *row = json_pack(
+        "{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", json_num(open, "time", 0), "instance",
+        json_str(instance, "title", json_str(instance, "name", "-")), "source", json_str(open, "source", "-"),
+        "dest", json_str(open, "dest", "-"), "policy", json_str(open, "policy", "-"), "outcome",
+        verdict                        ? json_str(verdict, "outcome", "?")
+        : journal_is_live(state, name) ? "running"
+                                       : "unfinished");
     if (verdict) {
         json_object_set_new(row, "status", json_integer(json_int(verdict, "status", 0)));
         json_object_set(row, "seconds", json_object_get(verdict, "seconds"));
@@ -72,16 +79,25 @@ static void put_cells(struct buf *out, char *const cells[COLUMNS], const size_t 
 
 static int put_table(const json_t *rows)
 {
-    static const char *const heads[COLUMNS] = {"RUN", "WHEN", "INSTANCE", "FROM → TO", "OUTCOME", "TIME", "PAUSED"};
+    static const char *const heads[COLUMNS] = {"RUN",     "WHEN", "INSTANCE", "FROM → TO",
+                                               "OUTCOME", "TIME", "PAUSED"};
     size_t count = json_array_size(rows), widths[COLUMNS] = {0};
     bool utf8 = STREQ(nl_langinfo(CODESET), "UTF-8");
     char *(*cells)[COLUMNS] = xcalloc(count + 1, sizeof *cells);
     for (size_t i = 0; i <= count; i++) {
         const json_t *row = i ? json_array_get(rows, i - 1) : NULL;
-        auto_free char *way = row ? xasprintf("%s → %s", json_str(row, "source", "-"), json_str(row, "dest", "-")) : NULL;
-        auto_free char *when = row ? when_text(json_num(row, "time", 0)) : NULL, *took = row ? seconds_text(row, "seconds", "s") : NULL,
+        auto_free char *way =
+            row ? xasprintf("%s → %s", json_str(row, "source", "-"), json_str(row, "dest", "-")) : NULL;
+        auto_free char *when = row ? when_text(json_num(row, "time", 0)) : NULL,
+                       *took = row ? seconds_text(row, "seconds", "s") : NULL,
                        *paused = row ? seconds_text(row, "downtime", "ms") : NULL;
-        const char *texts[COLUMNS] = {json_str(row, "run", ""), when, json_str(row, "instance", ""), way, json_str(row, "outcome", ""), took, paused};
+        const char *texts[COLUMNS] = {json_str(row, "run", ""),
+                                      when,
+                                      json_str(row, "instance", ""),
+                                      way,
+                                      json_str(row, "outcome", ""),
+                                      took,
+                                      paused};
         for (size_t c = 0; c < COLUMNS; c++) {
             cells[i][c] = shown_text(row ? texts[c] : heads[c], utf8);
             for (char *p = cells[i][c]; row && c == 4 && *p; p++)
@@ -123,7 +139,9 @@ static int list(const struct options *options, struct error *err)
     json_array_foreach(names, i, name) {
         struct error unreadable;
         json_t *row = summary_of(state, json_string_value(name), &unreadable);
-        json_array_append_new(rows, row ? row : json_pack("{s:O, s:f, s:s}", "run", name, "time", 0.0, "outcome", "unreadable"));
+        json_array_append_new(
+            rows,
+            row ? row : json_pack("{s:O, s:f, s:s}", "run", name, "time", 0.0, "outcome", "unreadable"));
     }
     if (json_array_size(rows) == 0 && !options->json)
         return output_print("No run has changed anything yet.\n");
@@ -142,8 +160,10 @@ static int prune(const struct options *options, struct error *err)
     output_close(&output);
     if (rc < 0)
         return -1;
-    auto_free char *line = kept ? xasprintf("%zu runs forgotten, %zu kept: their hosts could not be asked to forget them\n", pruned, kept)
-                                : xasprintf("%zu run%s forgotten\n", pruned, pruned == 1 ? "" : "s");
+    auto_free char *line =
+        kept ? xasprintf("%zu runs forgotten, %zu kept: their hosts could not be asked to forget them\n",
+                         pruned, kept)
+             : xasprintf("%zu run%s forgotten\n", pruned, pruned == 1 ? "" : "s");
     return output_print(line) || kept ? 1 : 0;
 }
 
@@ -157,7 +177,8 @@ int history_main(int argc, char **argv)
     else if (options.help)
         status = output_print(help);
     else if (options.n_arguments)
-        status = error_set(&err, ERR_USAGE, 0, "history takes no arguments; migrun show %s tells of one run", options.arguments[0]);
+        status = error_set(&err, ERR_USAGE, 0, "history takes no arguments; migrun show %s tells of one run",
+                           options.arguments[0]);
     else
         status = options.prune ? prune(&options, &err) : list(&options, &err);
     if (status < 0)

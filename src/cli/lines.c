@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 #include "cli/lines.h"
+
+#include "base/io.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,9 @@
+// SPDX-License-Identifier: MIT
 // migrun: the table of commands, and how a mistake is told.
+#include "base/interrupt.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/text.h"
 
@@ -8,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command { const char *name; int (*main)(int argc, char **argv); } commands[] = {
+static const struct command {
+    const char *name;
+    int (*main)(int argc, char **argv);
+} commands[] = {
     {"move", move_main}, // also what is meant where no command is named
     {"recover", recover_main},
     {"history", history_main},
@@ -48,8 +56,8 @@ int complain(const struct error *err)
     return 1;
 }
 
-// A standard descriptor that is closed would be given to the next file or socket that is opened, which would then be printed into.
-// Read-only, so that printing fails as it should.
+// A standard descriptor that is closed would be given to the next file or socket that is opened, which would
+// then be printed into. Read-only, so that printing fails as it should.
 static void occupy_standard_descriptors(void)
 {
     int fd;
@@ -60,10 +68,12 @@ static void occupy_standard_descriptors(void)
         close(fd);
 }
 
-// The first word that is neither an option nor an option's value: a command's name may stand behind options too.
+// The first word that is neither an option nor an option's value: a command's name may stand behind options
+// too.
 static int first_word(int argc, char **argv)
 {
-    static const char *const with_value[] = {"-p", "--param", "--timeout", "--site", "--source", "--state", "--color", "--host", "--prune"};
+    static const char *const with_value[] = {"-p",      "--param", "--timeout", "--site", "--source",
+                                             "--state", "--color", "--host",    "--prune"};
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-')
             return i;

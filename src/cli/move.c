@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // migrun POLICY INSTANCE HOST: carries out a policy, or shows what it would do.
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -53,7 +54,8 @@ int move_main(int argc, char **argv)
     struct options options;
     struct error err = {0};
     int status;
-    auto_free char *words = command_line_text(argc - 1, argv + 1), *command_line = xasprintf("migrun %s", words);
+    auto_free char *words = command_line_text(argc - 1, argv + 1),
+                   *command_line = xasprintf("migrun %s", words);
     if (options_parse(argc, argv, &options, &err) < 0)
         status = output_mistake(&err, output_wants_json(argc, argv));
     else if (options.help)

@@ -1,10 +1,23 @@
+// SPDX-License-Identifier: MIT
 #include "cli/options.h"
+
+#include "base/text.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_TIMEOUT = 256, OPTION_SITE, OPTION_SOURCE, OPTION_STATE, OPTION_JSON, OPTION_COLOR, OPTION_VERSION, OPTION_HOST, OPTION_PRUNE };
+enum {
+    OPTION_TIMEOUT = 256,
+    OPTION_SITE,
+    OPTION_SOURCE,
+    OPTION_STATE,
+    OPTION_JSON,
+    OPTION_COLOR,
+    OPTION_VERSION,
+    OPTION_HOST,
+    OPTION_PRUNE
+};
 
 static const struct option long_options[] = {
     {"dry-run", no_argument, NULL, 'n'},
@@ -100,7 +113,8 @@ static int take_option(struct options *options, int option, const char *value, s
     return 0;
 }
 
-static const char *const move_options[] = {"dry-run", "param", "timeout", "site", "source", "state", "json", "verbose", "quiet", "color", "version", NULL};
+static const char *const move_options[] = {"dry-run", "param",   "timeout", "site",  "source",  "state",
+                                           "json",    "verbose", "quiet",   "color", "version", NULL};
 
 static int check_allowed(const char *const *allowed, int option, struct error *err)
 {
@@ -124,13 +138,16 @@ int options_parse(int argc, char **argv, struct options *options, struct error *
     return 0;
 }
 
-int options_parse_for(const char *const *allowed, int argc, char **argv, struct options *options, struct error *err)
+int options_parse_for(const char *const *allowed, int argc, char **argv, struct options *options,
+                      struct error *err)
 {
-    *options = (struct options){.params = json_object(), .arguments = xcalloc((size_t)argc + 1, sizeof(char *))};
+    *options = (struct options){.params = json_object(),
+                                .arguments = xcalloc((size_t)argc + 1, sizeof(char *))};
     optind = 0; // glibc: start anew
     opterr = 0;
     int option;
-    while (!options->help && !options->version && (option = getopt_long(argc, argv, "-:np:vqh", long_options, NULL)) != -1) {
+    while (!options->help && !options->version &&
+           (option = getopt_long(argc, argv, "-:np:vqh", long_options, NULL)) != -1) {
         const char *word = argv[optind - 1];
         if (option == '?' && optopt && strncmp(word, "--", 2) == 0)
             return mistake(err, "option '%.*s' takes no value. " SEE_HELP, (int)strcspn(word, "="), word);
@@ -163,7 +180,8 @@ char *command_line_text(int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         buf_puts(&line, i ? " " : "");
-        if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%")]) {
+        if (*word &&
+            !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%")]) {
             buf_puts(&line, word);
             continue;
         }

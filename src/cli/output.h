@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where a command's events go: a screen, or lines of JSON.
 #ifndef MIGRUN_CLI_OUTPUT_H
 #define MIGRUN_CLI_OUTPUT_H
@@ -16,7 +17,8 @@ void output_close(struct output *output);
 
 // A text on stdout; the exit status.
 int output_print(const char *text);
-// A mistake is told in one sentence, and to a program that reads JSON as the verdict that it waits for. The exit status.
+// A mistake is told in one sentence, and to a program that reads JSON as the verdict that it waits for. The
+// exit status.
 int output_mistake(const struct error *err, bool json);
 // Whether the command line asks for JSON, also where a mistake stands before that.
 bool output_wants_json(int argc, char **argv);

@@ -1,29 +1,34 @@
+// SPDX-License-Identifier: MIT
 // migrun recover [RUN…]: ends runs that were cut off.
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "lua/lua.h"
 
-static const char help[] =
-    "migrun recover [RUN ...]: ends each run that was cut off where a failure would\n"
-    "have ended it: asks both hosts, follows a migration that still runs, undoes\n"
-    "what prepared a move that did not happen, puts right what a move left behind.\n"
-    "A run that has ended, but left something, is tried again where RUN names it.\n"
-    "\n"
-    "  migrun recover --dry-run\n"
-    "\n"
-    "  -n, --dry-run         show what would be done, change nothing\n"
-    "      --host HOST       end what HOST keeps of runs whose controller is gone\n"
-    "                        for good\n"
-    "      --site FILE, --state FOLDER, -v, -q, --json, --color WHEN as with migrun\n"
-    "\n"
-    "Exit status: the worst of the runs that were ended, 0 when there was none.\n";
+static const char help[] = "migrun recover [RUN ...]: ends each run that was cut off where a failure would\n"
+                           "have ended it: asks both hosts, follows a migration that still runs, undoes\n"
+                           "what prepared a move that did not happen, puts right what a move left behind.\n"
+                           "A run that has ended, but left something, is tried again where RUN names it.\n"
+                           "\n"
+                           "  migrun recover --dry-run\n"
+                           "\n"
+                           "  -n, --dry-run         show what would be done, change nothing\n"
+                           "      --host HOST       end what HOST keeps of runs whose controller is gone\n"
+                           "                        for good\n"
+                           "      --site FILE, --state FOLDER, -v, -q, --json, --color WHEN as with migrun\n"
+                           "\n"
+                           "Exit status: the worst of the runs that were ended, 0 when there was none.\n";
 
-static const char *const allowed[] = {"dry-run", "host", "site", "state", "json", "verbose", "quiet", "color", NULL};
+static const char *const allowed[] = {"dry-run", "host",  "site",  "state", "json",
+                                      "verbose", "quiet", "color", NULL};
 
 static int recover(const struct options *options)
 {
     struct recover_options how = {
-        .runs = options->arguments, .n_runs = options->n_arguments, .host = options->host, .site = options->site, .state = options->state,
+        .runs = options->arguments,
+        .n_runs = options->n_arguments,
+        .host = options->host,
+        .site = options->site,
+        .state = options->state,
         .preview = options->preview,
     };
     struct output output;
@@ -38,9 +43,10 @@ int recover_main(int argc, char **argv)
 {
     struct options options;
     struct error err = {0};
-    int status = options_parse_for(allowed, argc, argv, &options, &err) < 0 ? output_mistake(&err, output_wants_json(argc, argv))
-                 : options.help                                             ? output_print(help)
-                                                                            : recover(&options);
+    int status = options_parse_for(allowed, argc, argv, &options, &err) < 0
+                     ? output_mistake(&err, output_wants_json(argc, argv))
+                 : options.help ? output_print(help)
+                                : recover(&options);
     options_free(&options);
     return status;
 }

@@ -1,3 +1,8 @@
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "cli/screen.h"
 #include "cli/text.h"
 
@@ -6,21 +11,27 @@
 #include <sys/ioctl.h>
 
 // Columns. A step's line is its phase, its title and the answer; the time it took stands at the right.
-enum { REASON_SHOWN = 80, TITLE_AT = 9, ANSWER_AT = 40, BELOW_AT = 11, SECONDS_END = 95, LABEL_WIDTH = 8, NARROWEST = 20 };
+enum {
+    REASON_SHOWN = 80,
+    TITLE_AT = 9,
+    ANSWER_AT = 40,
+    BELOW_AT = 11,
+    SECONDS_END = 95,
+    LABEL_WIDTH = 8,
+    NARROWEST = 20
+};
 enum { NO_LIMIT = 1 << 20, TERMINAL_COLUMNS = 80, PROGRESS_COLUMNS = 76, PROGRESS_EVERY = 5 };
 
 enum hue { PLAIN, RED, GREEN, YELLOW, CYAN, DIM };
 
 // ---- text ----
 
-static char *shown(const struct screen *s, const char *text)
-{
-    return shown_text(text, s->utf8);
-}
+static char *shown(const struct screen *s, const char *text) { return shown_text(text, s->utf8); }
 
 static void paint(struct screen *s, enum hue hue)
 {
-    static const char *const codes[] = {[PLAIN] = "0", [RED] = "31", [GREEN] = "32", [YELLOW] = "33", [CYAN] = "36", [DIM] = "2"};
+    static const char *const codes[] = {
+        [PLAIN] = "0", [RED] = "31", [GREEN] = "32", [YELLOW] = "33", [CYAN] = "36", [DIM] = "2"};
     if (s->color)
         buf_printf(&s->out, "\033[%sm", codes[hue]);
 }
@@ -41,17 +52,12 @@ static size_t terminal_columns(const struct screen *s)
 }
 
 // Where lines end: a terminal's are wrapped between words, a file's are left whole for those who search them.
-static size_t line_columns(const struct screen *s)
-{
-    return s->live ? terminal_columns(s) : NO_LIMIT;
-}
+static size_t line_columns(const struct screen *s) { return s->live ? terminal_columns(s) : NO_LIMIT; }
 
-static void spaces(struct buf *out, size_t count)
-{
-    buf_printf(out, "%*s", (int)count, "");
-}
+static void spaces(struct buf *out, size_t count) { buf_printf(out, "%*s", (int)count, ""); }
 
-// Bytes of the next line of text that may be up to room columns wide: to the last space that fits, never within a word.
+// Bytes of the next line of text that may be up to room columns wide: to the last space that fits, never
+// within a word.
 static size_t line_bytes(const char *text, size_t room)
 {
     size_t fits = text_bytes_in(text, room), indent = strspn(text, " ");
@@ -65,8 +71,10 @@ static size_t line_bytes(const char *text, size_t room)
     return end > indent ? end : fits + strcspn(text + fits, " ");
 }
 
-// Text of any number of lines from column on, those that follow at indent; tail (or NULL) at the right end of the first. Ends the line.
-static void put_text(struct screen *s, const char *text, size_t column, size_t indent, enum hue hue, const char *tail)
+// Text of any number of lines from column on, those that follow at indent; tail (or NULL) at the right end of
+// the first. Ends the line.
+static void put_text(struct screen *s, const char *text, size_t column, size_t indent, enum hue hue,
+                     const char *tail)
 {
     size_t columns = line_columns(s), tail_columns = tail ? text_columns(tail) : 0;
     size_t tail_end = columns < SECONDS_END ? columns : SECONDS_END;
@@ -99,10 +107,7 @@ static void put_text(struct screen *s, const char *text, size_t column, size_t i
     } while (*line);
 }
 
-static void put_line(struct screen *s, const char *text, enum hue hue)
-{
-    put_text(s, text, 0, 0, hue, NULL);
-}
+static void put_line(struct screen *s, const char *text, enum hue hue) { put_text(s, text, 0, 0, hue, NULL); }
 
 // A cell of a table: text, and spaces up to its width; two at least. Returns the width it took.
 static size_t add_cell(const struct screen *s, struct buf *out, const char *text, size_t width)
@@ -114,14 +119,16 @@ static size_t add_cell(const struct screen *s, struct buf *out, const char *text
     return columns + gap;
 }
 
-// "0.1 s" where it is worth a look, else NULL. Who previews wants to know what would be done; times only where they are long.
+// "0.1 s" where it is worth a look, else NULL. Who previews wants to know what would be done; times only
+// where they are long.
 static char *seconds_text(const struct screen *s, double seconds)
 {
     return seconds >= (s->preview ? 0.95 : 0.095) ? duration_text(seconds) : NULL;
 }
 
 // One row of the table of steps.
-static void put_row(struct screen *s, const char *phase, const char *title, const char *answer, enum hue hue, const char *seconds)
+static void put_row(struct screen *s, const char *phase, const char *title, const char *answer, enum hue hue,
+                    const char *seconds)
 {
     if (s->preview && (!s->phase || !STREQ(s->phase, phase)))
         buf_puts(&s->out, "\n");
@@ -179,8 +186,9 @@ static bool has_component(const char *path, const char *name)
     return false;
 }
 
-// What is changed, and where: "…/instance-00000001/disk" (brief: "disk") of the instance's own files, which are looked for on the host
-// where it runs; else with the host. Nothing for a migration, whose summary says it all.
+// What is changed, and where: "…/instance-00000001/disk" (brief: "disk") of the instance's own files, which
+// are looked for on the host where it runs; else with the host. Nothing for a migration, whose summary says
+// it all.
 static char *effect_name(const struct screen *s, const json_t *effect, bool brief)
 {
     const char *target = json_str(effect, "target", ""), *host = json_str(effect, "host", "");
@@ -200,7 +208,9 @@ static char *effect_end(const json_t *effect, const char *said)
 {
     const char *status = json_str(effect, "status", ""), *error = json_str(effect, "error", "");
     if (STREQ(status, "failed"))
-        return *error && !strstr(said, error) && text_columns(error) <= REASON_SHOWN ? xasprintf(": failed: %s", error) : xstrdup(": failed");
+        return *error && !strstr(said, error) && text_columns(error) <= REASON_SHOWN
+                   ? xasprintf(": failed: %s", error)
+                   : xstrdup(": failed");
     if (STREQ(status, "undone"))
         return xstrdup(": undone");
     return STREQ(status, "kept") ? xstrdup(": kept") : xstrdup("");
@@ -217,7 +227,8 @@ static bool same(const json_t *a, const json_t *b, const char *key)
     return STREQ(json_str(a, key, ""), json_str(b, key, ""));
 }
 
-// "disk, disk.config root:root → nova:nova": effects that are all alike, as one answer. NULL when they are not.
+// "disk, disk.config root:root → nova:nova": effects that are all alike, as one answer. NULL when they are
+// not.
 static char *effects_as_one(const struct screen *s)
 {
     auto_buf struct buf names = {0};
@@ -225,12 +236,14 @@ static char *effects_as_one(const struct screen *s)
     size_t i;
     json_t *effect;
     json_array_foreach(s->effects, i, effect) {
-        if (!is_made(effect) || !same(effect, first, "kind") || !same(effect, first, "host") || !same(effect, first, "summary"))
+        if (!is_made(effect) || !same(effect, first, "kind") || !same(effect, first, "host") ||
+            !same(effect, first, "summary"))
             return NULL;
         auto_free char *name = effect_name(s, effect, true);
         buf_printf(&names, "%s%s", i ? ", " : "", name);
     }
-    return names.len ? xasprintf("%s %s", names.data, json_str(first, "summary", "")) : xstrdup(json_str(first, "summary", ""));
+    return names.len ? xasprintf("%s %s", names.data, json_str(first, "summary", ""))
+                     : xstrdup(json_str(first, "summary", ""));
 }
 
 // What the step's own line tells already is not told again.
@@ -288,8 +301,13 @@ static void put_late_effect(struct screen *s, const json_t *effect)
     bool failed = STREQ(status, "failed");
     auto_free char *name = effect_name(s, effect, false);
     auto_free char *what = xasprintf("%s%s%s", name, *name ? "   " : "", json_str(effect, "summary", ""));
-    auto_free char *text = failed ? xasprintf("FAILED: %s: %s", what, json_str(effect, "error", "")) : xstrdup(what);
-    put_row(s, failed || STREQ(status, "would") ? "undo" : STREQ(status, "kept") ? "kept" : "undone", json_str(effect, "step", ""), text, failed ? RED : PLAIN, NULL);
+    auto_free char *text = failed ? xasprintf("FAILED: %s: %s", what, json_str(effect, "error", ""))
+                                  : xstrdup(what);
+    put_row(s,
+            failed || STREQ(status, "would") ? "undo"
+            : STREQ(status, "kept")          ? "kept"
+                                             : "undone",
+            json_str(effect, "step", ""), text, failed ? RED : PLAIN, NULL);
 }
 
 static void on_effect(struct screen *s, const json_t *event)
@@ -301,8 +319,8 @@ static void on_effect(struct screen *s, const json_t *event)
     json_array_append(s->effects, (json_t *)(uintptr_t)event);
     if (s->live) {
         auto_free char *name = effect_name(s, event, true);
-        set_live(s, xasprintf("%-8s %s  %s %s", json_str(s->step, "phase", ""), json_str(s->step, "title", ""), name,
-                              json_str(event, "summary", "")));
+        set_live(s, xasprintf("%-8s %s  %s %s", json_str(s->step, "phase", ""),
+                              json_str(s->step, "title", ""), name, json_str(event, "summary", "")));
     }
 }
 
@@ -311,7 +329,8 @@ static void on_effect(struct screen *s, const json_t *event)
 static char *amount_text(double done, double total)
 {
     const double mib = 1 << 20, gib = 1 << 30;
-    return total < 10 * gib ? xasprintf("%.0f of %.0f MiB", done / mib, total / mib) : xasprintf("%.1f of %.1f GiB", done / gib, total / gib);
+    return total < 10 * gib ? xasprintf("%.0f of %.0f MiB", done / mib, total / mib)
+                            : xasprintf("%.1f of %.1f GiB", done / gib, total / gib);
 }
 
 static char *left_text(double seconds)
@@ -347,14 +366,18 @@ static void on_progress(struct screen *s, const json_t *event)
     json_decref(s->progress);
     s->progress = json_incref((json_t *)(uintptr_t)event);
     auto_free char *text = progress_text(event);
-    const char *phase = s->step ? json_str(s->step, "phase", "") : "migrate", *title = s->step ? json_str(s->step, "title", "") : "";
-    // The percents stand right-aligned, so that lines below each other can be compared. A narrow terminal does without the title.
+    const char *phase = s->step ? json_str(s->step, "phase", "") : "migrate",
+               *title = s->step ? json_str(s->step, "title", "") : "";
+    // The percents stand right-aligned, so that lines below each other can be compared. A narrow terminal
+    // does without the title.
     auto_free char *clean_title = shown(s, title);
     bool narrow = s->live && TITLE_AT + text_columns(clean_title) + PROGRESS_COLUMNS > terminal_columns(s);
-    auto_free char *line = xasprintf("%-8s %s%*s%s", phase, narrow ? "" : title, (int)((narrow ? 3 : 6) - strcspn(text, " ")), "", text);
+    auto_free char *line = xasprintf("%-8s %s%*s%s", phase, narrow ? "" : title,
+                                     (int)((narrow ? 3 : 6) - strcspn(text, " ")), "", text);
     if (s->live) {
         set_live(s, steal(&line));
-    } else if (json_num(event, "time", 0) - s->progress_told >= PROGRESS_EVERY && !json_flag(event, "last", false)) {
+    } else if (json_num(event, "time", 0) - s->progress_told >= PROGRESS_EVERY &&
+               !json_flag(event, "last", false)) {
         s->progress_told = json_num(event, "time", 0);
         put_line(s, line, PLAIN);
     }
@@ -378,7 +401,8 @@ static void begin_step(struct screen *s, const json_t *event)
     s->effects = json_array();
     s->progress_told = json_num(event, "time", 0);
     if (s->live)
-        set_live(s, xasprintf("%-8s %s  %s", json_str(event, "phase", ""), json_str(event, "title", ""), json_str(event, "text", "…")));
+        set_live(s, xasprintf("%-8s %s  %s", json_str(event, "phase", ""), json_str(event, "title", ""),
+                              json_str(event, "text", "…")));
 }
 
 // What a step that went well says, where the policy gave it no words.
@@ -397,17 +421,25 @@ static char *default_answer(const struct screen *s, const json_t *event)
 static char *failure_text(const struct screen *s, const json_t *event)
 {
     const char *text = json_str(event, "text", ""), *phase = json_str(event, "phase", "");
-    if (!s->preview && (STREQ(phase, "prepare") || STREQ(phase, "migrate")) && text_columns(text) > REASON_SHOWN)
+    if (!s->preview && (STREQ(phase, "prepare") || STREQ(phase, "migrate")) &&
+        text_columns(text) > REASON_SHOWN)
         text = "";
     double took = s->step ? json_num(event, "time", 0) - json_num(s->step, "time", 0) : 0;
     auto_free char *seconds = took >= 0.095 ? duration_text(took) : NULL;
-    return xasprintf("failed%s%s%s%s", seconds ? " after " : "", seconds ? seconds : "", *text ? ": " : "", text);
+    return xasprintf("failed%s%s%s%s", seconds ? " after " : "", seconds ? seconds : "", *text ? ": " : "",
+                     text);
 }
 
 static char *answer_text(const struct screen *s, const json_t *event, enum hue *hue)
 {
-    static const struct { const char *status, *word; enum hue hue; } answers[] = {
-        {"refused", "NO", RED}, {"skipped", "skipped", DIM}, {"warned", "warning", YELLOW}, {"undone", "undone", PLAIN},
+    static const struct {
+        const char *status, *word;
+        enum hue hue;
+    } answers[] = {
+        {"refused", "NO", RED},
+        {"skipped", "skipped", DIM},
+        {"warned", "warning", YELLOW},
+        {"undone", "undone", PLAIN},
     };
     const char *status = json_str(event, "status", ""), *text = json_str(event, "text", "");
     *hue = PLAIN;
@@ -460,7 +492,8 @@ static void put_checks(struct screen *s)
     }
     if (passed && !stopping) {
         auto_free char *title = xasprintf("%zu passed", passed);
-        auto_free char *seconds = seconds_text(s, json_num(json_array_get(checks, json_array_size(checks) - 1), "time", 0) - s->checks_begun);
+        auto_free char *seconds = seconds_text(
+            s, json_num(json_array_get(checks, json_array_size(checks) - 1), "time", 0) - s->checks_begun);
         put_row(s, "check", title, "", PLAIN, seconds);
     }
     json_array_foreach(checks, i, check)
@@ -477,7 +510,8 @@ static void keep_check(struct screen *s, const json_t *event)
 
 static void on_step(struct screen *s, const json_t *event)
 {
-    bool check = STREQ(json_str(event, "phase", ""), "check"), starts = STREQ(json_str(event, "status", ""), "start");
+    bool check = STREQ(json_str(event, "phase", ""), "check"),
+         starts = STREQ(json_str(event, "status", ""), "start");
     if (!check)
         put_checks(s);
     else if (s->checks_begun <= 0)
@@ -506,13 +540,15 @@ static char *instance_text(const json_t *event)
     return xasprintf("%s (%s, %lld vCPU%s)", name, memory, (long long)vcpus, vcpus == 1 ? "" : "s");
 }
 
-// The sentence of a preview begins with "Preview of moving …" or "Preview for …"; that nothing is changed is the first thing to know.
+// The sentence of a preview begins with "Preview of moving …" or "Preview for …"; that nothing is changed is
+// the first thing to know.
 static char *preview_sentence(const json_t *event)
 {
     const char *sentence = json_str(event, "sentence", "");
     auto_free char *instance = instance_text(event);
     if (strncmp(sentence, "Preview of moving ", 18) == 0)
-        return xasprintf("Preview: nothing is changed. %s from %s to %s, by %s", instance, json_str(event, "source", ""), json_str(event, "dest", ""),
+        return xasprintf("Preview: nothing is changed. %s from %s to %s, by %s", instance,
+                         json_str(event, "source", ""), json_str(event, "dest", ""),
                          json_str(event, "policy", ""));
     if (strncmp(sentence, "Preview for ", 12) == 0)
         return xasprintf("Preview: nothing is changed. For %s", sentence + 12);
@@ -528,9 +564,9 @@ static void on_begin(struct screen *s, const json_t *event)
     s->instance = xstrdup(json_str(event, "instance", ""));
     s->uuid = xstrdup(json_str(event, "uuid", ""));
     const char *run = json_str(event, "run", ""), *sentence = json_str(event, "sentence", "");
-    auto_free char *text = s->preview                        ? preview_sentence(event)
+    auto_free char *text = s->preview                       ? preview_sentence(event)
                            : *run && !strstr(sentence, run) ? xasprintf("%s   run %s", sentence, run)
-                                                             : xstrdup(sentence);
+                                                            : xstrdup(sentence);
     put_line(s, text, PLAIN);
 }
 
@@ -551,7 +587,10 @@ static void on_message(struct screen *s, const json_t *event)
 
 static enum hue verdict_hue(const json_t *event)
 {
-    static const struct { const char *outcome; enum hue hue; } hues[] = {
+    static const struct {
+        const char *outcome;
+        enum hue hue;
+    } hues[] = {
         {"moved", GREEN}, {"done", GREEN}, {"would", GREEN}, {"moved_but", YELLOW}, {"interrupted", YELLOW},
     };
     for (size_t i = 0; i < COUNT_OF(hues); i++)
@@ -595,7 +634,11 @@ static void on_verdict(struct screen *s, const json_t *event)
 
 static void on_event(void *data, const json_t *event)
 {
-    static const struct { const char *type; void (*show)(struct screen *s, const json_t *event); bool always; } types[] = {
+    static const struct {
+        const char *type;
+        void (*show)(struct screen *s, const json_t *event);
+        bool always;
+    } types[] = {
         {"begin", on_begin, false},       {"step", on_step, false},      {"effect", on_effect, false},
         {"progress", on_progress, false}, {"message", on_message, true}, {"verdict", on_verdict, true},
     };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // migrun show RUN: the story of a run, as its journal tells it.
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -8,10 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-static const char help[] =
-    "migrun show RUN: what a run did, step by step, with every difference.\n"
-    "\n"
-    "      --state FOLDER, --json, --color WHEN as with migrun\n";
+static const char help[] = "migrun show RUN: what a run did, step by step, with every difference.\n"
+                           "\n"
+                           "      --state FOLDER, --json, --color WHEN as with migrun\n";
 
 static const char *const allowed[] = {"state", "json", "color", NULL};
 
@@ -30,7 +30,8 @@ static int put_head(const json_t *open)
     time_t at = (time_t)json_num(open, "time", 0);
     struct tm local;
     strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&at, &local));
-    auto_free char *raw = xasprintf("%s, %s: %s (migrun %s)", when, json_str(open, "by", "?"), json_str(open, "command", "?"), json_str(open, "migrun", "?"));
+    auto_free char *raw = xasprintf("%s, %s: %s (migrun %s)", when, json_str(open, "by", "?"),
+                                    json_str(open, "command", "?"), json_str(open, "migrun", "?"));
     auto_free char *shown = printable(raw), *line = xasprintf("%s\n", shown);
     return output_print(line);
 }
@@ -52,7 +53,9 @@ static int show(struct options *options, struct error *err)
             output.listener.event(output.listener.data, record);
     output_close(&output);
     if (!options->json && !journal_verdict(records)) {
-        auto_free char *line = xasprintf("Unfinished: it still goes on, or was cut off; migrun recover %s ends it.\n", options->arguments[0]);
+        auto_free char *line = xasprintf(
+            "Unfinished: it still goes on, or was cut off; migrun recover %s ends it.\n",
+            options->arguments[0]);
         return output_print(line);
     }
     return 0;

@@ -1,4 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "cli/text.h"
+
+#include "base/memory.h"
+#include "base/text.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -9,7 +13,8 @@
 
 int color_parse(const char *text, enum color_when *when)
 {
-    static const char *const names[] = {[COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never"};
+    static const char *const names[] = {
+        [COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (STREQ(names[i], text)) {
             *when = (enum color_when)i;
@@ -34,7 +39,8 @@ bool locale_utf8(void)
 {
     if (setlocale(LC_CTYPE, "") && STREQ(nl_langinfo(CODESET), "UTF-8"))
         return true;
-    // A locale that is named but not installed here, as often behind ssh: its name tells what the terminal speaks.
+    // A locale that is named but not installed here, as often behind ssh: its name tells what the terminal
+    // speaks.
     const char *name = getenv("LC_ALL");
     if (!name || !*name)
         name = getenv("LC_CTYPE");
@@ -45,9 +51,11 @@ bool locale_utf8(void)
 
 char *shown_text(const char *text, bool utf8)
 {
-    static const struct { const char *from, *to; } plain[] = {
-        {"→", "->"}, {"…", "..."}, {"·", "-"}, {"×", "x"}, {"−", "-"}, {"–", "-"}, {"—", "-"}, {"≤", "<="}, {"≥", ">="},
-        {"‘", "'"},  {"’", "'"},   {"“", "\""}, {"”", "\""}, {"•", "*"},
+    static const struct {
+        const char *from, *to;
+    } plain[] = {
+        {"→", "->"}, {"…", "..."}, {"·", "-"}, {"×", "x"}, {"−", "-"},  {"–", "-"},  {"—", "-"},
+        {"≤", "<="}, {"≥", ">="},  {"‘", "'"}, {"’", "'"}, {"“", "\""}, {"”", "\""}, {"•", "*"},
     };
     char *clean = printable(text);
     if (utf8)

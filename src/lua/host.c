@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Host, Service and Log.
 #include "base/xml.h"
 #include "lua/interp.h"
@@ -8,13 +9,25 @@
 #include <string.h>
 
 #define HOST_KEY "migrun.host"
-#define HOSTS_KEY "migrun.hosts" // the userdata of each host: one a host, so that they compare equal and keep their facts' table
+#define HOSTS_KEY \
+    "migrun.hosts" // the userdata of each host: one a host, so that they compare equal and keep their facts'
+                   // table
 #define SERVICE_KEY "migrun.service"
 #define LOG_KEY "migrun.log"
 
-struct host_ref { struct run_host *h; };
-struct service { struct run_host *h; const json_t *commands; char unit[256]; };
-struct log { struct run_host *h; int64_t offset, line; char path[4096]; };
+struct host_ref {
+    struct run_host *h;
+};
+struct service {
+    struct run_host *h;
+    const json_t *commands;
+    char unit[256];
+};
+struct log {
+    struct run_host *h;
+    int64_t offset, line;
+    char path[4096];
+};
 
 static const struct class_of host_class, service_class, log_class;
 
@@ -62,13 +75,15 @@ static void check_keys(lua_State *L, int index, const char *const *names, size_t
             i++;
         if (i == count) {
             const char *near = nearest_name(key, names, count);
-            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
         }
         lua_pop(L, 1);
     }
 }
 
-// A number of seconds in milliseconds; the member of the table at index, or the value there when name is NULL.
+// A number of seconds in milliseconds; the member of the table at index, or the value there when name is
+// NULL.
 static int64_t milliseconds(lua_State *L, int index, const char *name, double fallback)
 {
     double seconds = fallback;
@@ -117,14 +132,19 @@ static int host_storage(lua_State *L)
         if (!json_is_string(json_array_get(*paths, i)))
             return lua_mistake(L, "paths are a list of texts");
     struct message *answer = *box = xcalloc(1, sizeof *answer);
-    if (host_call(h->agent, "storage", json_pack("{s:O, s:I}", "paths", *paths, "after", (json_int_t)wait), NULL, 0, wait + 30000, answer, &err) < 0)
+    if (host_call(h->agent, "storage", json_pack("{s:O, s:I}", "paths", *paths, "after", (json_int_t)wait),
+                  NULL, 0, wait + 30000, answer, &err) < 0)
         return lua_raise(L, &err);
     lua_push_json(L, json_object_get(json_object_get(answer->head, "result"), "paths"));
     return 1;
 }
 
 // The contents of a file in a box; data NULL: there is none.
-struct contents { char *data; size_t len; json_t *stat; };
+struct contents {
+    char *data;
+    size_t len;
+    json_t *stat;
+};
 
 static void box_contents(void *p)
 {
@@ -191,18 +211,26 @@ static int host_list(lua_State *L)
 
 // ---- changing files ----
 
-// libvirt's own records: a mistake there orphans or kills guests, so an edit says beforehand what it touches; and the running daemon has
-// them in memory, and writes them anew. Raises.
-static void check_libvirt_state(lua_State *L, const struct run_host *h, const char *path, bool may_be_declared)
+// libvirt's own records: a mistake there orphans or kills guests, so an edit says beforehand what it touches;
+// and the running daemon has them in memory, and writes them anew. Raises.
+static void check_libvirt_state(lua_State *L, const struct run_host *h, const char *path,
+                                bool may_be_declared)
 {
-    static const char *const folders[] = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/qemu/", "/etc/libvirt/qemu/"};
+    static const char *const folders[] = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/qemu/",
+                                          "/etc/libvirt/qemu/"};
     for (size_t i = 0; i < COUNT_OF(folders); i++) {
         if (strncmp(path, folders[i], strlen(folders[i])) != 0)
             continue;
         if (!may_be_declared)
-            lua_mistake(L, "%s is libvirt's own state: only edit_xml changes it, with a change that says beforehand what it touches", path);
+            lua_mistake(L,
+                        "%s is libvirt's own state: only edit_xml changes it, with a change that says "
+                        "beforehand what it touches",
+                        path);
         if (!surgery_takes(h))
-            lua_mistake(L, "%s is libvirt's own state, and libvirtd writes it anew while it runs: edit it inside service(\"libvirtd\"):while_stopped(function() … end)", path);
+            lua_mistake(L,
+                        "%s is libvirt's own state, and libvirtd writes it anew while it runs: edit it "
+                        "inside service(\"libvirtd\"):while_stopped(function() … end)",
+                        path);
     }
 }
 
@@ -257,7 +285,8 @@ static int host_write(lua_State *L)
     }
     const struct contents *c = read_contents(L, h, path);
     struct error err;
-    if (change_write(h, path, c->data, c->len, c->stat, text, len, json_object_size(options) ? options : NULL, &err) < 0)
+    if (change_write(h, path, c->data, c->len, c->stat, text, len, json_object_size(options) ? options : NULL,
+                     &err) < 0)
         return lua_raise(L, &err);
     return 0;
 }
@@ -283,7 +312,8 @@ static int host_edit(lua_State *L)
     if (lua_isnil(L, -1))
         return 0;
     if (lua_type(L, -1) != LUA_TSTRING)
-        return lua_mistake(L, "the function of edit returns the new text (or nil for no change), not a %s", luaL_typename(L, -1));
+        return lua_mistake(L, "the function of edit returns the new text (or nil for no change), not a %s",
+                           luaL_typename(L, -1));
     size_t len;
     const char *text = lua_tolstring(L, -1, &len);
     struct error err;
@@ -365,24 +395,29 @@ static json_t *check_argv(lua_State *L, int index, void **box)
         lua_raise(L, &err);
     bool fits = json_array_size(*box) > 0;
     for (size_t i = 0; i < json_array_size(*box); i++)
-        fits = fits && json_is_string(json_array_get(*box, i)) && strlen(json_string_value(json_array_get(*box, i))) == json_string_length(json_array_get(*box, i));
+        fits = fits && json_is_string(json_array_get(*box, i)) &&
+               strlen(json_string_value(json_array_get(*box, i))) ==
+                   json_string_length(json_array_get(*box, i));
     if (!fits || !*json_string_value(json_array_get(*box, 0)))
         lua_mistake(L, "a command is a list of texts, its program first: { \"virsh\", \"list\" }");
     return *box;
 }
 
-static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, const json_t *result, double seconds)
+static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, const json_t *result,
+                          double seconds)
 {
     struct error err;
     const char *program = json_string_value(json_array_get(argv, 0)), *said = json_str(result, "stderr", "");
     int status = (int)json_int(result, "status", -1);
     if (json_flag(result, "timed_out", false))
-        error_set(&err, ERR_TIMEOUT, 0, "%s on %s did not end within %g s", program, run_host_name(h), seconds);
+        error_set(&err, ERR_TIMEOUT, 0, "%s on %s did not end within %g s", program, run_host_name(h),
+                  seconds);
     else if (json_int(result, "signal", 0))
-        error_set(&err, ERR_COMMAND, -1, "%s on %s was ended by signal %d", program, run_host_name(h), (int)json_int(result, "signal", 0));
+        error_set(&err, ERR_COMMAND, -1, "%s on %s was ended by signal %d", program, run_host_name(h),
+                  (int)json_int(result, "signal", 0));
     else
-        error_set(&err, ERR_COMMAND, status, "%s on %s ended with status %d%s%.*s", program, run_host_name(h), status, *said ? ": " : "",
-                  (int)strcspn(said, "\n"), said);
+        error_set(&err, ERR_COMMAND, status, "%s on %s ended with status %d%s%.*s", program, run_host_name(h),
+                  status, *said ? ": " : "", (int)strcspn(said, "\n"), said);
     snprintf(err.source, sizeof err.source, "%s", run_host_name(h));
     return lua_raise(L, &err);
 }
@@ -397,7 +432,8 @@ static int host_command(lua_State *L)
     size_t input_len = 0;
     const char *input = NULL;
     bool reads = false, ok = false;
-    void **argv_box = lua_box(L, box_json), **undo_box = lua_box(L, box_json), **answer_box = lua_box(L, box_message);
+    void **argv_box = lua_box(L, box_json), **undo_box = lua_box(L, box_json),
+         **answer_box = lua_box(L, box_message);
     json_t *argv = check_argv(L, 2, argv_box);
     if (lua_istable(L, 3)) {
         lua_getfield(L, 3, "reads");
@@ -457,7 +493,8 @@ static int host_reach(lua_State *L)
     if (json_array_size(*ports) == 0)
         return lua_mistake(L, "name a port, or a list of ports");
     struct message *answer = *box = xcalloc(1, sizeof *answer);
-    json_t *args = json_pack("{s:s, s:O, s:I}", "host", name, "ports", *ports, "timeout", (json_int_t)timeout);
+    json_t *args = json_pack("{s:s, s:O, s:I}", "host", name, "ports", *ports, "timeout",
+                             (json_int_t)timeout);
     if (!args)
         return lua_mistake(L, "the host's name is not UTF-8");
     if (host_call(h->agent, "reach", args, NULL, 0, timeout + 15000, answer, &err) < 0)
@@ -529,7 +566,8 @@ static int service_wait(lua_State *L)
     void **box = lua_box(L, box_message);
     struct message *answer = *box = xcalloc(1, sizeof *answer);
     struct error err;
-    json_t *args = json_pack("{s:s, s:s, s:I}", "unit", s->unit, "action", "wait", "timeout", (json_int_t)timeout);
+    json_t *args = json_pack("{s:s, s:s, s:I}", "unit", s->unit, "action", "wait", "timeout",
+                             (json_int_t)timeout);
     if (json_object_get(s->commands, "state"))
         json_object_set(args, "command", json_object_get(s->commands, "state"));
     if (host_call(s->h->agent, "service", args, NULL, 0, timeout + 10000, answer, &err) < 0)
@@ -537,7 +575,8 @@ static int service_wait(lua_State *L)
     return 0;
 }
 
-// The function's errors are its caller's; but the service is started first, and what speaks against that comes before all.
+// The function's errors are its caller's; but the service is started first, and what speaks against that
+// comes before all.
 static int service_while_stopped(lua_State *L)
 {
     struct service *s = check_service(L);
@@ -563,11 +602,17 @@ static int service_name(lua_State *L, void *self)
 }
 
 static const luaL_Reg service_methods[] = {
-    {"state", service_state}, {"start", service_start}, {"stop", service_stop}, {"restart", service_restart}, {"wait", service_wait},
-    {"while_stopped", service_while_stopped}, {NULL, NULL},
+    {"state", service_state},
+    {"start", service_start},
+    {"stop", service_stop},
+    {"restart", service_restart},
+    {"wait", service_wait},
+    {"while_stopped", service_while_stopped},
+    {NULL, NULL},
 };
 static const struct class_field service_fields[] = {{"name", service_name}, {NULL, NULL}};
-static const struct class_of service_class = {.key = SERVICE_KEY, .noun = "a service", .methods = service_methods, .fields = service_fields};
+static const struct class_of service_class = {
+    .key = SERVICE_KEY, .noun = "a service", .methods = service_methods, .fields = service_fields};
 
 // ---- Log ----
 
@@ -579,10 +624,12 @@ void push_log(lua_State *L, struct run_host *h, const char *path)
     void **box = lua_box(L, box_message);
     struct message *answer = *box = xcalloc(1, sizeof *answer);
     struct error err;
-    if (host_call(h->agent, "log", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, answer, &err) == 0) {
+    if (host_call(h->agent, "log", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, answer, &err) ==
+        0) {
         log->offset = json_int(json_object_get(answer->head, "result"), "size", 0);
         log->line = json_int(json_object_get(answer->head, "result"), "lines", 0);
-    } else if (err.domain != ERR_SYSTEM || err.code != ENOENT) { // a log that is not there yet begins with its first line
+    } else if (err.domain != ERR_SYSTEM ||
+               err.code != ENOENT) { // a log that is not there yet begins with its first line
         lua_raise(L, &err);
     }
     lua_pop(L, 1);
@@ -602,7 +649,8 @@ static int log_lines(lua_State *L)
     struct message *answer = *box = xcalloc(1, sizeof *answer);
     struct error err;
     lua_newtable(L);
-    json_t *args = json_pack("{s:o, s:I, s:I}", "path", json_text(log->path), "offset", (json_int_t)log->offset, "line", (json_int_t)log->line);
+    json_t *args = json_pack("{s:o, s:I, s:I}", "path", json_text(log->path), "offset",
+                             (json_int_t)log->offset, "line", (json_int_t)log->line);
     if (host_call(log->h->agent, "log", args, NULL, 0, 0, answer, &err) < 0) {
         if (err.domain == ERR_SYSTEM && err.code == ENOENT)
             return 1;
@@ -637,7 +685,8 @@ static int log_host(lua_State *L, void *self)
 
 static const luaL_Reg log_methods[] = {{"lines", log_lines}, {NULL, NULL}};
 static const struct class_field log_fields[] = {{"path", log_path}, {"host", log_host}, {NULL, NULL}};
-static const struct class_of log_class = {.key = LOG_KEY, .noun = "a log", .methods = log_methods, .fields = log_fields};
+static const struct class_of log_class = {
+    .key = LOG_KEY, .noun = "a log", .methods = log_methods, .fields = log_fields};
 
 // ---- Host ----
 
@@ -670,14 +719,18 @@ static int field_settings(lua_State *L, void *self)
 }
 
 static const luaL_Reg host_methods[] = {
-    {"stat", host_stat},   {"read", host_read},     {"list", host_list},     {"write", host_write},     {"edit", host_edit},
-    {"edit_xml", host_edit_xml}, {"chown", host_chown}, {"chmod", host_chmod}, {"remove", host_remove}, {"service", host_service},
-    {"command", host_command}, {"reach", host_reach}, {"log", host_log}, {"storage", host_storage}, {NULL, NULL},
+    {"stat", host_stat},       {"read", host_read},       {"list", host_list},
+    {"write", host_write},     {"edit", host_edit},       {"edit_xml", host_edit_xml},
+    {"chown", host_chown},     {"chmod", host_chmod},     {"remove", host_remove},
+    {"service", host_service}, {"command", host_command}, {"reach", host_reach},
+    {"log", host_log},         {"storage", host_storage}, {NULL, NULL},
 };
 static const struct class_field host_fields[] = {
-    {"name", field_name}, {"facts", field_facts}, {"libvirt", field_libvirt}, {"settings", field_settings}, {NULL, NULL},
+    {"name", field_name},         {"facts", field_facts}, {"libvirt", field_libvirt},
+    {"settings", field_settings}, {NULL, NULL},
 };
-static const struct class_of host_class = {.key = HOST_KEY, .noun = "a host", .methods = host_methods, .fields = host_fields};
+static const struct class_of host_class = {
+    .key = HOST_KEY, .noun = "a host", .methods = host_methods, .fields = host_fields};
 
 void register_host(lua_State *L)
 {

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "lua/interp.h"
 
+#include "base/interrupt.h"
+#include "base/io.h"
 #include "run/change.h"
 
 #include <lualib.h>
@@ -14,10 +17,7 @@ enum { MEMORY_MAX = 512 << 20, HOOK_COUNT = 10000, DEPTH_MAX = 60 };
 #define BOX_KEY "migrun.box"
 #define LOADED_KEY "migrun.loaded"
 
-struct interp *interp_of(lua_State *L)
-{
-    return *(struct interp **)lua_getextraspace(L);
-}
+struct interp *interp_of(lua_State *L) { return *(struct interp **)lua_getextraspace(L); }
 
 struct run *run_of(lua_State *L)
 {
@@ -47,8 +47,9 @@ static void *allocate(void *data, void *p, size_t old_size, size_t new_size)
     return fresh;
 }
 
-// A policy that is stuck in Lua is interrupted, also inside pcall: from the first interrupt on every instruction raises, so that a
-// loop which catches errors is ended by an instruction outside its pcall. Fix-ups are finished: the guest may have moved.
+// A policy that is stuck in Lua is interrupted, also inside pcall: from the first interrupt on every
+// instruction raises, so that a loop which catches errors is ended by an instruction outside its pcall.
+// Fix-ups are finished: the guest may have moved.
 static void on_count(lua_State *L, lua_Debug *unused)
 {
     (void)unused;
@@ -118,8 +119,10 @@ static void error_from(lua_State *L, struct error *err)
         lua_getfield(L, -2, "domain");
         lua_getfield(L, -3, "code");
         lua_getfield(L, -4, "source");
-        const char *message = lua_tostring(L, -4), *domain = lua_tostring(L, -3), *source = lua_tostring(L, -1);
-        error_set(err, domain ? error_domain_from_name(domain) : ERR_POLICY, (int)lua_tointeger(L, -2), "%s", message ? message : "an error without a message");
+        const char *message = lua_tostring(L, -4), *domain = lua_tostring(L, -3),
+                   *source = lua_tostring(L, -1);
+        error_set(err, domain ? error_domain_from_name(domain) : ERR_POLICY, (int)lua_tointeger(L, -2), "%s",
+                  message ? message : "an error without a message");
         snprintf(err->source, sizeof err->source, "%s", source ? source : "");
         lua_pop(L, 4);
     } else {
@@ -139,7 +142,10 @@ int interp_call(lua_State *L, int arguments, int results, struct error *err)
 
 // ---- boxes ----
 
-struct box { void *p; void (*release)(void *); };
+struct box {
+    void *p;
+    void (*release)(void *);
+};
 
 static int box_gc(lua_State *L)
 {
@@ -196,10 +202,7 @@ static void push_json(lua_State *L, const json_t *json, int depth)
     }
 }
 
-void lua_push_json(lua_State *L, const json_t *json)
-{
-    push_json(L, json, 0);
-}
+void lua_push_json(lua_State *L, const json_t *json) { push_json(L, json, 0); }
 
 static int to_json(lua_State *L, int index, json_t **json, int depth, struct error *err);
 
@@ -239,7 +242,10 @@ static int table_to_json(lua_State *L, int index, json_t **json, int depth, stru
         }
         if (!key || to_json(L, lua_gettop(L), &value, depth + 1, err) < 0) {
             lua_pop(L, 2);
-            return key ? -1 : error_set(err, ERR_POLICY, 0, "plain data has texts and whole numbers for keys, not a %s", "value of another type");
+            return key ? -1
+                       : error_set(err, ERR_POLICY, 0,
+                                   "plain data has texts and whole numbers for keys, not a %s",
+                                   "value of another type");
         }
         if (json_object_set_new(result, key, value) < 0) {
             lua_pop(L, 2);
@@ -254,12 +260,14 @@ static int table_to_json(lua_State *L, int index, json_t **json, int depth, stru
 static int to_json(lua_State *L, int index, json_t **json, int depth, struct error *err)
 {
     if (depth > DEPTH_MAX || !lua_checkstack(L, 6))
-        return error_set(err, ERR_POLICY, 0, "data nested deeper than %d levels (does it contain itself?)", DEPTH_MAX);
+        return error_set(err, ERR_POLICY, 0, "data nested deeper than %d levels (does it contain itself?)",
+                         DEPTH_MAX);
     switch (lua_type(L, index)) {
     case LUA_TNIL: *json = json_null(); return 0;
     case LUA_TBOOLEAN: *json = json_boolean(lua_toboolean(L, index)); return 0;
     case LUA_TNUMBER:
-        *json = lua_isinteger(L, index) ? json_integer(lua_tointeger(L, index)) : json_real(lua_tonumber(L, index));
+        *json = lua_isinteger(L, index) ? json_integer(lua_tointeger(L, index))
+                                        : json_real(lua_tonumber(L, index));
         return *json ? 0 : error_set(err, ERR_POLICY, 0, "a number that is none (inf or nan)");
     case LUA_TSTRING: {
         size_t len;
@@ -268,7 +276,8 @@ static int to_json(lua_State *L, int index, json_t **json, int depth, struct err
         return *json ? 0 : error_set(err, ERR_POLICY, 0, "a text that is not UTF-8");
     }
     case LUA_TTABLE: return table_to_json(L, index, json, depth, err);
-    default: return error_set(err, ERR_POLICY, 0, "a %s is no plain data", lua_typename(L, lua_type(L, index)));
+    default:
+        return error_set(err, ERR_POLICY, 0, "a %s is no plain data", lua_typename(L, lua_type(L, index)));
     }
 }
 
@@ -298,7 +307,8 @@ static int class_index(lua_State *L)
     for (const luaL_Reg *method = class_of->methods; method && method->name; method++)
         names[n++] = method->name;
     const char *near = nearest_name(name, names, n);
-    return lua_mistake(L, "unknown field '%s' of %s%s%s%s", name, class_of->noun, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return lua_mistake(L, "unknown field '%s' of %s%s%s%s", name, class_of->noun,
+                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static int class_newindex(lua_State *L)
@@ -346,7 +356,8 @@ void *class_check(lua_State *L, int index, const struct class_of *class_of)
 {
     void *self = luaL_testudata(L, index, class_of->key);
     if (!self)
-        lua_mistake(L, "%s was expected, not a %s (a method is called with ':')", class_of->noun, luaL_typename(L, index));
+        lua_mistake(L, "%s was expected, not a %s (a method is called with ':')", class_of->noun,
+                    luaL_typename(L, index));
     return self;
 }
 
@@ -418,7 +429,8 @@ static bool is_module_name(const char *name)
 {
     bool dot = true;
     for (const char *p = name; *p; p++) {
-        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-';
+        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+                      *p == '_' || *p == '-';
         if (!letter && (*p != '.' || dot))
             return false;
         dot = *p == '.';
@@ -426,7 +438,8 @@ static bool is_module_name(const char *name)
     return !dot;
 }
 
-// The text of a module: as it was when the run began, or its file's, which is remembered. NULL: there is none.
+// The text of a module: as it was when the run began, or its file's, which is remembered. NULL: there is
+// none.
 static const char *module_text(struct interp *in, const char *name, const char *folder, char **path)
 {
     *path = xasprintf("%s/%s.lua", folder ? folder : "?", name);
@@ -451,7 +464,8 @@ static int require_text(lua_State *L, struct interp *in, const char *name, const
     if (!text)
         return 0;
     const char *chunk = lua_pushfstring(L, "@%s", (char *)*path);
-    if (luaL_loadbufferx(L, text, json_string_length(json_object_get(in->modules, name)), chunk, "t") != LUA_OK)
+    if (luaL_loadbufferx(L, text, json_string_length(json_object_get(in->modules, name)), chunk, "t") !=
+        LUA_OK)
         return lua_error(L);
     lua_pushstring(L, name);
     lua_call(L, 1, 1);
@@ -481,7 +495,10 @@ static int safe_require(lua_State *L)
     if (!found) {
         lua_pushnil(L);
         lua_setfield(L, 2, name);
-        return lua_mistake(L, "there is no module '%s' in %s", name, ours ? in->library : in->folder ? in->folder : "any folder");
+        return lua_mistake(L, "there is no module '%s' in %s", name,
+                           ours         ? in->library
+                           : in->folder ? in->folder
+                                        : "any folder");
     }
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
@@ -494,8 +511,9 @@ static int safe_require(lua_State *L)
 
 static void open_allowed(lua_State *L)
 {
-    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string}, {LUA_TABLIBNAME, luaopen_table},
-                                         {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_OSLIBNAME, luaopen_os}};
+    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},       {LUA_STRLIBNAME, luaopen_string},
+                                         {LUA_TABLIBNAME, luaopen_table}, {LUA_MATHLIBNAME, luaopen_math},
+                                         {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_OSLIBNAME, luaopen_os}};
     for (size_t i = 0; i < COUNT_OF(libraries); i++) {
         luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
         lua_pop(L, 1);
@@ -505,7 +523,11 @@ static void open_allowed(lua_State *L)
         lua_pushnil(L);
         lua_setglobal(L, refused[i]);
     }
-    static const luaL_Reg ours[] = {{"load", safe_load}, {"setmetatable", safe_setmetatable}, {"print", lua_print}, {"require", safe_require}, {NULL, NULL}};
+    static const luaL_Reg ours[] = {{"load", safe_load},
+                                    {"setmetatable", safe_setmetatable},
+                                    {"print", lua_print},
+                                    {"require", safe_require},
+                                    {NULL, NULL}};
     lua_pushglobaltable(L);
     luaL_setfuncs(L, ours, 0);
     lua_pop(L, 1);
@@ -573,7 +595,8 @@ static char *find_library(void)
         self[n] = '\0';
         *strrchr(self, '/') = '\0';
         for (size_t i = 0; i < COUNT_OF(beside); i++) {
-            auto_free char *path = xasprintf("%s/%s", self, beside[i]), *probe = xasprintf("%s/migrun/policy.lua", path);
+            auto_free char *path = xasprintf("%s/%s", self, beside[i]),
+                           *probe = xasprintf("%s/migrun/policy.lua", path);
             char *real = access(probe, R_OK) == 0 ? realpath(path, NULL) : NULL;
             if (real)
                 return real;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The module migrun.json.
 #include "lua/interp.h"
 

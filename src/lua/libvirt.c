@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Libvirt (a host's libvirtd) and Domain.
 #include "base/xml.h"
 #include "lua/interp.h"
@@ -9,8 +10,14 @@
 #define LIBVIRT_KEY "migrun.libvirt"
 #define DOMAIN_KEY "migrun.domain"
 
-struct connection { struct run_host *h; };
-struct domain { struct run_host *h; char uuid[VIR_UUID_STRING_BUFLEN]; char name[512]; };
+struct connection {
+    struct run_host *h;
+};
+struct domain {
+    struct run_host *h;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    char name[512];
+};
 
 static const struct class_of connection_class, domain_class;
 
@@ -19,7 +26,8 @@ static struct virt *virt_of(lua_State *L, struct run_host *h)
     if (h->virt)
         return h->virt;
     struct error err;
-    error_set(&err, ERR_LIBVIRT, VIR_ERR_NO_CONNECT, "%s", h->libvirt_error ? h->libvirt_error : "libvirtd is not connected");
+    error_set(&err, ERR_LIBVIRT, VIR_ERR_NO_CONNECT, "%s",
+              h->libvirt_error ? h->libvirt_error : "libvirtd is not connected");
     lua_raise(L, &err);
     return NULL;
 }
@@ -105,8 +113,8 @@ static int libvirt_capabilities(lua_State *L)
 static int libvirt_domain_capabilities(lua_State *L)
 {
     struct virt *virt = check_virt(L);
-    const char *emulator = luaL_optstring(L, 2, NULL), *arch = luaL_optstring(L, 3, NULL), *machine = luaL_optstring(L, 4, NULL),
-               *virttype = luaL_optstring(L, 5, NULL);
+    const char *emulator = luaL_optstring(L, 2, NULL), *arch = luaL_optstring(L, 3, NULL),
+               *machine = luaL_optstring(L, 4, NULL), *virttype = luaL_optstring(L, 5, NULL);
     void **box = lua_box(L, box_free);
     struct error err;
     char *xml = NULL;
@@ -117,8 +125,9 @@ static int libvirt_domain_capabilities(lua_State *L)
 static int libvirt_compare_cpu(lua_State *L)
 {
     struct virt *virt = check_virt(L);
-    const char *cpu = luaL_checkstring(L, 2), *emulator = luaL_optstring(L, 3, NULL), *arch = luaL_optstring(L, 4, NULL),
-               *machine = luaL_optstring(L, 5, NULL), *virttype = luaL_optstring(L, 6, NULL);
+    const char *cpu = luaL_checkstring(L, 2), *emulator = luaL_optstring(L, 3, NULL),
+               *arch = luaL_optstring(L, 4, NULL), *machine = luaL_optstring(L, 5, NULL),
+               *virttype = luaL_optstring(L, 6, NULL);
     void **box = lua_box(L, box_json);
     struct error err;
     json_t *json = NULL;
@@ -168,13 +177,22 @@ static int field_uri(lua_State *L, void *self)
 }
 
 static const luaL_Reg connection_methods[] = {
-    {"facts", libvirt_facts}, {"capabilities", libvirt_capabilities}, {"domain_capabilities", libvirt_domain_capabilities},
-    {"compare_cpu", libvirt_compare_cpu}, {"memory", libvirt_memory}, {"volume", libvirt_volume}, {"domain", libvirt_domain},
-    {"domains", libvirt_domains}, {NULL, NULL},
+    {"facts", libvirt_facts},
+    {"capabilities", libvirt_capabilities},
+    {"domain_capabilities", libvirt_domain_capabilities},
+    {"compare_cpu", libvirt_compare_cpu},
+    {"memory", libvirt_memory},
+    {"volume", libvirt_volume},
+    {"domain", libvirt_domain},
+    {"domains", libvirt_domains},
+    {NULL, NULL},
 };
 static const struct class_field connection_fields[] = {{"uri", field_uri}, {NULL, NULL}};
 static const struct class_of connection_class = {
-    .key = LIBVIRT_KEY, .noun = "a libvirt connection", .methods = connection_methods, .fields = connection_fields,
+    .key = LIBVIRT_KEY,
+    .noun = "a libvirt connection",
+    .methods = connection_methods,
+    .fields = connection_fields,
 };
 
 void push_libvirt(lua_State *L, struct run_host *h)
@@ -234,8 +252,13 @@ static int domain_stats(lua_State *L)
 
 static int domain_xml(lua_State *L)
 {
-    static const struct { const char *name; unsigned int flag; } options[] = {
-        {"inactive", VIR_DOMAIN_XML_INACTIVE}, {"secure", VIR_DOMAIN_XML_SECURE}, {"update_cpu", VIR_DOMAIN_XML_UPDATE_CPU},
+    static const struct {
+        const char *name;
+        unsigned int flag;
+    } options[] = {
+        {"inactive", VIR_DOMAIN_XML_INACTIVE},
+        {"secure", VIR_DOMAIN_XML_SECURE},
+        {"update_cpu", VIR_DOMAIN_XML_UPDATE_CPU},
         {"migratable", VIR_DOMAIN_XML_MIGRATABLE},
     };
     struct domain *d = check_domain(L);
@@ -251,7 +274,9 @@ static int domain_xml(lua_State *L)
     void **box = lua_box(L, box_free);
     struct error err;
     char *xml = NULL;
-    int rc = flags & VIR_DOMAIN_XML_MIGRATABLE ? virt_migratable_xml(virt, d->uuid, flags & VIR_DOMAIN_XML_INACTIVE, &xml, &err) : virt_domain_xml(virt, d->uuid, flags, &xml, &err);
+    int rc = flags & VIR_DOMAIN_XML_MIGRATABLE
+                 ? virt_migratable_xml(virt, d->uuid, flags & VIR_DOMAIN_XML_INACTIVE, &xml, &err)
+                 : virt_domain_xml(virt, d->uuid, flags, &xml, &err);
     return answer_document(L, xml, box, rc, &err);
 }
 
@@ -268,10 +293,12 @@ static int field_uuid(lua_State *L, void *self)
 }
 
 static const luaL_Reg domain_methods[] = {
-    {"info", domain_info}, {"xml", domain_xml}, {"job", domain_job}, {"blocks", domain_blocks}, {"stats", domain_stats}, {NULL, NULL},
+    {"info", domain_info},     {"xml", domain_xml},     {"job", domain_job},
+    {"blocks", domain_blocks}, {"stats", domain_stats}, {NULL, NULL},
 };
 static const struct class_field domain_fields[] = {{"name", field_name}, {"uuid", field_uuid}, {NULL, NULL}};
-static const struct class_of domain_class = {.key = DOMAIN_KEY, .noun = "a domain", .methods = domain_methods, .fields = domain_fields};
+static const struct class_of domain_class = {
+    .key = DOMAIN_KEY, .noun = "a domain", .methods = domain_methods, .fields = domain_fields};
 
 void register_libvirt(lua_State *L)
 {

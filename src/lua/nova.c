@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Nova, with Placement and Neutron: run.nova.
 #include "lua/interp.h"
 #include "run/change.h"
@@ -54,7 +55,8 @@ static int nova_server_method(lua_State *L)
     const char *name = server_or_own(L, 2);
     void **box = lua_box(L, box_json);
     struct error err;
-    int rc = own ? nova_server(cloud, name, (json_t **)box, &err) : nova_find(cloud, name, (json_t **)box, &err);
+    int rc = own ? nova_server(cloud, name, (json_t **)box, &err)
+                 : nova_find(cloud, name, (json_t **)box, &err);
     return answer(L, box, rc, &err);
 }
 
@@ -147,7 +149,8 @@ static json_t *read_options(lua_State *L, int index, void **box, const char *con
             i++;
         if (i == count) {
             const char *near = nearest_name(key, names, count);
-            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
         }
         json_t *value;
         struct error err;
@@ -216,12 +219,17 @@ static int minor_of(lua_State *L, json_t *options)
     return minor;
 }
 
-static int read_request(lua_State *L, const char *method, const char *path, const json_t *options, int minor, void **box)
+static int read_request(lua_State *L, const char *method, const char *path, const json_t *options, int minor,
+                        void **box)
 {
     struct cloud *cloud = check_cloud(L);
     struct error err;
     const char *what = lua_pushfstring(L, "%s %s", method, path);
-    const struct cloud_request request = {.service = json_str(options, "service", "compute"), .method = method, .path = path, .minor = minor, .what = what,
+    const struct cloud_request request = {.service = json_str(options, "service", "compute"),
+                                          .method = method,
+                                          .path = path,
+                                          .minor = minor,
+                                          .what = what,
                                           .timeout_ms = (int64_t)(json_num(options, "timeout", 0) * 1000)};
     char request_id[REQUEST_ID_MAX];
     if (cloud_send(cloud, &request, (json_t **)box, request_id, &err) < 0)
@@ -243,7 +251,8 @@ static int nova_request(lua_State *L)
     const json_t *result = NULL;
     struct error err;
     if (*path != '/')
-        lua_mistake(L, "a path begins with '/', and goes on from the service's endpoint: \"/servers/detail\"");
+        lua_mistake(L,
+                    "a path begins with '/', and goes on from the service's endpoint: \"/servers/detail\"");
     if (STREQ(method, "GET") || STREQ(method, "HEAD"))
         return read_request(L, method, path, options, minor, body_box);
     if (!lua_isnil(L, 4) && lua_to_json(L, 4, (json_t **)body_box, &err) < 0)
@@ -254,7 +263,8 @@ static int nova_request(lua_State *L)
 }
 
 // A request about one live migration of the run's instance.
-static int about_migration(lua_State *L, const char *method, const char *format, const json_t *body, int minor, void **box)
+static int about_migration(lua_State *L, const char *method, const char *format, const json_t *body,
+                           int minor, void **box)
 {
     const json_t *result = NULL;
     struct error err;
@@ -298,20 +308,28 @@ static int field_instance(lua_State *L, void *self)
 }
 
 static const luaL_Reg nova_methods[] = {
-    {"server", nova_server_method}, {"services", nova_services_method}, {"hypervisor", nova_hypervisor_method}, {"migrations", nova_migrations_method},
-    {"progress", nova_progress_method}, {"action", nova_action_method}, {"provider", nova_provider}, {"allocations", nova_allocations}, {"ports", nova_ports},
-    {"live_migrate", nova_live_migrate_method}, {"lock", nova_lock}, {"unlock", nova_unlock}, {"abort", nova_abort_method},
-    {"force_complete", nova_force_complete_method}, {"request", nova_request}, {NULL, NULL},
+    {"server", nova_server_method},
+    {"services", nova_services_method},
+    {"hypervisor", nova_hypervisor_method},
+    {"migrations", nova_migrations_method},
+    {"progress", nova_progress_method},
+    {"action", nova_action_method},
+    {"provider", nova_provider},
+    {"allocations", nova_allocations},
+    {"ports", nova_ports},
+    {"live_migrate", nova_live_migrate_method},
+    {"lock", nova_lock},
+    {"unlock", nova_unlock},
+    {"abort", nova_abort_method},
+    {"force_complete", nova_force_complete_method},
+    {"request", nova_request},
+    {NULL, NULL},
 };
-static const struct class_field nova_fields[] = {{"cloud", field_cloud}, {"instance", field_instance}, {NULL, NULL}};
-static const struct class_of nova_class = {.key = NOVA_KEY, .noun = "Nova", .methods = nova_methods, .fields = nova_fields};
+static const struct class_field nova_fields[] = {
+    {"cloud", field_cloud}, {"instance", field_instance}, {NULL, NULL}};
+static const struct class_of nova_class = {
+    .key = NOVA_KEY, .noun = "Nova", .methods = nova_methods, .fields = nova_fields};
 
-void push_nova(lua_State *L)
-{
-    class_new(L, NOVA_KEY, 1);
-}
+void push_nova(lua_State *L) { class_new(L, NOVA_KEY, 1); }
 
-void register_nova(lua_State *L)
-{
-    class_register(L, &nova_class);
-}
+void register_nova(lua_State *L) { class_register(L, &nova_class); }

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "lua/policy.h"
 
+#include "base/clock.h"
+#include "base/io.h"
 #include "run/journal.h"
 
 #include <errno.h>
@@ -44,8 +47,10 @@ static int read_policy(struct policy *p, const char *given, size_t *len, struct 
 {
     p->path = find_policy(&p->in, given);
     if (!p->path)
-        return error_set(err, ERR_USAGE, 0, strchr(given, '/') ? "there is no policy %s: no such file"
-                                                               : "there is no policy '%s': neither a file here, nor one in /etc/migrun/policies or %s/../policies",
+        return error_set(err, ERR_USAGE, 0,
+                         strchr(given, '/') ? "there is no policy %s: no such file"
+                                            : "there is no policy '%s': neither a file here, nor one in "
+                                              "/etc/migrun/policies or %s/../policies",
                          given, p->in.library);
     if (read_whole_file(p->path, POLICY_MAX, &p->text, len) < 0)
         return error_set(err, ERR_USAGE, 0, "policy %s cannot be read: %s", p->path, strerror(errno));
@@ -97,7 +102,8 @@ static int fail_with(lua_State *L, const struct policy *p, struct error *err)
         const char *message = lua_tostring(L, -1);
         if (i == 1 && err)
             snprintf(err->source, sizeof err->source, "%s:%ld:%ld", p->procedure.name, line, column);
-        buf_printf(&all, "%s%s:%ld:%ld: %s", i > 1 ? "\n" : "", p->procedure.name, line, column, message ? message : "?");
+        buf_printf(&all, "%s%s:%ld:%ld: %s", i > 1 ? "\n" : "", p->procedure.name, line, column,
+                   message ? message : "?");
         add_excerpt(&all, p->text, line, column);
         lua_pop(L, 4);
     }
@@ -129,7 +135,8 @@ static int push_function(lua_State *L, const char *module, const char *function,
     return 0;
 }
 
-// What Lua finds out only when it gets there: undefined globals, unknown fields. Leaves the positions of the table's parts.
+// What Lua finds out only when it gets there: undefined globals, unknown fields. Leaves the positions of the
+// table's parts.
 static int lint(struct policy *p, size_t len, struct error *err)
 {
     lua_State *L = p->in.L;
@@ -247,7 +254,8 @@ static int keep_saved(struct policy *p, struct error *err)
     run->saved = saved;
     if (same || !run->journal)
         return 0;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:O}", "time", wall_time(), "run", run->id, "type", "saved", "saved", saved);
+    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:O}", "time", wall_time(), "run", run->id, "type",
+                                       "saved", "saved", saved);
     return journal_add(run->journal, line, false, err);
 }
 
@@ -388,7 +396,10 @@ int policy_load(struct policy *p, const char *given, const json_t *params, struc
 {
     *p = (struct policy){.steps = LUA_NOREF, .procedure.name = given};
     size_t len;
-    return interp_open(&p->in, err) < 0 || read_policy(p, given, &len, err) < 0 || check_all(p, len, params, err) < 0 ? -1 : 0;
+    return interp_open(&p->in, err) < 0 || read_policy(p, given, &len, err) < 0 ||
+                   check_all(p, len, params, err) < 0
+               ? -1
+               : 0;
 }
 
 void policy_free(struct policy *p)

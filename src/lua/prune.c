@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 // Forgets finished runs: their journals here, and the originals and notes on their hosts.
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "lua/lua.h"
 #include "lua/policy.h"
 #include "run/journal.h"
@@ -6,7 +9,8 @@
 
 #include <string.h>
 
-// The hosts that a run changed something on keep something of it: those that it had, and those of its changes.
+// The hosts that a run changed something on keep something of it: those that it had, and those of its
+// changes.
 static json_t *hosts_of(const json_t *records)
 {
     json_t *hosts = json_object(), *entry;
@@ -27,7 +31,8 @@ static int forget_on_hosts(struct run *run, const char *name, const json_t *reco
     json_object_foreach(hosts, host, unused) {
         struct run_host *h;
         size_t open = run->n_hosts;
-        if (run_start_host(run, host, false, &h, err) < 0 || (run->n_hosts > open && host_finish(h->agent, deadline_in(20000), err) < 0))
+        if (run_start_host(run, host, false, &h, err) < 0 ||
+            (run->n_hosts > open && host_finish(h->agent, deadline_in(20000), err) < 0))
             return -1;
         auto_message struct message answer = {0};
         if (host_call(h->agent, "forget", json_pack("{s:s}", "run", name), NULL, 0, 0, &answer, err) < 0)
@@ -50,7 +55,8 @@ static int prune_one(struct run *run, const char *state, const char *name, doubl
     return 1;
 }
 
-int migrun_lua_prune(const char *site_path, const char *state_dir, double age, const struct listener *listener, size_t *pruned, size_t *kept, struct error *err)
+int migrun_lua_prune(const char *site_path, const char *state_dir, double age,
+                     const struct listener *listener, size_t *pruned, size_t *kept, struct error *err)
 {
     const char *state = state_dir ? state_dir : STATE_DIR;
     auto_json json_t *names = NULL;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Run and Instance.
 #include "base/xml.h"
 #include "lua/interp.h"
@@ -35,8 +36,18 @@ static int tell(lua_State *L, const char *level)
 static int run_warn(lua_State *L) { return tell(L, "warning"); }
 static int run_say(lua_State *L) { return tell(L, "info"); }
 
-static int field_source(lua_State *L, void *self) { (void)self; push_host(L, run_of(L)->source); return 1; }
-static int field_dest(lua_State *L, void *self) { (void)self; push_host(L, run_of(L)->dest); return 1; }
+static int field_source(lua_State *L, void *self)
+{
+    (void)self;
+    push_host(L, run_of(L)->source);
+    return 1;
+}
+static int field_dest(lua_State *L, void *self)
+{
+    (void)self;
+    push_host(L, run_of(L)->dest);
+    return 1;
+}
 
 static int field_hosts(lua_State *L, void *self)
 {
@@ -73,9 +84,19 @@ static int field_instance(lua_State *L, void *self)
     return 1;
 }
 
-static int field_nova(lua_State *L, void *self) { (void)self; push_nova(L); return 1; }
+static int field_nova(lua_State *L, void *self)
+{
+    (void)self;
+    push_nova(L);
+    return 1;
+}
 
-static int field_params(lua_State *L, void *self) { (void)self; lua_rawgetp(L, LUA_REGISTRYINDEX, &params_key); return 1; }
+static int field_params(lua_State *L, void *self)
+{
+    (void)self;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &params_key);
+    return 1;
+}
 
 static int field_saved(lua_State *L, void *self)
 {
@@ -88,7 +109,12 @@ static int field_saved(lua_State *L, void *self)
     return 1;
 }
 
-static int field_preview(lua_State *L, void *self) { (void)self; lua_pushboolean(L, run_of(L)->options->preview); return 1; }
+static int field_preview(lua_State *L, void *self)
+{
+    (void)self;
+    lua_pushboolean(L, run_of(L)->options->preview);
+    return 1;
+}
 
 static int field_site(lua_State *L, void *self)
 {
@@ -101,22 +127,27 @@ static int field_site(lua_State *L, void *self)
     return 1;
 }
 
-static const luaL_Reg run_methods[] = {{"refuse", run_refuse}, {"warn", run_warn}, {"say", run_say}, {NULL, NULL}};
+static const luaL_Reg run_methods[] = {
+    {"refuse", run_refuse}, {"warn", run_warn}, {"say", run_say}, {NULL, NULL}};
 static const struct class_field run_fields[] = {
-    {"source", field_source}, {"dest", field_dest},   {"hosts", field_hosts},     {"here", field_here}, {"instance", field_instance},
-    {"params", field_params}, {"saved", field_saved}, {"preview", field_preview}, {"site", field_site}, {"nova", field_nova}, {NULL, NULL},
+    {"source", field_source},
+    {"dest", field_dest},
+    {"hosts", field_hosts},
+    {"here", field_here},
+    {"instance", field_instance},
+    {"params", field_params},
+    {"saved", field_saved},
+    {"preview", field_preview},
+    {"site", field_site},
+    {"nova", field_nova},
+    {NULL, NULL},
 };
-static const struct class_of run_class = {.key = RUN_KEY, .noun = "the run", .methods = run_methods, .fields = run_fields};
+static const struct class_of run_class = {
+    .key = RUN_KEY, .noun = "the run", .methods = run_methods, .fields = run_fields};
 
-void push_run(lua_State *L)
-{
-    class_new(L, RUN_KEY, 1);
-}
+void push_run(lua_State *L) { class_new(L, RUN_KEY, 1); }
 
-void set_params(lua_State *L)
-{
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &params_key);
-}
+void set_params(lua_State *L) { lua_rawsetp(L, LUA_REGISTRYINDEX, &params_key); }
 
 int take_saved(lua_State *L, json_t **saved, struct error *err)
 {
@@ -136,15 +167,9 @@ void restore_saved(lua_State *L, const json_t *saved)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &saved_key);
 }
 
-void push_qemu_log(lua_State *L)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &qemu_log_key);
-}
+void push_qemu_log(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &qemu_log_key); }
 
-void push_nova_log(lua_State *L)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &nova_log_key);
-}
+void push_nova_log(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &nova_log_key); }
 
 // ---- Instance ----
 
@@ -211,7 +236,8 @@ static int instance_host(lua_State *L)
 // Where the destination's QEMU will say why it cannot start, from here on.
 static void mark_qemu_log(lua_State *L, struct run *run)
 {
-    const char *pattern = json_str(json_object_get(host_spec(run->dest->agent)->settings, "logs"), "qemu", "");
+    const char *pattern = json_str(json_object_get(host_spec(run->dest->agent)->settings, "logs"), "qemu",
+                                   "");
     const char *hole = strstr(pattern, "%s"), *name = json_str(run->instance, "name", "");
     if (run->options->preview || !hole || strchr(name, '/'))
         return;
@@ -225,7 +251,8 @@ static void mark_qemu_log(lua_State *L, struct run *run)
 // By Nova: and where the source's nova-compute will say what libvirt said.
 void mark_logs(lua_State *L, struct run *run)
 {
-    const char *path = json_str(json_object_get(host_spec(run->source->agent)->settings, "logs"), "nova_compute", NULL);
+    const char *path = json_str(json_object_get(host_spec(run->source->agent)->settings, "logs"),
+                                "nova_compute", NULL);
     if (run->dest)
         mark_qemu_log(L, run);
     if (run->options->preview || !path)
@@ -251,7 +278,8 @@ static json_t *read_options(lua_State *L, int index, void **box)
             i++;
         if (i == COUNT_OF(migrate_options)) {
             const char *near = nearest_name(key, migrate_options, COUNT_OF(migrate_options));
-            lua_mistake(L, "unknown option '%s' of migrate%s%s%s", key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            lua_mistake(L, "unknown option '%s' of migrate%s%s%s", key, near ? "; did you mean '" : "",
+                        near ? near : "", near ? "'?" : "");
         }
         json_t *value = NULL;
         struct error err;
@@ -291,7 +319,8 @@ static void box_pair(void *p)
 static void change_xml(lua_State *L, int index, struct run *run, bool inactive, struct text_pair *pair)
 {
     struct error err;
-    if (virt_migratable_xml(run->source->virt, json_str(run->instance, "uuid", ""), inactive, &pair->before, &err) < 0)
+    if (virt_migratable_xml(run->source->virt, json_str(run->instance, "uuid", ""), inactive, &pair->before,
+                            &err) < 0)
         lua_raise(L, &err);
     int top = lua_gettop(L);
     struct xml **slot = push_document(L), **before = push_document(L);
@@ -313,11 +342,14 @@ static int instance_migrate(lua_State *L)
     struct run *run = instance_run(L);
     struct run_host *dest = check_host(L, 2);
     lua_settop(L, 3);
-    void **options_box = lua_box(L, box_json), **live_box = lua_box(L, box_pair), **persistent_box = lua_box(L, box_pair);
-    struct text_pair *live = *live_box = xcalloc(1, sizeof *live), *persistent = *persistent_box = xcalloc(1, sizeof *persistent);
+    void **options_box = lua_box(L, box_json), **live_box = lua_box(L, box_pair),
+         **persistent_box = lua_box(L, box_pair);
+    struct text_pair *live = *live_box = xcalloc(1, sizeof *live),
+                     *persistent = *persistent_box = xcalloc(1, sizeof *persistent);
     json_t *options = read_options(L, 3, options_box);
     struct error err;
-    // The definition that the destination keeps is changed too: its next start must find the same addresses there.
+    // The definition that the destination keeps is changed too: its next start must find the same addresses
+    // there.
     if (lua_istable(L, 3) && lua_getfield(L, 3, "xml") != LUA_TNIL) {
         change_xml(L, lua_gettop(L), run, false, live);
         if (json_flag(run->instance, "persistent", false))
@@ -334,23 +366,46 @@ static int instance_migrate(lua_State *L)
     return 1;
 }
 
-static int field_name(lua_State *L, void *self) { (void)self; lua_pushstring(L, json_str(run_of(L)->instance, "name", "")); return 1; }
-static int field_uuid(lua_State *L, void *self) { (void)self; lua_pushstring(L, json_str(run_of(L)->instance, "uuid", "")); return 1; }
-static int field_facts(lua_State *L, void *self) { (void)self; lua_push_json(L, run_of(L)->instance); return 1; }
+static int field_name(lua_State *L, void *self)
+{
+    (void)self;
+    lua_pushstring(L, json_str(run_of(L)->instance, "name", ""));
+    return 1;
+}
+static int field_uuid(lua_State *L, void *self)
+{
+    (void)self;
+    lua_pushstring(L, json_str(run_of(L)->instance, "uuid", ""));
+    return 1;
+}
+static int field_facts(lua_State *L, void *self)
+{
+    (void)self;
+    lua_push_json(L, run_of(L)->instance);
+    return 1;
+}
 
 static const luaL_Reg instance_methods[] = {
-    {"xml", instance_xml},   {"status_file", instance_status_file}, {"definition_file", instance_definition_file},
+    {"xml", instance_xml},
+    {"status_file", instance_status_file},
+    {"definition_file", instance_definition_file},
     {"directory", instance_directory},
-    {"host", instance_host}, {"migrate", instance_migrate},         {NULL, NULL},
+    {"host", instance_host},
+    {"migrate", instance_migrate},
+    {NULL, NULL},
 };
-static int field_title(lua_State *L, void *self) { (void)self; lua_pushstring(L, run_instance_name(run_of(L))); return 1; }
-static const struct class_field instance_fields[] = {{"name", field_name}, {"title", field_title}, {"uuid", field_uuid}, {"facts", field_facts}, {NULL, NULL}};
-static const struct class_of instance_class = {.key = INSTANCE_KEY, .noun = "the instance", .methods = instance_methods, .fields = instance_fields};
-
-void push_instance(lua_State *L)
+static int field_title(lua_State *L, void *self)
 {
-    class_new(L, INSTANCE_KEY, 1);
+    (void)self;
+    lua_pushstring(L, run_instance_name(run_of(L)));
+    return 1;
 }
+static const struct class_field instance_fields[] = {
+    {"name", field_name}, {"title", field_title}, {"uuid", field_uuid}, {"facts", field_facts}, {NULL, NULL}};
+static const struct class_of instance_class = {
+    .key = INSTANCE_KEY, .noun = "the instance", .methods = instance_methods, .fields = instance_fields};
+
+void push_instance(lua_State *L) { class_new(L, INSTANCE_KEY, 1); }
 
 void register_run(lua_State *L)
 {

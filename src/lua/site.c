@@ -1,4 +1,7 @@
-// The site file: a Lua table of plain data. It gets an interpreter with nothing in it, and no time to get stuck.
+// SPDX-License-Identifier: MIT
+// The site file: a Lua table of plain data. It gets an interpreter with nothing in it, and no time to get
+// stuck.
+#include "base/io.h"
 #include "lua/policy.h"
 #include "world/site.h"
 
@@ -23,18 +26,23 @@ static int fail(lua_State *L, const char *path, struct error *err)
     const char *message = lua_tostring(L, -1);
     size_t len = strlen(path);
     const char *place = message && strncmp(message, path, len) == 0 ? message : NULL;
-    return place ? error_set(err, ERR_SITE, 0, "%s", place) : error_set(err, ERR_SITE, 0, "%s: %s", path, message ? message : "no Lua");
+    return place ? error_set(err, ERR_SITE, 0, "%s", place)
+                 : error_set(err, ERR_SITE, 0, "%s: %s", path, message ? message : "no Lua");
 }
 
-static int read_table(lua_State *L, const char *path, const char *text, size_t len, json_t **table, struct error *err)
+static int read_table(lua_State *L, const char *path, const char *text, size_t len, json_t **table,
+                      struct error *err)
 {
     auto_free char *chunk = xasprintf("@%s", path);
     if (luaL_loadbufferx(L, text, len, chunk, "t") != LUA_OK || lua_pcall(L, 0, 1, 0) != LUA_OK)
         return fail(L, path, err);
     if (!lua_istable(L, -1))
-        return error_set(err, ERR_SITE, 0, "%s should return a table: return { hosts = { \"compute-1\" } }", path);
+        return error_set(err, ERR_SITE, 0, "%s should return a table: return { hosts = { \"compute-1\" } }",
+                         path);
     struct error why;
-    return lua_to_json(L, -1, table, &why) < 0 ? error_set(err, ERR_SITE, 0, "%s holds plain data only: %s", path, why.message) : 0;
+    return lua_to_json(L, -1, table, &why) < 0
+               ? error_set(err, ERR_SITE, 0, "%s holds plain data only: %s", path, why.message)
+               : 0;
 }
 
 int site_load(const char *path, struct site **site, struct error *err)

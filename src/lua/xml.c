@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Document, and the module migrun.xml.
 #include "base/xml.h"
 #include "lua/interp.h"
@@ -17,7 +18,8 @@ static int gc_document(lua_State *L)
 
 static void box_strv(void *p) { strv_free(p); }
 
-static int push_strings(lua_State *L, int (*ask)(const struct xml *, const char *, char ***, size_t *, struct error *))
+static int push_strings(lua_State *L,
+                        int (*ask)(const struct xml *, const char *, char ***, size_t *, struct error *))
 {
     struct xml *doc = check_document(L, 1);
     const char *xpath = luaL_checkstring(L, 2);
@@ -90,15 +92,14 @@ static int document_text(lua_State *L)
 }
 
 static const luaL_Reg document_methods[] = {
-    {"find", document_find}, {"get", document_get}, {"fragments", document_fragments}, {"set", document_set},
-    {"add", document_add},   {"remove", document_remove}, {"text", document_text}, {NULL, NULL},
+    {"find", document_find}, {"get", document_get}, {"fragments", document_fragments},
+    {"set", document_set},   {"add", document_add}, {"remove", document_remove},
+    {"text", document_text}, {NULL, NULL},
 };
-static const struct class_of document_class = {.key = DOCUMENT_KEY, .noun = "a document", .methods = document_methods, .gc = gc_document};
+static const struct class_of document_class = {
+    .key = DOCUMENT_KEY, .noun = "a document", .methods = document_methods, .gc = gc_document};
 
-struct xml **push_document(lua_State *L)
-{
-    return class_new(L, DOCUMENT_KEY, sizeof(struct xml *));
-}
+struct xml **push_document(lua_State *L) { return class_new(L, DOCUMENT_KEY, sizeof(struct xml *)); }
 
 struct xml *check_document(lua_State *L, int index)
 {
@@ -123,7 +124,8 @@ static const char **declared_changes(lua_State *L, int index, size_t *count)
     return paths;
 }
 
-void apply_change(lua_State *L, int index, int document_index, const struct xml *before, bool declared, const char *what)
+void apply_change(lua_State *L, int index, int document_index, const struct xml *before, bool declared,
+                  const char *what)
 {
     struct run *run = run_of(L);
     size_t count = 0;
@@ -137,10 +139,15 @@ void apply_change(lua_State *L, int index, int document_index, const struct xml 
             lua_mistake(L, "a change of XML has a function 'apply'");
     } else if (lua_isfunction(L, index)) {
         if (declared)
-            lua_mistake(L, "%s is libvirt's own state: the change says beforehand what it touches, { changes = { XPath, … }, apply = function(document) … end }", what);
+            lua_mistake(L,
+                        "%s is libvirt's own state: the change says beforehand what it touches, { changes = "
+                        "{ XPath, … }, apply = function(document) … end }",
+                        what);
         lua_pushvalue(L, index);
     } else {
-        lua_mistake(L, "a change of XML is a function of the document or { changes = …, apply = … }, not a %s", luaL_typename(L, index));
+        lua_mistake(L,
+                    "a change of XML is a function of the document or { changes = …, apply = … }, not a %s",
+                    luaL_typename(L, index));
     }
     lua_pushvalue(L, document_index);
     run->pure++;
@@ -176,7 +183,4 @@ int open_xml(lua_State *L)
     return 1;
 }
 
-void register_xml(lua_State *L)
-{
-    class_register(L, &document_class);
-}
+void register_xml(lua_State *L) { class_register(L, &document_class); }

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: MIT
 // Changes to files: contents, existence, owner, mode.
 #include "base/diff.h"
+#include "base/io.h"
 #include "run/change.h"
 #include "run/gate.h"
 
@@ -24,14 +26,12 @@ static json_t *state_of(const json_t *stat, const char *data, size_t len)
     return state;
 }
 
-static json_t *absent(void)
-{
-    return json_pack("{s:b}", "absent", 1);
-}
+static json_t *absent(void) { return json_pack("{s:b}", "absent", 1); }
 
 static json_t *expectation(const json_t *state)
 {
-    return json_flag(state, "absent", false) ? absent() : json_pack("{s:O}", "sha256", json_object_get(state, "sha256"));
+    return json_flag(state, "absent", false) ? absent()
+                                             : json_pack("{s:O}", "sha256", json_object_get(state, "sha256"));
 }
 
 static int agent_change(const struct effect *e, const char *op, json_t *args, struct error *err)
@@ -56,7 +56,9 @@ static int observe_contents(const struct effect *e, enum observed *seen, struct 
     const json_t *states[] = {effect_before(e), effect_after(e)};
     bool same[2];
     for (int i = 0; i < 2; i++)
-        same[i] = json_flag(states[i], "absent", false) ? !data : data && STREQ(json_str(states[i], "sha256", ""), hash);
+        same[i] = json_flag(states[i], "absent", false)
+                      ? !data
+                      : data && STREQ(json_str(states[i], "sha256", ""), hash);
     *seen = same[0] ? SEEN_BEFORE : same[1] ? SEEN_AFTER : SEEN_OTHER;
     return 0;
 }
@@ -74,7 +76,8 @@ static int apply_contents(struct effect *e, const char *op, struct error *err)
 static int undo_contents(struct effect *e, struct error *err)
 {
     auto_message struct message answer = {0};
-    json_t *args = json_pack("{s:o, s:O}", "expect", expectation(effect_after(e)), "path", json_object_get(e->data, "target"));
+    json_t *args = json_pack("{s:o, s:O}", "expect", expectation(effect_after(e)), "path",
+                             json_object_get(e->data, "target"));
     effect_note(e, args);
     return host_call(e->host->agent, "restore", args, NULL, 0, 60000, &answer, err);
 }
@@ -82,9 +85,11 @@ static int undo_contents(struct effect *e, struct error *err)
 static int describe_contents(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     const char *path = effect_target(e), *host = run_host_name(e->host);
-    bool was_absent = json_flag(effect_before(e), "absent", false), is_absent = json_flag(effect_after(e), "absent", false);
+    bool was_absent = json_flag(effect_before(e), "absent", false),
+         is_absent = json_flag(effect_after(e), "absent", false);
     auto_free char *label = xasprintf("%s on %s", path, host);
-    if (diff_text(e->original, e->body, was_absent ? "/dev/null" : label, is_absent ? "/dev/null" : label, detail, err) < 0)
+    if (diff_text(e->original, e->body, was_absent ? "/dev/null" : label, is_absent ? "/dev/null" : label,
+                  detail, err) < 0)
         return -1;
     *summary = xstrdup(was_absent ? "is made" : is_absent ? "is removed" : "is changed");
     return 0;
@@ -109,16 +114,24 @@ static void imagine_remove(const struct effect *e)
 }
 
 const struct effect_kind effect_file_write = {
-    .name = "file.write", .describe = describe_contents, .observe = observe_contents, .apply = apply_write, .undo = undo_contents,
+    .name = "file.write",
+    .describe = describe_contents,
+    .observe = observe_contents,
+    .apply = apply_write,
+    .undo = undo_contents,
     .imagine = imagine_write,
 };
 const struct effect_kind effect_file_remove = {
-    .name = "file.remove", .describe = describe_contents, .observe = observe_contents, .apply = apply_remove, .undo = undo_contents,
+    .name = "file.remove",
+    .describe = describe_contents,
+    .observe = observe_contents,
+    .apply = apply_remove,
+    .undo = undo_contents,
     .imagine = imagine_remove,
 };
 
-int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat, const char *text, size_t len,
-                 const json_t *options, struct error *err)
+int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat,
+                 const char *text, size_t len, const json_t *options, struct error *err)
 {
     auto_free char *what = xasprintf("writing %s on %s", path, run_host_name(h));
     if (gate_open(h->run, what, err) < 0)
@@ -132,7 +145,8 @@ int change_write(struct run_host *h, const char *path, const char *old, size_t o
     json_t *after = state_of(NULL, text, len);
     if (options)
         json_object_update(after, (json_t *)(uintptr_t)options);
-    struct effect *e = effect_new(&effect_file_write, h, path, old ? state_of(stat, old, old_len) : absent(), after);
+    struct effect *e = effect_new(&effect_file_write, h, path, old ? state_of(stat, old, old_len) : absent(),
+                                  after);
     e->original = old ? xstrndup(old, old_len) : NULL;
     e->body = xmalloc(len + 1);
     memcpy(e->body, text, len);
@@ -157,7 +171,8 @@ int change_remove(struct run_host *h, const char *path, struct error *err)
 
 // ---- owner and mode ----
 
-static int observe_members(const struct effect *e, const char *const *members, size_t count, enum observed *seen, struct error *err)
+static int observe_members(const struct effect *e, const char *const *members, size_t count,
+                           enum observed *seen, struct error *err)
 {
     auto_json json_t *stat = NULL;
     if (run_stat(e->host, effect_target(e), &stat, err) < 0)
@@ -186,8 +201,12 @@ static int observe_mode(const struct effect *e, enum observed *seen, struct erro
 
 static char *owner_text(const json_t *state)
 {
-    auto_free char *user = json_object_get(state, "user") ? xstrdup(json_str(state, "user", "")) : xasprintf("%lld", (long long)json_int(state, "uid", -1));
-    auto_free char *group = json_object_get(state, "group") ? xstrdup(json_str(state, "group", "")) : xasprintf("%lld", (long long)json_int(state, "gid", -1));
+    auto_free char *user = json_object_get(state, "user")
+                               ? xstrdup(json_str(state, "user", ""))
+                               : xasprintf("%lld", (long long)json_int(state, "uid", -1));
+    auto_free char *group = json_object_get(state, "group")
+                                ? xstrdup(json_str(state, "group", ""))
+                                : xasprintf("%lld", (long long)json_int(state, "gid", -1));
     return xasprintf("%s:%s", user, group);
 }
 
@@ -203,39 +222,56 @@ static int describe_owner(const struct effect *e, char **summary, char **detail,
 static int describe_mode(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     (void)err;
-    *summary = xasprintf("%04o → %04o", (unsigned)json_int(effect_before(e), "mode", 0), (unsigned)json_int(effect_after(e), "mode", 0));
+    *summary = xasprintf("%04o → %04o", (unsigned)json_int(effect_before(e), "mode", 0),
+                         (unsigned)json_int(effect_after(e), "mode", 0));
     *detail = NULL;
     return 0;
 }
 
-// from and to are before and after, or the other way round for the undo. The file that was looked at (stat) is the one that is changed.
-static int set_owner(const struct effect *e, const json_t *stat, const json_t *from, const json_t *to, struct error *err)
+// from and to are before and after, or the other way round for the undo. The file that was looked at (stat)
+// is the one that is changed.
+static int set_owner(const struct effect *e, const json_t *stat, const json_t *from, const json_t *to,
+                     struct error *err)
 {
     return agent_change(e, "chown",
-                        json_pack("{s:O, s:O, s:{s:O, s:O, s:O, s:O}}", "uid", json_object_get(to, "uid"), "gid", json_object_get(to, "gid"), "expect", "device",
-                                  json_object_get(stat, "device"), "inode", json_object_get(stat, "inode"), "uid", json_object_get(from, "uid"), "gid",
-                                  json_object_get(from, "gid")),
+                        json_pack("{s:O, s:O, s:{s:O, s:O, s:O, s:O}}", "uid", json_object_get(to, "uid"),
+                                  "gid", json_object_get(to, "gid"), "expect", "device",
+                                  json_object_get(stat, "device"), "inode", json_object_get(stat, "inode"),
+                                  "uid", json_object_get(from, "uid"), "gid", json_object_get(from, "gid")),
                         err);
 }
 
-static int set_mode(const struct effect *e, const json_t *stat, const json_t *from, const json_t *to, struct error *err)
+static int set_mode(const struct effect *e, const json_t *stat, const json_t *from, const json_t *to,
+                    struct error *err)
 {
     return agent_change(e, "chmod",
-                        json_pack("{s:O, s:{s:O, s:O, s:O}}", "mode", json_object_get(to, "mode"), "expect", "device", json_object_get(stat, "device"), "inode",
+                        json_pack("{s:O, s:{s:O, s:O, s:O}}", "mode", json_object_get(to, "mode"), "expect",
+                                  "device", json_object_get(stat, "device"), "inode",
                                   json_object_get(stat, "inode"), "mode", json_object_get(from, "mode")),
                         err);
 }
 
-static int apply_owner(struct effect *e, struct error *err) { return set_owner(e, effect_before(e), effect_before(e), effect_after(e), err); }
-static int apply_mode(struct effect *e, struct error *err) { return set_mode(e, effect_before(e), effect_before(e), effect_after(e), err); }
+static int apply_owner(struct effect *e, struct error *err)
+{
+    return set_owner(e, effect_before(e), effect_before(e), effect_after(e), err);
+}
+static int apply_mode(struct effect *e, struct error *err)
+{
+    return set_mode(e, effect_before(e), effect_before(e), effect_after(e), err);
+}
 
-// A later change of the contents, and its undo, put another file in the place: what is there now is looked at anew.
-static int undo_with(struct effect *e, int (*set)(const struct effect *, const json_t *, const json_t *, const json_t *, struct error *), struct error *err)
+// A later change of the contents, and its undo, put another file in the place: what is there now is looked at
+// anew.
+static int undo_with(struct effect *e,
+                     int (*set)(const struct effect *, const json_t *, const json_t *, const json_t *,
+                                struct error *),
+                     struct error *err)
 {
     auto_json json_t *stat = NULL;
     if (run_stat(e->host, effect_target(e), &stat, err) < 0)
         return -1;
-    return stat ? set(e, stat, effect_after(e), effect_before(e), err) : error_errno(err, ENOENT, "%s on %s", effect_target(e), run_host_name(e->host));
+    return stat ? set(e, stat, effect_after(e), effect_before(e), err)
+                : error_errno(err, ENOENT, "%s on %s", effect_target(e), run_host_name(e->host));
 }
 
 static int undo_owner(struct effect *e, struct error *err) { return undo_with(e, set_owner, err); }
@@ -255,10 +291,20 @@ static void imagine_stat(const struct effect *e)
 }
 
 const struct effect_kind effect_file_owner = {
-    .name = "file.owner", .describe = describe_owner, .observe = observe_owner, .apply = apply_owner, .undo = undo_owner, .imagine = imagine_stat,
+    .name = "file.owner",
+    .describe = describe_owner,
+    .observe = observe_owner,
+    .apply = apply_owner,
+    .undo = undo_owner,
+    .imagine = imagine_stat,
 };
 const struct effect_kind effect_file_mode = {
-    .name = "file.mode", .describe = describe_mode, .observe = observe_mode, .apply = apply_mode, .undo = undo_mode, .imagine = imagine_stat,
+    .name = "file.mode",
+    .describe = describe_mode,
+    .observe = observe_mode,
+    .apply = apply_mode,
+    .undo = undo_mode,
+    .imagine = imagine_stat,
 };
 
 static int must_stat(struct run_host *h, const char *what, const char *path, json_t **stat, struct error *err)
@@ -291,8 +337,10 @@ int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid,
     if (uid == json_int(stat, "uid", -1) && gid == json_int(stat, "gid", -1))
         return 0;
     json_t *after = json_pack("{s:I, s:I}", "uid", (json_int_t)uid, "gid", (json_int_t)gid);
-    const char *user = uid == json_int(stat, "uid", -1) ? json_str(stat, "user", NULL) : known_name(h, "uid", uid);
-    const char *group = gid == json_int(stat, "gid", -1) ? json_str(stat, "group", NULL) : known_name(h, "gid", gid);
+    const char *user = uid == json_int(stat, "uid", -1) ? json_str(stat, "user", NULL)
+                                                        : known_name(h, "uid", uid);
+    const char *group = gid == json_int(stat, "gid", -1) ? json_str(stat, "group", NULL)
+                                                         : known_name(h, "gid", gid);
     if (user)
         json_object_set_new(after, "user", json_string(user));
     if (group)
@@ -308,7 +356,9 @@ int change_mode(struct run_host *h, const char *path, int mode, struct error *er
         return -1;
     if (json_int(stat, "mode", -1) == mode)
         return 0;
-    return gate_pass(effect_new(&effect_file_mode, h, path, state_of(stat, NULL, 0), json_pack("{s:i}", "mode", mode)), NULL, err);
+    return gate_pass(
+        effect_new(&effect_file_mode, h, path, state_of(stat, NULL, 0), json_pack("{s:i}", "mode", mode)),
+        NULL, err);
 }
 
 int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id, struct error *err)
@@ -320,13 +370,16 @@ int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id
     }
     auto_message struct message answer = {0};
     const char *database = group ? "group" : "passwd";
-    if (host_call(h->agent, "command", json_pack("{s:[s,s,s,s], s:b, s:i}", "argv", "getent", "--", database, name, "reads", 1, "timeout", 20000), NULL, 0,
-                  25000, &answer, err) < 0)
+    if (host_call(h->agent, "command",
+                  json_pack("{s:[s,s,s,s], s:b, s:i}", "argv", "getent", "--", database, name, "reads", 1,
+                            "timeout", 20000),
+                  NULL, 0, 25000, &answer, err) < 0)
         return -1;
     const char *field = answer.body ? strchr(answer.body, ':') : NULL;
     field = field ? strchr(field + 1, ':') : NULL;
     if (json_int(json_object_get(answer.head, "result"), "status", -1) != 0 || !field)
-        return error_set(err, ERR_SYSTEM, ENOENT, "there is no %s %s on %s", group ? "group" : "user", name, run_host_name(h));
+        return error_set(err, ERR_SYSTEM, ENOENT, "there is no %s %s on %s", group ? "group" : "user", name,
+                         run_host_name(h));
     *id = strtoll(field + 1, NULL, 10);
     // Known from now on, so that the change is told in names.
     json_t *all = json_object_get(h->facts, group ? "groups" : "users");

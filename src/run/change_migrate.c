@@ -1,5 +1,9 @@
-// The migration itself: one effect, watched from here, run by the source's libvirtd (peer to peer: it outlives migrun).
+// SPDX-License-Identifier: MIT
+// The migration itself: one effect, watched from here, run by the source's libvirtd (peer to peer: it
+// outlives migrun).
+#include "base/clock.h"
 #include "base/diff.h"
+#include "base/interrupt.h"
 #include "run/change.h"
 #include "run/gate.h"
 
@@ -19,16 +23,14 @@ static bool has(const json_t *flags, const char *name)
     return false;
 }
 
-static const char *uuid_of(const struct run *run)
-{
-    return json_str(run->instance, "uuid", "");
-}
+static const char *uuid_of(const struct run *run) { return json_str(run->instance, "uuid", ""); }
 
 // What the destination's XML has that the source's has not.
 static int tell_difference(const struct effect *e, char **detail, struct error *err)
 {
     auto_free char *from = xasprintf("%s on %s", effect_target(e), run_host_name(e->host->run->source));
-    auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host)), *live = NULL, *defined = NULL;
+    auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host)), *live = NULL,
+                   *defined = NULL;
     if (diff_text(e->original, e->body, from, to, &live, err) < 0)
         return -1;
     if (e->second.after && diff_text(e->second.before, e->second.after, from, to, &defined, err) < 0)
@@ -71,15 +73,17 @@ void run_tell_progress(struct run *run, const json_t *job, bool last)
     double done = json_num(job, "memory_processed", 0) + json_num(job, "disk_processed", 0);
     double remaining = json_num(job, "memory_remaining", 0) + json_num(job, "disk_remaining", 0);
     double page = json_num(job, "memory_page_size", 4096), bandwidth = json_num(job, "memory_bps", 0);
-    double dirty = json_num(job, "memory_dirty_rate", 0) * page, elapsed = json_num(job, "time_elapsed", 0) / 1000;
+    double dirty = json_num(job, "memory_dirty_rate", 0) * page,
+           elapsed = json_num(job, "time_elapsed", 0) / 1000;
     if (total <= 0)
         return;
     if (bandwidth <= 0 && elapsed > 0)
         bandwidth = done / elapsed;
     double left = bandwidth > dirty ? remaining / (bandwidth - dirty) : -1;
     run_emit(run, "progress",
-             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b}", "what", "migration", "total", total, "processed", total - remaining,
-                       "remaining", remaining, "percent", 100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate", dirty,
+             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b}", "what", "migration",
+                       "total", total, "processed", total - remaining, "remaining", remaining, "percent",
+                       100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate", dirty,
                        "iteration", (json_int_t)json_int(job, "memory_iteration", 0), "elapsed", elapsed,
                        "left", left < 0 ? json_null() : json_real(left), "last", last));
 }
@@ -90,7 +94,9 @@ static int uri_target(const char *uri, char **name, int *port)
     const char *host = strstr(uri, "://");
     if (!host)
         return -1;
-    *port = strstr(uri, "+tls://") || !memchr(uri, '+', (size_t)(host - uri)) ? 16514 : strstr(uri, "+ssh://") ? 22 : 16509;
+    *port = strstr(uri, "+tls://") || !memchr(uri, '+', (size_t)(host - uri)) ? 16514
+            : strstr(uri, "+ssh://")                                          ? 22
+                                                                              : 16509;
     host += 3;
     size_t len = strcspn(host, "/?");
     const char *at = memchr(host, '@', len);
@@ -114,15 +120,21 @@ static int try_uri(struct run *run, const char *uri, struct error *err)
     auto_free char *name = NULL;
     int port;
     if (uri_target(uri, &name, &port) < 0)
-        return error_set(err, ERR_POLICY, 0, "'%s' is no URI of a libvirtd that %s could reach; qemu+tcp://HOST/system is one", uri, run_host_name(run->source));
+        return error_set(err, ERR_POLICY, 0,
+                         "'%s' is no URI of a libvirtd that %s could reach; qemu+tcp://HOST/system is one",
+                         uri, run_host_name(run->source));
     auto_message struct message answer = {0};
-    if (host_call(run->source->agent, "reach", json_pack("{s:s, s:[i], s:i}", "host", name, "ports", port, "timeout", 5000), NULL, 0, 20000, &answer, err) < 0)
+    if (host_call(run->source->agent, "reach",
+                  json_pack("{s:s, s:[i], s:i}", "host", name, "ports", port, "timeout", 5000), NULL, 0,
+                  20000, &answer, err) < 0)
         return -1;
     auto_free char *key = xasprintf("%d", port);
-    const json_t *tried = json_object_get(json_object_get(json_object_get(answer.head, "result"), "ports"), key);
+    const json_t *tried = json_object_get(json_object_get(json_object_get(answer.head, "result"), "ports"),
+                                          key);
     if (!json_flag(tried, "open", false))
-        return error_set(err, ERR_HOST, HOST_UNREACHED, "%s cannot reach %s:%d (%s), where libvirtd of the destination should listen", run_host_name(run->source), name,
-                         port, json_str(tried, "error", "no answer"));
+        return error_set(err, ERR_HOST, HOST_UNREACHED,
+                         "%s cannot reach %s:%d (%s), where libvirtd of the destination should listen",
+                         run_host_name(run->source), name, port, json_str(tried, "error", "no answer"));
     return 0;
 }
 
@@ -141,8 +153,10 @@ static int watch(struct run *run, struct virt_migration *migration, double timeo
             if (interrupt_count > 0)
                 error_set(why, ERR_INTERRUPTED, 0, "interrupted; the migration was aborted");
             else
-                error_set(why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted", after);
-            run_message(run, "info", "Stopping: aborting the migration (the guest stays on %s)", run_host_name(run->source));
+                error_set(why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted",
+                          after);
+            run_message(run, "info", "Stopping: aborting the migration (the guest stays on %s)",
+                        run_host_name(run->source));
             give_up = deadline_in(ABORT_PATIENCE_MS);
         }
         // An abort may come before the job has begun: it is asked for until the migration has ended.
@@ -181,7 +195,8 @@ static int apply_migrate(struct effect *e, struct error *err)
     if (note_start(e, err) < 0)
         return -1;
     run->migration_attempted = true;
-    if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params, json_object_get(after, "flags"), &migration, err) < 0)
+    if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params,
+                           json_object_get(after, "flags"), &migration, err) < 0)
         return -1;
     if (e->body) // told at the end; meanwhile there is time for it
         tell_difference(e, &e->detail, NULL);
@@ -199,12 +214,16 @@ static int apply_migrate(struct effect *e, struct error *err)
         run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
         run_tell_progress(run, job, true);
     }
-    e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total", json_num(job, "memory_total", 0));
+    e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total",
+                          json_num(job, "memory_total", 0));
     return 0;
 }
 
 const struct effect_kind effect_migrate = {
-    .name = "libvirt.migrate", .describe = describe_migrate, .observe = observe_migrate, .apply = apply_migrate,
+    .name = "libvirt.migrate",
+    .describe = describe_migrate,
+    .observe = observe_migrate,
+    .apply = apply_migrate,
 };
 
 // The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
@@ -230,19 +249,21 @@ static json_t *flags_of(const struct run *run, const json_t *given)
 static json_t *fill_name(const char *pattern, const char *name)
 {
     const char *hole = strstr(pattern, "%s");
-    auto_free char *text = hole ? xasprintf("%.*s%s%s", (int)(hole - pattern), pattern, name, hole + 2) : xstrdup(pattern);
+    auto_free char *text = hole ? xasprintf("%.*s%s%s", (int)(hole - pattern), pattern, name, hole + 2)
+                                : xstrdup(pattern);
     return json_text(text);
 }
 
 double run_migrate_timeout(const struct run *run, const json_t *options)
 {
-    double timeout = json_num(options, "timeout", 0), gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
+    double timeout = json_num(options, "timeout", 0),
+           gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
     // As Nova's live_migration_completion_timeout: it grows with the guest's memory.
     return timeout > 0 ? timeout : SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
 }
 
-int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live, const struct text_pair *persistent, const json_t **outcome,
-                   struct error *err)
+int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live,
+                   const struct text_pair *persistent, const json_t **outcome, struct error *err)
 {
     struct run *run = dest->run;
     const char *name = json_str(run->instance, "name", "");
@@ -250,13 +271,17 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
     if (gate_open(run, what, err) < 0)
         return -1;
     if (run->phase != PHASE_MIGRATE)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: only a step of the phase migrate moves the guest", what);
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "%s: only a step of the phase migrate moves the guest", what);
     if (dest != run->dest)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what, run->dest ? run_host_name(run->dest) : "no host");
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what,
+                         run->dest ? run_host_name(run->dest) : "no host");
     if (run->migration_attempted || run->moved)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
     auto_json json_t *flags = flags_of(run, json_object_get(options, "flags"));
-    auto_json json_t *params = json_object_get(options, "params") ? json_deep_copy(json_object_get(options, "params")) : json_object();
+    auto_json json_t *params = json_object_get(options, "params")
+                                   ? json_deep_copy(json_object_get(options, "params"))
+                                   : json_object();
     const json_t *settings = json_object_get(host_spec(dest->agent)->settings, "libvirt");
     const char *migrate_uri = json_str(settings, "migrate_uri", NULL);
     if (migrate_uri && !json_object_get(params, "migrate_uri"))
@@ -264,17 +289,20 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
     if (virt_migrate_check(params, flags, err) < 0)
         return -1;
     double timeout = run_migrate_timeout(run, options);
-    auto_json json_t *uri = fill_name(json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
-    struct effect *e = effect_new(&effect_migrate, dest, name, json_pack("{s:s}", "host", run_host_name(run->source)),
-                                  json_pack("{s:s, s:O, s:O, s:O, s:f}", "host", run_host_name(dest), "uri", uri, "flags", flags, "params", params,
-                                            "timeout", timeout));
+    auto_json json_t *uri = fill_name(
+        json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
+    struct effect *e = effect_new(&effect_migrate, dest, name,
+                                  json_pack("{s:s}", "host", run_host_name(run->source)),
+                                  json_pack("{s:s, s:O, s:O, s:O, s:f}", "host", run_host_name(dest), "uri",
+                                            uri, "flags", flags, "params", params, "timeout", timeout));
     if (live->after) {
         e->body = xstrdup(live->after);
         e->body_len = strlen(live->after);
         e->original = xstrdup(live->before);
     }
     if (persistent->after)
-        e->second = (struct text_pair){.before = xstrdup(persistent->before), .after = xstrdup(persistent->after)};
+        e->second = (struct text_pair){.before = xstrdup(persistent->before),
+                                       .after = xstrdup(persistent->after)};
     if (gate_pass(e, outcome, err) < 0)
         return -1;
     if (run->options->preview)

@@ -1,4 +1,8 @@
-// Changes by Nova: the live migration, watched through Nova and through libvirt's job at the source; the lock; any other request.
+// SPDX-License-Identifier: MIT
+// Changes by Nova: the live migration, watched through Nova and through libvirt's job at the source; the
+// lock; any other request.
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "run/change.h"
 #include "run/cloud.h"
 #include "run/gate.h"
@@ -7,12 +11,16 @@
 #include <string.h>
 #include <time.h>
 
-enum { TICK_MS = 100, NOVA_MS = 400, ABORT_AGAIN_MS = 1500, ABORT_PATIENCE_MS = 120000, APPEAR_MS = 30000, AWAY_MS = 60000 };
+enum {
+    TICK_MS = 100,
+    NOVA_MS = 400,
+    ABORT_AGAIN_MS = 1500,
+    ABORT_PATIENCE_MS = 120000,
+    APPEAR_MS = 30000,
+    AWAY_MS = 60000
+};
 
-static const char *server_name(const struct run *run)
-{
-    return run_instance_name(run);
-}
+static const char *server_name(const struct run *run) { return run_instance_name(run); }
 
 // ---- live migration ----
 
@@ -20,7 +28,9 @@ static int describe_live(const struct effect *e, char **summary, char **detail, 
 {
     (void)err;
     auto_free char *timeout = duration_text(json_num(effect_after(e), "timeout", 0));
-    *summary = xasprintf("by Nova, %sup to %s", json_str(effect_after(e), "host", NULL) ? "" : "to a host of the scheduler's choice, ", timeout);
+    *summary = xasprintf(
+        "by Nova, %sup to %s",
+        json_str(effect_after(e), "host", NULL) ? "" : "to a host of the scheduler's choice, ", timeout);
     *detail = NULL;
     return 0;
 }
@@ -46,10 +56,10 @@ struct watch {
     const char *request_id;
     double timeout;
     int64_t deadline, give_up, abort_again, ask_nova, appears, away;
-    json_t *migration;         // as Nova had it last
+    json_t *migration; // as Nova had it last
     bool job_seen, told_away;
-    char *deserted;            // nobody works on it any more
-    struct error why;          // what the abort was for
+    char *deserted;   // nobody works on it any more
+    struct error why; // what the abort was for
 };
 
 // libvirt's own figures, which Nova's are copied from every few seconds.
@@ -57,7 +67,9 @@ static void watch_job(struct watch *w)
 {
     auto_json json_t *job = NULL;
     struct run *run = w->run;
-    if (run->source->virt && virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 && json_num(job, "memory_total", 0) > 0) {
+    if (run->source->virt &&
+        virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 &&
+        json_num(job, "memory_total", 0) > 0) {
         run_tell_progress(run, job, false);
         w->job_seen = true;
     } else if (w->job_seen) {
@@ -86,11 +98,13 @@ static void ask_nova(struct watch *w)
         return;
     json_decref(w->migration);
     w->migration = migration;
-    if (!run->dest && *json_str(migration, "dest", "") && run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
+    if (!run->dest && *json_str(migration, "dest", "") &&
+        run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
         run_message(run, "warning", "%s", err.message);
 }
 
-// The first abort comes with its reason; it is asked for until the migration has ended, as Nova refuses it in some of its phases.
+// The first abort comes with its reason; it is asked for until the migration has ended, as Nova refuses it in
+// some of its phases.
 static void abort_it(struct watch *w)
 {
     struct run *run = w->run;
@@ -99,7 +113,8 @@ static void abort_it(struct watch *w)
         if (interrupt_count > 0)
             error_set(&w->why, ERR_INTERRUPTED, 0, "interrupted; the migration was aborted");
         else
-            error_set(&w->why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted", after);
+            error_set(&w->why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted",
+                      after);
         run_message(run, "info", "Stopping: Nova is asked to abort the migration, and its end is waited for");
         w->give_up = deadline_in(ABORT_PATIENCE_MS);
     }
@@ -111,8 +126,8 @@ static void abort_it(struct watch *w)
 
 static bool is_over(const struct watch *w)
 {
-    return nova_migration_ended(w->migration) || w->deserted || (w->give_up && now_ms() >= w->give_up) || (!w->migration && now_ms() >= w->appears) ||
-           (w->away && now_ms() >= w->away && !w->job_seen);
+    return nova_migration_ended(w->migration) || w->deserted || (w->give_up && now_ms() >= w->give_up) ||
+           (!w->migration && now_ms() >= w->appears) || (w->away && now_ms() >= w->away && !w->job_seen);
 }
 
 static void watch_live(struct watch *w)
@@ -132,7 +147,8 @@ static void watch_live(struct watch *w)
 static char *reason_of(const struct watch *w)
 {
     auto_json json_t *action = NULL;
-    if (!*w->request_id || nova_action(w->run->cloud, run_server_id(w->run), w->request_id, &action, NULL) < 0)
+    if (!*w->request_id ||
+        nova_action(w->run->cloud, run_server_id(w->run), w->request_id, &action, NULL) < 0)
         return NULL;
     return nova_reason(action);
 }
@@ -152,16 +168,21 @@ static int judge(const struct watch *w, struct error *err)
         return -1;
     }
     if (!w->migration)
-        return error_set(err, ERR_OPENSTACK, 0, "Nova took the request, and no migration of it is to be seen (%s): do its conductor and its message queue work?",
+        return error_set(err, ERR_OPENSTACK, 0,
+                         "Nova took the request, and no migration of it is to be seen (%s): do its conductor "
+                         "and its message queue work?",
                          *w->request_id ? w->request_id : "no request id");
     if (!nova_migration_ended(w->migration))
-        return error_set(err, ERR_OPENSTACK, 0, "Nova could not be asked any more how its migration ends (it was %s)", status);
+        return error_set(err, ERR_OPENSTACK, 0,
+                         "Nova could not be asked any more how its migration ends (it was %s)", status);
     auto_free char *reason = reason_of(w);
     int64_t id = json_int(w->migration, "id", 0);
     if (reason)
-        return error_set(err, ERR_OPENSTACK, 0, "Nova gave the migration up: %s (migration %lld, %s%s%s)", reason, (long long)id, status, comma, w->request_id);
-    return error_set(err, ERR_OPENSTACK, 0, "Nova says that the migration %s, and not why (migration %lld%s%s)", STREQ(status, "cancelled") ? "was cancelled" : "failed",
-                     (long long)id, comma, w->request_id);
+        return error_set(err, ERR_OPENSTACK, 0, "Nova gave the migration up: %s (migration %lld, %s%s%s)",
+                         reason, (long long)id, status, comma, w->request_id);
+    return error_set(
+        err, ERR_OPENSTACK, 0, "Nova says that the migration %s, and not why (migration %lld%s%s)",
+        STREQ(status, "cancelled") ? "was cancelled" : "failed", (long long)id, comma, w->request_id);
 }
 
 static void take_result(struct effect *e, double started)
@@ -173,7 +194,9 @@ static void take_result(struct effect *e, double started)
         run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
         run_tell_progress(run, job, true);
     }
-    json_object_update_new(e->result, json_pack("{s:f, s:f, s:f}", "seconds", wall_time() - started, "downtime", run->downtime, "total", json_num(job, "memory_total", 0)));
+    json_object_update_new(e->result,
+                           json_pack("{s:f, s:f, s:f}", "seconds", wall_time() - started, "downtime",
+                                     run->downtime, "total", json_num(job, "memory_total", 0)));
 }
 
 static int note_start(const struct effect *e, struct error *err)
@@ -211,8 +234,13 @@ static int apply_live(struct effect *e, struct error *err)
         return -1;
     }
     if (rc < 0)
-        run_message(run, "warning", "%s: whether Nova has begun is not known, so it is looked for", refused.message);
-    struct watch w = {.run = run, .request_id = request_id, .timeout = timeout, .deadline = deadline_in((int64_t)(timeout * 1000)), .appears = deadline_in(APPEAR_MS)};
+        run_message(run, "warning", "%s: whether Nova has begun is not known, so it is looked for",
+                    refused.message);
+    struct watch w = {.run = run,
+                      .request_id = request_id,
+                      .timeout = timeout,
+                      .deadline = deadline_in((int64_t)(timeout * 1000)),
+                      .appears = deadline_in(APPEAR_MS)};
     watch_live(&w);
     bool appeared = w.migration != NULL;
     rc = rc < 0 && !appeared ? -1 : judge(&w, err);
@@ -227,7 +255,8 @@ static int apply_live(struct effect *e, struct error *err)
     return 0;
 }
 
-const struct effect_kind effect_nova_migrate = {.name = "nova.live_migrate", .describe = describe_live, .observe = observe_live, .apply = apply_live};
+const struct effect_kind effect_nova_migrate = {
+    .name = "nova.live_migrate", .describe = describe_live, .observe = observe_live, .apply = apply_live};
 
 // The newest migration of the instance that there was before this one.
 static int newest_migration(struct run *run, struct cloud *cloud, int64_t *id, struct error *err)
@@ -239,7 +268,8 @@ static int newest_migration(struct run *run, struct cloud *cloud, int64_t *id, s
     return 0;
 }
 
-int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *options, const json_t **outcome, struct error *err)
+int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *options, const json_t **outcome,
+                        struct error *err)
 {
     struct cloud *cloud;
     int64_t last = 0;
@@ -249,9 +279,11 @@ int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *op
     if (!run->server)
         return error_set(err, ERR_POLICY, 0, "%s: the policy must say that it uses Nova (nova = true)", what);
     if (run->phase != PHASE_MIGRATE)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: only a step of the phase migrate moves the guest", what);
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "%s: only a step of the phase migrate moves the guest", what);
     if (dest != run->dest)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what, run_dest_name(run));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what,
+                         run_dest_name(run));
     if (run->migration_attempted || run->moved)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
     if (newest_migration(run, cloud, &last, err) < 0)
@@ -259,8 +291,9 @@ int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *op
     json_t *after = json_pack("{s:f}", "timeout", run_migrate_timeout(run, options));
     if (dest)
         json_object_set_new(after, "host", json_text(run_nova_name(dest)));
-    struct effect *e = effect_new(&effect_nova_migrate, dest ? dest : run->source, server_name(run),
-                                  json_pack("{s:s, s:I}", "host", run_nova_name(run->source), "migration", (json_int_t)last), after);
+    struct effect *e = effect_new(
+        &effect_nova_migrate, dest ? dest : run->source, server_name(run),
+        json_pack("{s:s, s:I}", "host", run_nova_name(run->source), "migration", (json_int_t)last), after);
     json_object_set_new(e->data, "server", json_string(run_server_id(run)));
     if (gate_pass(e, outcome, err) < 0)
         return -1;
@@ -275,7 +308,8 @@ static int describe_lock(const struct effect *e, char **summary, char **detail, 
 {
     (void)err;
     static const char *const words[] = {"unlocked", "locked"};
-    *summary = xasprintf("%s → %s in Nova", words[json_flag(effect_before(e), "locked", false)], words[json_flag(effect_after(e), "locked", false)]);
+    *summary = xasprintf("%s → %s in Nova", words[json_flag(effect_before(e), "locked", false)],
+                         words[json_flag(effect_after(e), "locked", false)]);
     *detail = NULL;
     return 0;
 }
@@ -302,7 +336,8 @@ static int set_lock(struct effect *e, const json_t *state, struct error *err)
     char request_id[REQUEST_ID_MAX] = "";
     if (run_cloud(e->host->run, &cloud, err) < 0)
         return -1;
-    int rc = nova_set_lock(cloud, json_str(e->data, "server", ""), json_flag(state, "locked", false), json_str(state, "reason", NULL), request_id, err);
+    int rc = nova_set_lock(cloud, json_str(e->data, "server", ""), json_flag(state, "locked", false),
+                           json_str(state, "reason", NULL), request_id, err);
     keep_request_id(e, request_id);
     return rc;
 }
@@ -312,11 +347,17 @@ static int undo_lock(struct effect *e, struct error *err) { return set_lock(e, e
 
 static void imagine_lock(const struct effect *e)
 {
-    json_object_set_new(e->host->run->server, "locked", json_boolean(json_flag(effect_after(e), "locked", false)));
+    json_object_set_new(e->host->run->server, "locked",
+                        json_boolean(json_flag(effect_after(e), "locked", false)));
 }
 
 const struct effect_kind effect_nova_lock = {
-    .name = "nova.lock", .describe = describe_lock, .observe = observe_lock, .apply = apply_lock, .undo = undo_lock, .imagine = imagine_lock,
+    .name = "nova.lock",
+    .describe = describe_lock,
+    .observe = observe_lock,
+    .apply = apply_lock,
+    .undo = undo_lock,
+    .imagine = imagine_lock,
 };
 
 static json_t *lock_state(bool locked, const char *reason)
@@ -340,7 +381,9 @@ int change_nova_lock(struct run *run, bool locked, const char *reason, struct er
     bool before = json_flag(now, "locked", false);
     if (before == locked)
         return 0;
-    struct effect *e = effect_new(&effect_nova_lock, run_instance_host(run), server_name(run), lock_state(before, json_str(now, "locked_reason", NULL)), lock_state(locked, reason));
+    struct effect *e = effect_new(&effect_nova_lock, run_instance_host(run), server_name(run),
+                                  lock_state(before, json_str(now, "locked_reason", NULL)),
+                                  lock_state(locked, reason));
     json_object_set_new(e->data, "server", json_string(run_server_id(run)));
     return gate_pass(e, NULL, err);
 }
@@ -373,8 +416,12 @@ static int send_request(struct effect *e, const json_t *what, json_t **body, str
     if (run_cloud(e->host->run, &cloud, err) < 0)
         return -1;
     const struct cloud_request request = {
-        .service = json_str(after, "service", "compute"), .method = json_str(what, "method", "POST"), .path = json_str(what, "path", ""),
-        .body = json_object_get(what, "body"), .minor = (int)json_int(after, "microversion", 0), .what = words,
+        .service = json_str(after, "service", "compute"),
+        .method = json_str(what, "method", "POST"),
+        .path = json_str(what, "path", ""),
+        .body = json_object_get(what, "body"),
+        .minor = (int)json_int(after, "microversion", 0),
+        .what = words,
         .timeout_ms = (int64_t)(json_num(after, "timeout", 0) * 1000),
     };
     char request_id[REQUEST_ID_MAX] = "";
@@ -397,16 +444,19 @@ static int undo_request(struct effect *e, struct error *err)
     return send_request(e, json_object_get(effect_after(e), "undo"), NULL, err);
 }
 
-static bool request_stays(const struct effect *e)
-{
-    return !json_object_get(effect_after(e), "undo");
-}
+static bool request_stays(const struct effect *e) { return !json_object_get(effect_after(e), "undo"); }
 
 const struct effect_kind effect_nova_request = {
-    .name = "nova.request", .describe = describe_request, .observe = observe_request, .apply = apply_request, .undo = undo_request, .stays = request_stays,
+    .name = "nova.request",
+    .describe = describe_request,
+    .observe = observe_request,
+    .apply = apply_request,
+    .undo = undo_request,
+    .stays = request_stays,
 };
 
-int change_nova_request(struct run *run, const char *method, const char *path, const json_t *body, const json_t *options, const json_t **result, struct error *err)
+int change_nova_request(struct run *run, const char *method, const char *path, const json_t *body,
+                        const json_t *options, const json_t **result, struct error *err)
 {
     struct run_host *h = run->source ? run_instance_host(run) : run->n_hosts ? run->hosts[0] : NULL;
     auto_free char *what = xasprintf("%s %s", method, path);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Changes to services, and commands that change something.
 #include "run/change.h"
 #include "run/gate.h"
@@ -11,7 +12,8 @@ static int service_call(const struct effect *e, const char *action, struct error
 {
     const json_t *after = effect_after(e);
     int64_t timeout = json_int(after, "timeout", 90000);
-    json_t *args = json_pack("{s:O, s:s, s:I}", "unit", json_object_get(e->data, "target"), "action", action, "timeout", (json_int_t)timeout);
+    json_t *args = json_pack("{s:O, s:s, s:I}", "unit", json_object_get(e->data, "target"), "action", action,
+                             "timeout", (json_int_t)timeout);
     json_t *command = json_object_get(json_object_get(after, "commands"), action);
     if (command)
         json_object_set(args, "command", command);
@@ -23,8 +25,10 @@ static int service_call(const struct effect *e, const char *action, struct error
 static int describe_service(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     (void)err;
-    const char *action = json_str(effect_after(e), "action", ""), *state = json_str(effect_before(e), "state", "unknown");
-    *summary = STREQ(action, "restart") ? xasprintf("%s, is restarted", state) : xasprintf("%s → %s", state, json_str(effect_after(e), "state", ""));
+    const char *action = json_str(effect_after(e), "action", ""),
+               *state = json_str(effect_before(e), "state", "unknown");
+    *summary = STREQ(action, "restart") ? xasprintf("%s, is restarted", state)
+                                        : xasprintf("%s → %s", state, json_str(effect_after(e), "state", ""));
     *detail = NULL;
     return 0;
 }
@@ -36,7 +40,9 @@ static int observe_service(const struct effect *e, enum observed *seen, struct e
         return 0;
     }
     auto_free char *state = NULL;
-    if (run_service_state(e->host, effect_target(e), json_object_get(json_object_get(effect_after(e), "commands"), "state"), &state, err) < 0)
+    if (run_service_state(e->host, effect_target(e),
+                          json_object_get(json_object_get(effect_after(e), "commands"), "state"), &state,
+                          err) < 0)
         return -1;
     bool active = STREQ(state, "active"), was = STREQ(json_str(effect_before(e), "state", ""), "active");
     *seen = active == was ? SEEN_BEFORE : SEEN_AFTER;
@@ -58,21 +64,29 @@ static int undo_service(struct effect *e, struct error *err)
 
 static void imagine_service(const struct effect *e)
 {
-    overlay_set(e->host, "service", effect_target(e), json_string(json_str(effect_after(e), "state", "active")));
+    overlay_set(e->host, "service", effect_target(e),
+                json_string(json_str(effect_after(e), "state", "active")));
 }
 
 const struct effect_kind effect_service = {
-    .name = "service", .describe = describe_service, .observe = observe_service, .apply = apply_service, .undo = undo_service,
+    .name = "service",
+    .describe = describe_service,
+    .observe = observe_service,
+    .apply = apply_service,
+    .undo = undo_service,
     .imagine = imagine_service,
 };
 
-int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands, int64_t timeout_ms, struct error *err)
+int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands,
+                   int64_t timeout_ms, struct error *err)
 {
     auto_free char *what = xasprintf("%s of %s on %s", action, unit, run_host_name(h)), *state = NULL;
-    if (gate_open(h->run, what, err) < 0 || run_service_state(h, unit, json_object_get(commands, "state"), &state, err) < 0)
+    if (gate_open(h->run, what, err) < 0 ||
+        run_service_state(h, unit, json_object_get(commands, "state"), &state, err) < 0)
         return -1;
     if (surgery_takes(h) && STREQ(effect_target(h->run->surgery), unit))
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: while_stopped itself stops and starts it", what);
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: while_stopped itself stops and starts it",
+                         what);
     bool stops = STREQ(action, "stop");
     if ((stops && STREQ(state, "inactive")) || (STREQ(action, "start") && STREQ(state, "active")))
         return 0;
@@ -81,11 +95,12 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
     bool is_libvirtd = STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", ""));
     if (is_libvirtd && !STREQ(action, "start") && run_claim(h->run, true, err) < 0)
         return -1;
-    json_t *after = json_pack("{s:s, s:s, s:I}", "action", action, "state", stops ? "inactive" : "active", "timeout",
-                              (json_int_t)(timeout_ms ? timeout_ms : 90000));
+    json_t *after = json_pack("{s:s, s:s, s:I}", "action", action, "state", stops ? "inactive" : "active",
+                              "timeout", (json_int_t)(timeout_ms ? timeout_ms : 90000));
     if (commands)
         json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
-    return gate_pass(effect_new(&effect_service, h, unit, json_pack("{s:s}", "state", state), after), NULL, err);
+    return gate_pass(effect_new(&effect_service, h, unit, json_pack("{s:s}", "state", state), after), NULL,
+                     err);
 }
 
 // ---- commands ----
@@ -97,7 +112,9 @@ static char *words_text(const json_t *argv)
     json_t *word;
     json_array_foreach(argv, i, word) {
         const char *w = json_string_value(word);
-        bool plain = w && *w && strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == strlen(w);
+        bool plain = w && *w &&
+                     strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") ==
+                         strlen(w);
         buf_printf(&text, plain ? "%s%s" : "%s'%s'", i ? " " : "", w ? w : "");
     }
     return buf_take(&text);
@@ -124,7 +141,8 @@ static int observe_command(const struct effect *e, enum observed *seen, struct e
 static int command_call(struct effect *e, const json_t *argv, struct message *answer, struct error *err)
 {
     int64_t timeout = json_int(effect_after(e), "timeout", 60000);
-    json_t *args = json_pack("{s:O, s:I, s:b, s:b}", "argv", argv, "timeout", (json_int_t)timeout, "reads", 0, "stdin", e->body != NULL);
+    json_t *args = json_pack("{s:O, s:I, s:b, s:b}", "argv", argv, "timeout", (json_int_t)timeout, "reads", 0,
+                             "stdin", e->body != NULL);
     effect_note(e, args);
     return host_call(e->host->agent, "command", args, e->body, e->body_len, timeout + 10000, answer, err);
 }
@@ -135,7 +153,8 @@ static int apply_command(struct effect *e, struct error *err)
     if (command_call(e, json_object_get(effect_after(e), "argv"), &answer, err) < 0)
         return -1;
     e->result = json_deep_copy(json_object_get(answer.head, "result"));
-    json_object_set_new(e->result, "stdout", json_stringn_nocheck(answer.body ? answer.body : "", answer.body_len));
+    json_object_set_new(e->result, "stdout",
+                        json_stringn_nocheck(answer.body ? answer.body : "", answer.body_len));
     return 0;
 }
 
@@ -148,22 +167,24 @@ static int undo_command(struct effect *e, struct error *err)
         return -1;
     const json_t *result = json_object_get(answer.head, "result");
     if (json_int(result, "status", -1) != 0)
-        return error_set(err, ERR_COMMAND, (int)json_int(result, "status", -1), "%s ended with status %d: %s", text, (int)json_int(result, "status", -1),
-                         json_str(result, "stderr", ""));
+        return error_set(err, ERR_COMMAND, (int)json_int(result, "status", -1), "%s ended with status %d: %s",
+                         text, (int)json_int(result, "status", -1), json_str(result, "stderr", ""));
     return 0;
 }
 
-static bool command_stays(const struct effect *e)
-{
-    return !json_object_get(effect_after(e), "undo");
-}
+static bool command_stays(const struct effect *e) { return !json_object_get(effect_after(e), "undo"); }
 
 const struct effect_kind effect_command = {
-    .name = "command", .describe = describe_command, .observe = observe_command, .apply = apply_command, .undo = undo_command,
+    .name = "command",
+    .describe = describe_command,
+    .observe = observe_command,
+    .apply = apply_command,
+    .undo = undo_command,
     .stays = command_stays,
 };
 
-int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len, struct message *answer, struct error *err)
+int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len,
+                   struct message *answer, struct error *err)
 {
     auto_json json_t *after = args;
     auto_free char *text = words_text(json_object_get(args, "argv"));
@@ -182,7 +203,8 @@ int change_command(struct run_host *h, json_t *args, const char *input, size_t i
     if (gate_pass(e, &result, err) < 0)
         return -1;
     // What a preview cannot know is taken for a silent success.
-    answer->head = result ? json_pack("{s:O}", "result", result) : json_pack("{s:{s:i}}", "result", "status", 0);
+    answer->head = result ? json_pack("{s:O}", "result", result)
+                          : json_pack("{s:{s:i}}", "result", "status", 0);
     const json_t *out = json_object_get(result, "stdout");
     answer->body_len = json_string_length(out);
     answer->body = xmalloc(answer->body_len + 1);

@@ -1,8 +1,11 @@
-// A surgery: a service's files changed while it is stopped, as one transaction on its host (world/agent/surgery.c). It is one effect, and
-// a scope: what is written there in between is kept for it, and goes into place when it is committed. From then on it is kept: libvirtd
-// has written its files anew since, and old bytes put back would lie.
+// SPDX-License-Identifier: MIT
+// A surgery: a service's files changed while it is stopped, as one transaction on its host
+// (world/agent/surgery.c). It is one effect, and a scope: what is written there in between is kept for it,
+// and goes into place when it is committed. From then on it is kept: libvirtd has written its files anew
+// since, and old bytes put back would lie.
 #include "base/diff.h"
 #include "base/fault.h"
+#include "base/interrupt.h"
 #include "run/change.h"
 #include "run/gate.h"
 
@@ -11,7 +14,8 @@
 
 enum { BEGIN_MS = 240000, STAGE_MS = 60000, END_MS = 300000 };
 
-static int call(const struct effect *e, const char *action, json_t *args, const char *body, size_t len, int64_t timeout, json_t **result, struct error *err)
+static int call(const struct effect *e, const char *action, json_t *args, const char *body, size_t len,
+                int64_t timeout, json_t **result, struct error *err)
 {
     auto_free char *name = xasprintf("%s/%d", e->host->run->id, e->number);
     auto_message struct message answer = {0};
@@ -28,10 +32,7 @@ static int call(const struct effect *e, const char *action, json_t *args, const 
 
 // ---- the effect ----
 
-static const char *phase_of(const struct effect *e)
-{
-    return json_str(e->result, "phase", "");
-}
+static const char *phase_of(const struct effect *e) { return json_str(e->result, "phase", ""); }
 
 // What was edited. Told when libvirtd is back: nothing that could wait keeps it away.
 static int tell_differences(const struct effect *e, char **detail, struct error *err)
@@ -41,7 +42,8 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
     json_t *edit;
     json_array_foreach(e->staged, i, edit) {
         const char *old = json_string_value(json_object_get(edit, "old"));
-        auto_free char *label = xasprintf("%s on %s", json_str(edit, "path", ""), run_host_name(e->host)), *diff = NULL;
+        auto_free char *label = xasprintf("%s on %s", json_str(edit, "path", ""), run_host_name(e->host)),
+                       *diff = NULL;
         if (diff_text(old, json_str(edit, "text", ""), old ? label : "/dev/null", label, &diff, err) < 0) {
             buf_free(&all);
             return -1;
@@ -55,14 +57,17 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
 static int describe_surgery(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     int guests = (int)json_int(effect_after(e), "guests", 0);
-    auto_free char *unmanaged = guests ? xasprintf("; %d guest%s on, unmanaged meanwhile", guests, guests == 1 ? " runs" : "s run") : xstrdup("");
+    auto_free char *unmanaged = guests ? xasprintf("; %d guest%s on, unmanaged meanwhile", guests,
+                                                   guests == 1 ? " runs" : "s run")
+                                       : xstrdup("");
     auto_buf struct buf edits = {0};
     size_t i;
     json_t *path;
     json_array_foreach(json_object_get(e->result, "edits"), i, path)
         buf_printf(&edits, "%s%s", i ? ", " : "", json_string_value(path));
     if (STREQ(phase_of(e), "committed"))
-        *summary = xasprintf("is restarted with %s%s; it %s", edits.len ? edits.data : "nothing", edits.len ? " edited" : " changed", json_str(e->result, "text", ""));
+        *summary = xasprintf("is restarted with %s%s; it %s", edits.len ? edits.data : "nothing",
+                             edits.len ? " edited" : " changed", json_str(e->result, "text", ""));
     else if (*json_str(e->result, "text", ""))
         *summary = xstrdup(json_str(e->result, "text", ""));
     else
@@ -73,34 +78,43 @@ static int describe_surgery(const struct effect *e, char **summary, char **detai
     return -1;
 }
 
-// The host knows: its guard may have ended it. One that is still open there is ended by this (but in a preview).
+// The host knows: its guard may have ended it. One that is still open there is ended by this (but in a
+// preview).
 static int observe_surgery(const struct effect *e, enum observed *seen, struct error *err)
 {
     struct effect *known = (struct effect *)(uintptr_t)e;
     const char *action = e->host->run->options->preview ? "look" : "settle";
     if (call(e, action, json_object(), NULL, 0, END_MS, &known->result, err) < 0)
-        return err->domain == ERR_HOST && !e->host->run->recovers && !STREQ(phase_of(e), "committed") ? error_prefix(err, "its agent there, or its guard, starts it again by itself, but that could not be seen") : -1;
+        return err->domain == ERR_HOST && !e->host->run->recovers && !STREQ(phase_of(e), "committed")
+                   ? error_prefix(err, "its agent there, or its guard, starts it again by itself, but that "
+                                       "could not be seen")
+                   : -1;
     const json_t *lost = json_object_get(e->result, "lost"), *text;
     size_t i;
     auto_buf struct buf all = {0};
     json_array_foreach((json_t *)(uintptr_t)lost, i, text)
         buf_printf(&all, "%s%s", i ? "; " : "", json_string_value(text));
-    *seen = STREQ(phase_of(e), "committed") ? SEEN_AFTER : STREQ(phase_of(e), "open") ? SEEN_UNKNOWN : SEEN_BEFORE;
+    *seen = STREQ(phase_of(e), "committed") ? SEEN_AFTER
+            : STREQ(phase_of(e), "open")    ? SEEN_UNKNOWN
+                                            : SEEN_BEFORE;
     return all.len ? error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s", all.data) : 0;
 }
 
 static int undo_surgery(struct effect *e, struct error *err)
 {
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it is still carried out on %s", run_host_name(e->host));
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it is still carried out on %s",
+                     run_host_name(e->host));
 }
 
-static bool surgery_stays(const struct effect *e)
-{
-    return STREQ(phase_of(e), "committed");
-}
+static bool surgery_stays(const struct effect *e) { return STREQ(phase_of(e), "committed"); }
 
 const struct effect_kind effect_surgery = {
-    .name = "surgery", .describe = describe_surgery, .observe = observe_surgery, .undo = undo_surgery, .stays = surgery_stays, .result_kept = true,
+    .name = "surgery",
+    .describe = describe_surgery,
+    .observe = observe_surgery,
+    .undo = undo_surgery,
+    .stays = surgery_stays,
+    .result_kept = true,
 };
 
 // ---- the scope ----
@@ -108,15 +122,17 @@ const struct effect_kind effect_surgery = {
 static bool is_libvirtd(const struct run_host *h, const char *unit)
 {
     const json_t *services = json_object_get(host_spec(h->agent)->settings, "services");
-    return STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", "libvirtd")) || strncmp(unit, "virtqemud", 9) == 0;
+    return STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", "libvirtd")) ||
+           strncmp(unit, "virtqemud", 9) == 0;
 }
 
 static json_t *request_of(const struct run_host *h, const char *unit, const json_t *commands)
 {
     const json_t *settings = host_spec(h->agent)->settings;
     json_t *after = json_pack("{s:b, s:i, s:s, s:s}", "managed", is_libvirtd(h, unit), "guests",
-                              is_libvirtd(h, unit) ? (int)json_array_size(json_object_get(h->facts, "guests")) : 0, "socket",
-                              json_str(json_object_get(settings, "libvirt"), "socket", ""), "log",
+                              is_libvirtd(h, unit) ? (int)json_array_size(json_object_get(h->facts, "guests"))
+                                                   : 0,
+                              "socket", json_str(json_object_get(settings, "libvirt"), "socket", ""), "log",
                               json_str(json_object_get(settings, "logs"), "libvirtd", ""));
     if (commands)
         json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
@@ -129,17 +145,21 @@ static int stop(struct effect *e, struct error *err)
     auto_json json_t *told = NULL;
     json_object_set(args, "unit", json_object_get(e->data, "target"));
     effect_note(e, args);
-    return fault_point("before the change", err) < 0 ? -1 : call(e, "begin", args, NULL, 0, BEGIN_MS, &told, err);
+    return fault_point("before the change", err) < 0 ? -1
+                                                     : call(e, "begin", args, NULL, 0, BEGIN_MS, &told, err);
 }
 
 int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, struct error *err)
 {
     struct run *run = h->run;
-    auto_free char *what = xasprintf("stopping %s on %s", unit, run_host_name(h)), *summary = NULL, *detail = NULL;
+    auto_free char *what = xasprintf("stopping %s on %s", unit, run_host_name(h)), *summary = NULL,
+                   *detail = NULL;
     if (gate_open(run, what, err) < 0)
         return -1;
     if (run->surgery)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: %s is stopped already, and one thing is done at a time", what, effect_target(run->surgery));
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "%s: %s is stopped already, and one thing is done at a time", what,
+                         effect_target(run->surgery));
     // Who stops libvirtd wants the host for itself: no other run may move a guest there meanwhile.
     if (is_libvirtd(h, unit) && run_claim(run, true, err) < 0)
         return -1;
@@ -158,10 +178,7 @@ int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, 
     return 0;
 }
 
-bool surgery_takes(const struct run_host *h)
-{
-    return h->run->surgery && h->run->surgery->host == h;
-}
+bool surgery_takes(const struct run_host *h) { return h->run->surgery && h->run->surgery->host == h; }
 
 void surgery_spoil(struct run *run, const char *why)
 {
@@ -169,7 +186,8 @@ void surgery_spoil(struct run *run, const char *why)
         run->spoilt = xstrdup(why);
 }
 
-int surgery_stage(struct run_host *h, const char *path, const char *old, const json_t *stat, json_t *expect, const char *text, size_t len, struct error *err)
+int surgery_stage(struct run_host *h, const char *path, const char *old, const json_t *stat, json_t *expect,
+                  const char *text, size_t len, struct error *err)
 {
     struct run *run = h->run;
     struct effect *e = run->surgery;
@@ -177,7 +195,8 @@ int surgery_stage(struct run_host *h, const char *path, const char *old, const j
     auto_free char *keep = xasprintf("%s/%d", run->id, (int)++run->next_effect);
     if (!e->staged)
         e->staged = json_array();
-    json_array_append_new(e->staged, json_pack("{s:o, s:o, s:o}", "path", json_text(path), "old", old ? json_string_nocheck(old) : json_null(), "text",
+    json_array_append_new(e->staged, json_pack("{s:o, s:o, s:o}", "path", json_text(path), "old",
+                                               old ? json_string_nocheck(old) : json_null(), "text",
                                                json_stringn_nocheck(text, len)));
     json_t *args = json_pack("{s:o, s:s, s:O}", "path", json_text(path), "keep", keep, "expect", expected);
     if (run->options->preview)
@@ -185,8 +204,10 @@ int surgery_stage(struct run_host *h, const char *path, const char *old, const j
     else if (call(e, "stage", args, text, len, STAGE_MS, NULL, err) < 0)
         return -1;
     // What is read after this is what it shall become.
-    json_t *seen = stat ? json_deep_copy(stat) : json_pack("{s:s, s:i, s:i, s:i}", "type", "file", "mode", 0644, "uid", 0, "gid", 0);
-    overlay_set(h, "file", path, json_pack("{s:o, s:o}", "stat", seen, "content", json_stringn_nocheck(text, len)));
+    json_t *seen = stat ? json_deep_copy(stat)
+                        : json_pack("{s:s, s:i, s:i, s:i}", "type", "file", "mode", 0644, "uid", 0, "gid", 0);
+    overlay_set(h, "file", path,
+                json_pack("{s:o, s:o}", "stat", seen, "content", json_stringn_nocheck(text, len)));
     return 0;
 }
 
@@ -206,7 +227,8 @@ int surgery_end(struct run *run, const char *failure, struct error *err)
     int rc = -1;
     if (!why)
         rc = call(e, "commit", json_object(), NULL, 0, END_MS, &e->result, err);
-    else if (call(e, "abort", json_object(), NULL, 0, END_MS, &e->result, &aborting) < 0 && aborting.domain != ERR_HOST) // that is told when it is undone
+    else if (call(e, "abort", json_object(), NULL, 0, END_MS, &e->result, &aborting) < 0 &&
+             aborting.domain != ERR_HOST) // that is told when it is undone
         error_set(err, domain, REFUSED_OTHER, "%s; and then: %s", why, aborting.message);
     return gate_end(e, rc, NULL, err) < 0 || !e->host->run->exclusive ? rc : run_claim(run, false, err);
 }

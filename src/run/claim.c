@@ -1,4 +1,6 @@
-// Claims: before a run changes hosts it leaves one on each, so that a second run, of another controller too, does not meddle.
+// SPDX-License-Identifier: MIT
+// Claims: before a run changes hosts it leaves one on each, so that a second run, of another controller too,
+// does not meddle.
 #include "run/run.h"
 
 #include <pwd.h>
@@ -14,15 +16,21 @@ const char *run_author(void)
     gethostname(machine, sizeof machine - 1);
     const char *sudo = getenv("SUDO_USER");
     const struct passwd *user = getpwuid(getuid());
-    snprintf(author, sizeof author, "%s on %s", sudo && *sudo ? sudo : user ? user->pw_name : "somebody", machine);
+    snprintf(author, sizeof author, "%s on %s",
+             sudo && *sudo ? sudo
+             : user        ? user->pw_name
+                           : "somebody",
+             machine);
     return author;
 }
 
 static json_t *claim_of(const struct run *run)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:f, s:b}", "run", run->id, "instance", json_str(run->instance, "uuid", ""), "name",
-                     json_str(run->instance, "name", ""), "by", run_author(), "source", run->source ? run_host_name(run->source) : NULL, "dest",
-                     run->dest ? run_host_name(run->dest) : NULL, "since", run->started, "exclusive", run->exclusive);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:f, s:b}", "run", run->id, "instance",
+                     json_str(run->instance, "uuid", ""), "name", json_str(run->instance, "name", ""), "by",
+                     run_author(), "source", run->source ? run_host_name(run->source) : NULL, "dest",
+                     run->dest ? run_host_name(run->dest) : NULL, "since", run->started, "exclusive",
+                     run->exclusive);
 }
 
 static int fail_held(const struct run_host *h, const json_t *held, struct error *err)
@@ -31,15 +39,21 @@ static int fail_held(const struct run_host *h, const json_t *held, struct error 
     time_t at = (time_t)json_num(held, "since", 0);
     struct tm local;
     strftime(since, sizeof since, "%Y-%m-%d %H:%M", localtime_r(&at, &local));
-    const char *by = json_str(held, "by", "somebody"), *run = json_str(held, "run", "?"), *machine = strstr(by, " on ");
+    const char *by = json_str(held, "by", "somebody"), *run = json_str(held, "run", "?"),
+               *machine = strstr(by, " on ");
     const char *told = json_str(held, "told", NULL);
-    return error_set(err, ERR_REFUSED, REFUSED_CLAIMED, "run %s of %s (%s, since %s) has its claim on %s%s%s%s; when it does not go on any more, migrun recover %s on %s ends it",
-                     run, json_str(held, "name", "?"), by, since, run_host_name(h), told ? " (libvirtd there " : "", told ? told : "", told ? ")" : "", run,
+    return error_set(err, ERR_REFUSED, REFUSED_CLAIMED,
+                     "run %s of %s (%s, since %s) has its claim on %s%s%s%s; when it does not go on any "
+                     "more, migrun recover %s on %s ends it",
+                     run, json_str(held, "name", "?"), by, since, run_host_name(h),
+                     told ? " (libvirtd there " : "", told ? told : "", told ? ")" : "", run,
                      machine ? machine + 4 : "its controller");
 }
 
-// One request to every host of the run, side by side; take looks at each answer. The first failure counts, all answers are read.
-static int ask_all(struct run *run, const char *op, json_t *(*args)(const struct run *), int (*take)(const struct run *, const struct run_host *, const json_t *, struct error *),
+// One request to every host of the run, side by side; take looks at each answer. The first failure counts,
+// all answers are read.
+static int ask_all(struct run *run, const char *op, json_t *(*args)(const struct run *),
+                   int (*take)(const struct run *, const struct run_host *, const json_t *, struct error *),
                    struct error *err)
 {
     int rc = 0;
@@ -54,8 +68,10 @@ static int ask_all(struct run *run, const char *op, json_t *(*args)(const struct
     }
     for (size_t i = 0; i < run->n_hosts; i++) {
         auto_message struct message answer = {0};
-        if (sent[i] && (host_receive(run->hosts[i]->agent, 0, &answer, &failure) < 0 ||
-                        (take && take(run, run->hosts[i], json_object_get(answer.head, "result"), &failure) < 0)) && rc == 0) {
+        if (sent[i] &&
+            (host_receive(run->hosts[i]->agent, 0, &answer, &failure) < 0 ||
+             (take && take(run, run->hosts[i], json_object_get(answer.head, "result"), &failure) < 0)) &&
+            rc == 0) {
             rc = -1;
             *err = failure;
         }
@@ -66,21 +82,28 @@ static int ask_all(struct run *run, const char *op, json_t *(*args)(const struct
 
 static json_t *with_claim(const struct run *run) { return json_pack("{s:o}", "claim", claim_of(run)); }
 static json_t *name_only(const struct run *run) { return json_pack("{s:s}", "run", run->id); }
-static json_t *nothing(const struct run *run) { (void)run; return json_object(); }
+static json_t *nothing(const struct run *run)
+{
+    (void)run;
+    return json_object();
+}
 
-static int take_claim(const struct run *run, const struct run_host *h, const json_t *result, struct error *err)
+static int take_claim(const struct run *run, const struct run_host *h, const json_t *result,
+                      struct error *err)
 {
     (void)run;
     const json_t *held = json_object_get(result, "held");
     return held ? fail_held(h, held, err) : 0;
 }
 
-static int take_claims(const struct run *run, const struct run_host *h, const json_t *result, struct error *err)
+static int take_claims(const struct run *run, const struct run_host *h, const json_t *result,
+                       struct error *err)
 {
     size_t i;
     json_t *claim;
     json_array_foreach(json_object_get(result, "claims"), i, claim)
-        if (run->exclusive || json_flag(claim, "exclusive", false) || STREQ(json_str(claim, "instance", ""), json_str(run->instance, "uuid", "-")))
+        if (run->exclusive || json_flag(claim, "exclusive", false) ||
+            STREQ(json_str(claim, "instance", ""), json_str(run->instance, "uuid", "-")))
             return fail_held(h, claim, err);
     return 0;
 }
@@ -102,5 +125,8 @@ void run_unclaim(struct run *run)
         return;
     run_reconnect(run); // an agent that died at the end would leave the claim to the next run
     if (ask_all(run, "unclaim", name_only, NULL, &err) < 0)
-        run_message(run, "warning", "the claim of this run could not be taken away everywhere (%s); migrun recover %s does it", err.message, run->id);
+        run_message(
+            run, "warning",
+            "the claim of this run could not be taken away everywhere (%s); migrun recover %s does it",
+            err.message, run->id);
 }

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "run/cloud.h"
 
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "run/gate.h"
 #include "run/journal.h"
 #include "run/open.h"
@@ -27,10 +30,7 @@ const char *run_server_id(const struct run *run)
     return json_str(run->server, "id", json_str(run->instance, "uuid", ""));
 }
 
-const char *run_nova_name(const struct run_host *h)
-{
-    return h->nova_name ? h->nova_name : run_host_name(h);
-}
+const char *run_nova_name(const struct run_host *h) { return h->nova_name ? h->nova_name : run_host_name(h); }
 
 const char *run_instance_name(const struct run *run)
 {
@@ -94,8 +94,9 @@ static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
         buf_printf(&others, "%s%s", others.len ? ", " : "", host);
     }
     if (!found)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova of cloud '%s' has no nova-compute on %s; it has them on %s", cloud_name(cloud), wanted,
-                         others.len ? others.data : "no host");
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "Nova of cloud '%s' has no nova-compute on %s; it has them on %s", cloud_name(cloud),
+                         wanted, others.len ? others.data : "no host");
     set_nova_name(run->dest, found);
     return 0;
 }
@@ -104,19 +105,25 @@ int run_find_server(struct run *run, struct error *err)
 {
     struct cloud *cloud;
     const char *wanted = run->options->arguments[0];
-    if (run_cloud(run, &cloud, err) < 0 || nova_find(cloud, wanted, &run->server, err) < 0 || (run->dest && name_dest(run, cloud, err) < 0))
+    if (run_cloud(run, &cloud, err) < 0 || nova_find(cloud, wanted, &run->server, err) < 0 ||
+        (run->dest && name_dest(run, cloud, err) < 0))
         return -1;
     const char *host = json_str(run->server, "host", NULL), *status = json_str(run->server, "status", "?");
     if (!host)
-        return error_set(err, ERR_OPENSTACK, 403, "Nova does not tell these credentials where %s runs: live migration is for administrators (cloud '%s')",
+        return error_set(err, ERR_OPENSTACK, 403,
+                         "Nova does not tell these credentials where %s runs: live migration is for "
+                         "administrators (cloud '%s')",
                          json_str(run->server, "name", ""), cloud_name(cloud));
     if (!*host)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on no host (status %s): only what runs is migrated live", json_str(run->server, "name", ""), status);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s is on no host (status %s): only what runs is migrated live",
+                         json_str(run->server, "name", ""), status);
     if (run_start_host(run, site_name_of(run, host), false, &run->source, err) < 0)
         return -1;
     set_nova_name(run->source, host);
     if (run->options->source && !STREQ(run->options->source, run_host_name(run->source)))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova says that %s is on %s, not on %s (--source)", json_str(run->server, "name", ""), host, run->options->source);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova says that %s is on %s, not on %s (--source)",
+                         json_str(run->server, "name", ""), host, run->options->source);
     return 0;
 }
 
@@ -178,7 +185,8 @@ int run_adopt_dest(struct run *run, const char *nova_name, struct error *err)
     run_message(run, "info", "The scheduler chose %s", run_host_name(h));
     if (!run->journal)
         return 0;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:s}", "time", wall_time(), "run", run->id, "type", "dest", "dest", run_host_name(h));
+    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:s}", "time", wall_time(), "run", run->id, "type",
+                                       "dest", "dest", run_host_name(h));
     return journal_add(run->journal, line, true, err);
 }
 
@@ -188,8 +196,8 @@ static void rest(int ms)
     nanosleep(&pause, NULL);
 }
 
-// Nothing of the migration is there: has Nova forgotten the request, or not come to it yet? An answer without a task says nothing of it: so is
-// that about an instance of a cell that is down.
+// Nothing of the migration is there: has Nova forgotten the request, or not come to it yet? An answer without
+// a task says nothing of it: so is that about an instance of a cell that is down.
 static bool never_began(struct run *run, int64_t begun)
 {
     auto_json json_t *server = NULL;
@@ -199,13 +207,15 @@ static bool never_began(struct run *run, int64_t begun)
     return !*json_str(server, "task_state", "?") && now_ms() >= begun;
 }
 
-// A record that nobody works on: nova-compute died, or hangs. Nova itself would say so for ever; libvirt's job, where one runs, goes on to its
-// end without it.
+// A record that nobody works on: nova-compute died, or hangs. Nova itself would say so for ever; libvirt's
+// job, where one runs, goes on to its end without it.
 
 static bool libvirt_is_at_it(struct run *run)
 {
     auto_json json_t *job = NULL;
-    return run->source->virt && virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 && !STREQ(json_str(job, "type", "none"), "none");
+    return run->source->virt &&
+           virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 &&
+           !STREQ(json_str(job, "type", "none"), "none");
 }
 
 static int64_t quiet_for_ms(struct run *run, const json_t *migration)
@@ -228,20 +238,23 @@ static bool service_is_down(struct run *run, const char *host)
     if (!*host || nova_services(run->cloud, host, &services, NULL) < 0)
         return false;
     json_array_foreach(services, i, service)
-        if (STREQ(json_str(service, "binary", ""), "nova-compute") && STREQ(json_str(service, "state", ""), "down"))
+        if (STREQ(json_str(service, "binary", ""), "nova-compute") &&
+            STREQ(json_str(service, "state", ""), "down"))
             return true;
     return false;
 }
 
-// The source's nova-compute works on it to its end, and gives it up by itself where the destination's has died. A recovery has Nova's name of
-// the host from the record alone.
+// The source's nova-compute works on it to its end, and gives it up by itself where the destination's has
+// died. A recovery has Nova's name of the host from the record alone.
 static bool is_left(struct run *run, const json_t *migration, char **text)
 {
     const char *host = json_str(migration, "source", "");
     if (!service_is_down(run, host))
         return false;
-    *text = xasprintf("Nova's record of the migration (%lld) says %s, but nova-compute on %s, which works on it, is down: start it, which settles it",
-                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), site_name_of(run, host));
+    *text = xasprintf("Nova's record of the migration (%lld) says %s, but nova-compute on %s, which works on "
+                      "it, is down: start it, which settles it",
+                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""),
+                      site_name_of(run, host));
     return true;
 }
 
@@ -262,7 +275,8 @@ static bool is_gone(struct run *run, char **text)
     record->ask = deadline_in(QUIET_MS);
     if (!run_nova_deleted(run))
         return false;
-    *text = xasprintf("Nova of cloud '%s' has no instance %s any more: somebody deleted it meanwhile", cloud_name(run->cloud), run_instance_name(run));
+    *text = xasprintf("Nova of cloud '%s' has no instance %s any more: somebody deleted it meanwhile",
+                      cloud_name(run->cloud), run_instance_name(run));
     return true;
 }
 
@@ -284,8 +298,10 @@ static bool is_stuck(struct run *run, const json_t *migration, char **text)
     if (!migration || now_ms() - run->nova_record.since < STUCK_MS)
         return false;
     auto_free char *after = duration_text(STUCK_MS / 1000.0);
-    *text = xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at nova-compute on %s, whose restart settles it",
-                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after, run_host_name(run->source));
+    *text = xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at "
+                      "nova-compute on %s, whose restart settles it",
+                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after,
+                      run_host_name(run->source));
     return true;
 }
 
@@ -298,7 +314,8 @@ bool run_nova_settled(struct run *run, char **text)
         auto_json json_t *migration = NULL;
         if (run_nova_migration(run, &migration, &err) == 0) {
             patience = deadline_in(CONNECT_MS);
-            if (migration && *json_str(migration, "dest", "") && run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
+            if (migration && *json_str(migration, "dest", "") &&
+                run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
                 run_message(run, "warning", "%s", err.message);
             if (nova_migration_ended(migration) || (!migration && never_began(run, begun)))
                 return true;
@@ -309,7 +326,8 @@ bool run_nova_settled(struct run *run, char **text)
             if (is_stuck(run, migration, text))
                 return false;
             if (!told && run->recovers)
-                run_message(run, "info", "Nova still migrates it (%s): waiting for its end", json_str(migration, "status", "no migration yet"));
+                run_message(run, "info", "Nova still migrates it (%s): waiting for its end",
+                            json_str(migration, "status", "no migration yet"));
             told = true;
         }
         if (interrupt_count > 1 || now_ms() >= patience) {

@@ -1,4 +1,6 @@
-// A run and its cloud: the instance as Nova has it, the names that Nova has for hosts, and what becomes of a live migration there.
+// SPDX-License-Identifier: MIT
+// A run and its cloud: the instance as Nova has it, the names that Nova has for hosts, and what becomes of a
+// live migration there.
 #ifndef MIGRUN_RUN_CLOUD_H
 #define MIGRUN_RUN_CLOUD_H
 
@@ -20,22 +22,24 @@ const char *run_instance_name(const struct run *run);
 // "compute-2", or words for a host that Nova has still to choose.
 const char *run_dest_name(const struct run *run);
 
-// The run's live migration as Nova has it now (nova_migrations' entry), by what was the newest before; *migration NULL: there is none yet.
+// The run's live migration as Nova has it now (nova_migrations' entry), by what was the newest before;
+// *migration NULL: there is none yet.
 int run_nova_migration(struct run *run, json_t **migration, struct error *err);
 bool nova_migration_ended(const json_t *migration);
-// Whether nobody works any more on a migration that has not ended (NULL: no record of it is there): for some seconds nothing has come of
-// it, and Nova says that the source's nova-compute is down, or that the instance was deleted. The text says so (caller frees).
+// Whether nobody works any more on a migration that has not ended (NULL: no record of it is there): for some
+// seconds nothing has come of it, and Nova says that the source's nova-compute is down, or that the instance
+// was deleted. The text says so (caller frees).
 bool run_nova_deserted(struct run *run, const json_t *migration, char **text);
 // Whether Nova had the instance, and has deleted it.
 bool run_nova_deleted(struct run *run);
 // A scheduler's choice, once it is known: connects to the host, and makes it the run's destination.
 int run_adopt_dest(struct run *run, const char *nova_name, struct error *err);
-// Follows the run's migration in Nova to its end, wherever that is. false: Nova cannot be asked, nobody works on it there any more, or it
-// was interrupted twice; the text says what (caller frees).
+// Follows the run's migration in Nova to its end, wherever that is. false: Nova cannot be asked, nobody works
+// on it there any more, or it was interrupted twice; the text says what (caller frees).
 bool run_nova_settled(struct run *run, char **text);
 
-// Whether Nova, Placement and Neutron agree that the instance is at h, and nowhere else. Adds a detail for each that does not, and
-// returns how many.
+// Whether Nova, Placement and Neutron agree that the instance is at h, and nowhere else. Adds a detail for
+// each that does not, and returns how many.
 size_t verdict_cloud(struct run *run, struct run_host *h, json_t *details);
 
 #endif

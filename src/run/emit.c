@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
 #include "run/journal.h"
 #include "run/run.h"
 
@@ -27,8 +29,9 @@ void run_emit(struct run *run, const char *type, json_t *fields)
     json_decref(fields);
     if (run->listener.event)
         run->listener.event(run->listener.data, event);
-    // What the operator was told. A journal that cannot be written stops the next effect; words are not worth stopping for. Nor is any synced:
-    // a run whose verdict a power cut took is found to have ended by recover.
+    // What the operator was told. A journal that cannot be written stops the next effect; words are not worth
+    // stopping for. Nor is any synced: a run whose verdict a power cut took is found to have ended by
+    // recover.
     if (run->journal && (strcmp(type, "progress") != 0 || is_landmark(run, event)))
         journal_add(run->journal, event, false, NULL);
 }

@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 // The steps of a run in order, by the rules of their phases (the design's table).
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "run/cloud.h"
 #include "run/gate.h"
 #include "run/journal.h"
@@ -12,25 +15,23 @@ enum answer { ANSWER_YES, ANSWER_NO, ANSWER_SKIPPED, ANSWER_LEFT_OUT };
 
 // What the steps came to.
 struct tally {
-    enum answer *answers;     // of each step
+    enum answer *answers; // of each step
     size_t checks, refused;
-    size_t fixed, not_fixed;  // fix-ups
-    size_t disagree;          // points in which Nova, Placement and Neutron say otherwise
-    json_t *details;          // for the verdict
-    struct buf refusing;      // titles of the checks that said no
-    struct buf verified;      // what the fix-ups see at the end
+    size_t fixed, not_fixed; // fix-ups
+    size_t disagree;         // points in which Nova, Placement and Neutron say otherwise
+    json_t *details;         // for the verdict
+    struct buf refusing;     // titles of the checks that said no
+    struct buf verified;     // what the fix-ups see at the end
 };
 
-static const char *instance_name(const struct run *run)
-{
-    return run_instance_name(run);
-}
+static const char *instance_name(const struct run *run) { return run_instance_name(run); }
 
 static void tell_step(struct run *run, size_t i, const char *status, const char *text, double since)
 {
     const struct step *step = &run->procedure->steps[i];
-    json_t *fields = json_pack("{s:s, s:s, s:i, s:s, s:o*}", "phase", phase_names[step->phase], "title", step->title, "index", (int)i, "status", status,
-                               "text", text ? json_text(text) : NULL);
+    json_t *fields = json_pack("{s:s, s:s, s:i, s:s, s:o*}", "phase", phase_names[step->phase], "title",
+                               step->title, "index", (int)i, "status", status, "text",
+                               text ? json_text(text) : NULL);
     if (since > 0)
         json_object_set_new(fields, "seconds", json_real(wall_time() - since));
     run_emit(run, "step", fields);
@@ -71,7 +72,8 @@ static bool may_ask(const struct run *run, size_t i, const struct tally *tally, 
     const struct step *step = &procedure->steps[i];
     for (size_t n = 0; n < step->n_needs; n++)
         for (size_t j = 0; j < procedure->n_steps; j++)
-            if (STREQ(procedure->steps[j].title, step->needs[n]) && (tally->answers[j] == ANSWER_NO || tally->answers[j] == ANSWER_SKIPPED)) {
+            if (STREQ(procedure->steps[j].title, step->needs[n]) &&
+                (tally->answers[j] == ANSWER_NO || tally->answers[j] == ANSWER_SKIPPED)) {
                 *why = xasprintf("'%s' must be answered first", step->needs[n]);
                 return false;
             }
@@ -99,7 +101,8 @@ static int ask_checks(struct run *run, struct tally *tally, struct error *err)
             return -1;
         }
         bool refusal = err->domain == ERR_REFUSED && err->code == REFUSED_CHECK;
-        auto_free char *text = refusal ? xstrdup(err->message) : xasprintf("cannot be known: %s", err->message);
+        auto_free char *text = refusal ? xstrdup(err->message)
+                                       : xasprintf("cannot be known: %s", err->message);
         tell_step(run, i, "refused", text, 0);
         buf_printf(&tally->refusing, "%s%s", tally->refused++ ? ", " : "", procedure->steps[i].title);
     }
@@ -115,7 +118,8 @@ static int run_phase(struct run *run, enum phase phase, struct tally *tally, str
         if (run->procedure->steps[i].phase != phase)
             continue;
         if (interrupt_count > 0)
-            return error_set(err, ERR_INTERRUPTED, 0, "interrupted before '%s'", run->procedure->steps[i].title);
+            return error_set(err, ERR_INTERRUPTED, 0, "interrupted before '%s'",
+                             run->procedure->steps[i].title);
         if (perform(run, i, tally, err) < 0) {
             tell_step(run, i, "failed", err->message, 0);
             return -1;
@@ -162,19 +166,18 @@ static size_t count_effects(const struct run *run)
 {
     size_t n = 0;
     for (size_t i = 0; i < run->n_effects; i++)
-        n += !run->effects[i]->undone && run->effects[i]->kind != &effect_migrate && run->effects[i]->kind != &effect_nova_migrate;
+        n += !run->effects[i]->undone && run->effects[i]->kind != &effect_migrate &&
+             run->effects[i]->kind != &effect_nova_migrate;
     return n;
 }
 
-static const char *plural(size_t n)
-{
-    return n == 1 ? "" : "s";
-}
+static const char *plural(size_t n) { return n == 1 ? "" : "s"; }
 
 // "5 checks passed, ", or nothing where a policy asks none. Caller frees.
 static char *checks_text(const struct tally *tally)
 {
-    return tally->checks ? xasprintf("%zu check%s passed, ", tally->checks, plural(tally->checks)) : xstrdup("");
+    return tally->checks ? xasprintf("%zu check%s passed, ", tally->checks, plural(tally->checks))
+                         : xstrdup("");
 }
 
 static void add_more(struct run *run, struct tally *tally)
@@ -186,7 +189,9 @@ static void add_more(struct run *run, struct tally *tally)
 
 static void add_cause(struct run *run, struct tally *tally, const struct error *failure)
 {
-    auto_json json_t *explained = run->procedure->explain ? run->procedure->explain(run->procedure->data, failure) : NULL;
+    auto_json json_t *explained = run->procedure->explain
+                                      ? run->procedure->explain(run->procedure->data, failure)
+                                      : NULL;
     if (json_array_size(explained))
         json_array_extend(tally->details, explained);
     else
@@ -196,14 +201,18 @@ static void add_cause(struct run *run, struct tally *tally, const struct error *
 static int end_mistaken(struct run *run, struct tally *tally, const struct error *err)
 {
     if (err->domain == ERR_INTERRUPTED)
-        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details), "Interrupted: nothing was touched.");
-    return verdict_tell(run, OUTCOME_MISTAKE, "mistake", steal(&tally->details), "Refused, nothing was touched: the policy has a mistake: %s", err->message);
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details),
+                            "Interrupted: nothing was touched.");
+    return verdict_tell(run, OUTCOME_MISTAKE, "mistake", steal(&tally->details),
+                        "Refused, nothing was touched: the policy has a mistake: %s", err->message);
 }
 
 static int end_refused(struct run *run, struct tally *tally)
 {
-    return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %zu of %zu check%s say%s no (%s).", tally->refused,
-                        tally->checks, plural(tally->checks), tally->refused == 1 ? "s" : "", tally->refusing.data);
+    return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details),
+                        "Refused, nothing was touched: %zu of %zu check%s say%s no (%s).", tally->refused,
+                        tally->checks, plural(tally->checks), tally->refused == 1 ? "s" : "",
+                        tally->refusing.data);
 }
 
 static int end_preview(struct run *run, struct tally *tally, const struct error *failure)
@@ -213,15 +222,18 @@ static int end_preview(struct run *run, struct tally *tally, const struct error 
     if (failure && failure->domain == ERR_POLICY)
         return end_mistaken(run, tally, failure);
     if (failure)
-        return verdict_tell(run, OUTCOME_REFUSED, "would_not", steal(&tally->details), "Would stop: %s", failure->message);
+        return verdict_tell(run, OUTCOME_REFUSED, "would_not", steal(&tally->details), "Would stop: %s",
+                            failure->message);
     if (run->procedure->migrates)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
-                            "Would move %s to %s: %s%zu change%s. Run it without --dry-run.", instance_name(run), run_dest_name(run), checks, n,
-                            plural(n));
+                            "Would move %s to %s: %s%zu change%s. Run it without --dry-run.",
+                            instance_name(run), run_dest_name(run), checks, n, plural(n));
     if (n == 0)
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would change nothing: %severything is right already%s.", checks,
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would change nothing: %severything is right already%s.", checks,
                             tally->verified.data ? tally->verified.data : "");
-    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would make %zu change%s. Run it without --dry-run.", n, plural(n));
+    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                        "Would make %zu change%s. Run it without --dry-run.", n, plural(n));
 }
 
 static int end_done(struct run *run, struct tally *tally)
@@ -230,11 +242,14 @@ static int end_done(struct run *run, struct tally *tally)
     auto_free char *checks = checks_text(tally);
     const char *verified = tally->verified.data ? tally->verified.data : "";
     if (tally->not_fixed)
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "done", steal(&tally->details), "Done, but %zu step%s failed; %zu change%s made%s.", tally->not_fixed,
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "done", steal(&tally->details),
+                            "Done, but %zu step%s failed; %zu change%s made%s.", tally->not_fixed,
                             plural(tally->not_fixed), n, plural(n), verified);
     if (n == 0)
-        return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %snothing had to be changed%s.", checks, verified);
-    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %s%zu change%s made%s.", checks, n, plural(n), verified);
+        return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details),
+                            "Done: %snothing had to be changed%s.", checks, verified);
+    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %s%zu change%s made%s.",
+                        checks, n, plural(n), verified);
 }
 
 // After a move, and after one that did not happen: do Nova, Placement and Neutron know the same?
@@ -256,22 +271,27 @@ static int end_moved(struct run *run, struct tally *tally)
         paused = xasprintf(", paused %.2f s", run->downtime);
     if (verdict_source_has_left_over(run, &left_over)) {
         add_more(run, tally);
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s: %s runs on %s; %s in all%s%s.", left_over, name, to, all,
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
+                            "Moved, but %s: %s runs on %s; %s in all%s%s.", left_over, name, to, all,
                             paused ? paused : "", verified);
     }
     if (tally->not_fixed) {
         add_more(run, tally);
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
-                            "Moved, but %zu fix-up%s failed: %s runs on %s and is gone from %s; %s in all%s%s.", tally->not_fixed, plural(tally->not_fixed), name, to,
-                            from, all, paused ? paused : "", verified);
+        return verdict_tell(
+            run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
+            "Moved, but %zu fix-up%s failed: %s runs on %s and is gone from %s; %s in all%s%s.",
+            tally->not_fixed, plural(tally->not_fixed), name, to, from, all, paused ? paused : "", verified);
     }
     if (tally->disagree) {
         add_more(run, tally);
         return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
-                            "Moved, but Nova does not agree in %zu point%s: %s runs on %s and is gone from %s; %s in all%s%s.", tally->disagree, plural(tally->disagree), name,
-                            to, from, all, paused ? paused : "", verified);
+                            "Moved, but Nova does not agree in %zu point%s: %s runs on %s and is gone from "
+                            "%s; %s in all%s%s.",
+                            tally->disagree, plural(tally->disagree), name, to, from, all,
+                            paused ? paused : "", verified);
     }
-    return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details), "Moved: %s runs on %s and is gone from %s; %s in all%s%s.", name, to, from, all,
+    return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details),
+                        "Moved: %s runs on %s and is gone from %s; %s in all%s%s.", name, to, from, all,
                         paused ? paused : "", verified);
 }
 
@@ -307,8 +327,11 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
         add_cause(run, tally, failure);
     add_not_undone(tally, problems);
     add_kept(run, tally);
-    auto_free char *where = run->instance ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source)) : xstrdup("it stopped half way");
-    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
+    auto_free char *where = run->instance
+                                ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source))
+                                : xstrdup("it stopped half way");
+    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone))
+                                     : xstrdup("nothing had to be undone");
     if (failed || tally->not_fixed || tally->disagree) {
         auto_free char *now = run->instance ? verdict_at_source(run) : xstrdup(where);
         size_t left = failed + tally->not_fixed + tally->disagree;
@@ -316,26 +339,34 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
         verdict_detail(tally->details, "Then", again);
         add_more(run, tally);
         return verdict_tell(run, OUTCOME_NOT_RESTORED, "not_moved", steal(&tally->details),
-                            "Not moved, and %zu thing%s could not be put back: %s; %s.", left, plural(left), now, changes);
+                            "Not moved, and %zu thing%s could not be put back: %s; %s.", left, plural(left),
+                            now, changes);
     }
     add_more(run, tally);
     if (interrupted)
-        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details), "Interrupted: %s as before; %s.", where, changes);
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details),
+                            "Interrupted: %s as before; %s.", where, changes);
     if (!run->procedure->migrates)
-        return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not done: %s; %s.", failure->message, changes);
-    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not moved: %s as before; %s.", where, changes);
+        return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not done: %s; %s.",
+                            failure->message, changes);
+    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details),
+                        "Not moved: %s as before; %s.", where, changes);
 }
 
 static int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
 {
     add_cause(run, tally, failure);
-    auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh domstate --reason %s; virsh domjobinfo %s",
-                                     json_str(run->instance, "name", ""), json_str(run->instance, "name", ""));
+    auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh "
+                                     "domstate --reason %s; virsh domjobinfo %s",
+                                     json_str(run->instance, "name", ""),
+                                     json_str(run->instance, "name", ""));
     verdict_detail(tally->details, "Look", look);
-    auto_free char *again = xasprintf("migrun recover %s, once you know more: it asks again, and ends the run", run->id);
+    auto_free char *again = xasprintf(
+        "migrun recover %s, once you know more: it asks again, and ends the run", run->id);
     verdict_detail(tally->details, "Then", again);
     add_more(run, tally);
-    return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", steal(&tally->details), "In doubt: where %s runs is not certain (%s); nothing more was touched.",
+    return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", steal(&tally->details),
+                        "In doubt: where %s runs is not certain (%s); nothing more was touched.",
                         instance_name(run), seen);
 }
 
@@ -344,13 +375,15 @@ static int end_deleted(struct run *run, struct tally *tally)
 {
     auto_json json_t *problems = json_array();
     size_t undone = 0, failed = gate_undo(run, &undone, problems);
-    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone)) : xstrdup("nothing had to be undone");
+    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone))
+                                     : xstrdup("nothing had to be undone");
     add_not_undone(tally, problems);
     add_kept(run, tally);
     add_more(run, tally);
-    return verdict_tell(run, failed ? OUTCOME_NOT_RESTORED : OUTCOME_NOT_MOVED, "deleted", steal(&tally->details),
-                        "Not moved: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; %s.", instance_name(run),
-                        run_host_name(run->source), run_dest_name(run), changes);
+    return verdict_tell(
+        run, failed ? OUTCOME_NOT_RESTORED : OUTCOME_NOT_MOVED, "deleted", steal(&tally->details),
+        "Not moved: somebody deleted %s in Nova meanwhile, and neither %s nor %s has it any more; %s.",
+        instance_name(run), run_host_name(run->source), run_dest_name(run), changes);
 }
 
 // ---- the whole ----
@@ -366,21 +399,29 @@ static void tell_begin(struct run *run)
     const char *name = instance_name(run);
     auto_free char *sentence = NULL;
     if (procedure->migrates)
-        sentence = xasprintf("%s %s from %s to %s, by %s", run->options->preview ? "Preview of moving" : "Moving", name, run_host_name(run->source),
-                             run_dest_name(run), procedure->name);
+        sentence = xasprintf("%s %s from %s to %s, by %s",
+                             run->options->preview ? "Preview of moving" : "Moving", name,
+                             run_host_name(run->source), run_dest_name(run), procedure->name);
     else if (run->instance && run->dest)
-        sentence = xasprintf("%s%s, from %s to %s, by %s", run->options->preview ? "Preview for " : "For ", name, run_host_name(run->source),
-                             run_host_name(run->dest), procedure->name);
+        sentence = xasprintf("%s%s, from %s to %s, by %s", run->options->preview ? "Preview for " : "For ",
+                             name, run_host_name(run->source), run_host_name(run->dest), procedure->name);
     else
-        sentence = xasprintf("%s%s%s%s, by %s", run->options->preview ? "Preview for " : "For ", name, run->instance ? " on " : "",
-                             run->instance ? run_host_name(run->source) : run->n_hosts ? run_host_name(run->hosts[0]) : "this machine", procedure->name);
+        sentence = xasprintf("%s%s%s%s, by %s", run->options->preview ? "Preview for " : "For ", name,
+                             run->instance ? " on " : "",
+                             run->instance  ? run_host_name(run->source)
+                             : run->n_hosts ? run_host_name(run->hosts[0])
+                                            : "this machine",
+                             procedure->name);
     run_emit(run, "begin",
-             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:f, s:I, s:o}", "instance", run->instance ? json_text(name) : json_null(),
-                       "uuid", run->instance ? json_string(json_str(run->instance, "uuid", "")) : json_null(),
-                       "source", run->source ? json_text(run_host_name(run->source)) : json_null(),
-                       "dest", run->dest ? json_text(run_host_name(run->dest)) : json_null(), "policy", procedure->name, "summary", procedure->summary,
-                       "preview", run->options->preview, "asks", only_checks(procedure), "memory", json_num(run->instance, "memory", 0), "vcpus",
-                       (json_int_t)json_int(run->instance, "vcpus", 0), "sentence", json_text(sentence)));
+             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:f, s:I, s:o}", "instance",
+                       run->instance ? json_text(name) : json_null(), "uuid",
+                       run->instance ? json_string(json_str(run->instance, "uuid", "")) : json_null(),
+                       "source", run->source ? json_text(run_host_name(run->source)) : json_null(), "dest",
+                       run->dest ? json_text(run_host_name(run->dest)) : json_null(), "policy",
+                       procedure->name, "summary", procedure->summary, "preview", run->options->preview,
+                       "asks", only_checks(procedure), "memory", json_num(run->instance, "memory", 0),
+                       "vcpus", (json_int_t)json_int(run->instance, "vcpus", 0), "sentence",
+                       json_text(sentence)));
 }
 
 static const char *state_dir(const struct run *run)
@@ -394,11 +435,14 @@ static json_t *opening_of(struct run *run)
     json_t *hosts = json_array();
     for (size_t i = 0; i < run->n_hosts; i++)
         json_array_append_new(hosts, json_string(run_host_name(run->hosts[i])));
-    return json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:O*, s:O, s:O*, s:O*, s:o, s:s*, s:s*, s:s*}", "time", run->started, "run", run->id, "type", "open",
-                     "command", run->options->command_line ? run->options->command_line : "", "by", run_author(), "pid", (int)getpid(), "migrun",
-                     MIGRUN_VERSION, "policy", procedure->name, "summary", procedure->summary, "text", procedure->text, "modules", procedure->modules,
-                     "params", run->options->params, "instance", run->instance, "server", run->server, "hosts", hosts, "xml", run->instance_xml, "source",
-                     run->source ? run_host_name(run->source) : NULL, "dest", run->dest ? run_host_name(run->dest) : NULL);
+    return json_pack(
+        "{s:f, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:O*, s:O, s:O*, s:O*, s:o, s:s*, s:s*, s:s*}",
+        "time", run->started, "run", run->id, "type", "open", "command",
+        run->options->command_line ? run->options->command_line : "", "by", run_author(), "pid",
+        (int)getpid(), "migrun", MIGRUN_VERSION, "policy", procedure->name, "summary", procedure->summary,
+        "text", procedure->text, "modules", procedure->modules, "params", run->options->params, "instance",
+        run->instance, "server", run->server, "hosts", hosts, "xml", run->instance_xml, "source",
+        run->source ? run_host_name(run->source) : NULL, "dest", run->dest ? run_host_name(run->dest) : NULL);
 }
 
 // From here on things change: the journal is there, and the hosts know whose run it is.
@@ -407,7 +451,8 @@ static int begin_changes(struct run *run, struct error *err)
     auto_json json_t *opening = opening_of(run);
     if (journal_open(state_dir(run), run->id, opening, run->procedure->text, &run->journal, err) < 0)
         return -1;
-    auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n", run->id);
+    auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n",
+                                      run->id);
     interrupts_last_words(words);
     return run_claim(run, false, err);
 }
@@ -417,9 +462,11 @@ static void keep_autostart(struct run *run, struct tally *tally)
 {
     struct error err = {0};
     if (!json_flag(run->instance, "autostart", false) || !json_flag(run->instance, "persistent", false) ||
-        (run->dest->virt && virt_set_autostart(run->dest->virt, json_str(run->instance, "uuid", ""), true, &err) == 0))
+        (run->dest->virt &&
+         virt_set_autostart(run->dest->virt, json_str(run->instance, "uuid", ""), true, &err) == 0))
         return;
-    auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_dest_name(run), err.message);
+    auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_dest_name(run),
+                                     err.message);
     verdict_detail(tally->details, "", text);
     tally->not_fixed++;
 }
@@ -452,16 +499,19 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         return end_deleted(run, tally);
     if (where == GUEST_UNCLEAR) {
         if (!failure)
-            error_set(failure = &err, ERR_LIBVIRT, 0, "%s said that the migration succeeded", run->by_nova ? "Nova" : "libvirt");
+            error_set(failure = &err, ERR_LIBVIRT, 0, "%s said that the migration succeeded",
+                      run->by_nova ? "Nova" : "libvirt");
         return end_in_doubt(run, tally, failure, seen);
     }
     bool said_moved = run->moved;
     run->moved = where == GUEST_AT_DEST;
     if (!run->moved) {
         if (!failure)
-            error_set(failure = &err, ERR_LIBVIRT, 0, run->by_nova               ? "Nova said that the migration succeeded, but the guest is still there"
-                      : run->migration_attempted ? "libvirt said that the migration succeeded, but the guest is still there"
-                                                 : "the policy's migrate step did not migrate");
+            error_set(failure = &err, ERR_LIBVIRT, 0,
+                      run->by_nova ? "Nova said that the migration succeeded, but the guest is still there"
+                      : run->migration_attempted
+                          ? "libvirt said that the migration succeeded, but the guest is still there"
+                          : "the policy's migrate step did not migrate");
         return end_undone(run, tally, failure, run->migration_attempted);
     }
     interrupts_hold(); // there is no way back any more: what is left is finished
@@ -470,7 +520,8 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         verdict_detail(tally->details, "", text);
         tally->not_fixed++;
     } else if (failure && !run->recovers) {
-        run_message(run, "info", "%s (%s), but both hosts say that the guest has moved", run->by_nova ? "Nova does not say so" : "libvirt's answer was lost", failure->message);
+        run_message(run, "info", "%s (%s), but both hosts say that the guest has moved",
+                    run->by_nova ? "Nova does not say so" : "libvirt's answer was lost", failure->message);
     }
     keep_autostart(run, tally);
     run_fixups(run, tally);
@@ -490,8 +541,10 @@ static int execute(struct run *run, struct tally *tally)
         return end_refused(run, tally);
     if (!only_checks(procedure) && (preview ? run_claim(run, false, &err) : begin_changes(run, &err)) < 0)
         return preview ? end_preview(run, tally, &err)
-                       : verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details), "Refused, nothing was touched: %s", err.message);
-    bool failed = run_phase(run, PHASE_PREPARE, tally, &err) < 0 || run_phase(run, PHASE_MIGRATE, tally, &err) < 0;
+                       : verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details),
+                                      "Refused, nothing was touched: %s", err.message);
+    bool failed = run_phase(run, PHASE_PREPARE, tally, &err) < 0 ||
+                  run_phase(run, PHASE_MIGRATE, tally, &err) < 0;
     if (!preview)
         return conclude(run, tally, failed ? &err : NULL);
     if (failed)
@@ -514,10 +567,7 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     return status;
 }
 
-int run_execute(struct run *run)
-{
-    return with_tally(run, execute);
-}
+int run_execute(struct run *run) { return with_tally(run, execute); }
 
 // What a recovery would do; nothing is changed.
 static int end_forecast(struct run *run, struct tally *tally)
@@ -525,29 +575,34 @@ static int end_forecast(struct run *run, struct tally *tally)
     auto_free char *seen = NULL;
     enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
     if (where == GUEST_UNCLEAR)
-        return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details), "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run), seen);
+        return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details),
+                            "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run),
+                            seen);
     if (where == GUEST_DELETED)
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end: %s was deleted in Nova, and neither host has it any more.", instance_name(run));
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would end: %s was deleted in Nova, and neither host has it any more.",
+                            instance_name(run));
     if (where == GUEST_AT_DEST)
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
                             run_dest_name(run));
     if (!run->procedure->migrates && was_in_fixups(run))
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as done: its fix-ups would run.");
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would end as done: its fix-ups would run.");
     auto_json json_t *problems = json_array();
     size_t not_there, undone;
     not_there = gate_undo(run, &undone, problems);
     (void)not_there;
-    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details), "Would end as not moved: %zu change%s would be undone.", undone, plural(undone));
+    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                        "Would end as not moved: %zu change%s would be undone.", undone, plural(undone));
 }
 
 static int finish_cut_off(struct run *run, struct tally *tally)
 {
     struct error failure;
-    error_set(&failure, ERR_REFUSED, REFUSED_OTHER, "the run was cut off: it was killed, or its machine or its connections went down");
+    error_set(&failure, ERR_REFUSED, REFUSED_OTHER,
+              "the run was cut off: it was killed, or its machine or its connections went down");
     return run->options->preview ? end_forecast(run, tally) : conclude(run, tally, &failure);
 }
 
-int run_finish(struct run *run)
-{
-    return with_tally(run, finish_cut_off);
-}
+int run_finish(struct run *run) { return with_tally(run, finish_cut_off); }

@@ -1,6 +1,9 @@
+// SPDX-License-Identifier: MIT
 #include "run/gate.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
+#include "base/interrupt.h"
 #include "run/journal.h"
 
 #include <stdlib.h>
@@ -8,15 +11,16 @@
 
 const char *const phase_names[4] = {"check", "prepare", "migrate", "fixup"};
 
-struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target, json_t *before, json_t *after)
+struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target,
+                          json_t *before, json_t *after)
 {
     struct effect *e = xcalloc(1, sizeof *e);
     e->kind = kind;
     e->host = host;
     const struct step *step = host->run->step;
     e->of_fixup = step && step->phase == PHASE_FIXUP;
-    e->data = json_pack("{s:s, s:s, s:o, s:o, s:o}", "kind", kind->name, "host", run_host_name(host), "target", json_text(target),
-                        "before", before, "after", after);
+    e->data = json_pack("{s:s, s:s, s:o, s:o, s:o}", "kind", kind->name, "host", run_host_name(host),
+                        "target", json_text(target), "before", before, "after", after);
     json_object_set_new(e->data, "step", json_text(step ? step->title : ""));
     if (e->of_fixup)
         json_object_set_new(e->data, "fixup", json_true());
@@ -50,8 +54,9 @@ void effect_note(const struct effect *e, json_t *request)
 }
 
 static const struct effect_kind *const kinds[] = {
-    &effect_file_write, &effect_file_remove, &effect_file_owner,   &effect_file_mode, &effect_service,      &effect_command,
-    &effect_surgery,    &effect_migrate,     &effect_nova_migrate, &effect_nova_lock, &effect_nova_request,
+    &effect_file_write,   &effect_file_remove, &effect_file_owner,   &effect_file_mode,
+    &effect_service,      &effect_command,     &effect_surgery,      &effect_migrate,
+    &effect_nova_migrate, &effect_nova_lock,   &effect_nova_request,
 };
 
 struct effect *effect_from(struct run_host *host, const json_t *data, int number)
@@ -60,7 +65,11 @@ struct effect *effect_from(struct run_host *host, const json_t *data, int number
         if (!STREQ(kinds[i]->name, json_str(data, "kind", "")))
             continue;
         struct effect *e = xcalloc(1, sizeof *e);
-        *e = (struct effect){.kind = kinds[i], .host = host, .number = number, .data = json_deep_copy(data), .of_fixup = json_flag(data, "fixup", false)};
+        *e = (struct effect){.kind = kinds[i],
+                             .host = host,
+                             .number = number,
+                             .data = json_deep_copy(data),
+                             .of_fixup = json_flag(data, "fixup", false)};
         return e;
     }
     return NULL;
@@ -73,14 +82,17 @@ static const char *request_id_of(const struct effect *e)
     return *id ? id : NULL;
 }
 
-static void tell(const struct effect *e, const char *status, const char *summary, const char *detail, const char *error)
+static void tell(const struct effect *e, const char *status, const char *summary, const char *detail,
+                 const char *error)
 {
     run_emit(e->host->run, "effect",
-             json_pack("{s:O, s:i, s:O, s:O, s:O, s:s, s:o*, s:o*, s:o*, s:s*}", "step", json_object_get(e->data, "step"), "number", e->number,
-                       "kind", json_object_get(e->data, "kind"), "host", json_object_get(e->data, "host"),
-                       "target", json_object_get(e->data, "target"), "status", status,
-                       "summary", summary ? json_text(summary) : NULL, "detail", detail && *detail ? json_text(detail) : NULL,
-                       "error", error ? json_text(error) : NULL, "request_id", request_id_of(e)));
+             json_pack("{s:O, s:i, s:O, s:O, s:O, s:s, s:o*, s:o*, s:o*, s:s*}", "step",
+                       json_object_get(e->data, "step"), "number", e->number, "kind",
+                       json_object_get(e->data, "kind"), "host", json_object_get(e->data, "host"), "target",
+                       json_object_get(e->data, "target"), "status", status, "summary",
+                       summary ? json_text(summary) : NULL, "detail",
+                       detail && *detail ? json_text(detail) : NULL, "error", error ? json_text(error) : NULL,
+                       "request_id", request_id_of(e)));
 }
 
 // The journal's own records of an effect: "about" is on the disk before the change is made.
@@ -89,7 +101,8 @@ static int record(const struct effect *e, const char *type, bool sync, struct er
     struct run *run = e->host->run;
     if (!run->journal && run->recovers) // of another controller's run: what its hosts keep is all there is
         return 0;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:i}", "time", wall_time(), "run", run->id, "type", type, "number", e->number);
+    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:i}", "time", wall_time(), "run", run->id, "type",
+                                       type, "number", e->number);
     if (STREQ(type, "about"))
         json_object_set(line, "effect", e->data);
     if (STREQ(type, "done") && e->kind->result_kept && e->result)
@@ -102,11 +115,13 @@ static int record(const struct effect *e, const char *type, bool sync, struct er
 int gate_open(struct run *run, const char *what, struct error *err)
 {
     if (run->pure)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: a function that edits must change nothing else; do it before or after", what);
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "%s: a function that edits must change nothing else; do it before or after", what);
     if (!run->step)
         return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: only a step may change things", what);
     if (run->phase == PHASE_CHECK)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: a check may not change anything; make it a step of the phase prepare", what);
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "%s: a check may not change anything; make it a step of the phase prepare", what);
     // Once the guest has moved there is no way back, so what is left is finished.
     if (interrupt_count > 0 && !run->moved && run->phase != PHASE_FIXUP)
         return error_set(err, ERR_INTERRUPTED, 0, "%s: not begun, as migrun was interrupted", what);
@@ -145,7 +160,8 @@ int gate_begin(struct effect *e, struct error *err)
     return 0;
 }
 
-// "About to" and no "done": asks what is there, so that the undo neither misses a change nor undoes what was never made.
+// "About to" and no "done": asks what is there, so that the undo neither misses a change nor undoes what was
+// never made.
 static int fail(struct effect *e, const char *summary, const struct error *err)
 {
     enum observed seen = SEEN_UNKNOWN;
@@ -179,7 +195,11 @@ int gate_pass(struct effect *e, const json_t **result, struct error *err)
     bool preview = e->host->run->options->preview;
     if (gate_begin(e, err) < 0)
         return -1;
-    return gate_end(e, preview ? 0 : fault_point("before the change", err) < 0 ? -1 : e->kind->apply(e, err), result, err);
+    return gate_end(e,
+                    preview                                     ? 0
+                    : fault_point("before the change", err) < 0 ? -1
+                                                                : e->kind->apply(e, err),
+                    result, err);
 }
 
 enum undoing { UNDO_FAILED, UNDO_DONE, UNDO_KEPT, UNDO_NOTHING };
@@ -191,17 +211,15 @@ static void keep_as_it_is(struct effect *e, const char *summary)
     tell(e, "kept", summary, NULL, NULL);
 }
 
-static bool waits(const struct effect *e)
-{
-    return !e->undone && !e->of_fixup;
-}
+static bool waits(const struct effect *e) { return !e->undone && !e->of_fixup; }
 
 static bool same_thing(const struct effect *a, const struct effect *b)
 {
     return a->host == b->host && STREQ(effect_target(a), effect_target(b));
 }
 
-// Whether a later change of the same thing could not be undone: what was before that one would be put back over what was before this one.
+// Whether a later change of the same thing could not be undone: what was before that one would be put back
+// over what was before this one.
 static bool waits_for_later(const struct run *run, size_t i)
 {
     for (size_t later = i + 1; later < run->n_effects; later++)
@@ -220,15 +238,18 @@ static bool holds_up(const struct effect *e)
     return false;
 }
 
-static enum undoing fail_undo(struct effect *e, const char *summary, const struct error *err, json_t *problems)
+static enum undoing fail_undo(struct effect *e, const char *summary, const struct error *err,
+                              json_t *problems)
 {
     auto_free char *text = NULL;
     if (e->original || json_object_get(effect_before(e), "sha256"))
-        text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)", effect_target(e), run_host_name(e->host), err->message,
-                         e->host->run->id, e->number);
+        text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)",
+                         effect_target(e), run_host_name(e->host), err->message, e->host->run->id, e->number);
     else
-        text = xasprintf("%s on %s (%s): %s", effect_target(e), run_host_name(e->host), summary, err->message);
-    auto_free char *whole = xasprintf("%s%s", text, holds_up(e) ? "; what was changed of it before waits for that" : "");
+        text = xasprintf("%s on %s (%s): %s", effect_target(e), run_host_name(e->host), summary,
+                         err->message);
+    auto_free char *whole = xasprintf("%s%s", text,
+                                      holds_up(e) ? "; what was changed of it before waits for that" : "");
     json_array_append_new(problems, json_text(whole));
     record(e, "undo failed", false, NULL);
     tell(e, "failed", summary, NULL, err->message);
@@ -258,7 +279,8 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
         return ok && seen != SEEN_BEFORE ? UNDO_DONE : UNDO_NOTHING;
     }
     if (ok && seen == SEEN_OTHER)
-        ok = error_set(&err, ERR_REFUSED, REFUSED_CHANGED, "somebody else changed it since, so it was left as it is") == 0;
+        ok = error_set(&err, ERR_REFUSED, REFUSED_CHANGED,
+                       "somebody else changed it since, so it was left as it is") == 0;
     else if (ok && seen != SEEN_BEFORE)
         ok = e->kind->undo(e, &err) == 0;
     if (!ok)
@@ -279,8 +301,10 @@ size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
         if (!waits(e) || waits_for_later(run, i))
             continue;
         if (interrupt_count > 1 && !told) {
-            run_message(run, "warning", "Still to be undone: %zu change%s, the next is %s on %s. Again leaves at once; migrun recover %s ends it then", i + 1,
-                        i ? "s" : "", effect_target(e), run_host_name(e->host), run->id);
+            run_message(run, "warning",
+                        "Still to be undone: %zu change%s, the next is %s on %s. Again leaves at once; "
+                        "migrun recover %s ends it then",
+                        i + 1, i ? "s" : "", effect_target(e), run_host_name(e->host), run->id);
             told = true;
         }
         enum undoing came_to = undo_one(e, problems);

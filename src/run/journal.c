@@ -1,4 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "run/journal.h"
+
+#include "base/io.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +15,10 @@
 
 enum { JOURNAL_MAX = 1 << 30 };
 
-struct journal { int fd; char *path; };
+struct journal {
+    int fd;
+    char *path;
+};
 
 static bool is_run_name(const char *name)
 {
@@ -57,16 +64,20 @@ static struct journal *journal_new(int fd, const char *path)
     return journal;
 }
 
-int journal_open(const char *state_dir, const char *run, const json_t *opening, const char *policy_text, struct journal **result, struct error *err)
+int journal_open(const char *state_dir, const char *run, const json_t *opening, const char *policy_text,
+                 struct journal **result, struct error *err)
 {
     auto_free char *runs = xasprintf("%s/runs", state_dir), *dir = xasprintf("%s/%s", runs, run);
     auto_free char *path = xasprintf("%s/journal.jsonl", dir), *policy = xasprintf("%s/policy.lua", dir);
     if (make_dirs(dir) < 0)
-        return error_errno(err, errno, "the journal's folder %s cannot be made, so nothing was changed (--state DIR names another place)", dir);
+        return error_errno(err, errno,
+                           "the journal's folder %s cannot be made, so nothing was changed (--state DIR "
+                           "names another place)",
+                           dir);
     auto_fd int copy = open(policy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || sync_dir(runs) < 0 ||
-        sync_dir(dir) < 0)
+    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 ||
+        flock(fd, LOCK_EX | LOCK_NB) < 0 || sync_dir(runs) < 0 || sync_dir(dir) < 0)
         return error_errno(err, errno, "the journal %s cannot be written, so nothing was changed", path);
     struct journal *journal = journal_new(steal_fd(&fd), path);
     if (journal_add(journal, opening, true, err) < 0) {
@@ -84,8 +95,10 @@ int journal_resume(const char *state_dir, const char *run, struct journal **resu
     auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run);
     auto_fd int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return errno == ENOENT ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run, state_dir)
-                               : error_errno(err, errno, "the journal %s", path);
+        return errno == ENOENT
+                   ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run,
+                               state_dir)
+                   : error_errno(err, errno, "the journal %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "run %s is still going on here", run);
     // What a power cut tore stays where it is, on a line of its own.
@@ -131,10 +144,13 @@ int journal_read(const char *state_dir, const char *run, json_t **records, struc
     if (check_run_name(run, err) < 0)
         return -1;
     if (read_whole_file(path, JOURNAL_MAX, &text, &len) < 0)
-        return errno == ENOENT ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run, state_dir)
-                               : error_errno(err, errno, "the journal %s", path);
+        return errno == ENOENT
+                   ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run,
+                               state_dir)
+                   : error_errno(err, errno, "the journal %s", path);
     auto_json json_t *all = json_array();
-    for (const char *line = text, *end; line < text + len && (end = memchr(line, '\n', len - (size_t)(line - text))); line = end + 1) {
+    for (const char *line = text, *end;
+         line < text + len && (end = memchr(line, '\n', len - (size_t)(line - text))); line = end + 1) {
         json_t *record = json_loadb(line, (size_t)(end - line), JSON_ALLOW_NUL, NULL);
         if (json_is_object(record) && json_is_string(json_object_get(record, "type")))
             json_array_append(all, record);
@@ -142,7 +158,10 @@ int journal_read(const char *state_dir, const char *run, json_t **records, struc
     }
     const json_t *first = json_array_get(all, 0);
     if (!STREQ(json_str(first, "type", ""), "open") || !STREQ(json_str(first, "run", ""), run))
-        return error_set(err, ERR_SYSTEM, EILSEQ, "the journal %s has no whole first line: the run had changed nothing yet, or this is no journal", path);
+        return error_set(
+            err, ERR_SYSTEM, EILSEQ,
+            "the journal %s has no whole first line: the run had changed nothing yet, or this is no journal",
+            path);
     *records = steal(&all);
     return 0;
 }

@@ -1,21 +1,27 @@
-// The journal of a run: one folder, STATE/runs/RUN, with journal.jsonl (one JSON object a line) and, to be read, the policy's text.
+// SPDX-License-Identifier: MIT
+// The journal of a run: one folder, STATE/runs/RUN, with journal.jsonl (one JSON object a line) and, to be
+// read, the policy's text.
 //
-// Lines have time, run and type. "open" is the first: what the run is, with the policy and its modules. "about" (number, step, effect) is
-// on the disk before a change is made; "done", "not made", "uncertain", "undone", "undo failed" (number) tell what became of it. "saved" is
-// run.saved. "recover" begins each recovery. All events (events.h) but progress stand there too; a "verdict" ends the run, unless it is
-// in doubt.
+// Lines have time, run and type. "open" is the first: what the run is, with the policy and its modules.
+// "about" (number, step, effect) is on the disk before a change is made; "done", "not made", "uncertain",
+// "undone", "undo failed" (number) tell what became of it. "saved" is run.saved. "recover" begins each
+// recovery. All events (events.h) but progress stand there too; a "verdict" ends the run, unless it is in
+// doubt.
 #ifndef MIGRUN_RUN_JOURNAL_H
 #define MIGRUN_RUN_JOURNAL_H
 
 #include "base/error.h"
-#include "base/util.h"
+#include "base/json.h"
 
 struct journal;
-// Makes the folder, and writes opening as its first line, synced. ERR_SYSTEM when it cannot be written: nothing may be changed then.
-int journal_open(const char *state_dir, const char *run, const json_t *opening, const char *policy_text, struct journal **journal, struct error *err);
+// Makes the folder, and writes opening as its first line, synced. ERR_SYSTEM when it cannot be written:
+// nothing may be changed then.
+int journal_open(const char *state_dir, const char *run, const json_t *opening, const char *policy_text,
+                 struct journal **journal, struct error *err);
 // An old one, to go on with it. ERR_REFUSED when the run that writes it still lives.
 int journal_resume(const char *state_dir, const char *run, struct journal **journal, struct error *err);
-// Adds a line; sync: it is on the disk when this returns 0. A line that could not be written whole is taken back.
+// Adds a line; sync: it is on the disk when this returns 0. A line that could not be written whole is taken
+// back.
 int journal_add(struct journal *journal, const json_t *record, bool sync, struct error *err);
 void journal_close(struct journal *journal);
 

@@ -1,4 +1,7 @@
-// The start of a run: its hosts are connected side by side, the instance is found, facts are gathered. Nothing is changed.
+// SPDX-License-Identifier: MIT
+// The start of a run: its hosts are connected side by side, the instance is found, facts are gathered.
+// Nothing is changed.
+#include "base/clock.h"
 #include "base/lockdown.h"
 #include "base/xml.h"
 #include "run/cloud.h"
@@ -21,10 +24,7 @@
 
 enum { CONNECT_MS = 20000, LIBVIRT_MS = 20000, NAME_SHOWN = 80 };
 
-const char *run_host_name(const struct run_host *h)
-{
-    return host_name(h->agent);
-}
+const char *run_host_name(const struct run_host *h) { return host_name(h->agent); }
 
 struct run_host *run_instance_host(struct run *run)
 {
@@ -41,7 +41,8 @@ static void name_run(struct run *run)
     struct tm local;
     localtime_r(&now, &local);
     size_t n = strftime(run->id, sizeof run->id - 5, "%Y%m%d-%H%M%S", &local);
-    snprintf(run->id + n, sizeof run->id - n, "-%c%c%c", letters[random[0] % 36], letters[random[1] % 36], letters[random[2] % 36]);
+    snprintf(run->id + n, sizeof run->id - n, "-%c%c%c", letters[random[0] % 36], letters[random[1] % 36],
+             letters[random[2] % 36]);
 }
 
 // ---- the private folder, and who removes it ----
@@ -64,11 +65,14 @@ static _Noreturn void clear_after(int alive, const char *dir)
     _exit(0);
 }
 
-// A child that outlives this process, however it ends, removes the folder: a preview could not, as it locks itself in.
+// A child that outlives this process, however it ends, removes the folder: a preview could not, as it locks
+// itself in.
 static int make_dir(struct run *run, struct error *err)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    run->dir = xasprintf("%s/migrun-XXXXXX", geteuid() == 0 ? "/run" : runtime && *runtime == '/' ? runtime : "/tmp");
+    run->dir = xasprintf("%s/migrun-XXXXXX", geteuid() == 0               ? "/run"
+                                             : runtime && *runtime == '/' ? runtime
+                                                                          : "/tmp");
     int alive[2];
     if (!mkdtemp(run->dir) || pipe2(alive, O_CLOEXEC) < 0)
         return error_errno(err, errno, "cannot make the private folder %s", run->dir);
@@ -108,7 +112,8 @@ static struct run_host *find_open(const struct run *run, const char *name)
     return NULL;
 }
 
-int run_start_host(struct run *run, const char *name, bool local, struct run_host **started, struct error *err)
+int run_start_host(struct run *run, const char *name, bool local, struct run_host **started,
+                   struct error *err)
 {
     struct run_host *h = find_open(run, name);
     if (!h) {
@@ -150,8 +155,10 @@ int run_here(struct run *run, struct run_host **here, struct error *err)
             return -1;
         auto_message struct message facts = {0};
         const char *instances = json_str(host_spec(h->agent)->settings, "instances", "");
-        if (fresh && (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_keep_alive(h->agent, err) < 0 ||
-                      host_call(h->agent, "facts", json_pack("{s:s, s:[]}", "instances", instances, "units"), NULL, 0, 0, &facts, err) < 0)) {
+        if (fresh &&
+            (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_keep_alive(h->agent, err) < 0 ||
+             host_call(h->agent, "facts", json_pack("{s:s, s:[]}", "instances", instances, "units"), NULL, 0,
+                       0, &facts, err) < 0)) {
             drop_host(run, run->n_hosts - 1);
             return -1;
         }
@@ -163,7 +170,8 @@ int run_here(struct run *run, struct run_host **here, struct error *err)
     return 0;
 }
 
-// In a preview: from here on neither this process nor its agents can change anything, and the operator is told what is missing.
+// In a preview: from here on neither this process nor its agents can change anything, and the operator is
+// told what is missing.
 static int lock_in(struct run *run, struct error *err)
 {
     struct lockdown got;
@@ -185,7 +193,9 @@ static int start_candidates(struct run *run, struct error *err)
     json_t *names = site_host_names(run->site), *name;
     size_t i;
     if (!json_array_size(names))
-        return error_set(err, ERR_USAGE, 0, "where does %s run? Name its host with --source, or list the hosts in the site file (hosts = { … })",
+        return error_set(err, ERR_USAGE, 0,
+                         "where does %s run? Name its host with --source, or list the hosts in the site file "
+                         "(hosts = { … })",
                          run->options->arguments[0]);
     json_array_foreach(names, i, name)
         if (run_start_host(run, json_string_value(name), false, NULL, err) < 0)
@@ -195,11 +205,14 @@ static int start_candidates(struct run *run, struct error *err)
 
 static bool is_wanted(const struct run *run, const struct run_host *h)
 {
-    return run->recovers || h == run->dest || h == run->source || (!run->procedure->takes_instance && h == run->hosts[0]);
+    return run->recovers || h == run->dest || h == run->source ||
+           (!run->procedure->takes_instance && h == run->hosts[0]);
 }
 
-// A host that was only to be asked for the instance may be away: it is dropped, and remembered. Else the failure is the run's.
-static bool do_without(struct run *run, size_t i, const struct error *failure, struct buf *away, struct error *err)
+// A host that was only to be asked for the instance may be away: it is dropped, and remembered. Else the
+// failure is the run's.
+static bool do_without(struct run *run, size_t i, const struct error *failure, struct buf *away,
+                       struct error *err)
 {
     if (is_wanted(run, run->hosts[i]) || failure->domain == ERR_INTERRUPTED) {
         *err = *failure;
@@ -239,7 +252,8 @@ static json_t *facts_request(const struct run_host *h)
     const char *name;
     json_t *service;
     json_object_foreach(json_object_get(settings, "services"), name, service) {
-        const char *unit = json_is_string(service) ? json_string_value(service) : json_str(service, "unit", NULL);
+        const char *unit = json_is_string(service) ? json_string_value(service)
+                                                   : json_str(service, "unit", NULL);
         if (unit)
             json_array_append_new(units, json_string(unit));
     }
@@ -261,22 +275,29 @@ static int take_facts(struct run_host *h, struct error *err)
     if (host_receive(h->agent, 0, &answer, err) < 0)
         return -1;
     h->facts = json_incref(json_object_get(answer.head, "result"));
-    json_object_set_new(h->facts, "clock", json_pack("{s:f, s:f}", "asked", h->asked, "answered", wall_time()));
+    json_object_set_new(h->facts, "clock",
+                        json_pack("{s:f, s:f}", "asked", h->asked, "answered", wall_time()));
     return 0;
 }
 
-// libvirt's own message tells only that a socket broke; whether the daemon runs is what the operator needs to know.
+// libvirt's own message tells only that a socket broke; whether the daemon runs is what the operator needs to
+// know.
 static void explain_libvirt(struct run_host *h, struct error *err)
 {
     auto_free char *state = NULL, *said = xstrdup(err->message);
-    const json_t *service = json_object_get(json_object_get(host_spec(h->agent)->settings, "services"), "libvirtd");
+    const json_t *service = json_object_get(json_object_get(host_spec(h->agent)->settings, "services"),
+                                            "libvirtd");
     const char *unit = json_str(service, "unit", "libvirtd");
-    if (err->domain != ERR_LIBVIRT || run_service_state(h, unit, json_object_get(service, "state"), &state, NULL) < 0)
+    if (err->domain != ERR_LIBVIRT ||
+        run_service_state(h, unit, json_object_get(service, "state"), &state, NULL) < 0)
         return;
     if (STREQ(state, "active"))
-        error_set(err, ERR_LIBVIRT, err->code, "libvirtd on %s does not answer, though its service is active: %s", run_host_name(h), said);
+        error_set(err, ERR_LIBVIRT, err->code,
+                  "libvirtd on %s does not answer, though its service is active: %s", run_host_name(h), said);
     else
-        error_set(err, ERR_LIBVIRT, err->code, "libvirtd on %s does not answer: its service %s is %s (systemctl start %s there)", run_host_name(h), unit, state, unit);
+        error_set(err, ERR_LIBVIRT, err->code,
+                  "libvirtd on %s does not answer: its service %s is %s (systemctl start %s there)",
+                  run_host_name(h), unit, state, unit);
 }
 
 static int start_libvirt(struct run *run, struct error *err)
@@ -305,7 +326,8 @@ static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
             continue;
         }
         explain_libvirt(h, &failure);
-        if (failure.domain == ERR_INTERRUPTED || (!run->recovers && run->procedure->takes_instance && is_wanted(run, h))) {
+        if (failure.domain == ERR_INTERRUPTED ||
+            (!run->recovers && run->procedure->takes_instance && is_wanted(run, h))) {
             *err = failure;
             return -1;
         }
@@ -322,14 +344,17 @@ static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
 
 static bool is_active(const json_t *domain)
 {
-    return domain && !STREQ(json_str(domain, "state", ""), "shut off") && !STREQ(json_str(domain, "state", ""), "crashed");
+    return domain && !STREQ(json_str(domain, "state", ""), "shut off") &&
+           !STREQ(json_str(domain, "state", ""), "crashed");
 }
 
 // Asks every libvirtd; a domain that runs counts before one that is only defined.
 static int find_instance(struct run *run, const struct buf *away, struct error *err)
 {
     const char *wanted = run->server ? run_server_id(run) : run->options->arguments[0];
-    auto_free char *whole = printable(wanted), *shown = strlen(whole) <= NAME_SHOWN ? xstrdup(whole) : xasprintf("%.*s…", NAME_SHOWN, whole);
+    auto_free char *whole = printable(wanted), *shown = strlen(whole) <= NAME_SHOWN
+                                                            ? xstrdup(whole)
+                                                            : xasprintf("%.*s…", NAME_SHOWN, whole);
     struct run_host *at = NULL;
     auto_json json_t *found = NULL;
     auto_buf struct buf asked = {0};
@@ -347,10 +372,13 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
             return -1;
         }
         if (domain && found && STREQ(host_hostname(at->agent), host_hostname(h->agent)))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s and %s are the same machine (%s): name another host", run_host_name(at), run_host_name(h),
-                             host_hostname(h->agent));
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "%s and %s are the same machine (%s): name another host", run_host_name(at),
+                             run_host_name(h), host_hostname(h->agent));
         if (is_active(domain) && is_active(found))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is active on both %s and %s: find out which is the true one before anything else (virsh domstate on both)",
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "%s is active on both %s and %s: find out which is the true one before anything "
+                             "else (virsh domstate on both)",
                              shown, run_host_name(at), run_host_name(h));
         if (!found || (is_active(domain) && !is_active(found))) {
             json_decref(found);
@@ -359,11 +387,16 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
         }
     }
     if (!found && run->server)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it before anything else (virsh list --all on "
-                                                          "every host)", json_str(run->server, "name", ""), wanted, json_str(run->server, "status", ""), run_host_name(run->source));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it "
+                         "before anything else (virsh list --all on "
+                         "every host)",
+                         json_str(run->server, "name", ""), wanted, json_str(run->server, "status", ""),
+                         run_host_name(run->source));
     if (!found) {
         auto_free char *not_asked = away->len ? xasprintf(" (not asked: %s)", away->data) : xstrdup("");
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "no instance '%s' on %s%s; virsh list --all shows their names", shown,
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "no instance '%s' on %s%s; virsh list --all shows their names", shown,
                          asked.len ? asked.data : "any host", not_asked);
     }
     run->source = at;
@@ -378,7 +411,8 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
 // Whatever of the guest's files and devices QEMU would open on the other host too.
 static json_t *guest_paths(const struct run *run)
 {
-    static const char everything[] = "devices/disk//source/@file | devices/disk//source/@dev | devices/disk/source/@dir | os/kernel | os/initrd | "
+    static const char everything[] = "devices/disk//source/@file | devices/disk//source/@dev | "
+                                     "devices/disk/source/@dir | os/kernel | os/initrd | "
                                      "os/dtb | os/loader | os/nvram | os/nvram/source/@file";
     json_t *paths = json_array();
     struct xml *doc = NULL;
@@ -478,12 +512,15 @@ int run_connect(struct run *run, struct buf *away, struct error *err)
 
 static int join(struct run *run, struct run_host *h, struct error *err)
 {
-    if (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_open_way(h->agent, err) < 0 || host_keep_alive(h->agent, err) < 0)
+    if (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_open_way(h->agent, err) < 0 ||
+        host_keep_alive(h->agent, err) < 0)
         return -1;
     auto_free char *uri = host_libvirt_uri(h->agent, false);
-    if (virt_start(uri, false, run_host_name(h), &h->virt, err) < 0 || virt_finish(h->virt, LIBVIRT_MS, err) < 0 || virt_facts_start(h->virt, err) < 0)
+    if (virt_start(uri, false, run_host_name(h), &h->virt, err) < 0 ||
+        virt_finish(h->virt, LIBVIRT_MS, err) < 0 || virt_facts_start(h->virt, err) < 0)
         return -1;
-    if (ask_facts(h, err) < 0 || take_facts(h, err) < 0 || ask_storage(run, h, err) < 0 || take_storage(h, err) < 0 || take_libvirt_facts(h, err) < 0)
+    if (ask_facts(h, err) < 0 || take_facts(h, err) < 0 || ask_storage(run, h, err) < 0 ||
+        take_storage(h, err) < 0 || take_libvirt_facts(h, err) < 0)
         return -1;
     return run->claimed && run_claim(run, run->exclusive, err) < 0 ? -1 : 0;
 }
@@ -529,12 +566,14 @@ int run_open(struct run *run, struct error *err)
         if (find_instance(run, &away, err) < 0)
             return -1;
         if (run->source == run->dest && procedure->migrates)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host", run_instance_name(run), run_host_name(run->dest));
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host",
+                             run_instance_name(run), run_host_name(run->dest));
         for (size_t i = run->n_hosts; i-- > 0;)
             if (run->hosts[i] != run->source && run->hosts[i] != run->dest)
                 drop_host(run, i);
     }
-    if (run->instance && virt_domain_xml(run->source->virt, json_str(run->instance, "uuid", ""), 0, &run->instance_xml, err) < 0)
+    if (run->instance && virt_domain_xml(run->source->virt, json_str(run->instance, "uuid", ""), 0,
+                                         &run->instance_xml, err) < 0)
         return -1;
     if (run_gather_facts(run, err) < 0)
         return -1;

@@ -1,4 +1,6 @@
-// Reads of a step. In a preview they ask the overlay first: what the steps before would have changed is seen as changed.
+// SPDX-License-Identifier: MIT
+// Reads of a step. In a preview they ask the overlay first: what the steps before would have changed is seen
+// as changed.
 #include "run/run.h"
 
 #include <errno.h>
@@ -36,7 +38,8 @@ int run_stat(struct run_host *h, const char *path, json_t **stat, struct error *
     }
     struct error failure;
     auto_message struct message answer = {0};
-    if (host_call(h->agent, "stat", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer, &failure) < 0) {
+    if (host_call(h->agent, "stat", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer,
+                  &failure) < 0) {
         *stat = NULL;
         if (is_absent(&failure))
             return 0;
@@ -69,7 +72,8 @@ int run_read(struct run_host *h, const char *path, char **data, size_t *len, jso
     }
     struct error failure;
     auto_message struct message answer = {0};
-    if (host_call(h->agent, "read", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer, &failure) < 0) {
+    if (host_call(h->agent, "read", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer,
+                  &failure) < 0) {
         if (is_absent(&failure))
             return 0;
         if (err)
@@ -85,13 +89,15 @@ int run_read(struct run_host *h, const char *path, char **data, size_t *len, jso
 
 static bool in_folder(const char *file, const char *folder, size_t folder_len)
 {
-    return strncmp(file, folder, folder_len) == 0 && file[folder_len] == '/' && !strchr(file + folder_len + 1, '/');
+    return strncmp(file, folder, folder_len) == 0 && file[folder_len] == '/' &&
+           !strchr(file + folder_len + 1, '/');
 }
 
 int run_list(struct run_host *h, const char *path, json_t **entries, struct error *err)
 {
     auto_message struct message answer = {0};
-    if (host_call(h->agent, "list", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer, err) < 0)
+    if (host_call(h->agent, "list", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer, err) <
+        0)
         return -1;
     auto_json json_t *list = json_incref(json_object_get(json_object_get(answer.head, "result"), "entries"));
     if (json_object_size(h->run->overlay)) {

@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // A run that was cut off: opened again from its journal, it is ended where a failure would have ended it.
+#include "base/clock.h"
 #include "run/gate.h"
 #include "run/journal.h"
 #include "run/open.h"
@@ -71,8 +73,9 @@ static int take_effect(struct run *run, const json_t *record, struct error *err)
             h = run->hosts[i];
     struct effect *e = h ? effect_from(h, data, number) : NULL;
     if (!e)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "change %d of the run (%s on %s) is of a kind that this migrun does not know", number, json_str(data, "kind", "?"),
-                         json_str(data, "host", "?"));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "change %d of the run (%s on %s) is of a kind that this migrun does not know",
+                         number, json_str(data, "kind", "?"), json_str(data, "host", "?"));
     if (number > (int)run->next_effect)
         run->next_effect = (size_t)number;
     run->by_nova = run->by_nova || e->kind == &effect_nova_migrate;
@@ -92,7 +95,8 @@ static int take_records(struct run *run, const json_t *records, struct error *er
             if (take_effect(run, record, err) < 0)
                 return -1;
         } else if (e && (STREQ(type, "undone") || STREQ(type, "not made"))) {
-            e->undone = true; // a migration that failed was attempted all the same: what it took from the guest's files is given back
+            e->undone = true; // a migration that failed was attempted all the same: what it took from the
+                              // guest's files is given back
         } else if (e && STREQ(type, "done")) {
             e->result = json_incref(json_object_get(record, "result"));
         } else if (STREQ(type, "saved")) {
@@ -116,11 +120,13 @@ static int start_hosts(struct run *run, const json_t *records, struct error *err
         const char *host = json_str(json_object_get(entry, "effect"), "host", NULL);
         if (host && run_start_host(run, host, false, NULL, err) < 0)
             return -1;
-        if (STREQ(json_str(entry, "type", ""), "dest") && run_start_host(run, json_str(entry, "dest", ""), false, &run->dest, err) < 0)
+        if (STREQ(json_str(entry, "type", ""), "dest") &&
+            run_start_host(run, json_str(entry, "dest", ""), false, &run->dest, err) < 0)
             return -1;
     }
     const char *source = json_str(open, "source", NULL), *dest = json_str(open, "dest", NULL);
-    if ((source && run_start_host(run, source, false, &run->source, err) < 0) || (dest && run_start_host(run, dest, false, &run->dest, err) < 0))
+    if ((source && run_start_host(run, source, false, &run->source, err) < 0) ||
+        (dest && run_start_host(run, dest, false, &run->dest, err) < 0))
         return -1;
     return 0;
 }
@@ -134,10 +140,13 @@ int run_reopen(struct run *run, const json_t *records, struct error *err)
     if (run_prepare(run, err) < 0)
         return -1;
     snprintf(run->id, sizeof run->id, "%s", json_str(open, "run", ""));
-    run->instance = json_is_object(json_object_get(open, "instance")) ? json_deep_copy(json_object_get(open, "instance")) : NULL;
+    run->instance = json_is_object(json_object_get(open, "instance"))
+                        ? json_deep_copy(json_object_get(open, "instance"))
+                        : NULL;
     run->server = json_incref(json_object_get(open, "server"));
     run->instance_xml = json_str(open, "xml", NULL) ? xstrdup(json_str(open, "xml", "")) : NULL;
-    if (start_hosts(run, records, err) < 0 || run_connect(run, &away, err) < 0 || run_gather_facts(run, err) < 0)
+    if (start_hosts(run, records, err) < 0 || run_connect(run, &away, err) < 0 ||
+        run_gather_facts(run, err) < 0)
         return -1;
     return take_records(run, records, err);
 }

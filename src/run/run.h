@@ -1,5 +1,6 @@
-// A run: its hosts, its instance, its steps in order by the rules of their phases, and the verdict. Knows no Lua: a policy is a
-// struct procedure here.
+// SPDX-License-Identifier: MIT
+// A run: its hosts, its instance, its steps in order by the rules of their phases, and the verdict. Knows no
+// Lua: a policy is a struct procedure here.
 #ifndef MIGRUN_RUN_RUN_H
 #define MIGRUN_RUN_RUN_H
 
@@ -10,21 +11,21 @@
 #define STATE_DIR "/var/lib/migrun"
 
 struct run_options {
-    const char *policy;              // as given: a file, or a name
-    const char *const *arguments;    // what follows it: INSTANCE HOST, or what the policy takes
+    const char *policy;           // as given: a file, or a name
+    const char *const *arguments; // what follows it: INSTANCE HOST, or what the policy takes
     size_t n_arguments;
-    json_t *params;                  // object of strings
-    const char *site;                // file, or NULL: $MIGRUN_SITE, /etc/migrun/site.lua when it is there
-    const char *source;              // host, or NULL: looked for
-    const char *state;               // NULL: STATE_DIR
+    json_t *params;     // object of strings
+    const char *site;   // file, or NULL: $MIGRUN_SITE, /etc/migrun/site.lua when it is there
+    const char *source; // host, or NULL: looked for
+    const char *state;  // NULL: STATE_DIR
     bool preview;
     bool verbose;
-    const char *command_line;        // for the journal
+    const char *command_line; // for the journal
 };
 
 // Exit statuses (the design's table).
 enum outcome {
-    OUTCOME_MOVED = 0,        // and DONE, and a preview that would
+    OUTCOME_MOVED = 0, // and DONE, and a preview that would
     OUTCOME_MISTAKE = 1,
     OUTCOME_REFUSED = 2,
     OUTCOME_NOT_MOVED = 3,
@@ -40,7 +41,7 @@ extern const char *const phase_names[4];
 struct step {
     const char *title;
     enum phase phase;
-    const char **needs;      // titles of checks
+    const char **needs; // titles of checks
     size_t n_needs;
 };
 
@@ -51,7 +52,8 @@ struct procedure {
     json_t *modules;         // what it required: {name: text}, for a recovery
     const char *summary;
     bool takes_instance, takes_host, migrates;
-    bool nova;               // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks Nova too
+    bool nova; // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks
+               // Nova too
     struct step *steps;
     size_t n_steps;
     int (*wanted)(void *data, size_t step, bool *wanted, char **why, struct error *err);
@@ -67,11 +69,11 @@ struct procedure {
 struct run_host {
     struct run *run;
     struct host *agent;
-    struct virt *virt;       // NULL: its libvirtd did not answer (a policy that takes no instance may go on)
-    json_t *facts;           // the agent's, with libvirt's as .libvirt.…
+    struct virt *virt; // NULL: its libvirtd did not answer (a policy that takes no instance may go on)
+    json_t *facts;     // the agent's, with libvirt's as .libvirt.…
     char *libvirt_error;
-    double asked;            // when its facts were
-    char *nova_name;         // what Nova calls it, NULL: as the site does
+    double asked;    // when its facts were
+    char *nova_name; // what Nova calls it, NULL: as the site does
 };
 
 struct effect;
@@ -83,7 +85,8 @@ struct text_pair {
     char *before, *after;
 };
 
-// Nova's record of a migration as it was seen last; since when, and when it is time to ask who works on it (milliseconds, now_ms()).
+// Nova's record of a migration as it was seen last; since when, and when it is time to ask who works on it
+// (milliseconds, now_ms()).
 struct nova_record {
     char *seen;
     int64_t since, ask;
@@ -96,58 +99,60 @@ struct run {
     struct listener listener;
     char id[40];
     double started;
-    char *dir;                       // private: forwarded sockets
-    int janitor;                     // closing it (our end does, too) has the folder removed
-    struct run_host **hosts;         // all that are open
+    char *dir;               // private: forwarded sockets
+    int janitor;             // closing it (our end does, too) has the folder removed
+    struct run_host **hosts; // all that are open
     size_t n_hosts;
     struct run_host *source, *dest, *here;
-    json_t *instance;                // virt_domain at the source, and its QEMU's pid, uid, gid, user, group, files
-    char *instance_xml;              // its live XML then
-    struct cloud *cloud;             // NULL: nobody asked for it yet (run/cloud.h)
-    json_t *server;                  // the instance as Nova has it (nova_server), NULL: it is not Nova's
+    json_t *instance;    // virt_domain at the source, and its QEMU's pid, uid, gid, user, group, files
+    char *instance_xml;  // its live XML then
+    struct cloud *cloud; // NULL: nobody asked for it yet (run/cloud.h)
+    json_t *server;      // the instance as Nova has it (nova_server), NULL: it is not Nova's
     struct nova_record nova_record;
-    json_t *saved;                   // what steps share
-    json_t *overlay;                 // a preview's changes, as later reads see them
+    json_t *saved;   // what steps share
+    json_t *overlay; // a preview's changes, as later reads see them
     struct journal *journal;
     enum phase phase;
-    const struct step *step;         // the one that runs, or NULL
-    int pure;                        // >0: inside a function that must not touch the world
-    struct effect *surgery;          // the one that is open (change.h), or NULL
-    char *spoilt;                    // what went wrong in it, also where the policy caught the error
-    struct effect **effects;         // made, in order
+    const struct step *step; // the one that runs, or NULL
+    int pure;                // >0: inside a function that must not touch the world
+    struct effect *surgery;  // the one that is open (change.h), or NULL
+    char *spoilt;            // what went wrong in it, also where the policy caught the error
+    struct effect **effects; // made, in order
     size_t n_effects, next_effect;
     bool migration_attempted, moved;
-    bool by_nova;                    // it was Nova that was asked for the migration
-    bool recovers;                   // it ends a run that was cut off
-    bool claimed;                    // its hosts have its claim
-    bool exclusive;                  // which is for the whole of them
-    bool went_well;                  // its logins are kept for the next run
-    bool told_lost;                  // that a connection is lost was said
-    double downtime;                 // seconds, -1: not known
-    double progress_kept;            // when progress went into the journal last
-    json_t *kept;                    // array of texts: what a failure leaves as it is
-    size_t n_would;                  // a preview's changes
+    bool by_nova;         // it was Nova that was asked for the migration
+    bool recovers;        // it ends a run that was cut off
+    bool claimed;         // its hosts have its claim
+    bool exclusive;       // which is for the whole of them
+    bool went_well;       // its logins are kept for the next run
+    bool told_lost;       // that a connection is lost was said
+    double downtime;      // seconds, -1: not known
+    double progress_kept; // when progress went into the journal last
+    json_t *kept;         // array of texts: what a failure leaves as it is
+    size_t n_would;       // a preview's changes
 };
 
-// Loads nothing, changes nothing: connects to the hosts, finds the instance, gathers facts. run->options, site, procedure, listener
-// are set by the caller. Errors say what is wrong with which host; run_close in every case.
+// Loads nothing, changes nothing: connects to the hosts, finds the instance, gathers facts. run->options,
+// site, procedure, listener are set by the caller. Errors say what is wrong with which host; run_close in
+// every case.
 int run_open(struct run *run, struct error *err);
 // The steps, and the verdict: returns the exit status. Everything it has to say goes to the listener.
 int run_execute(struct run *run);
 void run_close(struct run *run);
 
 // ---- a run that was cut off (recover.c) ----
-// Opens it again, from its journal's records (or what its hosts kept of it): its hosts, its instance, its effects. run->options, site,
-// procedure, listener are set by the caller.
+// Opens it again, from its journal's records (or what its hosts kept of it): its hosts, its instance, its
+// effects. run->options, site, procedure, listener are set by the caller.
 int run_reopen(struct run *run, const json_t *records, struct error *err);
 // Ends it where a failure would have ended it (a preview tells how). Returns the exit status.
 int run_finish(struct run *run);
-// Asks every host for a sign of life, and connects once again to those that give none. Not in a preview, which is locked in.
+// Asks every host for a sign of life, and connects once again to those that give none. Not in a preview,
+// which is locked in.
 void run_reconnect(struct run *run);
 
 // ---- claims (claim.c) ----
-// Tells the run's hosts whose it is (a preview only looks whether it could). ERR_REFUSED REFUSED_CLAIMED when another run has its claim
-// there. exclusive: of the whole host.
+// Tells the run's hosts whose it is (a preview only looks whether it could). ERR_REFUSED REFUSED_CLAIMED when
+// another run has its claim there. exclusive: of the whole host.
 int run_claim(struct run *run, bool exclusive, struct error *err);
 void run_unclaim(struct run *run);
 // "root on controller": who runs this migrun. Static text.
@@ -156,23 +161,27 @@ const char *run_author(void);
 // The machine that migrun runs on; its agent is started when it is first asked for.
 int run_here(struct run *run, struct run_host **here, struct error *err);
 const char *run_host_name(const struct run_host *h);
-// The host where the guest is, by what is known (after a move that happened, or in its preview: the destination).
+// The host where the guest is, by what is known (after a move that happened, or in its preview: the
+// destination).
 struct run_host *run_instance_host(struct run *run);
 
 // ---- telling (emit.c) ----
-// Adds time, run and type to fields (stolen), and passes it on to the listener and, but for progress, to the journal.
+// Adds time, run and type to fields (stolen), and passes it on to the listener and, but for progress, to the
+// journal.
 void run_emit(struct run *run, const char *type, json_t *fields);
-void run_message(struct run *run, const char *level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void run_message(struct run *run, const char *level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 // ---- reads, as a preview sees them (reads.c) ----
 // stat's members, or NULL when there is nothing at path.
 int run_stat(struct run_host *h, const char *path, json_t **stat, struct error *err);
 // *data NULL: no such file. stat may be NULL.
-int run_read(struct run_host *h, const char *path, char **data, size_t *len, json_t **stat, struct error *err);
+int run_read(struct run_host *h, const char *path, char **data, size_t *len, json_t **stat,
+             struct error *err);
 int run_list(struct run_host *h, const char *path, json_t **entries, struct error *err);
 int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err);
-void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value);  // value stolen
-json_t *overlay_get(const struct run_host *h, const char *kind, const char *target);        // borrowed, or NULL
+void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value); // value stolen
+json_t *overlay_get(const struct run_host *h, const char *kind, const char *target); // borrowed, or NULL
 
 // ---- where the guest is (verdict.c) ----
 enum whereabouts { GUEST_AT_SOURCE, GUEST_AT_DEST, GUEST_UNCLEAR, GUEST_DELETED };

@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 // The verdict: where the guest is by both libvirtds, and the one line that says so.
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "run/cloud.h"
 #include "run/verdict.h"
 
@@ -10,7 +13,10 @@
 enum { SETTLE_MS = 15000, CONNECT_MS = 45000 };
 
 // What one libvirtd says of the guest. state: running, paused, shut off, absent, unknown …
-struct place { char *state; bool runs, stands, defined, absent, known, job; };
+struct place {
+    char *state;
+    bool runs, stands, defined, absent, known, job;
+};
 
 static void ask(struct run_host *h, const char *uuid, struct place *p)
 {
@@ -30,14 +36,16 @@ static void ask(struct run_host *h, const char *uuid, struct place *p)
         p->stands = STREQ(state, "paused");
         p->defined = json_flag(domain, "persistent", false);
         p->job = json_is_object(job);
-        p->state = *reason && !STREQ(reason, "unknown") ? xasprintf("%s (%s)", state, reason) : xstrdup(state);
+        p->state = *reason && !STREQ(reason, "unknown") ? xasprintf("%s (%s)", state, reason)
+                                                        : xstrdup(state);
     }
 }
 
 static enum whereabouts decide(const struct place *source, const struct place *dest)
 {
-    // At the source it still runs, and the move is over: a guest that has switched over is paused or gone there. The destination has
-    // put away what it had begun (it gives the files back to root at that), unless it cannot be asked.
+    // At the source it still runs, and the move is over: a guest that has switched over is paused or gone
+    // there. The destination has put away what it had begun (it gives the files back to root at that), unless
+    // it cannot be asked.
     bool put_away = dest->absent || dest->defined || !dest->known;
     if (source->runs && !source->job && !dest->runs && !dest->stands && put_away)
         return GUEST_AT_SOURCE;
@@ -47,11 +55,16 @@ static enum whereabouts decide(const struct place *source, const struct place *d
 }
 
 // Until when it is worth asking again; 0: what is there stands.
-struct patience { int64_t settle, connect; bool told; };
+struct patience {
+    int64_t settle, connect;
+    bool told;
+};
 
-// One of the two may still be putting away what the other let go; a migration that was asked for peer to peer goes on without whoever
-// asked, and is followed to its end; a host that cannot be asked may come back, as networks do.
-static bool worth_asking_again(struct run *run, const struct place *source, const struct place *dest, struct patience *p)
+// One of the two may still be putting away what the other let go; a migration that was asked for peer to peer
+// goes on without whoever asked, and is followed to its end; a host that cannot be asked may come back, as
+// networks do.
+static bool worth_asking_again(struct run *run, const struct place *source, const struct place *dest,
+                               struct patience *p)
 {
     if (interrupt_count > 1)
         return false;
@@ -86,11 +99,13 @@ enum whereabouts run_whereabouts(struct run *run, char **text)
         bool again = where == GUEST_UNCLEAR && worth_asking_again(run, &source, &dest, &patience);
         if (where == GUEST_AT_SOURCE && !settled)
             where = GUEST_UNCLEAR; // it may yet go
-        if (where == GUEST_UNCLEAR && !again && source.absent && dest.absent && run->by_nova && run_nova_deleted(run))
+        if (where == GUEST_UNCLEAR && !again && source.absent && dest.absent && run->by_nova &&
+            run_nova_deleted(run))
             where = GUEST_DELETED;
         bool away = !source.known || !dest.known;
         if (!again && text)
-            *text = xasprintf("%s: %s, %s: %s%s%s", run_host_name(run->source), source.state, run_dest_name(run), dest.state, unsettled ? "; " : "",
+            *text = xasprintf("%s: %s, %s: %s%s%s", run_host_name(run->source), source.state,
+                              run_dest_name(run), dest.state, unsettled ? "; " : "",
                               unsettled ? unsettled : "");
         free(source.state);
         free(dest.state);
@@ -132,7 +147,8 @@ void verdict_detail(json_t *details, const char *label, const char *text)
     json_array_append_new(details, json_pack("{s:s, s:o}", "label", label, "text", json_text(text)));
 }
 
-int verdict_tell(struct run *run, enum outcome status, const char *outcome, json_t *details, const char *format, ...)
+int verdict_tell(struct run *run, enum outcome status, const char *outcome, json_t *details,
+                 const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -144,9 +160,10 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
     if (run->claimed && status != OUTCOME_IN_DOUBT)
         run_unclaim(run);
     run_emit(run, "verdict",
-             json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line", json_text(line), "seconds",
-                       wall_time() - run->started, "downtime", run->downtime < 0 ? json_null() : json_real(run->downtime),
-                       "details", details ? details : json_array()));
+             json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line",
+                       json_text(line), "seconds", wall_time() - run->started, "downtime",
+                       run->downtime < 0 ? json_null() : json_real(run->downtime), "details",
+                       details ? details : json_array()));
     free(line);
     return (int)status;
 }

@@ -1,4 +1,8 @@
-// The verdict's other half: what Nova, Placement and Neutron say of where the instance is. What disagrees is named with its remedy.
+// SPDX-License-Identifier: MIT
+// The verdict's other half: what Nova, Placement and Neutron say of where the instance is. What disagrees is
+// named with its remedy.
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "run/cloud.h"
 #include "run/verdict.h"
 
@@ -9,7 +13,11 @@
 enum { SETTLE_MS = 10000, AGAIN_MS = 150 };
 
 // What one round of asking found: texts "problem; remedy".
-struct findings { json_t *problems; struct run *run; struct run_host *at; };
+struct findings {
+    json_t *problems;
+    struct run *run;
+    struct run_host *at;
+};
 
 static void found(struct findings *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void found(struct findings *f, const char *format, ...)
@@ -32,21 +40,35 @@ static bool check_server(struct findings *f)
     struct error err = {0};
     const char *id = run_server_id(run), *at = run_nova_name(f->at);
     if (nova_server(run->cloud, id, &server, &err) < 0) {
-        found(f, "Nova cannot be asked about it, nor Placement and Neutron: %s; ask again: openstack server show %s", err.message, id);
+        found(f,
+              "Nova cannot be asked about it, nor Placement and Neutron: %s; ask again: openstack server "
+              "show %s",
+              err.message, id);
         return false;
     }
-    const char *host = json_str(server, "host", ""), *hypervisor = json_str(server, "hypervisor", ""), *status = json_str(server, "status", "");
+    const char *host = json_str(server, "host", ""), *hypervisor = json_str(server, "hypervisor", ""),
+               *status = json_str(server, "status", "");
     const char *task = json_str(server, "task_state", "");
     size_t len = strcspn(at, ".");
     if (!STREQ(host, at))
-        found(f, "Nova has it on %s, though it runs on %s; do not start, rebuild or evacuate it by Nova: set host and node of the instance in its cell's database first", host, at);
+        found(f,
+              "Nova has it on %s, though it runs on %s; do not start, rebuild or evacuate it by Nova: set "
+              "host and node of the instance in its cell's database first",
+              host, at);
     else if (strncmp(hypervisor, at, len) != 0)
-        found(f, "Nova has it on hypervisor %s, though it runs on %s; set node of the instance in its cell's database", hypervisor, at);
+        found(f,
+              "Nova has it on hypervisor %s, though it runs on %s; set node of the instance in its cell's "
+              "database",
+              hypervisor, at);
     if (!STREQ(status, "ACTIVE"))
-        found(f, "its status in Nova is %s%s%s; when the guest is well: openstack server set --state active %s", status, *json_str(server, "fault", "") ? ", " : "",
-              json_str(server, "fault", ""), id);
+        found(f,
+              "its status in Nova is %s%s%s; when the guest is well: openstack server set --state active %s",
+              status, *json_str(server, "fault", "") ? ", " : "", json_str(server, "fault", ""), id);
     if (*task)
-        found(f, "Nova still has a task for it (%s); when nothing goes on any more: openstack server set --state active %s", task, id);
+        found(f,
+              "Nova still has a task for it (%s); when nothing goes on any more: openstack server set "
+              "--state active %s",
+              task, id);
     return true;
 }
 
@@ -59,14 +81,19 @@ static void check_migration(struct findings *f, char **uuid)
     if (!f->run->by_nova)
         return;
     if (run_nova_migration(f->run, &migration, &err) < 0) {
-        found(f, "Nova cannot be asked about the migration, nor Placement what it still holds for it: %s; openstack server migration list --server %s tells", err.message, run_server_id(f->run));
+        found(f,
+              "Nova cannot be asked about the migration, nor Placement what it still holds for it: %s; "
+              "openstack server migration list --server %s tells",
+              err.message, run_server_id(f->run));
         return;
     }
     const char *status = json_str(migration, "status", "");
     *uuid = json_str(migration, "uuid", NULL) ? xstrdup(json_str(migration, "uuid", NULL)) : NULL;
-    if (migration && (moved ? !STREQ(status, "completed") : !nova_migration_ended(migration) || STREQ(status, "completed")))
-        found(f, "Nova's record of the migration (%lld) says %s; restart nova-compute on %s, which settles it", (long long)json_int(migration, "id", 0), status,
-              run_host_name(f->run->source));
+    if (migration && (moved ? !STREQ(status, "completed")
+                            : !nova_migration_ended(migration) || STREQ(status, "completed")))
+        found(f,
+              "Nova's record of the migration (%lld) says %s; restart nova-compute on %s, which settles it",
+              (long long)json_int(migration, "id", 0), status, run_host_name(f->run->source));
 }
 
 // What is no provider's tree of that name.
@@ -80,7 +107,8 @@ static void check_allocations(struct findings *f, const char *migration_uuid)
     json_t *entry;
     if (placement_allocations(run->cloud, id, &held, &err) < 0 ||
         (migration_uuid && placement_allocations(run->cloud, migration_uuid, &by_migration, &err) < 0)) {
-        found(f, "Placement cannot be asked: %s; openstack resource provider allocation show %s tells", err.message, id);
+        found(f, "Placement cannot be asked: %s; openstack resource provider allocation show %s tells",
+              err.message, id);
         return;
     }
     json_array_foreach(held, i, entry) {
@@ -88,13 +116,18 @@ static void check_allocations(struct findings *f, const char *migration_uuid)
         if (strncmp(name, at, len) == 0 && (name[len] == '.' || !name[len]))
             here++;
         else
-            found(f, "Placement still counts it on %s too; nova-manage placement audit --delete, or openstack resource provider allocation unset --provider %s %s", name,
-                  json_str(entry, "uuid", ""), id);
+            found(f,
+                  "Placement still counts it on %s too; nova-manage placement audit --delete, or openstack "
+                  "resource provider allocation unset --provider %s %s",
+                  name, json_str(entry, "uuid", ""), id);
     }
     if (!here)
-        found(f, "Placement counts it nowhere on %s; nova-manage placement heal_allocations --instance %s", at, id);
+        found(f, "Placement counts it nowhere on %s; nova-manage placement heal_allocations --instance %s",
+              at, id);
     json_array_foreach(by_migration, i, entry)
-        found(f, "Placement still holds %s for the migration; openstack resource provider allocation delete %s", json_str(entry, "name", ""), migration_uuid);
+        found(f,
+              "Placement still holds %s for the migration; openstack resource provider allocation delete %s",
+              json_str(entry, "name", ""), migration_uuid);
 }
 
 static void check_ports(struct findings *f)
@@ -114,16 +147,21 @@ static void check_ports(struct findings *f)
         const char *id = json_str(port, "id", ""), *host = json_str(port, "host", at);
         bool active = !json_array_size(json_object_get(port, "bindings"));
         if (!STREQ(host, at))
-            found(f, "its port %s is bound to %s; openstack port set --host %s %s", id, *host ? host : "no host", at, id);
+            found(f, "its port %s is bound to %s; openstack port set --host %s %s", id,
+                  *host ? host : "no host", at, id);
         json_array_foreach(json_object_get(port, "bindings"), j, binding) {
             const char *there = json_str(binding, "host", "");
             if (STREQ(there, at))
                 active = STREQ(json_str(binding, "status", ""), "ACTIVE");
             else
-                found(f, "its port %s has a binding (%s) on %s too; delete it: DELETE /v2.0/ports/%s/bindings/%s of Neutron", id, json_str(binding, "status", ""), there, id, there);
+                found(f,
+                      "its port %s has a binding (%s) on %s too; delete it: DELETE "
+                      "/v2.0/ports/%s/bindings/%s of Neutron",
+                      id, json_str(binding, "status", ""), there, id, there);
         }
         if (!active)
-            found(f, "its port %s is not active on %s; PUT /v2.0/ports/%s/bindings/%s/activate of Neutron", id, at, id, at);
+            found(f, "its port %s is not active on %s; PUT /v2.0/ports/%s/bindings/%s/activate of Neutron",
+                  id, at, id, at);
     }
 }
 

@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "world/host.h"
 #include "world/ssh.h"
 
@@ -14,26 +17,33 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STDERR_KEPT = 8192, GREETING_MAX = 65536, DEFAULT_TIMEOUT_MS = 30000, CLOSE_MS = 100, END_MS = 1000, INHERITED_MS = 3000 };
+enum {
+    STDERR_KEPT = 8192,
+    GREETING_MAX = 65536,
+    DEFAULT_TIMEOUT_MS = 30000,
+    CLOSE_MS = 100,
+    END_MS = 1000,
+    INHERITED_MS = 3000
+};
 
 struct host {
     struct host_spec *spec;
     bool read_only;
-    struct login *login;           // the agent is a session in it; NULL: the connection is its own
-    bool inherited;                // it is an earlier run's,
-    int64_t proven_by;             // which has to prove by then that it leads there
-    bool end_login;                // the next run shall not have it
-    pid_t pid;                     // ssh, or the agent itself where the host is this machine
-    int to, from, errors;          // its stdin, stdout, stderr
-    struct buf said;               // what came on stderr, the last of it
+    struct login *login;  // the agent is a session in it; NULL: the connection is its own
+    bool inherited;       // it is an earlier run's,
+    int64_t proven_by;    // which has to prove by then that it leads there
+    bool end_login;       // the next run shall not have it
+    pid_t pid;            // ssh, or the agent itself where the host is this machine
+    int to, from, errors; // its stdin, stdout, stderr
+    struct buf said;      // what came on stderr, the last of it
     struct buf greeting;
     struct wire_reader reader;
     json_int_t next_id, awaited_id;
     json_t *hello;
-    char *socket, *socket_ro;      // libvirt's sockets as they are reached from here
-    pid_t relays[2];               // processes that relay them by the agent, where ssh may not forward
+    char *socket, *socket_ro; // libvirt's sockets as they are reached from here
+    pid_t relays[2];          // processes that relay them by the agent, where ssh may not forward
     bool lost;
-    pthread_mutex_t sending;       // the keep-alive thread sends too
+    pthread_mutex_t sending; // the keep-alive thread sends too
     pthread_t beat;
     int beat_stop[2];
     bool beating;
@@ -53,7 +63,8 @@ static const char *libvirt_setting(const struct host_spec *spec, const char *key
     return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
 }
 
-// The agent beside this program when there is one, so that a build runs with its own agent; else the one in PATH.
+// The agent beside this program when there is one, so that a build runs with its own agent; else the one in
+// PATH.
 static char *local_agent(const struct host_spec *spec)
 {
     char self[4096];
@@ -128,7 +139,8 @@ static void choose_login(struct host *host)
     // What is forwarded has the same path here, whoever forwards it.
     unlink(host->socket);
     unlink(host->socket_ro);
-    if (symlink(host->login->socket, host->socket) < 0 || symlink(host->login->socket_ro, host->socket_ro) < 0)
+    if (symlink(host->login->socket, host->socket) < 0 ||
+        symlink(host->login->socket_ro, host->socket_ro) < 0)
         give_login_up(host);
 }
 
@@ -162,18 +174,29 @@ static int launch(struct host *host, struct error *err)
     host->errors = errors[0];
     fcntl(host->from, F_SETFL, O_NONBLOCK);
     fcntl(host->errors, F_SETFL, O_NONBLOCK);
-    return host->pid < 0 ? error_errno(err, failure, "cannot start %s for %s", host->spec->local ? "migrun-agent" : "ssh", host->spec->name) : 0;
+    return host->pid < 0 ? error_errno(err, failure, "cannot start %s for %s",
+                                       host->spec->local ? "migrun-agent" : "ssh", host->spec->name)
+                         : 0;
 }
 
-int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **result, struct error *err)
+int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **result,
+               struct error *err)
 {
     struct host *host = xcalloc(1, sizeof *host);
-    *host = (struct host){.read_only = read_only, .pid = -1, .to = -1, .from = -1, .errors = -1,
-                          .relays = {-1, -1}, .beat_stop = {-1, -1}, .next_id = 1};
+    *host = (struct host){.read_only = read_only,
+                          .pid = -1,
+                          .to = -1,
+                          .from = -1,
+                          .errors = -1,
+                          .relays = {-1, -1},
+                          .beat_stop = {-1, -1},
+                          .next_id = 1};
     pthread_mutex_init(&host->sending, NULL);
     host->spec = host_spec_copy(spec);
-    host->socket = spec->local ? xstrdup(libvirt_setting(spec, "socket")) : xasprintf("%s/%s", dir, spec->name);
-    host->socket_ro = spec->local ? xstrdup(libvirt_setting(spec, "socket_ro")) : xasprintf("%s/%s-ro", dir, spec->name);
+    host->socket = spec->local ? xstrdup(libvirt_setting(spec, "socket"))
+                               : xasprintf("%s/%s", dir, spec->name);
+    host->socket_ro = spec->local ? xstrdup(libvirt_setting(spec, "socket_ro"))
+                                  : xasprintf("%s/%s-ro", dir, spec->name);
     host->login = read_only ? NULL : ssh_login(spec); // a preview leaves nothing behind
     if (launch(host, err) < 0) {
         host_close(host);
@@ -223,7 +246,8 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
     int status = 0;
     pid_t ended;
     // What it has to say, and its status, come a little later than the end of its output.
-    for (int64_t deadline = deadline_in(END_MS); (ended = waitpid(host->pid, &status, WNOHANG)) == 0 && now_ms() < deadline;)
+    for (int64_t deadline = deadline_in(END_MS);
+         (ended = waitpid(host->pid, &status, WNOHANG)) == 0 && now_ms() < deadline;)
         usleep(5000);
     drain_errors(host);
     host->lost = true;
@@ -231,28 +255,42 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
     int exited = ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     auto_free char *words = last_words(host);
     if (greeted) {
-        error_set(err, ERR_HOST, HOST_LOST, "the connection to %s broke%s%s: look whether the host and its sshd are up, then ask again",
+        error_set(err, ERR_HOST, HOST_LOST,
+                  "the connection to %s broke%s%s: look whether the host and its sshd are up, then ask again",
                   name, words ? ": " : "", words ? words : "");
     } else if (exited == 127 || said(host, "command not found") || said(host, "migrun-agent: No such file")) {
-        error_set(err, ERR_HOST, HOST_NO_AGENT, "%s has no %s: install migrun's agent there, or name its path in the site file (agent = …)",
+        error_set(err, ERR_HOST, HOST_NO_AGENT,
+                  "%s has no %s: install migrun's agent there, or name its path in the site file (agent = …)",
                   name, host->spec->agent);
     } else if (said(host, "REMOTE HOST IDENTIFICATION HAS CHANGED")) {
-        error_set(err, ERR_HOST, HOST_AUTH, "the ssh host key of %s has changed: find out why before you trust it, then mend known_hosts (ssh-keygen -R %s)",
+        error_set(err, ERR_HOST, HOST_AUTH,
+                  "the ssh host key of %s has changed: find out why before you trust it, then mend "
+                  "known_hosts (ssh-keygen -R %s)",
                   name, address);
     } else if (said(host, "Host key verification failed")) {
-        error_set(err, ERR_HOST, HOST_AUTH, "the ssh host key of %s is not known here: check it, and log in once with ssh %s", name, address);
+        error_set(err, ERR_HOST, HOST_AUTH,
+                  "the ssh host key of %s is not known here: check it, and log in once with ssh %s", name,
+                  address);
     } else if (said(host, "Permission denied")) {
-        error_set(err, ERR_HOST, HOST_AUTH, "ssh to %s is refused (%s): migrun asks no passwords, so a key is needed that ssh %s accepts without one",
+        error_set(err, ERR_HOST, HOST_AUTH,
+                  "ssh to %s is refused (%s): migrun asks no passwords, so a key is needed that ssh %s "
+                  "accepts without one",
                   name, words, address);
     } else if (said(host, "a password is required") || said(host, "sudo:")) {
-        error_set(err, ERR_HOST, HOST_AUTH, "%s does not let this user become root (%s): allow it to run %s with sudo without a password", name, words ? words : "sudo",
-                  host->spec->agent);
+        error_set(
+            err, ERR_HOST, HOST_AUTH,
+            "%s does not let this user become root (%s): allow it to run %s with sudo without a password",
+            name, words ? words : "sudo", host->spec->agent);
     } else if (said(host, "Could not resolve hostname")) {
-        error_set(err, ERR_HOST, HOST_UNREACHED, "host %s is not known: the name %s does not resolve here; look at the spelling, or give its address in the site file", name, address);
+        error_set(err, ERR_HOST, HOST_UNREACHED,
+                  "host %s is not known: the name %s does not resolve here; look at the spelling, or give "
+                  "its address in the site file",
+                  name, address);
     } else if (words) {
         error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: %s", name, words);
     } else {
-        error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: ssh ended without a word (status %d)", name, exited);
+        error_set(err, ERR_HOST, HOST_UNREACHED,
+                  "host %s cannot be reached: ssh ended without a word (status %d)", name, exited);
     }
     if (err)
         snprintf(err->source, sizeof err->source, "%s", name);
@@ -260,8 +298,10 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
 }
 
 // Waits until the agent has sent something, and reads it. 1: bytes came, 0: the stream ended, -1: error.
-// An interrupt counts only when it comes during the wait: calls made after one (to undo, to verify) still work.
-static int read_some(struct host *host, char *chunk, size_t size, size_t *got, int64_t deadline, sig_atomic_t interrupts, struct error *err)
+// An interrupt counts only when it comes during the wait: calls made after one (to undo, to verify) still
+// work.
+static int read_some(struct host *host, char *chunk, size_t size, size_t *got, int64_t deadline,
+                     sig_atomic_t interrupts, struct error *err)
 {
     for (;;) {
         ssize_t n = read(host->from, chunk, size);
@@ -271,7 +311,8 @@ static int read_some(struct host *host, char *chunk, size_t size, size_t *got, i
         }
         if (errno != EAGAIN && errno != EINTR)
             return error_errno(err, errno, "reading from %s", host->spec->name);
-        struct pollfd fds[] = {{.fd = host->from, .events = POLLIN}, {.fd = host->errors, .events = POLLIN},
+        struct pollfd fds[] = {{.fd = host->from, .events = POLLIN},
+                               {.fd = host->errors, .events = POLLIN},
                                {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
         if (interrupts == 0 && interrupt_count > 0)
             return error_set(err, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", host->spec->name);
@@ -316,7 +357,8 @@ static int take_message(struct host *host, struct message *m, int64_t deadline, 
 
 // ---- the greeting ----
 
-// Cuts the greeting's line out of what came. 1: found (what follows it went to the reader), 0: more is needed.
+// Cuts the greeting's line out of what came. 1: found (what follows it went to the reader), 0: more is
+// needed.
 static int find_greeting(struct host *host, char **line)
 {
     for (char *start = host->greeting.data; start && *start;) {
@@ -348,13 +390,19 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
             return explain_end(host, false, err);
         buf_add(&host->greeting, chunk, n);
         if (host->greeting.len > GREETING_MAX)
-            return error_set(err, ERR_HOST, HOST_OTHER, "%s sends something else than migrun-agent's greeting: the login shell of the user there talks too much", name);
+            return error_set(err, ERR_HOST, HOST_OTHER,
+                             "%s sends something else than migrun-agent's greeting: the login shell of the "
+                             "user there talks too much",
+                             name);
     }
     char version[64] = "";
     int protocol = 0;
     sscanf(line, "migrun-agent %63s %d", version, &protocol);
     if (protocol != WIRE_PROTOCOL || !STREQ(version, MIGRUN_VERSION))
-        return error_set(err, ERR_HOST, HOST_VERSION, "%s runs migrun-agent %s, this is migrun " MIGRUN_VERSION ": install the same version on both", name, version);
+        return error_set(err, ERR_HOST, HOST_VERSION,
+                         "%s runs migrun-agent %s, this is migrun " MIGRUN_VERSION
+                         ": install the same version on both",
+                         name, version);
     auto_message struct message hello = {0};
     if (take_message(host, &hello, deadline, err) < 0)
         return -1;
@@ -434,7 +482,8 @@ int host_keep_alive(struct host *host, struct error *err)
 
 // ---- calls ----
 
-int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, struct error *err)
+int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
+              struct error *err)
 {
     auto_json json_t *request = args ? args : json_object();
     if (host->lost) {
@@ -474,17 +523,19 @@ int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, 
     return 0;
 }
 
-int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms,
-              struct message *answer, struct error *err)
+int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
+              int64_t timeout_ms, struct message *answer, struct error *err)
 {
-    return host_send(host, op, args, body, body_len, err) < 0 ? -1 : host_receive(host, timeout_ms, answer, err);
+    return host_send(host, op, args, body, body_len, err) < 0 ? -1
+                                                              : host_receive(host, timeout_ms, answer, err);
 }
 
 // ---- the way to libvirtd ----
 
-// Whether a forwarded socket leads anywhere: where sshd forbids forwarding, ssh takes the connection here and hangs up as soon as
-// sshd has said no; libvirtd waits for its client to speak. What ssh carries comes in order, so the answer to a ping that was
-// sent after the connection's opening comes after that no. (Twice, as ssh may look at the ping before it sees the connection.)
+// Whether a forwarded socket leads anywhere: where sshd forbids forwarding, ssh takes the connection here and
+// hangs up as soon as sshd has said no; libvirtd waits for its client to speak. What ssh carries comes in
+// order, so the answer to a ping that was sent after the connection's opening comes after that no. (Twice, as
+// ssh may look at the ping before it sees the connection.)
 static bool leads_somewhere(struct host *host)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -508,7 +559,8 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
-        return error_set(err, ERR_HOST, HOST_OTHER, "the name of %s is too long for a socket", host->spec->name);
+        return error_set(err, ERR_HOST, HOST_OTHER, "the name of %s is too long for a socket",
+                         host->spec->name);
     strcpy(address.sun_path, path);
     unlink(path);
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -546,11 +598,13 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
 // Called before a preview locks itself in: sockets are made here.
 int host_open_way(struct host *host, struct error *err)
 {
-    if (host->spec->local || (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host)))
+    if (host->spec->local ||
+        (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host)))
         return 0;
     if (start_relay(host, host->socket, libvirt_setting(host->spec, "socket"), &host->relays[0], err) < 0)
         return -1;
-    return start_relay(host, host->socket_ro, libvirt_setting(host->spec, "socket_ro"), &host->relays[1], err);
+    return start_relay(host, host->socket_ro, libvirt_setting(host->spec, "socket_ro"), &host->relays[1],
+                       err);
 }
 
 char *host_libvirt_uri(const struct host *host, bool read_only)
@@ -560,10 +614,7 @@ char *host_libvirt_uri(const struct host *host, bool read_only)
 
 // ---- once more ----
 
-bool host_is_lost(const struct host *host)
-{
-    return host->lost;
-}
+bool host_is_lost(const struct host *host) { return host->lost; }
 
 int host_revive(struct host *host, int64_t deadline, struct error *err)
 {
@@ -614,10 +665,7 @@ static void stop_agent(struct host *host, int patience_ms)
     util_close_fd(&host->errors);
 }
 
-void host_end_login(struct host *host)
-{
-    host->end_login = true;
-}
+void host_end_login(struct host *host) { host->end_login = true; }
 
 void host_close(struct host *host)
 {

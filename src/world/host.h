@@ -1,4 +1,6 @@
-// A host: its agent (here, or over one ssh connection, which may be a login that an earlier run left: world/ssh.h), and the way to its libvirtd.
+// SPDX-License-Identifier: MIT
+// A host: its agent (here, or over one ssh connection, which may be a login that an earlier run left:
+// world/ssh.h), and the way to its libvirtd.
 #ifndef MIGRUN_WORLD_HOST_H
 #define MIGRUN_WORLD_HOST_H
 
@@ -10,19 +12,22 @@ struct host;
 // Connects: host_start begins (several hosts side by side), host_finish waits until the agent has greeted.
 // dir is a private folder for forwarded sockets. read_only: the agent is started to read only.
 // Errors (ERR_HOST) are one sentence on what ssh said and what to do.
-int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **host, struct error *err);
+int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **host,
+               struct error *err);
 int host_finish(struct host *host, int64_t deadline, struct error *err);
-// Where an earlier run's login is used: waits until it has led to the agent, some seconds at most; one that has not is made anew, as if
-// it had not been there (host_finish tells what becomes of it). For several hosts, before host_finish, so that they are made side by side.
+// Where an earlier run's login is used: waits until it has led to the agent, some seconds at most; one that
+// has not is made anew, as if it had not been there (host_finish tells what becomes of it). For several
+// hosts, before host_finish, so that they are made side by side.
 int host_prove(struct host *host, struct error *err);
-// From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because a preview
-// locks itself in between the two, which threads that exist would escape.
+// From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because
+// a preview locks itself in between the two, which threads that exist would escape.
 int host_keep_alive(struct host *host, struct error *err);
-void host_leave(struct host *host);      // tells the agent to end; host_close waits for it
-void host_close(struct host *host);      // ends the agent, waits for it
+void host_leave(struct host *host); // tells the agent to end; host_close waits for it
+void host_close(struct host *host); // ends the agent, waits for it
 // Before host_close: the next run shall log in anew.
 void host_end_login(struct host *host);
-// Whether the connection broke; and once more, with a new agent: 0 when it is there again. Not for a preview, which is locked in.
+// Whether the connection broke; and once more, with a new agent: 0 when it is there again. Not for a preview,
+// which is locked in.
 bool host_is_lost(const struct host *host);
 int host_revive(struct host *host, int64_t deadline, struct error *err);
 const char *host_name(const struct host *host);
@@ -31,19 +36,22 @@ bool host_read_only(const struct host *host);
 // What a read-only agent's kernel lacks to lock it in (a sentence), or NULL.
 const char *host_missing(const struct host *host);
 bool host_is_root(const struct host *host);
-const char *host_hostname(const struct host *host);   // its own, however it was reached
+const char *host_hostname(const struct host *host); // its own, however it was reached
 
 // One operation of agent/ops.h. args is stolen (op is added). timeout_ms bounds the whole; 0: 30 s.
-int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms,
-              struct message *answer, struct error *err);
+int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
+              int64_t timeout_ms, struct message *answer, struct error *err);
 // The same in two halves, for several hosts at once.
-int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len, struct error *err);
+int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
+              struct error *err);
 int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err);
 
-// Makes the way to this host's libvirtd: the sockets that ssh forwards, or, where sshd forbids that (or the user there becomes
-// root by sudo), one more ssh a connection that runs the agent's relay. Before a preview locks itself in.
+// Makes the way to this host's libvirtd: the sockets that ssh forwards, or, where sshd forbids that (or the
+// user there becomes root by sudo), one more ssh a connection that runs the agent's relay. Before a preview
+// locks itself in.
 int host_open_way(struct host *host, struct error *err);
-// The libvirt URI of that way ("qemu+unix:///system?socket=…"); read_only: of the read-only socket. Caller frees.
+// The libvirt URI of that way ("qemu+unix:///system?socket=…"); read_only: of the read-only socket. Caller
+// frees.
 char *host_libvirt_uri(const struct host *host, bool read_only);
 
 #endif

@@ -1,3 +1,7 @@
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/text.h"
 #include "base/xml.h"
 #include "world/libvirt_internal.h"
 
@@ -17,21 +21,22 @@ struct virt {
     char *uri, *name;
     bool read_only;
     pthread_t worker;
-    int exited_fd;             // an eventfd: the worker has closed the connection and goes
+    int exited_fd;                   // an eventfd: the worker has closed the connection and goes
     struct call *connecting, *facts; // begun, and not yet asked for (the caller's)
     char *full_uri;
-    struct virt *full;         // the second connection
+    struct virt *full; // the second connection
     bool full_ready;
 
-    pthread_mutex_t lock;      // guards what follows
+    pthread_mutex_t lock; // guards what follows
     pthread_cond_t wake;
     struct call *first, **last;
     bool closing;
-    char *dead;                // why the connection was given up
-    virConnectPtr connection;  // opened and closed by the worker
+    char *dead;               // why the connection was given up
+    virConnectPtr connection; // opened and closed by the worker
 };
 
-// --- Threads, waiting ---------------------------------------------------------------------------------------------------
+// --- Threads, waiting
+// ---------------------------------------------------------------------------------------------------
 
 static void silence(void *data, virErrorPtr error)
 {
@@ -80,8 +85,10 @@ int wait_readable(int fd, int64_t deadline)
 {
     sig_atomic_t interrupts = interrupt_count;
     for (;;) {
-        // The interrupts' descriptor stays readable after the first: from then on the count is looked at now and then.
-        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = interrupts ? -1 : interrupt_fd(), .events = POLLIN}};
+        // The interrupts' descriptor stays readable after the first: from then on the count is looked at now
+        // and then.
+        struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
+                               {.fd = interrupts ? -1 : interrupt_fd(), .events = POLLIN}};
         int wait = deadline_poll_ms(deadline);
         if (interrupts && (wait < 0 || wait > 50))
             wait = 50;
@@ -94,7 +101,8 @@ int wait_readable(int fd, int64_t deadline)
     }
 }
 
-// --- Calls --------------------------------------------------------------------------------------------------------------
+// --- Calls
+// --------------------------------------------------------------------------------------------------------------
 
 struct call *call_new(int (*run)(virConnectPtr, struct call *), bool reads, const char *what, ...)
 {
@@ -137,10 +145,7 @@ int virt_error(struct error *err, const char *host, const char *what)
     return -1;
 }
 
-int call_fail(struct call *call)
-{
-    return virt_error(&call->error, call->host, call->what);
-}
+int call_fail(struct call *call) { return virt_error(&call->error, call->host, call->what); }
 
 // Gives the call to the worker. -1 when the connection was given up.
 static int post(struct virt *virt, struct call *call, struct error *err)
@@ -150,7 +155,8 @@ static int post(struct virt *virt, struct call *call, struct error *err)
     pthread_mutex_lock(&virt->lock);
     int result = 0;
     if (virt->dead) {
-        result = error_set(err, ERR_HOST, HOST_LOST, "cannot %s: the libvirt connection to %s was given up, because %s", call->what,
+        result = error_set(err, ERR_HOST, HOST_LOST,
+                           "cannot %s: the libvirt connection to %s was given up, because %s", call->what,
                            virt->name, virt->dead);
     } else {
         atomic_fetch_add(&call->users, 1);
@@ -162,28 +168,32 @@ static int post(struct virt *virt, struct call *call, struct error *err)
     return result;
 }
 
-// Waits for a posted call. A late one is left to its worker, and the connection with it; after an interrupt the connection is
-// still good for what has to be undone and verified: the worker gets to that when the call has ended.
+// Waits for a posted call. A late one is left to its worker, and the connection with it; after an interrupt
+// the connection is still good for what has to be undone and verified: the worker gets to that when the call
+// has ended.
 static int await(struct virt *virt, struct call *call, int64_t timeout_ms, struct error *err)
 {
     int64_t timeout = timeout_ms > 0 ? timeout_ms : DEFAULT_TIMEOUT_MS;
     int ended = wait_readable(call->done_fd, deadline_in(timeout));
     if (ended < 0)
-        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while asking libvirt on %s to %s", virt->name, call->what);
+        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while asking libvirt on %s to %s", virt->name,
+                         call->what);
     if (ended == 0) {
         auto_free char *patience = duration_text((double)timeout / 1000);
         pthread_mutex_lock(&virt->lock);
         if (!virt->dead)
             virt->dead = xasprintf("it did not answer within %s when asked to %s", patience, call->what);
         pthread_mutex_unlock(&virt->lock);
-        return error_set(err, ERR_TIMEOUT, 0, "libvirt on %s did not answer within %s when asked to %s", virt->name, patience, call->what);
+        return error_set(err, ERR_TIMEOUT, 0, "libvirt on %s did not answer within %s when asked to %s",
+                         virt->name, patience, call->what);
     }
     if (call->result < 0 && err)
         *err = call->error;
     return call->result;
 }
 
-int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **json, char **text, struct error *err)
+int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **json, char **text,
+             struct error *err)
 {
     int result = post(virt, call, err);
     if (result == 0)
@@ -196,7 +206,8 @@ int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **
     return result;
 }
 
-// --- Facts, in two halves -----------------------------------------------------------------------------------------------
+// --- Facts, in two halves
+// -----------------------------------------------------------------------------------------------
 
 int virt_facts_start(struct virt *virt, struct error *err)
 {
@@ -222,7 +233,8 @@ int virt_facts(struct virt *virt, int64_t timeout_ms, json_t **facts, struct err
     return virt_facts_start(virt, err) < 0 ? -1 : virt_facts_finish(virt, timeout_ms, facts, err);
 }
 
-// --- The worker ---------------------------------------------------------------------------------------------------------
+// --- The worker
+// ---------------------------------------------------------------------------------------------------------
 
 static void virt_unref(struct virt *virt)
 {
@@ -396,20 +408,11 @@ bool virt_given_up(struct virt *virt)
     return dead;
 }
 
-bool virt_read_only(const struct virt *virt)
-{
-    return virt->read_only;
-}
+bool virt_read_only(const struct virt *virt) { return virt->read_only; }
 
-const char *virt_name(const struct virt *virt)
-{
-    return virt->name;
-}
+const char *virt_name(const struct virt *virt) { return virt->name; }
 
-const char *virt_uri(const struct virt *virt)
-{
-    return virt->uri;
-}
+const char *virt_uri(const struct virt *virt) { return virt->uri; }
 
 int virt_set_full_uri(struct virt *virt, const char *full_uri)
 {

@@ -1,13 +1,16 @@
-// The reads that libvirt refuses on a read-only connection, and nothing else: a preview makes them on a second connection,
-// so this file is the whole list of what that one is used for.
+// SPDX-License-Identifier: MIT
+// The reads that libvirt refuses on a read-only connection, and nothing else: a preview makes them on a
+// second connection, so this file is the whole list of what that one is used for.
 #include "world/libvirt_internal.h"
 
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
-// The arguments that say which virtual machine is meant: emulator, arch, machine, virttype (each may be NULL).
-static void set_machine(struct call *call, const char *emulator, const char *arch, const char *machine, const char *virttype)
+// The arguments that say which virtual machine is meant: emulator, arch, machine, virttype (each may be
+// NULL).
+static void set_machine(struct call *call, const char *emulator, const char *arch, const char *machine,
+                        const char *virttype)
 {
     const char *const args[] = {emulator, arch, machine, virttype};
     for (size_t i = 0; i < COUNT_OF(args); i++)
@@ -16,13 +19,16 @@ static void set_machine(struct call *call, const char *emulator, const char *arc
 
 static int compare(virConnectPtr connection, const struct call *call, unsigned int flags)
 {
-    return virConnectCompareHypervisorCPU(connection, call->args[0], call->args[1], call->args[2], call->args[3], call->args[4], flags);
+    return virConnectCompareHypervisorCPU(connection, call->args[0], call->args[1], call->args[2],
+                                          call->args[3], call->args[4], flags);
 }
 
 static int run_compare_cpu(virConnectPtr connection, struct call *call)
 {
     static const char *const results[] = {
-        [VIR_CPU_COMPARE_INCOMPATIBLE] = "incompatible", [VIR_CPU_COMPARE_IDENTICAL] = "identical", [VIR_CPU_COMPARE_SUPERSET] = "superset",
+        [VIR_CPU_COMPARE_INCOMPATIBLE] = "incompatible",
+        [VIR_CPU_COMPARE_IDENTICAL] = "identical",
+        [VIR_CPU_COMPARE_SUPERSET] = "superset",
     };
     int result = compare(connection, call, 0);
     if (result < VIR_CPU_COMPARE_ERROR || result >= (int)COUNT_OF(results))
@@ -31,16 +37,18 @@ static int run_compare_cpu(virConnectPtr connection, struct call *call)
     if (result == VIR_CPU_COMPARE_INCOMPATIBLE)
         compare(connection, call, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
     bool has_message = result == VIR_CPU_COMPARE_INCOMPATIBLE || result == VIR_CPU_COMPARE_ERROR;
-    auto_free char *message = xstrdup(has_message ? virGetLastErrorMessage() : ""); // the next call resets libvirt's
+    auto_free char *message = xstrdup(has_message ? virGetLastErrorMessage()
+                                                  : ""); // the next call resets libvirt's
     if (result == VIR_CPU_COMPARE_ERROR && virConnectIsAlive(connection) == 0)
-        return error_set(&call->error, ERR_LIBVIRT, VIR_ERR_NO_CONNECT, "cannot %s on %s: %s", call->what, call->host, message);
+        return error_set(&call->error, ERR_LIBVIRT, VIR_ERR_NO_CONNECT, "cannot %s on %s: %s", call->what,
+                         call->host, message);
     call->json = json_pack("{s:s}", "result", result == VIR_CPU_COMPARE_ERROR ? "error" : results[result]);
     json_object_set_new(call->json, "message", json_text(message));
     return 0;
 }
 
-int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, const char *machine, const char *virttype,
-                     const char *cpu_xml, json_t **answer, struct error *err)
+int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, const char *machine,
+                     const char *virttype, const char *cpu_xml, json_t **answer, struct error *err)
 {
     *answer = NULL;
     struct virt *full = virt_full(virt, err);
@@ -54,12 +62,13 @@ int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, 
 
 static int run_domain_capabilities(virConnectPtr connection, struct call *call)
 {
-    call->text = virConnectGetDomainCapabilities(connection, call->args[0], call->args[1], call->args[2], call->args[3], 0);
+    call->text = virConnectGetDomainCapabilities(connection, call->args[0], call->args[1], call->args[2],
+                                                 call->args[3], 0);
     return call->text ? 0 : call_fail(call);
 }
 
-int virt_domain_capabilities(struct virt *virt, const char *emulator, const char *arch, const char *machine, const char *virttype,
-                             char **xml, struct error *err)
+int virt_domain_capabilities(struct virt *virt, const char *emulator, const char *arch, const char *machine,
+                             const char *virttype, char **xml, struct error *err)
 {
     *xml = NULL;
     struct virt *full = virt_full(virt, err);
@@ -74,7 +83,9 @@ static int run_migratable_xml(virConnectPtr connection, struct call *call)
 {
     auto_domain virDomainPtr domain = virt_lookup(connection, call->args[0]);
     // SECURE: without its passwords the guest would arrive with a VNC server that asks for none.
-    call->text = domain ? virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_SECURE | call->flags) : NULL;
+    call->text = domain ? virDomainGetXMLDesc(domain,
+                                              VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_SECURE | call->flags)
+                        : NULL;
     return call->text ? 0 : call_fail(call);
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the files of the libvirt room share: a question to a connection's worker.
 #ifndef MIGRUN_WORLD_LIBVIRT_INTERNAL_H
 #define MIGRUN_WORLD_LIBVIRT_INTERNAL_H
@@ -7,20 +8,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-// One call of libvirt, made by the worker. It belongs to worker and caller together, so that a caller may walk away.
+// One call of libvirt, made by the worker. It belongs to worker and caller together, so that a caller may
+// walk away.
 struct call {
     atomic_int users;
     int (*run)(virConnectPtr connection, struct call *call); // 0, or call_fail(call)
-    bool reads;          // may be made a second time when the connection broke under the first
-    char *what;          // "read domain x": for errors
-    const char *host;    // the connection's name, set while run runs
-    char *args[5];       // what run works on
+    bool reads;       // may be made a second time when the connection broke under the first
+    char *what;       // "read domain x": for errors
+    const char *host; // the connection's name, set while run runs
+    char *args[5];    // what run works on
     unsigned int flags;
-    json_t *json;        // what it found
+    json_t *json; // what it found
     char *text;
     int result;
     struct error error;
-    int done_fd;         // an eventfd, readable once the result stands
+    int done_fd; // an eventfd, readable once the result stands
     struct call *next;
 };
 
@@ -30,7 +32,8 @@ struct call *call_new(int (*run)(virConnectPtr, struct call *), bool reads, cons
 // In a call: the failure that libvirt just had, with what was attempted. Returns -1.
 int call_fail(struct call *call);
 // Posts, waits and frees the call; json or text (either may be NULL) receive what it found.
-int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **json, char **text, struct error *err);
+int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **json, char **text,
+             struct error *err);
 
 // What virt_facts asks (libvirt_read.c).
 int virt_gather_facts(virConnectPtr connection, struct call *call);
@@ -46,7 +49,8 @@ struct virt *virt_full(struct virt *virt, struct error *err);
 int virt_error(struct error *err, const char *host, const char *what);
 // By uuid, else by name. NULL: libvirt's error stands.
 virDomainPtr virt_lookup(virConnectPtr connection, const char *name_or_uuid);
-// Waits until fd is readable: 1 it is, 0 the deadline passed, -1 an interrupt came meanwhile (earlier ones do not count).
+// Waits until fd is readable: 1 it is, 0 the deadline passed, -1 an interrupt came meanwhile (earlier ones do
+// not count).
 int wait_readable(int fd, int64_t deadline);
 // Starts a thread that takes no signals. -1 with errno.
 int thread_start(pthread_t *thread, void *(*run)(void *), void *arg);

@@ -1,4 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "world/libvirt_internal.h"
+
+#include "base/clock.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,9 +12,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-// --- Names --------------------------------------------------------------------------------------------------------------
+// --- Names
+// --------------------------------------------------------------------------------------------------------------
 
-static const struct { const char *name; unsigned int flag; } flag_table[] = {
+static const struct {
+    const char *name;
+    unsigned int flag;
+} flag_table[] = {
     {"LIVE", VIR_MIGRATE_LIVE},
     {"PEER2PEER", VIR_MIGRATE_PEER2PEER},
     {"TUNNELLED", VIR_MIGRATE_TUNNELLED},
@@ -34,7 +42,11 @@ static const struct { const char *name; unsigned int flag; } flag_table[] = {
     {"ZEROCOPY", VIR_MIGRATE_ZEROCOPY},
 };
 
-static const struct parameter { const char *name; int type; bool list; } parameter_table[] = {
+static const struct parameter {
+    const char *name;
+    int type;
+    bool list;
+} parameter_table[] = {
     {VIR_MIGRATE_PARAM_URI, VIR_TYPED_PARAM_STRING, false},
     {VIR_MIGRATE_PARAM_DEST_NAME, VIR_TYPED_PARAM_STRING, false},
     {VIR_MIGRATE_PARAM_DEST_XML, VIR_TYPED_PARAM_STRING, false},
@@ -59,8 +71,8 @@ static const struct parameter { const char *name; int type; bool list; } paramet
 
 static int unknown_name(struct error *err, const char *kind, const char *name, const char *near)
 {
-    return error_set(err, ERR_POLICY, 0, "libvirt knows no migration %s '%s'%s%s%s", kind, name, near ? "; did you mean '" : "",
-                     near ? near : "", near ? "'?" : "");
+    return error_set(err, ERR_POLICY, 0, "libvirt knows no migration %s '%s'%s%s%s", kind, name,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 // The flags of an array of names (or of an object whose true members are names).
@@ -71,7 +83,8 @@ static int parse_flags(const json_t *flags, unsigned int *bits, struct error *er
     if (!flags || json_is_null(flags))
         return 0;
     if (!json_is_array(flags))
-        return error_set(err, ERR_POLICY, 0, "a migration's flags are a list of names, such as { \"LIVE\", \"PEER2PEER\" }");
+        return error_set(err, ERR_POLICY, 0,
+                         "a migration's flags are a list of names, such as { \"LIVE\", \"PEER2PEER\" }");
     for (size_t i = 0; i < COUNT_OF(flag_table); i++)
         names[i] = flag_table[i].name;
     size_t i;
@@ -94,15 +107,16 @@ static int parse_flags(const json_t *flags, unsigned int *bits, struct error *er
     return 0;
 }
 
-struct parameters { virTypedParameterPtr list; int count, room; };
+struct parameters {
+    virTypedParameterPtr list;
+    int count, room;
+};
 
-static void parameters_free(struct parameters *p)
-{
-    virTypedParamsFree(p->list, p->count);
-}
+static void parameters_free(struct parameters *p) { virTypedParamsFree(p->list, p->count); }
 #define auto_parameters cleanup(parameters_free)
 
-static int add_parameter(struct parameters *out, const struct parameter *parameter, const json_t *value, struct error *err)
+static int add_parameter(struct parameters *out, const struct parameter *parameter, const json_t *value,
+                         struct error *err)
 {
     int added;
     if (parameter->type == VIR_TYPED_PARAM_STRING) {
@@ -113,14 +127,19 @@ static int add_parameter(struct parameters *out, const struct parameter *paramet
         added = virTypedParamsAddString(&out->list, &out->count, &out->room, parameter->name, text);
     } else {
         bool integral = json_is_integer(value) ||
-                        (json_is_real(value) && json_real_value(value) >= 0 && json_real_value(value) < 9e15 &&
+                        (json_is_real(value) && json_real_value(value) >= 0 &&
+                         json_real_value(value) < 9e15 &&
                          json_real_value(value) == (double)(int64_t)json_real_value(value));
-        int64_t number = json_is_integer(value) ? json_integer_value(value) : integral ? (int64_t)json_real_value(value) : -1;
+        int64_t number = json_is_integer(value) ? json_integer_value(value)
+                         : integral             ? (int64_t)json_real_value(value)
+                                                : -1;
         if (!integral || number < 0 || (parameter->type == VIR_TYPED_PARAM_INT && number > INT32_MAX))
-            return error_set(err, ERR_POLICY, 0, "the migration parameter '%s' is a whole number, 0 or more", parameter->name);
+            return error_set(err, ERR_POLICY, 0, "the migration parameter '%s' is a whole number, 0 or more",
+                             parameter->name);
         added = parameter->type == VIR_TYPED_PARAM_INT
-            ? virTypedParamsAddInt(&out->list, &out->count, &out->room, parameter->name, (int)number)
-            : virTypedParamsAddULLong(&out->list, &out->count, &out->room, parameter->name, (unsigned long long)number);
+                    ? virTypedParamsAddInt(&out->list, &out->count, &out->room, parameter->name, (int)number)
+                    : virTypedParamsAddULLong(&out->list, &out->count, &out->room, parameter->name,
+                                              (unsigned long long)number);
     }
     if (added < 0)
         return virt_error(err, "this machine", "prepare the migration's parameters");
@@ -157,13 +176,16 @@ static int parse_parameters(const json_t *params, struct parameters *out, struct
     return 0;
 }
 
-static int check(const json_t *params, const json_t *flags, struct parameters *parameters, unsigned int *bits, struct error *err)
+static int check(const json_t *params, const json_t *flags, struct parameters *parameters, unsigned int *bits,
+                 struct error *err)
 {
     if (parse_flags(flags, bits, err) < 0 || parse_parameters(params, parameters, err) < 0)
         return -1;
     if (!(*bits & VIR_MIGRATE_PEER2PEER))
-        return error_set(err, ERR_POLICY, 0, "a migration needs the flag PEER2PEER: libvirt then runs it from host to host, and it "
-                         "does not die with the program that asked for it");
+        return error_set(
+            err, ERR_POLICY, 0,
+            "a migration needs the flag PEER2PEER: libvirt then runs it from host to host, and it "
+            "does not die with the program that asked for it");
     return 0;
 }
 
@@ -174,7 +196,8 @@ int virt_migrate_check(const json_t *params, const json_t *flags, struct error *
     return check(params, flags, &parameters, &bits, err);
 }
 
-// --- Migrating ----------------------------------------------------------------------------------------------------------
+// --- Migrating
+// ----------------------------------------------------------------------------------------------------------
 
 // Belongs to the caller and to its thread together: a migration that is left behind goes on.
 struct virt_migration {
@@ -182,7 +205,7 @@ struct virt_migration {
     char *uri, *host, *uuid, *dest_uri;
     struct parameters parameters;
     unsigned int flags;
-    int done_fd;          // an eventfd, readable once the result stands
+    int done_fd; // an eventfd, readable once the result stands
     int result;
     struct error error;
 };
@@ -200,15 +223,19 @@ static void migration_unref(struct virt_migration *m)
     free(m);
 }
 
-// On a connection of its own: where two threads call on one, libvirt 9.0's client may let the second wait (for the job information, for
-// the abort) until something else arrives, as the wake-up of the first can be lost.
+// On a connection of its own: where two threads call on one, libvirt 9.0's client may let the second wait
+// (for the job information, for the abort) until something else arrives, as the wake-up of the first can be
+// lost.
 static void *migrate(void *arg)
 {
     struct virt_migration *m = arg;
     virConnectPtr connection = virt_connect(m->uri, false, m->host, &m->error);
     virDomainPtr domain = connection ? virt_lookup(connection, m->uuid) : NULL;
-    auto_free char *what = xasprintf("migrate %s to %s", domain ? virDomainGetName(domain) : m->uuid, m->dest_uri);
-    m->result = domain ? virDomainMigrateToURI3(domain, m->dest_uri, m->parameters.list, (unsigned int)m->parameters.count, m->flags) : -1;
+    auto_free char *what = xasprintf("migrate %s to %s", domain ? virDomainGetName(domain) : m->uuid,
+                                     m->dest_uri);
+    m->result = domain ? virDomainMigrateToURI3(domain, m->dest_uri, m->parameters.list,
+                                                (unsigned int)m->parameters.count, m->flags)
+                       : -1;
     if (m->result < 0 && connection)
         virt_error(&m->error, m->host, what);
     if (domain)
@@ -222,8 +249,8 @@ static void *migrate(void *arg)
     return NULL;
 }
 
-int virt_migrate_start(struct virt *virt, const char *uuid, const char *dest_uri, const json_t *params, const json_t *flags,
-                       struct virt_migration **migration, struct error *err)
+int virt_migrate_start(struct virt *virt, const char *uuid, const char *dest_uri, const json_t *params,
+                       const json_t *flags, struct virt_migration **migration, struct error *err)
 {
     *migration = NULL;
     struct virt_migration *m = xcalloc(1, sizeof *m);
@@ -260,8 +287,10 @@ int virt_migrate_wait(struct virt_migration *m, int wait_ms)
 int virt_migrate_end(struct virt_migration *m, struct error *err)
 {
     int result = virt_migrate_wait(m, 0)
-        ? m->result
-        : error_set(err, ERR_TIMEOUT, 0, "the migration of domain '%s' on %s was left while it goes on", m->uuid, m->host);
+                     ? m->result
+                     : error_set(err, ERR_TIMEOUT, 0,
+                                 "the migration of domain '%s' on %s was left while it goes on", m->uuid,
+                                 m->host);
     if (result < 0 && m->error.domain != ERR_NONE && err)
         *err = m->error;
     migration_unref(m);

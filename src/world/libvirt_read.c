@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // What libvirt says of a host and its domains, as JSON; and the small changes.
+#include "base/text.h"
 #include "base/xml.h"
 #include "world/libvirt_internal.h"
 
@@ -6,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- Words --------------------------------------------------------------------------------------------------------------
+// --- Words
+// --------------------------------------------------------------------------------------------------------------
 
 static const char *word(const char *const *words, size_t count, int value)
 {
@@ -14,21 +17,25 @@ static const char *word(const char *const *words, size_t count, int value)
 }
 #define WORD(words, value) word(words, COUNT_OF(words), value)
 
-static const char *const states[] = {"no state", "running", "blocked", "paused", "in shutdown", "shut off", "crashed", "pmsuspended"};
+static const char *const states[] = {"no state",    "running",  "blocked", "paused",
+                                     "in shutdown", "shut off", "crashed", "pmsuspended"};
 
 static const char *reason_word(int state, int reason)
 {
     static const char *const running[] = {
-        "unknown", "booted", "migrated", "restored", "from snapshot", "unpaused", "migration canceled", "save canceled",
-        "event wakeup", "crashed", "post-copy", "post-copy failed",
+        "unknown",       "booted",   "migrated",           "restored",
+        "from snapshot", "unpaused", "migration canceled", "save canceled",
+        "event wakeup",  "crashed",  "post-copy",          "post-copy failed",
     };
     static const char *const paused[] = {
-        "unknown", "user", "migrating", "saving", "dumping", "I/O error", "watchdog", "from snapshot", "shutting down",
-        "creating snapshot", "crashed", "starting up", "post-copy", "post-copy failed",
+        "unknown",   "user",        "migrating",     "saving",           "dumping",
+        "I/O error", "watchdog",    "from snapshot", "shutting down",    "creating snapshot",
+        "crashed",   "starting up", "post-copy",     "post-copy failed",
     };
     static const char *const shutdown[] = {"unknown", "user"};
     static const char *const shutoff[] = {
-        "unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "from snapshot", "daemon",
+        "unknown", "shutdown", "destroyed",     "crashed", "migrated",
+        "saved",   "failed",   "from snapshot", "daemon",
     };
     static const char *const crashed[] = {"unknown", "panicked"};
     switch (state) {
@@ -43,8 +50,8 @@ static const char *reason_word(int state, int reason)
 
 static const char *const job_types[] = {"none", "bounded", "unbounded", "completed", "failed", "cancelled"};
 static const char *const job_operations[] = {
-    "unknown", "start", "save", "restore", "incoming migration", "outgoing migration", "snapshot", "snapshot revert", "dump",
-    "backup", "snapshot delete",
+    "unknown",  "start",           "save", "restore", "incoming migration", "outgoing migration",
+    "snapshot", "snapshot revert", "dump", "backup",  "snapshot delete",
 };
 static const char *const block_job_types[] = {"unknown", "pull", "copy", "commit", "active commit", "backup"};
 
@@ -54,14 +61,17 @@ static json_t *version_text(unsigned long version)
     return json_string(text);
 }
 
-// --- What a domain is ---------------------------------------------------------------------------------------------------
+// --- What a domain is
+// ---------------------------------------------------------------------------------------------------
 
 virDomainPtr virt_lookup(virConnectPtr connection, const char *name_or_uuid)
 {
     virDomainPtr domain = NULL;
-    if (strlen(name_or_uuid) == VIR_UUID_STRING_BUFLEN - 1 && strspn(name_or_uuid, "0123456789abcdefABCDEF-") == VIR_UUID_STRING_BUFLEN - 1) {
+    if (strlen(name_or_uuid) == VIR_UUID_STRING_BUFLEN - 1 &&
+        strspn(name_or_uuid, "0123456789abcdefABCDEF-") == VIR_UUID_STRING_BUFLEN - 1) {
         domain = virDomainLookupByUUIDString(connection, name_or_uuid);
-        if (!domain && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN && virGetLastErrorCode() != VIR_ERR_INVALID_ARG)
+        if (!domain && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN &&
+            virGetLastErrorCode() != VIR_ERR_INVALID_ARG)
             return NULL;
     }
     return domain ? domain : virDomainLookupByName(connection, name_or_uuid);
@@ -77,7 +87,8 @@ static void params_to_json(const virTypedParameter *params, int count, json_t *o
         case VIR_TYPED_PARAM_UINT: value = json_integer(p->value.ui); break;
         case VIR_TYPED_PARAM_LLONG: value = json_integer(p->value.l); break;
         case VIR_TYPED_PARAM_ULLONG: // what JSON's integers do not hold ("unlimited") becomes a real number
-            value = p->value.ul > INT64_MAX ? json_real((double)p->value.ul) : json_integer((json_int_t)p->value.ul);
+            value = p->value.ul > INT64_MAX ? json_real((double)p->value.ul)
+                                            : json_integer((json_int_t)p->value.ul);
             break;
         case VIR_TYPED_PARAM_DOUBLE: value = json_real(p->value.d); break;
         case VIR_TYPED_PARAM_BOOLEAN: value = json_boolean(p->value.b); break;
@@ -112,7 +123,8 @@ static void set_sizes(json_t *object, json_int_t memory_kib, json_int_t max_memo
     json_object_set_new(object, "vcpus", json_integer(vcpus));
 }
 
-// The job that runs (or, completed, ran last) as an object of libvirt's parameters, with type and operation as words.
+// The job that runs (or, completed, ran last) as an object of libvirt's parameters, with type and operation
+// as words.
 static json_t *job_of(virDomainPtr domain, unsigned int flags)
 {
     int type = 0, count = 0;
@@ -124,7 +136,8 @@ static json_t *job_of(virDomainPtr domain, unsigned int flags)
     virTypedParamsFree(params, count);
     const json_t *operation = json_object_get(job, VIR_DOMAIN_JOB_OPERATION);
     if (operation)
-        json_object_set_new(job, "operation", json_string(WORD(job_operations, (int)json_integer_value(operation))));
+        json_object_set_new(job, "operation",
+                            json_string(WORD(job_operations, (int)json_integer_value(operation))));
     json_object_set_new(job, "type", json_string(WORD(job_types, type)));
     return job;
 }
@@ -141,14 +154,16 @@ static virDomainPtr find_domain(virConnectPtr connection, struct call *call)
     for (int i = 0; i < count; i++) {
         char uuid[VIR_UUID_STRING_BUFLEN] = "";
         virDomainGetUUIDString(all[i], uuid);
-        if (!found && (strcasecmp(uuid, call->args[0]) == 0 || STREQ(virDomainGetName(all[i]), call->args[0])))
+        if (!found &&
+            (strcasecmp(uuid, call->args[0]) == 0 || STREQ(virDomainGetName(all[i]), call->args[0])))
             found = all[i];
         else
             virDomainFree(all[i]);
     }
     free(all);
     if (!found)
-        error_set(&call->error, ERR_LIBVIRT, VIR_ERR_NO_DOMAIN, "there is no domain '%s' on %s", call->args[0], call->host);
+        error_set(&call->error, ERR_LIBVIRT, VIR_ERR_NO_DOMAIN, "there is no domain '%s' on %s",
+                  call->args[0], call->host);
     return found;
 }
 
@@ -180,8 +195,9 @@ static int run_domain(virConnectPtr connection, struct call *call)
         json_object_set_new(object, "os_type", json_text(os_type));
     auto_json json_t *job = virDomainIsActive(domain) == 1 ? job_of(domain, 0) : NULL;
     if (job && !STREQ(json_str(job, "type", "none"), "none"))
-        json_object_set_new(object, "job", json_pack("{s:s, s:s}", "type", json_str(job, "type", "unknown"), "operation",
-                                                     json_str(job, "operation", "unknown")));
+        json_object_set_new(object, "job",
+                            json_pack("{s:s, s:s}", "type", json_str(job, "type", "unknown"), "operation",
+                                      json_str(job, "operation", "unknown")));
     else
         json_object_set_new(object, "job", json_string("none"));
     return 0;
@@ -218,7 +234,8 @@ static int run_job(virConnectPtr connection, struct call *call)
 
 int virt_job(struct virt *virt, const char *uuid, bool completed, json_t **job, struct error *err)
 {
-    struct call *call = call_new(run_job, true, "ask for the %sjob of domain '%s'", completed ? "last " : "", uuid);
+    struct call *call = call_new(run_job, true, "ask for the %sjob of domain '%s'", completed ? "last " : "",
+                                 uuid);
     call->args[0] = xstrdup(uuid);
     call->flags = completed ? VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED : 0;
     return virt_ask(virt, call, 0, job, NULL, err);
@@ -251,10 +268,12 @@ int virt_stats(struct virt *virt, const char *uuid, unsigned int stats, json_t *
     return virt_ask(virt, call, 0, values, NULL, err);
 }
 
-// --- Block devices ------------------------------------------------------------------------------------------------------
+// --- Block devices
+// ------------------------------------------------------------------------------------------------------
 
 // Sets key to what an XPath below disk number i gives, unless that is nothing.
-static void set_disk_value(json_t *object, const char *key, const struct xml *doc, size_t i, const char *xpath)
+static void set_disk_value(json_t *object, const char *key, const struct xml *doc, size_t i,
+                           const char *xpath)
 {
     auto_free char *whole = xasprintf("devices/disk[%zu]/%s", i, xpath), *value = NULL;
     if (xml_value(doc, whole, &value, NULL) == 0 && value && *value)
@@ -307,18 +326,22 @@ static int run_blocks(virConnectPtr connection, struct call *call)
     bool active = virDomainIsActive(domain) == 1;
     call->json = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_t *disk = json_pack("{s:s, s:b, s:b}", "target", targets[i], "readonly", disk_has(doc, i + 1, "readonly"), "shareable",
+        json_t *disk = json_pack("{s:s, s:b, s:b}", "target", targets[i], "readonly",
+                                 disk_has(doc, i + 1, "readonly"), "shareable",
                                  disk_has(doc, i + 1, "shareable"));
         set_disk_value(disk, "type", doc, i + 1, "@type");
         set_disk_value(disk, "device", doc, i + 1, "@device");
         set_disk_value(disk, "format", doc, i + 1, "driver/@type");
         set_disk_value(disk, "cache", doc, i + 1, "driver/@cache");
-        set_disk_value(disk, "source", doc, i + 1, "source/@*[name()='file' or name()='dev' or name()='name' or name()='dir' or name()='volume']");
+        set_disk_value(
+            disk, "source", doc, i + 1,
+            "source/@*[name()='file' or name()='dev' or name()='name' or name()='dir' or name()='volume']");
         set_disk_sizes(disk, stats, targets[i]);
         virDomainBlockJobInfo info;
         if (active && virDomainGetBlockJobInfo(domain, targets[i], &info, 0) == 1)
-            json_object_set_new(disk, "job", json_pack("{s:s, s:I, s:I}", "type", WORD(block_job_types, info.type), "cur",
-                                                       (json_int_t)info.cur, "end", (json_int_t)info.end));
+            json_object_set_new(disk, "job",
+                                json_pack("{s:s, s:I, s:I}", "type", WORD(block_job_types, info.type), "cur",
+                                          (json_int_t)info.cur, "end", (json_int_t)info.end));
         else
             json_object_set_new(disk, "job", json_string("none"));
         json_array_append_new(call->json, disk);
@@ -335,7 +358,8 @@ int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct err
     return virt_ask(virt, call, 0, blocks, NULL, err);
 }
 
-// --- Volumes ------------------------------------------------------------------------------------------------------------
+// --- Volumes
+// ------------------------------------------------------------------------------------------------------------
 
 // The first value, or nothing, added to a text after a blank.
 static void add_value(struct buf *text, const struct xml *doc, const char *xpath)
@@ -345,10 +369,12 @@ static void add_value(struct buf *text, const struct xml *doc, const char *xpath
         buf_printf(text, "%s%s", text->len ? " " : "", value);
 }
 
-// Where a pool has its volumes from: "rbd store-1 vms", "netfs store:/volumes", or a folder of the host's ("dir").
+// Where a pool has its volumes from: "rbd store-1 vms", "netfs store:/volumes", or a folder of the host's
+// ("dir").
 static char *pool_source(virStoragePoolPtr pool)
 {
-    static const char *const places[] = {"@type", "source/host/@name", "source/dir/@path", "source/device/@path", "source/name"};
+    static const char *const places[] = {"@type", "source/host/@name", "source/dir/@path",
+                                         "source/device/@path", "source/name"};
     auto_free char *text = virStoragePoolGetXMLDesc(pool, 0);
     struct buf source = {0};
     struct xml *doc;
@@ -364,10 +390,12 @@ static int run_volume(virConnectPtr connection, struct call *call)
 {
     virStoragePoolPtr pool = virStoragePoolLookupByName(connection, call->args[0]);
     virStorageVolPtr volume = pool ? virStorageVolLookupByName(pool, call->args[1]) : NULL;
-    auto_free char *path = volume ? virStorageVolGetPath(volume) : NULL, *source = pool && path ? pool_source(pool) : NULL;
+    auto_free char *path = volume ? virStorageVolGetPath(volume) : NULL,
+                   *source = pool && path ? pool_source(pool) : NULL;
     int rc = path ? 0 : call_fail(call);
     if (path)
-        call->json = json_pack("{s:o, s:o, s:o}", "path", json_text(path), "key", json_text(virStorageVolGetKey(volume)), "source", json_text(source));
+        call->json = json_pack("{s:o, s:o, s:o}", "path", json_text(path), "key",
+                               json_text(virStorageVolGetKey(volume)), "source", json_text(source));
     if (volume)
         virStorageVolFree(volume);
     if (pool)
@@ -383,7 +411,8 @@ int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **
     return virt_ask(virt, call, 0, volume, NULL, err);
 }
 
-// --- What a host is -----------------------------------------------------------------------------------------------------
+// --- What a host is
+// -----------------------------------------------------------------------------------------------------
 
 static json_t *memory_of(virConnectPtr connection)
 {
@@ -424,7 +453,8 @@ int virt_capabilities(struct virt *virt, char **xml, struct error *err)
     return virt_ask(virt, call_new(run_capabilities, true, "read the capabilities"), 0, NULL, xml, err);
 }
 
-// Not by the statistics of all, which ask the guests' monitors: one that is silent would hold up this host's facts.
+// Not by the statistics of all, which ask the guests' monitors: one that is silent would hold up this host's
+// facts.
 static json_t *domains_of(virConnectPtr connection)
 {
     virDomainPtr *list = NULL;
@@ -474,7 +504,8 @@ int virt_gather_facts(virConnectPtr connection, struct call *call)
     unsigned long libvirt = 0, hypervisor = 0;
     virNodeInfo info;
     auto_free char *uri = virConnectGetURI(connection), *hostname = virConnectGetHostname(connection);
-    if (!uri || !hostname || virConnectGetLibVersion(connection, &libvirt) < 0 || virNodeGetInfo(connection, &info) < 0)
+    if (!uri || !hostname || virConnectGetLibVersion(connection, &libvirt) < 0 ||
+        virNodeGetInfo(connection, &info) < 0)
         return call_fail(call);
     call->json = json_object();
     json_object_set_new(call->json, "uri", json_text(uri));
@@ -504,13 +535,15 @@ int virt_gather_facts(virConnectPtr connection, struct call *call)
     if (!domains)
         return call_fail(call);
     json_object_set_new(call->json, "domains", domains);
-    if (json_array_size(domains) && (mark_domains(connection, domains, "persistent", VIR_CONNECT_LIST_DOMAINS_PERSISTENT) < 0 ||
-                                     mark_domains(connection, domains, "autostart", VIR_CONNECT_LIST_DOMAINS_AUTOSTART) < 0))
+    if (json_array_size(domains) &&
+        (mark_domains(connection, domains, "persistent", VIR_CONNECT_LIST_DOMAINS_PERSISTENT) < 0 ||
+         mark_domains(connection, domains, "autostart", VIR_CONNECT_LIST_DOMAINS_AUTOSTART) < 0))
         return call_fail(call);
     return 0;
 }
 
-// --- Small changes ------------------------------------------------------------------------------------------------------
+// --- Small changes
+// ------------------------------------------------------------------------------------------------------
 
 static int run_set_autostart(virConnectPtr connection, struct call *call)
 {
@@ -520,7 +553,8 @@ static int run_set_autostart(virConnectPtr connection, struct call *call)
 
 int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct error *err)
 {
-    struct call *call = call_new(run_set_autostart, false, "switch the autostart of domain '%s' %s", uuid, on ? "on" : "off");
+    struct call *call = call_new(run_set_autostart, false, "switch the autostart of domain '%s' %s", uuid,
+                                 on ? "on" : "off");
     call->args[0] = xstrdup(uuid);
     call->flags = on;
     return virt_ask(virt, call, 0, NULL, NULL, err);
@@ -529,7 +563,8 @@ int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct erro
 static int run_undefine(virConnectPtr connection, struct call *call)
 {
     auto_domain virDomainPtr domain = virt_lookup(connection, call->args[0]);
-    return domain && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) == 0 ? 0 : call_fail(call);
+    return domain && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) == 0 ? 0
+                                                                                         : call_fail(call);
 }
 
 int virt_undefine(struct virt *virt, const char *uuid, struct error *err)

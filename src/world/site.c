@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 #include "world/site.h"
+
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +17,8 @@ static bool has_any(const char *text, const char *characters)
     return false;
 }
 
-// A word that is safe as an argument of its own, and in a command that ssh's configuration builds from it (%h, %r).
+// A word that is safe as an argument of its own, and in a command that ssh's configuration builds from it
+// (%h, %r).
 static bool safe_word(const char *text)
 {
     return text && *text && *text != '-' && strlen(text) <= 255 && !has_any(text, "'\"`$\\;&|<>(){}*?!#~^");
@@ -25,7 +29,8 @@ static bool is_word(const json_t *value) { return safe_word(json_string_value(va
 static bool is_program(const json_t *value)
 {
     const char *text = json_string_value(value);
-    return safe_word(text) && text[strspn(text, "/.+_-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")] == '\0';
+    return safe_word(text) &&
+           text[strspn(text, "/.+_-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")] == '\0';
 }
 
 static bool is_program_or_none(const json_t *value) { return json_is_false(value) || is_program(value); }
@@ -60,7 +65,10 @@ static bool one_hole(const char *text)
     return !hole || !strstr(hole + 1, "%s");
 }
 
-static bool is_path_pattern(const json_t *value) { return is_path(value) && one_hole(json_string_value(value)); }
+static bool is_path_pattern(const json_t *value)
+{
+    return is_path(value) && one_hole(json_string_value(value));
+}
 
 static bool is_uri_pattern(const json_t *value)
 {
@@ -87,7 +95,7 @@ static bool is_command(const json_t *value) { return json_array_size(value) > 0 
 
 struct key {
     const char *name;
-    bool (*fits)(const json_t *value);   // NULL: a table, of keys (or checked apart, where these are NULL too)
+    bool (*fits)(const json_t *value); // NULL: a table, of keys (or checked apart, where these are NULL too)
     const char *expected;
     const struct key *keys;
 };
@@ -96,8 +104,10 @@ struct key {
 #define A_PROGRAM "the name or path of a program"
 
 static const struct key libvirt_keys[] = {
-    {"uri", is_uri_pattern, "a libvirt URI with at most one %s for the host, as in \"qemu+tcp://%s/system\"", NULL},
-    {"migrate_uri", is_uri_pattern, "a migration URI with at most one %s for the host, as in \"tcp://%s\"", NULL},
+    {"uri", is_uri_pattern, "a libvirt URI with at most one %s for the host, as in \"qemu+tcp://%s/system\"",
+     NULL},
+    {"migrate_uri", is_uri_pattern, "a migration URI with at most one %s for the host, as in \"tcp://%s\"",
+     NULL},
     {"socket", is_path, "an absolute path", NULL},
     {"socket_ro", is_path, "an absolute path", NULL},
     {0},
@@ -117,6 +127,7 @@ static const struct key service_keys[] = {
     {0},
 };
 
+// clang-format off
 #define SSH_KEYS \
     {"user", is_word, A_WORD, NULL}, \
     {"become", is_program_or_none, A_PROGRAM " as \"sudo\", or false", NULL}, \
@@ -129,16 +140,21 @@ static const struct key service_keys[] = {
     {"instances", is_path, "an absolute path", NULL}, \
     {"services", NULL, NULL, NULL}, \
     {"logs", NULL, NULL, log_keys}
+// clang-format on
 
 static const struct key ssh_keys[] = {SSH_KEYS, {0}};
 static const struct key host_keys[] = {
     {"address", is_word, A_WORD, NULL}, {"local", is_flag, "true or false", NULL}, SSH_KEYS, PLACE_KEYS, {0},
 };
-static const struct key site_keys[] = {{"hosts", NULL, NULL, NULL}, {"ssh", NULL, NULL, ssh_keys}, PLACE_KEYS, {0}};
+static const struct key site_keys[] = {
+    {"hosts", NULL, NULL, NULL}, {"ssh", NULL, NULL, ssh_keys}, PLACE_KEYS, {0}};
 
 // ---- checking ----
 
-struct checking { const char *path; struct error *err; };
+struct checking {
+    const char *path;
+    struct error *err;
+};
 
 static int wrong(const struct checking *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static int wrong(const struct checking *c, const char *format, ...)
@@ -178,7 +194,8 @@ static bool is_position(const char *key) { return *key && key[strspn(key, "01234
 static int check_services(const struct checking *c, const char *where, const json_t *services);
 
 // where is the table's own place, empty for the file's.
-static int check_table(const struct checking *c, const char *where, const json_t *table, const struct key *keys)
+static int check_table(const struct checking *c, const char *where, const json_t *table,
+                       const struct key *keys)
 {
     if (!json_is_object(table))
         return wrong_value(c, *where ? where : "the file's value", "a table of named values", table);
@@ -225,7 +242,8 @@ static int check_services(const struct checking *c, const char *where, const jso
         if (json_is_object(value) ? check_table(c, inner, value, service_keys) < 0 : false)
             return -1;
         if (!json_is_object(value) && !is_word(value))
-            return wrong_value(c, inner, "a unit's name, or a table { unit =, state =, start =, stop =, restart = }", value);
+            return wrong_value(
+                c, inner, "a unit's name, or a table { unit =, state =, start =, stop =, restart = }", value);
     }
     return 0;
 }
@@ -277,7 +295,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-// Names first, as they stand, then the hosts that have settings of their own, sorted (a Lua table has no order).
+// Names first, as they stand, then the hosts that have settings of their own, sorted (a Lua table has no
+// order).
 static int hosts_from(const struct checking *c, const json_t *given, json_t *hosts)
 {
     size_t count = json_is_array(given) ? json_array_size(given) : json_object_size(given), named = 0;
@@ -286,7 +305,8 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
     for (size_t i = 0; i < count; i++) {
         char position[32];
         snprintf(position, sizeof position, "%zu", i + 1);
-        const json_t *value = json_is_array(given) ? json_array_get(given, i) : json_object_get(given, position);
+        const json_t *value = json_is_array(given) ? json_array_get(given, i)
+                                                   : json_object_get(given, position);
         if (!value)
             break;
         auto_free char *where = xasprintf("hosts[%s]", position);
@@ -318,16 +338,16 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
 static json_t *defaults(void)
 {
     return json_pack("{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}}",
-                     "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options",
-                     "libvirt", "uri", "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock",
-                     "socket_ro", "/run/libvirt/libvirt-sock-ro",
-                     "instances", "/var/lib/nova/instances",
-                     "services", "libvirtd", "unit", "libvirtd",
-                     "logs", "qemu", "/var/log/libvirt/qemu/%s.log", "libvirtd", "/var/log/libvirt/libvirtd.log",
-                     "nova_compute", "/var/log/nova/nova-compute.log");
+                     "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
+                     "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
+                     "/run/libvirt/libvirt-sock-ro", "instances", "/var/lib/nova/instances", "services",
+                     "libvirtd", "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log",
+                     "libvirtd", "/var/log/libvirt/libvirtd.log", "nova_compute",
+                     "/var/log/nova/nova-compute.log");
 }
 
-// own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a whole).
+// own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a
+// whole).
 static void put_over(json_t *base, const json_t *own)
 {
     const char *name;
@@ -346,7 +366,8 @@ int site_from_json(const json_t *table, const char *path, struct site **result, 
     struct checking c = {path ? path : "the site", err};
     if (table && check_table(&c, "", table, site_keys) < 0)
         return -1;
-    auto_json json_t *hosts = json_object(), *own = table ? json_copy((json_t *)(uintptr_t)table) : json_object();
+    auto_json json_t *hosts = json_object(),
+                     *own = table ? json_copy((json_t *)(uintptr_t)table) : json_object();
     if (hosts_from(&c, json_object_get(own, "hosts"), hosts) < 0)
         return -1;
     json_object_del(own, "hosts");
@@ -374,10 +395,7 @@ void site_free(struct site *site)
     free(site);
 }
 
-json_t *site_host_names(const struct site *site)
-{
-    return json_object_get(site->json, "names");
-}
+json_t *site_host_names(const struct site *site) { return json_object_get(site->json, "names"); }
 
 // ---- one host ----
 

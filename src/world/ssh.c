@@ -1,5 +1,8 @@
-#include "world/ssh.h"
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/process.h"
+#include "world/ssh.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -24,10 +27,7 @@ void words_take(struct words *w, char *word)
     w->v[w->n] = NULL;
 }
 
-void words_add(struct words *w, const char *word)
-{
-    words_take(w, xstrdup(word));
-}
+void words_add(struct words *w, const char *word) { words_take(w, xstrdup(word)); }
 
 void words_free(struct words *w)
 {
@@ -43,12 +43,13 @@ static void add_all(struct words *w, const char *const *words, size_t count)
         words_add(w, words[i]);
 }
 
-// What a login and those who use it have in common; the site's options come last, as ssh takes the first of several.
+// What a login and those who use it have in common; the site's options come last, as ssh takes the first of
+// several.
 static void add_common(struct words *w, const struct host_spec *spec)
 {
     static const char *const always[] = {
-        "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
-        "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
+        "-o", "BatchMode=yes",         "-o", "ConnectTimeout=10",       "-o", "ServerAliveInterval=5",
+        "-o", "ServerAliveCountMax=3", "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
     };
     add_all(w, always, COUNT_OF(always));
     size_t i;
@@ -68,7 +69,8 @@ void ssh_words(struct words *w, const struct host_spec *spec, const char *contro
     add_common(w, spec);
 }
 
-void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *socket, const char *socket_ro)
+void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *socket,
+                       const char *socket_ro)
 {
     const json_t *libvirt = json_object_get(spec->settings, "libvirt");
     if (spec->become || !STREQ(spec->relay, "auto"))
@@ -125,7 +127,11 @@ void ssh_login_name(const struct host_spec *spec, char name[65])
     auto_words struct words words = {0};
     auto_buf struct buf all = {0};
     ssh_words(&words, spec, NULL);
-    const char *const more[] = {spec->address, spec->become ? spec->become : "", spec->relay, json_str(libvirt, "socket", ""), json_str(libvirt, "socket_ro", ""),
+    const char *const more[] = {spec->address,
+                                spec->become ? spec->become : "",
+                                spec->relay,
+                                json_str(libvirt, "socket", ""),
+                                json_str(libvirt, "socket_ro", ""),
                                 keys ? keys : ""};
     add_all(&words, more, COUNT_OF(more));
     for (size_t i = 0; i < words.n; i++)
@@ -139,7 +145,7 @@ struct login *ssh_login(const struct host_spec *spec)
     auto_free char *dir = spec->local || spec->keep == 0 ? NULL : private_dir();
     char name[65];
     // ssh makes its control socket under a longer name first: a dot and 16 characters more.
-    if (!dir || strlen(dir) + 1 + NAME_LENGTH + 17 >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+    if (!dir || strlen(dir) + 1 + NAME_LENGTH + 17 >= sizeof((struct sockaddr_un *)NULL)->sun_path)
         return NULL;
     ssh_login_name(spec, name);
     struct login *login = xmalloc(sizeof *login);
@@ -189,7 +195,8 @@ void ssh_login_words(struct words *w, const struct host_spec *spec, const struct
     words_add(w, spec->address);
 }
 
-// Somebody else who makes it is waited for, but not for long: whom ssh does not reach, it looks for during ten seconds.
+// Somebody else who makes it is waited for, but not for long: whom ssh does not reach, it looks for during
+// ten seconds.
 static bool may_make(int lock)
 {
     for (int64_t deadline = deadline_in(MAKER_MS); flock(lock, LOCK_EX | LOCK_NB) < 0; poll(NULL, 0, 10))
@@ -208,18 +215,21 @@ void ssh_login_make(const struct login *login, const struct words *words)
     int64_t quickly = deadline_in(QUICK_MS);
     pid_t pid = fork();
     if (pid == 0) {
-        // It ends with its maker until it has logged in; a process that it goes through (ProxyJump) stays with it, not with the run.
+        // It ends with its maker until it has logged in; a process that it goes through (ProxyJump) stays
+        // with it, not with the run.
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execvp(words->v[0], words->v);
         _exit(127);
     }
-    // What failed at once, the agent's own ssh tries again, and says why: of a login that is kept, ssh drops what its ProxyJump says.
+    // What failed at once, the agent's own ssh tries again, and says why: of a login that is kept, ssh drops
+    // what its ProxyJump says.
     if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0 && now_ms() >= quickly)
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
-// ssh's request to a login: "stop" ends it when nobody uses it any more, "exit" at once. false: nobody heard it.
+// ssh's request to a login: "stop" ends it when nobody uses it any more, "exit" at once. false: nobody heard
+// it.
 static bool request(const struct login *login, const char *what)
 {
     const char *const words[] = {"ssh", "-F", "none", "-S", login->control, "-O", what, "login", NULL};

@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 #include "world/wire.h"
+
+#include "base/io.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -49,14 +52,16 @@ int wire_take(struct wire_reader *r, struct message *m, struct error *err)
     memcpy(lengths, at, sizeof lengths);
     size_t head = ntohl(lengths[0]), body = ntohl(lengths[1]);
     if (head < 2 || head > WIRE_HEAD_MAX || body > WIRE_BODY_MAX)
-        return error_set(err, ERR_HOST, HOST_OTHER, "what came is no message of migrun's (does the login shell there print something?)");
+        return error_set(err, ERR_HOST, HOST_OTHER,
+                         "what came is no message of migrun's (does the login shell there print something?)");
     if (there < sizeof lengths + head + body)
         return 0;
     at += sizeof lengths;
     m->head = json_loadb(at, head, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(m->head)) {
         message_free(m);
-        return error_set(err, ERR_HOST, HOST_OTHER, "what came is no message of migrun's: its head is not a JSON object");
+        return error_set(err, ERR_HOST, HOST_OTHER,
+                         "what came is no message of migrun's: its head is not a JSON object");
     }
     if (body) {
         m->body = xmalloc(body + 1);
@@ -76,13 +81,14 @@ void wire_reader_free(struct wire_reader *r)
 
 json_t *wire_error(const struct error *err)
 {
-    return json_pack("{s:s, s:i, s:o}", "domain", error_domain_name(err->domain), "code", err->code, "message", json_text(err->message));
+    return json_pack("{s:s, s:i, s:o}", "domain", error_domain_name(err->domain), "code", err->code,
+                     "message", json_text(err->message));
 }
 
 void wire_error_from(const json_t *json, const char *host, struct error *err)
 {
-    error_set(err, error_domain_from_name(json_str(json, "domain", "")), (int)json_int(json, "code", 0), "%s: %s", host,
-              json_str(json, "message", "an error without a message"));
+    error_set(err, error_domain_from_name(json_str(json, "domain", "")), (int)json_int(json, "code", 0),
+              "%s: %s", host, json_str(json, "message", "an error without a message"));
     if (err)
         snprintf(err->source, sizeof err->source, "%s", host);
 }

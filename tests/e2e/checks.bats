@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Every check is made to fail for real, where the lab can: see tests/lua/test_checks.lua for what it cannot (clocks, of which this machine has one;
 # block devices, RBD, iSCSI, Gluster, NFS; devices of the host, TPMs, virtiofs; old libvirts).
 load helper

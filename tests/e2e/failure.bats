@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What fails is undone, and the guest lives on where it was.
 load helper
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # For the tests in this folder: `load helper`. The lab is up (setup_suite.bash) with a controller, compute-1 and compute-2.
 LAB=${LAB:-/run/migrun-lab}
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The lab itself: what the other tests rest on.
 load helper
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Guests move, with policies/libvirt.lua as it comes.
 load helper
 

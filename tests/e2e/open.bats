@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What migrun does not do yet.
 load helper
 

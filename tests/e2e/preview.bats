@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # A preview changes nothing, and shows everything.
 load helper
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Runs that are cut off, and what is left of them: nothing. MOMENTS and MANY say how often to cut at random, and how many guests move at
 # once: few in `make check`, 50 and 20 in `make sweep`.
 load helper

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Whatever makes no sense, or is against the world, is told in a sentence, and nothing is touched.
 load helper
 

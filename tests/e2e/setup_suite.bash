@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # One lab for all files of tests. One that is up already is used as it is, and left up.
 setup_suite() {
   export LAB=${LAB:-/run/migrun-lab}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The way to the hosts: what may be wrong with it, and what is left of it at the end.
 load helper
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Storage that libvirt does not know for shared, consoles written by QEMU, libvirtd started by its sockets: a lab of its own.
 export LAB=/run/migrun-lab-2 LAB_NET=10.87.0 LAB_BRIDGE=mrlab2
 load helper

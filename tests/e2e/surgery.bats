@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Surgery: libvirtd is stopped, its records are changed, it is started; whatever goes wrong, every guest is managed as before.
 load helper
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The fake world of the fault sweep (tests/world) against the real one.
 load helper
 

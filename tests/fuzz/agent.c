@@ -1,5 +1,6 @@
-// Any request to an agent that reads only: what could change something is refused, all else is answered. Paths lead into a folder of
-// the fuzzer's, and the network is one that answers by a host's name.
+// SPDX-License-Identifier: MIT
+// Any request to an agent that reads only: what could change something is refused, all else is answered.
+// Paths lead into a folder of the fuzzer's, and the network is one that answers by a host's name.
 #define main agent_main
 int agent_main(int argc, char **argv);
 #include "../../src/world/agent/main.c"
@@ -15,10 +16,7 @@ int agent_main(int argc, char **argv);
 
 static char *folder;
 
-static char *at(const char *name)
-{
-    return xasprintf("%s/%s", folder, name);
-}
+static char *at(const char *name) { return xasprintf("%s/%s", folder, name); }
 
 static void put(const char *name, const void *data, size_t len)
 {
@@ -64,20 +62,27 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 // ---- the network (the linker puts these in the place of libc's) ----
 
-int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **result);
 void __wrap_freeaddrinfo(struct addrinfo *addresses);
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len);
 
 // A host has as many addresses as its name has letters, up to three.
-int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **result)
 {
     HOLDS(!service && hints);
     *result = NULL;
     for (size_t i = strlen(node) < 3 ? strlen(node) : 3; i-- > 0;) {
         struct addrinfo *one = xcalloc(1, sizeof *one);
         struct sockaddr_in *address = xcalloc(1, sizeof *address);
-        *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl((192u << 24) + (2u << 8) + (unsigned char)node[i])};
-        *one = (struct addrinfo){.ai_family = AF_INET, .ai_addr = (struct sockaddr *)address, .ai_addrlen = sizeof *address, .ai_next = *result};
+        *address = (struct sockaddr_in){
+            .sin_family = AF_INET,
+            .sin_addr.s_addr = htonl((192u << 24) + (2u << 8) + (unsigned char)node[i])};
+        *one = (struct addrinfo){.ai_family = AF_INET,
+                                 .ai_addr = (struct sockaddr *)address,
+                                 .ai_addrlen = sizeof *address,
+                                 .ai_next = *result};
         *result = one;
     }
     return *result ? 0 : EAI_NONAME;
@@ -97,7 +102,8 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
     static const int ends[] = {0, ECONNREFUSED, EINPROGRESS};
     HOLDS(fd >= 0 && len == sizeof(struct sockaddr_in));
-    errno = ends[ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) % COUNT_OF(ends)];
+    errno =
+        ends[ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) % COUNT_OF(ends)];
     return errno ? -1 : 0;
 }
 
@@ -130,7 +136,8 @@ static bool is_harmless(const char *op)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct agent agent = {.read_only = true, .stdin_fd = -1};
-    auto_message struct message request = {.head = json_loadb((const char *)data, size, JSON_ALLOW_NUL, NULL)};
+    auto_message struct message request = {
+        .head = json_loadb((const char *)data, size, JSON_ALLOW_NUL, NULL)};
     const char *name = json_str(request.head, "op", "");
     if (!json_is_object(request.head) || !is_harmless(name) || !stays_inside(request.head))
         return 0;

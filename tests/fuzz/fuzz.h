@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 // What the fuzzers share: a condition that holds whatever comes, and a folder of one's own.
 #ifndef MIGRUN_FUZZ_H
 #define MIGRUN_FUZZ_H
 
-#include "base/util.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -10,7 +11,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // The fuzzer keeps the input of a process that aborts.
-#define HOLDS(condition) ((condition) ? (void)0 : (fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition), abort()))
+#define HOLDS(condition)   \
+    ((condition) ? (void)0 \
+                 : (fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition), abort()))
 
 // In TMPDIR, which tests/fuzz/run makes and removes.
 static inline char *own_folder(void)

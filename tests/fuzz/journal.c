@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A journal of any bytes: read, judged, and gone on with.
 #include "fuzz.h"
 #include "run/journal.h"
@@ -34,7 +35,8 @@ static void is_well_formed(const json_t *records)
         is_one |= record == verdict;
     }
     HOLDS(is_one);
-    HOLDS(!verdict || (STREQ(json_str(verdict, "type", ""), "verdict") && !STREQ(json_str(verdict, "outcome", ""), "in_doubt")));
+    HOLDS(!verdict || (STREQ(json_str(verdict, "type", ""), "verdict") &&
+                       !STREQ(json_str(verdict, "outcome", ""), "in_doubt")));
 }
 
 // What was read stays, and what is added is the last record, however the file ended.

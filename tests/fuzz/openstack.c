@@ -1,6 +1,7 @@
-// What a cloud, or what stands in its place, answers: headers and bodies, after a line "login" those of Keystone too; or, after a line
-// "yaml", a clouds.yaml of anything. Nothing is asked of a network: the libcurl that src/world/openstack/http.c finds here gives it the
-// input.
+// SPDX-License-Identifier: MIT
+// What a cloud, or what stands in its place, answers: headers and bodies, after a line "login" those of
+// Keystone too; or, after a line "yaml", a clouds.yaml of anything. Nothing is asked of a network: the
+// libcurl that src/world/openstack/http.c finds here gives it the input.
 #define CURL_DISABLE_TYPECHECK // it would make macros of what is defined here
 #include "fuzz.h"
 #include "world/openstack/http.h"
@@ -22,29 +23,40 @@ static bool logs_in; // the logins and the versions are of the input, too
 // ---- the next answer ----
 
 // Up to a NUL, its first byte says what it is: the status in the low bits, and
-enum { HEADERS = 0x80, // it begins with headers, up to an empty line
-       BROKEN_OFF = 0x40, // the headers have no end
-       LOST = 0x20 }; // the connection is lost after it
-struct piece { int kind; const char *text; size_t len; };
+enum {
+    HEADERS = 0x80,    // it begins with headers, up to an empty line
+    BROKEN_OFF = 0x40, // the headers have no end
+    LOST = 0x20
+}; // the connection is lost after it
+struct piece {
+    int kind;
+    const char *text;
+    size_t len;
+};
 
 static const char good_login[] = "X-Subject-Token: TOKEN-OF-KEYSTONE\r\n\n"
-                                 "{\"token\":{\"project\":{\"id\":\"p\"},\"catalog\":[{\"type\":\"compute\",\"endpoints\":[{\"interface\":\"public\",\"url\":\"http://c/v2.1/p\"}]},"
-                                 "{\"type\":\"placement\",\"endpoints\":[{\"interface\":\"public\",\"url\":\"http://p\"}]},{\"type\":\"network\",\"endpoints\":[{\"interface\":"
+                                 "{\"token\":{\"project\":{\"id\":\"p\"},\"catalog\":[{\"type\":\"compute\","
+                                 "\"endpoints\":[{\"interface\":\"public\",\"url\":\"http://c/v2.1/p\"}]},"
+                                 "{\"type\":\"placement\",\"endpoints\":[{\"interface\":\"public\",\"url\":"
+                                 "\"http://p\"}]},{\"type\":\"network\",\"endpoints\":[{\"interface\":"
                                  "\"public\",\"url\":\"http://n\"}]}]}}";
-static const char good_versions[] = "{\"version\":{\"id\":\"v2.1\",\"version\":\"2.93\"},\"versions\":[{\"id\":\"v1.0\",\"max_version\":\"1.39\"}]}";
+static const char good_versions[] = "{\"version\":{\"id\":\"v2.1\",\"version\":\"2.93\"},\"versions\":[{"
+                                    "\"id\":\"v1.0\",\"max_version\":\"1.39\"}]}";
 
 static bool next_piece(const char *url, struct piece *piece)
 {
     bool is_login = strstr(url, "/auth/tokens") != NULL, is_root = url[strlen(url) - 1] == '/';
     if (!logs_in && (is_login || is_root)) {
-        *piece = (struct piece){.kind = is_login ? HEADERS : 0, .text = is_login ? good_login : good_versions};
+        *piece = (struct piece){.kind = is_login ? HEADERS : 0,
+                                .text = is_login ? good_login : good_versions};
         piece->len = strlen(piece->text);
         return true;
     }
     if (!left_len)
         return false;
     const uint8_t *end = memchr(left + 1, 0, left_len - 1);
-    *piece = (struct piece){.kind = *left, .text = (const char *)left + 1, .len = end ? (size_t)(end - left - 1) : left_len - 1};
+    *piece = (struct piece){
+        .kind = *left, .text = (const char *)left + 1, .len = end ? (size_t)(end - left - 1) : left_len - 1};
     left += 1 + piece->len + (end ? 1 : 0);
     left_len -= 1 + piece->len + (end ? 1 : 0);
     return true;
@@ -61,18 +73,44 @@ static struct {
     bool is_told;
 } transfer;
 
-CURLcode curl_global_init(long flags) { (void)flags; return CURLE_OK; }
+CURLcode curl_global_init(long flags)
+{
+    (void)flags;
+    return CURLE_OK;
+}
 CURL *curl_easy_init(void) { return &transfer; }
 CURLM *curl_multi_init(void) { return &transfer; }
 void curl_easy_cleanup(CURL *easy) { (void)easy; }
-CURLMcode curl_multi_cleanup(CURLM *multi) { (void)multi; return CURLM_OK; }
-void curl_easy_reset(CURL *easy) { (void)easy; memset(&transfer, 0, sizeof transfer); }
-CURLMcode curl_multi_add_handle(CURLM *multi, CURL *easy) { (void)multi; (void)easy; return CURLM_OK; }
-CURLMcode curl_multi_remove_handle(CURLM *multi, CURL *easy) { (void)multi; (void)easy; return CURLM_OK; }
+CURLMcode curl_multi_cleanup(CURLM *multi)
+{
+    (void)multi;
+    return CURLM_OK;
+}
+void curl_easy_reset(CURL *easy)
+{
+    (void)easy;
+    memset(&transfer, 0, sizeof transfer);
+}
+CURLMcode curl_multi_add_handle(CURLM *multi, CURL *easy)
+{
+    (void)multi;
+    (void)easy;
+    return CURLM_OK;
+}
+CURLMcode curl_multi_remove_handle(CURLM *multi, CURL *easy)
+{
+    (void)multi;
+    (void)easy;
+    return CURLM_OK;
+}
 
 CURLMcode curl_multi_poll(CURLM *multi, struct curl_waitfd fds[], unsigned count, int timeout_ms, int *ready)
 {
-    (void)multi; (void)fds; (void)count; (void)timeout_ms; (void)ready;
+    (void)multi;
+    (void)fds;
+    (void)count;
+    (void)timeout_ms;
+    (void)ready;
     return CURLM_OK;
 }
 
@@ -147,7 +185,8 @@ CURLMcode curl_multi_perform(CURLM *multi, int *running)
     struct piece piece;
     HOLDS(transfer.url && transfer.header && transfer.body);
     transfer.done = (CURLMsg){.msg = CURLMSG_DONE};
-    transfer.done.data.result = asked++ > 200 || !next_piece(transfer.url, &piece) ? CURLE_URL_MALFORMAT : play(&piece);
+    transfer.done.data.result = asked++ > 200 || !next_piece(transfer.url, &piece) ? CURLE_URL_MALFORMAT
+                                                                                   : play(&piece);
     transfer.is_told = false;
     *running = 0;
     return CURLM_OK;
@@ -181,7 +220,8 @@ static bool holds_secret(const char *text)
 static void holds(int rc, const struct error *err, json_t *value)
 {
     HOLDS(rc == 0 ? value != NULL : err->domain != ERR_NONE && *err->message);
-    // A service's own no. Who gives the catalog may write what it likes into it, and is told of the password anyway.
+    // A service's own no. Who gives the catalog may write what it likes into it, and is told of the password
+    // anyway.
     HOLDS(rc == 0 || logs_in || err->domain != ERR_OPENSTACK || !holds_secret(err->message));
     json_decref(value);
 }
@@ -191,7 +231,13 @@ static void ask_all(struct cloud *cloud)
     struct error err = {0};
     char id[REQUEST_ID_MAX];
     json_t *value = NULL;
-#define ASK(call) do { value = NULL; err = (struct error){0}; int rc = call; holds(rc, &err, value); } while (0)
+#define ASK(call)                \
+    do {                         \
+        value = NULL;            \
+        err = (struct error){0}; \
+        int rc = call;           \
+        holds(rc, &err, value);  \
+    } while (0)
     ASK(nova_find(cloud, "na-me", &value, &err));
     ASK(nova_find(cloud, "e9d8c4e3-490c-45ed-b62e-4f97e693e2a1", &value, &err));
     ASK(nova_services(cloud, NULL, &value, &err));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A site file's table of anything: it is refused with a sentence, or all its hosts can be asked for.
 #include "fuzz.h"
 #include "world/site.h"
@@ -7,7 +8,8 @@
 static void is_a_spec(const struct host_spec *spec)
 {
     HOLDS(spec->name && spec->address && spec->agent && spec->relay);
-    const char *const words[] = {spec->name, spec->address, spec->agent, spec->user ? spec->user : "-", spec->become ? spec->become : "-"};
+    const char *const words[] = {spec->name, spec->address, spec->agent, spec->user ? spec->user : "-",
+                                 spec->become ? spec->become : "-"};
     for (size_t i = 0; i < COUNT_OF(words); i++) // they reach ssh's command line
         HOLDS(*words[i] && (*words[i] != '-' || !words[i][1]) && !strpbrk(words[i], " \t\n\r;|&`$"));
     size_t i;
@@ -38,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *end = size ? memchr(data, '\n', size) : NULL;
     size_t name_len = end ? (size_t)(end - data) : 0;
-    auto_json json_t *table = end ? json_loadb((const char *)end + 1, size - name_len - 1, JSON_ALLOW_NUL, NULL) : NULL;
+    auto_json json_t *table =
+        end ? json_loadb((const char *)end + 1, size - name_len - 1, JSON_ALLOW_NUL, NULL) : NULL;
     if (!table)
         return 0;
     struct site *site = NULL;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Medians of two tools' runs, side by side. Sourced by bench and bench-cloud; `work` holds a file for each tool, a line for each run.
 median() { sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 column() { awk -v n="$1" '{ print $n }' "$work/$2"; }

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Stands for a Document, which is the core's: real XML (elements, attributes, texts), and of XPath what migrun's library asks for:
 -- paths of child elements that end in an element or an attribute, and predicates of attributes and paths, equal to a text or just there,
 -- joined by "or". What it does not know it raises, so that a test cannot pass by a question that was not understood.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A run as a step sees it, made of what was recorded in a lab (facts/), and changed by a test where it needs another world.
 local fake_document = require "fake_document"
 local t = require "t"

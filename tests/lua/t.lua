@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- What tests need. A test file: local t = require "t"; t.run("what is true", function() t.equal(1 + 1, 2) end)
 local t = {}
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- The checks, over facts recorded in a lab: no host is asked. Both answers of each.
 local t = require "t"
 local fakes = require "fakes"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- The library that policies are made of, over facts recorded in a lab: no host is asked.
 local t = require "t"
 local fakes = require "fakes"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 local t = require "t"
 local lint = require "migrun.lint"
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- meta.lua is what the editor and lint know of the core: it must say what the bindings of src/lua have, no more and no less.
 local t = require "t"
 

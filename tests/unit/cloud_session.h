@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The one session that a test has with the fake cloud. Its setup is enter_folder, its teardown leave_cloud.
 #ifndef MIGRUN_TESTS_CLOUD_SESSION_H
 #define MIGRUN_TESTS_CLOUD_SESSION_H

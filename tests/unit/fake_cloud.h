@@ -1,4 +1,6 @@
-// A folder, an environment and a cloud of a test's own: the cloud is a fake HTTP server, and what it answers names it as FAKE.
+// SPDX-License-Identifier: MIT
+// A folder, an environment and a cloud of a test's own: the cloud is a fake HTTP server, and what it answers
+// names it as FAKE.
 #ifndef MIGRUN_TESTS_FAKE_CLOUD_H
 #define MIGRUN_TESTS_FAKE_CLOUD_H
 
@@ -27,7 +29,10 @@ static inline int enter_folder(void **state)
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/migrun-test-XXXXXX");
     clear_environment();
-    return mkdtemp(folder) && chdir(folder) == 0 && setenv("HOME", folder, 1) == 0 && unsetenv("XDG_CONFIG_HOME") == 0 ? 0 : -1;
+    return mkdtemp(folder) && chdir(folder) == 0 && setenv("HOME", folder, 1) == 0 &&
+                   unsetenv("XDG_CONFIG_HOME") == 0
+               ? 0
+               : -1;
 }
 
 static inline int fake_cloud_remove(const char *path, const struct stat *st, int type, struct FTW *at)

@@ -1,8 +1,12 @@
-// A fake HTTP server on loopback, for unit tests: it gives the answers it was told to, and writes down what it was asked.
+// SPDX-License-Identifier: MIT
+// A fake HTTP server on loopback, for unit tests: it gives the answers it was told to, and writes down what
+// it was asked.
 #ifndef MIGRUN_TESTS_FAKE_HTTP_H
 #define MIGRUN_TESTS_FAKE_HTTP_H
 
-#include "base/util.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/text.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -21,14 +25,14 @@ struct fake_http_wire {
     void (*close)(void *line);
 };
 
-// Answers: [{method, path, status, headers: {…}, body (JSON, or a text as it is), cut: bytes (the connection breaks then), silent: true
-// (no answer), unframed: true (no length, the connection ends), raw: text (sent as it is, each character below U+0100 as one byte; then
-// the connection ends)}]. The first that fits and was not given yet is given; the last that fits is given again and again. path "*" fits
-// any.
+// Answers: [{method, path, status, headers: {…}, body (JSON, or a text as it is), cut: bytes (the connection
+// breaks then), silent: true (no answer), unframed: true (no length, the connection ends), raw: text (sent as
+// it is, each character below U+0100 as one byte; then the connection ends)}]. The first that fits and was
+// not given yet is given; the last that fits is given again and again. path "*" fits any.
 enum { FAKE_HTTP_CONNECTIONS = 64 };
 struct fake_http {
     json_t *answers;
-    json_t *asked;       // [{method, path, headers: {small: text}, body: text}]
+    json_t *asked; // [{method, path, headers: {small: text}, body: text}]
     int listener, stop[2];
     pthread_t thread;
     char url[64];
@@ -36,7 +40,12 @@ struct fake_http {
     pthread_mutex_t lock;
     const struct fake_http_wire *wire; // NULL: none
     void *wire_arg;
-    struct fake_http_connection { struct fake_http *fake; int fd; void *line; pthread_t thread; } each[FAKE_HTTP_CONNECTIONS];
+    struct fake_http_connection {
+        struct fake_http *fake;
+        int fd;
+        void *line;
+        pthread_t thread;
+    } each[FAKE_HTTP_CONNECTIONS];
 };
 
 static ssize_t fake_http_take(const struct fake_http_connection *c, void *data, size_t len)
@@ -46,7 +55,8 @@ static ssize_t fake_http_take(const struct fake_http_connection *c, void *data, 
 
 static bool fake_http_put(const struct fake_http_connection *c, const void *data, size_t len)
 {
-    return (c->fake->wire ? c->fake->wire->give(c->line, data, len) : send(c->fd, data, len, MSG_NOSIGNAL)) == (ssize_t)len;
+    return (c->fake->wire ? c->fake->wire->give(c->line, data, len) : send(c->fd, data, len, MSG_NOSIGNAL)) ==
+           (ssize_t)len;
 }
 
 static const char *fake_http_path(const char *line, char *method, char *path)
@@ -60,7 +70,8 @@ static json_t *fake_http_choose(struct fake_http *f, const char *method, const c
     size_t i;
     json_array_foreach(f->answers, i, answer) {
         const char *wanted = json_str(answer, "path", "*");
-        if (!STREQ(json_str(answer, "method", method), method) || (!STREQ(wanted, "*") && !STREQ(wanted, path)))
+        if (!STREQ(json_str(answer, "method", method), method) ||
+            (!STREQ(wanted, "*") && !STREQ(wanted, path)))
             continue;
         chosen = answer;
         if (!json_flag(answer, "given", false))
@@ -109,7 +120,8 @@ static bool fake_http_read(const struct fake_http_connection *c, struct buf *in,
         buf_add(in, piece, (size_t)n);
     }
     auto_free char *body = xstrndup(in->data + head, in->len >= head + length ? length : 0);
-    *asked = json_pack("{s:s, s:s, s:o, s:s}", "method", method, "path", path, "headers", headers, "body", body);
+    *asked = json_pack("{s:s, s:s, s:o, s:s}", "method", method, "path", path, "headers", headers, "body",
+                       body);
     buf_free(in);
     *in = (struct buf){0};
     return true;
@@ -135,14 +147,17 @@ static bool fake_http_give(const struct fake_http_connection *c, const json_t *a
     if (json_str(answer, "raw", NULL))
         return fake_http_give_raw(c, json_str(answer, "raw", ""));
     const json_t *body = json_object_get(answer, "body");
-    auto_free char *text = json_is_string(body) ? xstrdup(json_string_value(body)) : body && !json_is_null(body) ? json_dumps(body, JSON_COMPACT) : xstrdup("");
+    auto_free char *text = json_is_string(body)          ? xstrdup(json_string_value(body))
+                           : body && !json_is_null(body) ? json_dumps(body, JSON_COMPACT)
+                                                         : xstrdup("");
     auto_buf struct buf out = {0};
     bool unframed = json_flag(answer, "unframed", false);
     buf_printf(&out, "HTTP/1.1 %d Told\r\n", (int)json_int(answer, "status", 404));
     const char *name;
     json_t *value;
     json_object_foreach(json_object_get(answer, "headers"), name, value)
-        if (strcasecmp(name, "content-length") != 0 && strcasecmp(name, "connection") != 0 && strcasecmp(name, "transfer-encoding") != 0)
+        if (strcasecmp(name, "content-length") != 0 && strcasecmp(name, "connection") != 0 &&
+            strcasecmp(name, "transfer-encoding") != 0)
             buf_printf(&out, "%s: %s\r\n", name, json_string_value(value));
     if (!unframed)
         buf_printf(&out, "Content-Length: %zu\r\n", strlen(text));
@@ -161,7 +176,8 @@ static void *fake_http_connection(void *arg)
     while (open && fake_http_read(c, &in, &asked)) {
         pthread_mutex_lock(&c->fake->lock);
         json_array_append_new(c->fake->asked, asked);
-        const json_t *answer = fake_http_choose(c->fake, json_str(asked, "method", ""), json_str(asked, "path", ""));
+        const json_t *answer = fake_http_choose(c->fake, json_str(asked, "method", ""),
+                                                json_str(asked, "path", ""));
         // The silent one waits until the client gives up.
         bool goes_on = json_flag(answer, "silent", false) || fake_http_give(c, answer);
         pthread_mutex_unlock(&c->fake->lock);
@@ -186,12 +202,19 @@ static void *fake_http_serve(void *arg)
     return NULL;
 }
 
-static void fake_http_start_over(struct fake_http *f, json_t *answers, const struct fake_http_wire *wire, void *wire_arg)
+static void fake_http_start_over(struct fake_http *f, json_t *answers, const struct fake_http_wire *wire,
+                                 void *wire_arg)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
-    *f = (struct fake_http){.answers = answers, .asked = json_array(), .wire = wire, .wire_arg = wire_arg, .listener = socket(AF_INET, SOCK_STREAM, 0)};
-    if (!answers || bind(f->listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(f->listener, FAKE_HTTP_CONNECTIONS) < 0 || getsockname(f->listener, (struct sockaddr *)&at, &len) < 0)
+    *f = (struct fake_http){.answers = answers,
+                            .asked = json_array(),
+                            .wire = wire,
+                            .wire_arg = wire_arg,
+                            .listener = socket(AF_INET, SOCK_STREAM, 0)};
+    if (!answers || bind(f->listener, (struct sockaddr *)&at, sizeof at) < 0 ||
+        listen(f->listener, FAKE_HTTP_CONNECTIONS) < 0 ||
+        getsockname(f->listener, (struct sockaddr *)&at, &len) < 0)
         abort();
     snprintf(f->url, sizeof f->url, "%s://127.0.0.1:%d", wire ? "https" : "http", ntohs(at.sin_port));
     pthread_mutex_init(&f->lock, NULL);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Certificates that are made when a test wants them, and the fake HTTP server over TLS with them (OpenSSL).
 #ifndef MIGRUN_TESTS_FAKE_TLS_H
 #define MIGRUN_TESTS_FAKE_TLS_H
@@ -9,7 +10,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-struct fake_certificate { X509 *x509; EVP_PKEY *key; };
+struct fake_certificate {
+    X509 *x509;
+    EVP_PKEY *key;
+};
 
 static inline void fake_certificate_extend(X509 *x509, X509 *issuer, int what, const char *value)
 {
@@ -21,14 +25,17 @@ static inline void fake_certificate_extend(X509 *x509, X509 *issuer, int what, c
     X509_EXTENSION_free(extension);
 }
 
-// names: "IP:127.0.0.1,DNS:localhost", or NULL for a CA. issuer NULL: it vouches for itself. It was good from two days ago on, for so many.
-static inline void fake_certificate_make(struct fake_certificate *c, const char *names, const struct fake_certificate *issuer, int days)
+// names: "IP:127.0.0.1,DNS:localhost", or NULL for a CA. issuer NULL: it vouches for itself. It was good from
+// two days ago on, for so many.
+static inline void fake_certificate_make(struct fake_certificate *c, const char *names,
+                                         const struct fake_certificate *issuer, int days)
 {
     static long serial; // of one issuer none may be twice
     *c = (struct fake_certificate){.x509 = X509_new(), .key = EVP_EC_gen("P-256")};
     const struct fake_certificate *by = issuer ? issuer : c;
     auto_free char *name = xasprintf("%s %ld", names ? "test" : "CA", ++serial);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(c->x509), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(c->x509), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
     X509_set_version(c->x509, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(c->x509), serial);
     X509_gmtime_adj(X509_getm_notBefore(c->x509), -2L * 86400);
@@ -54,7 +61,8 @@ static inline void fake_certificate_free(struct fake_certificate *c)
 static inline void fake_certificate_write(const struct fake_certificate *c, const char *path, const char *key)
 {
     FILE *file = fopen(path, "w"), *secret = key ? fopen(key, "w") : NULL;
-    if (!file || !PEM_write_X509(file, c->x509) || (key && (!secret || !PEM_write_PrivateKey(secret, c->key, NULL, NULL, 0, NULL, NULL))))
+    if (!file || !PEM_write_X509(file, c->x509) ||
+        (key && (!secret || !PEM_write_PrivateKey(secret, c->key, NULL, NULL, 0, NULL, NULL))))
         abort();
     fclose(file);
     if (secret)
@@ -78,7 +86,10 @@ static void *fake_tls_open(void *arg, int fd)
 }
 
 static ssize_t fake_tls_take(void *line, void *data, size_t len) { return SSL_read(line, data, (int)len); }
-static ssize_t fake_tls_give(void *line, const void *data, size_t len) { return SSL_write(line, data, (int)len); }
+static ssize_t fake_tls_give(void *line, const void *data, size_t len)
+{
+    return SSL_write(line, data, (int)len);
+}
 
 static void fake_tls_close(void *line)
 {
@@ -87,11 +98,15 @@ static void fake_tls_close(void *line)
 }
 
 // clients: whose certificates are asked for, NULL: of nobody. To be freed when the server has stopped.
-static inline SSL_CTX *fake_tls_start(struct fake_http *f, json_t *answers, const struct fake_certificate *own, const struct fake_certificate *clients)
+static inline SSL_CTX *fake_tls_start(struct fake_http *f, json_t *answers,
+                                      const struct fake_certificate *own,
+                                      const struct fake_certificate *clients)
 {
-    static const struct fake_http_wire wire = {.open = fake_tls_open, .take = fake_tls_take, .give = fake_tls_give, .close = fake_tls_close};
+    static const struct fake_http_wire wire = {
+        .open = fake_tls_open, .take = fake_tls_take, .give = fake_tls_give, .close = fake_tls_close};
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (!context || SSL_CTX_use_certificate(context, own->x509) != 1 || SSL_CTX_use_PrivateKey(context, own->key) != 1)
+    if (!context || SSL_CTX_use_certificate(context, own->x509) != 1 ||
+        SSL_CTX_use_PrivateKey(context, own->key) != 1)
         abort();
     if (clients) {
         X509_STORE_add_cert(SSL_CTX_get_cert_store(context), clients->x509);

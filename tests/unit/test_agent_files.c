@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // The agent's operations on files, as a request asks for them; in a folder of their own, as root or not.
+#include "base/io.h"
 #include "world/agent/ops_internal.h"
 
 #include <errno.h>
@@ -16,7 +18,12 @@
 
 static char *folder, *keep_dir;
 
-struct answer { int rc; json_t *result; struct buf body; struct error err; };
+struct answer {
+    int rc;
+    json_t *result;
+    struct buf body;
+    struct error err;
+};
 
 static void answer_free(struct answer *a)
 {
@@ -37,10 +44,7 @@ static struct answer call_with(const char *op, json_t *request, const char *body
     return a;
 }
 
-static struct answer call(const char *op, json_t *request)
-{
-    return call_with(op, request, NULL, 0);
-}
+static struct answer call(const char *op, json_t *request) { return call_with(op, request, NULL, 0); }
 
 static struct answer put(json_t *request, const char *text)
 {
@@ -75,10 +79,7 @@ static void fails(const char *op, json_t *request, enum error_domain domain, int
     fails_by(&a, domain, code);
 }
 
-static char *at(const char *name)
-{
-    return xasprintf("%s/%s", folder, name);
-}
+static char *at(const char *name) { return xasprintf("%s/%s", folder, name); }
 
 // A file of the test's, made without the agent. Its path; the caller frees.
 static char *make(const char *name, const char *text, mode_t mode)
@@ -113,10 +114,7 @@ static json_t *hash_of(const char *text)
     return json_pack("{s:s}", "sha256", hash);
 }
 
-static json_t *absent(void)
-{
-    return json_pack("{s:b}", "absent", 1);
-}
+static json_t *absent(void) { return json_pack("{s:b}", "absent", 1); }
 
 // Nothing of the agent's temporary files stays.
 static void is_clean(void)
@@ -162,7 +160,8 @@ static int teardown(void **state)
 static void stat_tells(void **state)
 {
     (void)state;
-    auto_free char *path = make("file", "12345", 0640), *link = at("link"), *slash = at("link/"), *nothing = at("nothing"), *below = at("file/x");
+    auto_free char *path = make("file", "12345", 0640), *link = at("link"), *slash = at("link/"),
+                   *nothing = at("nothing"), *below = at("file/x");
     assert_int_equal(symlink(folder, link), 0);
     struct answer auto_answer a = call("stat", json_pack("{s:s}", "path", path));
     struct stat st;
@@ -244,7 +243,8 @@ static void write_makes(void **state)
     struct answer auto_answer b = put(json_pack("{s:s, s:o}", "path", path, "expect", absent()), "two");
     fails_by(&b, ERR_REFUSED, REFUSED_CHANGED);
     holds(path, "one");
-    struct answer auto_answer c = put(json_pack("{s:s, s:i, s:I}", "path", given, "mode", 04750, "uid", (json_int_t)geteuid()), "");
+    struct answer auto_answer c = put(
+        json_pack("{s:s, s:i, s:I}", "path", given, "mode", 04750, "uid", (json_int_t)geteuid()), "");
     assert_int_equal(json_int(c.result, "mode", 0), 04750);
     holds(given, "");
     struct answer auto_answer d = put(json_pack("{s:s}", "path", nowhere), "x");
@@ -254,8 +254,9 @@ static void write_makes(void **state)
 }
 
 // user::rw-, user:12:r--, group::---, mask::r--, other::---
-static const unsigned char acl[] = {2, 0, 0, 0, 1,  0, 6, 0, 255, 255, 255, 255, 2,  0, 4, 0, 12,  0,   0,   0,   4, 0,
-                                    0, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+static const unsigned char acl[] = {2, 0,  0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                                    0, 12, 0,   0,   0,   4,   0,  0, 0,   255, 255, 255, 255, 16, 0,
+                                    4, 0,  255, 255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255};
 
 static bool has(const char *path, const char *name, const void *value, size_t len)
 {
@@ -284,13 +285,15 @@ static void write_keeps(void **state)
     assert_true(!attributes || has(path, "user.migrun", "\0value", 6));
     assert_true(!acls || has(path, "system.posix_acl_access", acl, sizeof acl));
 
-    struct answer auto_answer a = put(json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")), "newer");
+    struct answer auto_answer a = put(json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")),
+                                      "newer");
     fails_by(&a, ERR_REFUSED, REFUSED_CHANGED);
     holds(path, "new text");
     must_put(json_pack("{s:s, s:i}", "path", path, "mode", 0600), "newer");
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    fails("remove", json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")), ERR_REFUSED, REFUSED_CHANGED);
+    fails("remove", json_pack("{s:s, s:o}", "path", path, "expect", hash_of("old")), ERR_REFUSED,
+          REFUSED_CHANGED);
     must("remove", json_pack("{s:s, s:o}", "path", path, "expect", hash_of("newer")));
     struct answer auto_answer b = put(json_pack("{s:s, s:o}", "path", path, "expect", hash_of("newer")), "x");
     fails_by(&b, ERR_REFUSED, REFUSED_CHANGED);
@@ -316,7 +319,8 @@ static void folder_gives_no_acl(void **state)
 static void keep_and_restore(void **state)
 {
     (void)state;
-    auto_free char *path = make("file", "the original\n", 0640), *kept = at("var/kept/run-1/7"), *meta = at("var/kept/run-1/7.json");
+    auto_free char *path = make("file", "the original\n", 0640), *kept = at("var/kept/run-1/7"),
+                   *meta = at("var/kept/run-1/7.json");
     auto_free char *other = make("other", "", 0600), *run = at("var/kept/run-1");
     bool root = geteuid() == 0;
     if (root)
@@ -341,10 +345,15 @@ static void keep_and_restore(void **state)
     if (attributes)
         assert_int_equal(removexattr(path, "user.migrun"), 0);
 
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", path, "expect", hash_of("else")), ERR_REFUSED, REFUSED_CHANGED);
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", other, "expect", hash_of("")), ERR_REFUSED, REFUSED_OTHER);
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/8", "path", path, "expect", hash_of("changed")), ERR_SYSTEM, ENOENT);
-    must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", path, "expect", hash_of("changed")));
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", path, "expect", hash_of("else")),
+          ERR_REFUSED, REFUSED_CHANGED);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", other, "expect", hash_of("")),
+          ERR_REFUSED, REFUSED_OTHER);
+    fails("restore",
+          json_pack("{s:s, s:s, s:o}", "keep", "run-1/8", "path", path, "expect", hash_of("changed")),
+          ERR_SYSTEM, ENOENT);
+    must("restore",
+         json_pack("{s:s, s:s, s:o}", "keep", "run-1/7", "path", path, "expect", hash_of("changed")));
     holds(path, "the original\n");
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0640);
@@ -364,7 +373,8 @@ static void keep_bytes_of_any_kind(void **state)
     (void)state;
     static const char bytes[] = {0, 1, '\n', (char)0xff, (char)0xfe, 0};
     auto_free char *path = at("binary");
-    struct answer auto_answer made = call_with("write", json_pack("{s:s}", "path", path), bytes, sizeof bytes);
+    struct answer auto_answer made = call_with("write", json_pack("{s:s}", "path", path), bytes,
+                                               sizeof bytes);
     assert_int_equal(made.rc, 0);
     must_put(json_pack("{s:s, s:s}", "path", path, "keep", "run/1"), "");
     must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("")));
@@ -378,7 +388,8 @@ static void restore_of_nothing(void **state)
     (void)state;
     auto_free char *path = at("new");
     must_put(json_pack("{s:s, s:s, s:o}", "path", path, "keep", "run/1", "expect", absent()), "made");
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("other")), ERR_REFUSED, REFUSED_CHANGED);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("other")),
+          ERR_REFUSED, REFUSED_CHANGED);
     assert_true(is_there(path));
     must("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("made")));
     assert_false(is_there(path));
@@ -397,7 +408,8 @@ static void remove_and_restore(void **state)
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0604);
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", absent()), ERR_REFUSED, REFUSED_CHANGED);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", absent()),
+          ERR_REFUSED, REFUSED_CHANGED);
 }
 
 static void damaged_original(void **state)
@@ -406,15 +418,17 @@ static void damaged_original(void **state)
     auto_free char *path = make("file", "text", 0600);
     must_put(json_pack("{s:s, s:s}", "path", path, "keep", "run/1"), "new");
     auto_free char *kept = make("var/kept/run/1", "tex", 0600);
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("new")), ERR_SYSTEM, EIO);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", path, "expect", hash_of("new")),
+          ERR_SYSTEM, EIO);
     holds(path, "new");
 }
 
 static void bad_keep_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"",        "run",    "run/",     "/1",         "../1",   "run/../1", "run/1/2", "run/x",
-                                        "run/1.json", "./1", "..",       "run//1",     ".run/1", "a b/1",    "run/1 ",  "run/1234567890"};
+    static const char *const names[] = {
+        "",           "run", "run/", "/1",     "../1",   "run/../1", "run/1/2", "run/x",
+        "run/1.json", "./1", "..",   "run//1", ".run/1", "a b/1",    "run/1 ",  "run/1234567890"};
     auto_free char *path = make("file", "text", 0600);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct answer auto_answer a = put(json_pack("{s:s, s:s}", "path", path, "keep", names[i]), "new");
@@ -445,7 +459,8 @@ static void open_keep_folder(void **state)
 static void no_link_is_followed(void **state)
 {
     (void)state;
-    auto_free char *target = make("target", "text", 0600), *link = at("link"), *slash = at("link/"), *to_folder = at("folder");
+    auto_free char *target = make("target", "text", 0600), *link = at("link"), *slash = at("link/"),
+                   *to_folder = at("folder");
     assert_int_equal(symlink(target, link), 0);
     assert_int_equal(symlink(folder, to_folder), 0);
     const char *const paths[] = {link, slash, to_folder};
@@ -466,7 +481,8 @@ static void no_link_is_followed(void **state)
     must_put(json_pack("{s:s, s:s}", "path", file, "keep", "run/1"), "new");
     assert_int_equal(unlink(file), 0);
     assert_int_equal(symlink(target, file), 0);
-    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", file, "expect", hash_of("new")), ERR_SYSTEM, ELOOP);
+    fails("restore", json_pack("{s:s, s:s, s:o}", "keep", "run/1", "path", file, "expect", hash_of("new")),
+          ERR_SYSTEM, ELOOP);
     holds(target, "text");
 }
 
@@ -484,23 +500,29 @@ static json_t *seen(const char *path, const char *const *members, size_t count)
 static void owner_and_mode(void **state)
 {
     (void)state;
-    static const char *const owner[] = {"device", "inode", "uid", "gid"}, *const mode[] = {"device", "inode", "mode"};
+    static const char *const owner[] = {"device", "inode", "uid", "gid"}, *const mode[] = {"device", "inode",
+                                                                                           "mode"};
     auto_free char *path = make("file", "text", 0600);
     bool root = geteuid() == 0;
     json_int_t uid = root ? 12 : geteuid(), gid = root ? 34 : getegid();
-    struct answer auto_answer a =
-        call("chown", json_pack("{s:s, s:I, s:I, s:o}", "path", path, "uid", uid, "gid", gid, "expect", seen(path, owner, COUNT_OF(owner))));
+    struct answer auto_answer a = call("chown",
+                                       json_pack("{s:s, s:I, s:I, s:o}", "path", path, "uid", uid, "gid", gid,
+                                                 "expect", seen(path, owner, COUNT_OF(owner))));
     assert_int_equal(a.rc, 0);
     assert_int_equal(json_int(a.result, "uid", -1), uid);
     assert_int_equal(json_int(a.result, "gid", -1), gid);
-    struct answer auto_answer b = call("chown", json_pack("{s:s, s:i, s:I}", "path", path, "uid", -1, "gid", gid));
+    struct answer auto_answer b = call("chown",
+                                       json_pack("{s:s, s:i, s:I}", "path", path, "uid", -1, "gid", gid));
     assert_int_equal(json_int(b.result, "uid", -1), uid);
-    struct answer auto_answer c =
-        call("chmod", json_pack("{s:s, s:i, s:o}", "path", path, "mode", 02750, "expect", seen(path, mode, COUNT_OF(mode))));
+    struct answer auto_answer c = call("chmod", json_pack("{s:s, s:i, s:o}", "path", path, "mode", 02750,
+                                                          "expect", seen(path, mode, COUNT_OF(mode))));
     assert_int_equal(c.rc, 0);
     assert_int_equal(json_int(c.result, "mode", 0), 02750);
-    fails("chmod", json_pack("{s:s, s:i, s:{s:i}}", "path", path, "mode", 0600, "expect", "mode", 0600), ERR_REFUSED, REFUSED_CHANGED);
-    fails("chown", json_pack("{s:s, s:i, s:i, s:{s:i}}", "path", path, "uid", -1, "gid", -1, "expect", "uid", 4711), ERR_REFUSED, REFUSED_CHANGED);
+    fails("chmod", json_pack("{s:s, s:i, s:{s:i}}", "path", path, "mode", 0600, "expect", "mode", 0600),
+          ERR_REFUSED, REFUSED_CHANGED);
+    fails("chown",
+          json_pack("{s:s, s:i, s:i, s:{s:i}}", "path", path, "uid", -1, "gid", -1, "expect", "uid", 4711),
+          ERR_REFUSED, REFUSED_CHANGED);
     fails("chmod", json_pack("{s:s, s:i}", "path", path, "mode", 010000), ERR_REFUSED, REFUSED_OTHER);
     fails("chown", json_pack("{s:s, s:i}", "path", path, "uid", -2), ERR_REFUSED, REFUSED_OTHER);
 }
@@ -513,8 +535,10 @@ static void swapped_file(void **state)
     json_t *expect = seen(path, members, COUNT_OF(members));
     auto_json json_t *again = json_copy(expect);
     assert_int_equal(rename(other, path), 0);
-    fails("chown", json_pack("{s:s, s:i, s:i, s:o}", "path", path, "uid", -1, "gid", -1, "expect", expect), ERR_REFUSED, REFUSED_CHANGED);
-    fails("chmod", json_pack("{s:s, s:i, s:O}", "path", path, "mode", 0666, "expect", again), ERR_REFUSED, REFUSED_CHANGED);
+    fails("chown", json_pack("{s:s, s:i, s:i, s:o}", "path", path, "uid", -1, "gid", -1, "expect", expect),
+          ERR_REFUSED, REFUSED_CHANGED);
+    fails("chmod", json_pack("{s:s, s:i, s:O}", "path", path, "mode", 0666, "expect", again), ERR_REFUSED,
+          REFUSED_CHANGED);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
@@ -531,13 +555,15 @@ static void log_goes_on(void **state)
     assert_int_equal(json_int(a.result, "lines", 0), 2);
     assert_int_equal(a.body.len, 0);
     auto_free char *longer = make("log", "one\ntwo\nthree\nfour", 0600);
-    struct answer auto_answer b = call("log", json_pack("{s:s, s:i, s:i}", "path", longer, "offset", 8, "line", 2));
+    struct answer auto_answer b = call("log",
+                                       json_pack("{s:s, s:i, s:i}", "path", longer, "offset", 8, "line", 2));
     assert_string_equal(b.body.data, "three\nfour");
     assert_int_equal(json_int(b.result, "line", 0), 3);
     assert_int_equal(json_int(b.result, "lines", 0), 3);
     assert_int_equal(json_int(b.result, "size", 0), 18);
     auto_free char *rotated = make("log", "new\n", 0600);
-    struct answer auto_answer c = call("log", json_pack("{s:s, s:i, s:i}", "path", rotated, "offset", 18, "line", 3));
+    struct answer auto_answer c = call(
+        "log", json_pack("{s:s, s:i, s:i}", "path", rotated, "offset", 18, "line", 3));
     assert_string_equal(c.body.data, "new\n");
     assert_int_equal(json_int(c.result, "line", 0), 1);
 }
@@ -552,7 +578,8 @@ static void long_log(void **state)
     auto_free char *path = make("log", text.data, 0600);
     int64_t offset = 0, line = 0, pieces = 0;
     for (; offset < (int64_t)text.len; pieces++) {
-        struct answer auto_answer a = call("log", json_pack("{s:s, s:I, s:I}", "path", path, "offset", (json_int_t)offset, "line", (json_int_t)line));
+        struct answer auto_answer a = call("log", json_pack("{s:s, s:I, s:I}", "path", path, "offset",
+                                                            (json_int_t)offset, "line", (json_int_t)line));
         assert_int_equal(a.rc, 0);
         assert_true(a.body.len > 0 && a.body.len <= 1 << 20);
         assert_int_equal(a.body.len % LINE, 0);
@@ -573,7 +600,8 @@ static void storage_tells(void **state)
     struct stat st;
     assert_int_equal(symlink("disk", link), 0);
     assert_int_equal(stat(disk, &st), 0);
-    struct answer auto_answer first = call("storage", json_pack("{s:[s, s, s]}", "paths", link, missing, "no path"));
+    struct answer auto_answer first = call("storage",
+                                           json_pack("{s:[s, s, s]}", "paths", link, missing, "no path"));
     const json_t *paths = json_object_get(first.result, "paths"), *seen = json_object_get(paths, link);
     assert_int_equal(json_object_size(paths), 1);
     assert_string_equal(json_str(seen, "type", ""), "file");
@@ -586,7 +614,8 @@ static void storage_tells(void **state)
     int64_t changed = json_int(seen, "ctime", 0), again = changed;
     while (again == changed) { // file systems count in the kernel's ticks
         free(make("disk", "two", 0600));
-        struct answer auto_answer later = call("storage", json_pack("{s:[s], s:i}", "paths", disk, "after", 1));
+        struct answer auto_answer later = call("storage",
+                                               json_pack("{s:[s], s:i}", "paths", disk, "after", 1));
         again = json_int(json_object_get(json_object_get(later.result, "paths"), disk), "ctime", 0);
     }
     assert_true(again > changed);
@@ -597,7 +626,8 @@ static void who_writes(void **state)
     (void)state;
     static const char *const always[] = {"write", "remove", "restore", "forget", "chown", "chmod"};
     static const char *const never[] = {"stat", "read", "list", "log", "facts", "storage"};
-    auto_json json_t *nothing = json_object(), *reads = json_pack("{s:b}", "reads", 1), *looks = json_pack("{s:s}", "action", "state");
+    auto_json json_t *nothing = json_object(), *reads = json_pack("{s:b}", "reads", 1),
+                     *looks = json_pack("{s:s}", "action", "state");
     for (size_t i = 0; i < COUNT_OF(always); i++)
         assert_true(op_find(always[i])->writes(nothing));
     for (size_t i = 0; i < COUNT_OF(never); i++)
@@ -614,10 +644,26 @@ static void who_writes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stat_tells), TEST(storage_tells),         TEST(read_gives_all),      TEST(list_is_sorted), TEST(write_makes),      TEST(write_keeps),
-        TEST(folder_gives_no_acl), TEST(keep_and_restore),   TEST(keep_bytes_of_any_kind), TEST(restore_of_nothing), TEST(remove_and_restore),
-        TEST(damaged_original),   TEST(bad_keep_names),      TEST(open_keep_folder), TEST(no_link_is_followed), TEST(owner_and_mode),
-        TEST(swapped_file),       TEST(log_goes_on),         TEST(long_log),       TEST(who_writes),
+        TEST(stat_tells),
+        TEST(storage_tells),
+        TEST(read_gives_all),
+        TEST(list_is_sorted),
+        TEST(write_makes),
+        TEST(write_keeps),
+        TEST(folder_gives_no_acl),
+        TEST(keep_and_restore),
+        TEST(keep_bytes_of_any_kind),
+        TEST(restore_of_nothing),
+        TEST(remove_and_restore),
+        TEST(damaged_original),
+        TEST(bad_keep_names),
+        TEST(open_keep_folder),
+        TEST(no_link_is_followed),
+        TEST(owner_and_mode),
+        TEST(swapped_file),
+        TEST(log_goes_on),
+        TEST(long_log),
+        TEST(who_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // What a run leaves on the host that it changes: the notes of its changes, and its claim.
+#include "base/io.h"
 #include "world/agent/ops_internal.h"
 
 #include <errno.h>
@@ -19,8 +21,9 @@
 static char *folder, *keep_dir, *claim_dir;
 
 static const char *const no_names[] = {
-    "", ".", "..", "../x", "a/../b", "/etc", "/", "a/", ".hidden", "a b", "a\nb", "a;b", "%s", "\xc3\xa4",
-    "12345678901234567890123456789012345678901234567890123456789012345",
+    "",     ".",   "..", "../x",     "a/../b",
+    "/etc", "/",   "a/", ".hidden",  "a b",
+    "a\nb", "a;b", "%s", "\xc3\xa4", "12345678901234567890123456789012345678901234567890123456789012345",
 };
 
 static int serve(const char *op, json_t *request, json_t **result, struct error *err)
@@ -57,10 +60,7 @@ static void fails(const char *op, json_t *request, enum error_domain domain, int
     assert_string_not_equal(err.message, "");
 }
 
-static char *at(const char *above, const char *name)
-{
-    return xasprintf("%s/%s", above, name);
-}
+static char *at(const char *above, const char *name) { return xasprintf("%s/%s", above, name); }
 
 // A file of another hand.
 static void put(const char *above, const char *name, const char *text)
@@ -122,13 +122,16 @@ static void names_are_plain(void **state)
     (void)state;
     char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1];
     static const char *const no_keeps[] = {
-        "", "/", "run", "run/", "/1", "run/x", "run/1/2", "run/-1", "run/1x", "run/1234567890", "../run/1", "run/../1", ".run/1",
+        "",         "/",        "run",    "run/",   "/1",
+        "run/x",    "run/1/2",  "run/-1", "run/1x", "run/1234567890",
+        "../run/1", "run/../1", ".run/1",
     };
     struct error err = {0};
     assert_int_equal(keep_parse("run-1_a.b/007", run, number, &err), 0);
     assert_string_equal(run, "run-1_a.b");
     assert_string_equal(number, "007");
-    assert_int_equal(keep_parse(no_names[COUNT_OF(no_names) - 1] + 1, run, NULL, &err), 0); // as long as a name may be
+    assert_int_equal(keep_parse(no_names[COUNT_OF(no_names) - 1] + 1, run, NULL, &err),
+                     0); // as long as a name may be
     assert_int_equal(strlen(run), RUN_NAME_MAX);
     for (size_t i = 0; i < COUNT_OF(no_names); i++) {
         assert_int_equal(keep_parse(no_names[i], run, NULL, &err), -1);
@@ -156,7 +159,8 @@ static void must_note(const char *keep, const char *kind)
 
 static void notes_are(const char *run, const char *text)
 {
-    auto_json json_t *result = must("notes", json_pack("{s:s}", "run", run)), *expected = json_loads(text, 0, NULL);
+    auto_json json_t *result = must("notes", json_pack("{s:s}", "run", run)),
+                     *expected = json_loads(text, 0, NULL);
     assert_non_null(expected);
     assert_true(json_equal(json_object_get(result, "notes"), expected));
 }
@@ -206,7 +210,8 @@ static void notes_stay_in_their_folder(void **state)
         assert_int_equal(err.domain, ERR_REFUSED);
         assert_int_equal(err.code, REFUSED_OTHER);
     }
-    auto_json json_t *without = json_pack("{s:{}}", "note"), *number = json_pack("{s:{}, s:i}", "note", "keep", 1);
+    auto_json json_t *without = json_pack("{s:{}}", "note"),
+                     *number = json_pack("{s:{}, s:i}", "note", "keep", 1);
     assert_int_equal(note_effect(without, &err), -1);
     assert_int_equal(note_effect(number, &err), -1);
     assert_false(is_there(folder, "var"));
@@ -318,7 +323,8 @@ static void only_a_run_s_files_are_forgotten(void **state)
 
 static json_t *claim_of(const char *run, const char *instance, bool exclusive)
 {
-    return json_pack("{s:{s:s, s:s*, s:b}}", "claim", "run", run, "instance", instance, "exclusive", exclusive);
+    return json_pack("{s:{s:s, s:s*, s:b}}", "claim", "run", run, "instance", instance, "exclusive",
+                     exclusive);
 }
 
 // Whose claim excludes this one; "": it was taken.
@@ -328,10 +334,7 @@ static void claims(const char *run, const char *instance, bool exclusive, const 
     assert_string_equal(json_str(json_object_get(result, "held"), "run", ""), holder);
 }
 
-static void unclaim(const char *run)
-{
-    json_decref(must("unclaim", json_pack("{s:s}", "run", run)));
-}
+static void unclaim(const char *run) { json_decref(must("unclaim", json_pack("{s:s}", "run", run))); }
 
 // The runs whose claims are there, in any order: as many as count, and each of those that are named.
 static void claimed_by(size_t count, const char *one, const char *other)
@@ -342,7 +345,8 @@ static void claimed_by(size_t count, const char *one, const char *other)
     json_t *claim;
     assert_int_equal(json_array_size(list), count);
     json_array_foreach(list, i, claim)
-        found += STREQ(json_str(claim, "run", ""), one ? one : "?") || STREQ(json_str(claim, "run", ""), other ? other : "?");
+        found += STREQ(json_str(claim, "run", ""), one ? one : "?") ||
+                 STREQ(json_str(claim, "run", ""), other ? other : "?");
     assert_int_equal(found, (one != NULL) + (other != NULL));
 }
 
@@ -416,18 +420,21 @@ static void a_run_without_an_instance(void **state)
 static void an_answer_tells_the_whole_claim(void **state)
 {
     (void)state;
-    auto_json json_t *first = json_pack("{s:{s:s, s:s, s:s, s:s}}", "claim", "run", "one", "instance", "a", "user", "alice", "controller", "ctl-1");
+    auto_json json_t *first = json_pack("{s:{s:s, s:s, s:s, s:s}}", "claim", "run", "one", "instance", "a",
+                                        "user", "alice", "controller", "ctl-1");
     json_decref(must("claim", json_deep_copy(first)));
     auto_json json_t *result = must("claim", claim_of("two", "a", false));
     assert_true(json_equal(json_object_get(result, "held"), json_object_get(first, "claim")));
     auto_json json_t *all = must("claims", json_object());
-    assert_true(json_equal(json_array_get(json_object_get(all, "claims"), 0), json_object_get(first, "claim")));
+    assert_true(
+        json_equal(json_array_get(json_object_get(all, "claims"), 0), json_object_get(first, "claim")));
 }
 
 static void torn_claims_hold_nothing(void **state)
 {
     (void)state;
-    static const char *const torn[] = {"", "{", "{\"run\":\"torn\",\"instance\":\"a\",\"excl", "[]", "\"torn\"", "{}x", "\xff"};
+    static const char *const torn[] = {
+        "", "{", "{\"run\":\"torn\",\"instance\":\"a\",\"excl", "[]", "\"torn\"", "{}x", "\xff"};
     claims("one", "b", false, "");
     for (size_t i = 0; i < COUNT_OF(torn); i++) {
         put(claim_dir, "torn.json", torn[i]);
@@ -513,11 +520,26 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(names_are_plain), TEST(notes_are_kept), TEST(the_first_note_stays), TEST(a_note_is_an_effect), TEST(notes_stay_in_their_folder),
-        TEST(torn_notes_are_left_out), TEST(half_a_note_is_none), TEST(what_is_open_to_others_is_no_place), TEST(forgotten),
-        TEST(only_a_run_s_files_are_forgotten), TEST(a_claim_is_taken_and_given_back), TEST(one_run_an_instance), TEST(a_host_for_oneself),
-        TEST(the_same_run_again), TEST(a_run_without_an_instance), TEST(an_answer_tells_the_whole_claim), TEST(torn_claims_hold_nothing),
-        TEST(claims_stay_in_their_folder), TEST(links_are_not_followed), TEST(of_many_at_once_one_has_it),
+        TEST(names_are_plain),
+        TEST(notes_are_kept),
+        TEST(the_first_note_stays),
+        TEST(a_note_is_an_effect),
+        TEST(notes_stay_in_their_folder),
+        TEST(torn_notes_are_left_out),
+        TEST(half_a_note_is_none),
+        TEST(what_is_open_to_others_is_no_place),
+        TEST(forgotten),
+        TEST(only_a_run_s_files_are_forgotten),
+        TEST(a_claim_is_taken_and_given_back),
+        TEST(one_run_an_instance),
+        TEST(a_host_for_oneself),
+        TEST(the_same_run_again),
+        TEST(a_run_without_an_instance),
+        TEST(an_answer_tells_the_whole_claim),
+        TEST(torn_claims_hold_nothing),
+        TEST(claims_stay_in_their_folder),
+        TEST(links_are_not_followed),
+        TEST(of_many_at_once_one_has_it),
     };
     return cmocka_run_group_tests_name("agent_kept", tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
+// SPDX-License-Identifier: MIT
 // Answers that are broken, or strange: headers, status lines and bodies of each kind.
 #include "world/openstack/http.h"
 
+#include "base/interrupt.h"
 #include "fake_cloud.h"
 
 #include <setjmp.h>
@@ -29,7 +31,8 @@ static void begin(json_t *answers)
 
 static int ask(const char *method, bool harmless, struct http_answer *answer, struct error *err)
 {
-    const struct http_request request = {.method = method, .url = fake.url, .harmless = harmless, .body = STREQ(method, "POST") ? "{}" : NULL};
+    const struct http_request request = {
+        .method = method, .url = fake.url, .harmless = harmless, .body = STREQ(method, "POST") ? "{}" : NULL};
     *err = (struct error){0};
     return http_send(http, &request, answer, err);
 }
@@ -48,7 +51,9 @@ static int ask_raw(const char *raw, struct http_answer *answer, struct error *er
 static void headers_that_are_strange(void **state)
 {
     (void)state;
-    static const struct { const char *raw, *name, *value; } rows[] = {
+    static const struct {
+        const char *raw, *name, *value;
+    } rows[] = {
         {OK "A: b\r\n" BODY, "a", "b"},
         {OK "A:b\r\n" BODY, "a", "b"},
         {OK "A: \t b \t\r\n" BODY, "a", "b"},
@@ -111,7 +116,9 @@ static void a_header_without_end(void **state)
 static void answers_that_are_none(void **state)
 {
     (void)state;
-    static const struct { const char *raw, *says; } rows[] = {
+    static const struct {
+        const char *raw, *says;
+    } rows[] = {
         {"", "broke before its answer was whole"},
         {"SSH-2.0-OpenSSH_9.2\r\n", "speaks no HTTP: "},
         {"\x15\x03\x03\x01\x02\x02\x46", "speaks no HTTP: "},
@@ -228,7 +235,8 @@ static void an_interrupt(void **state)
     (void)state;
     auto_answer struct http_answer answer = {0}, written = {0};
     struct error err;
-    begin(json_of("[{'method': 'GET', 'status': 503, 'body': ''}, {'method': 'POST', 'status': 202, 'body': ''}]"));
+    begin(json_of(
+        "[{'method': 'GET', 'status': 503, 'body': ''}, {'method': 'POST', 'status': 202, 'body': ''}]"));
     interrupt_count = 1; // as if it had come just before
     assert_int_equal(ask("GET", true, &answer, &err), 0);
     assert_int_equal(answer.status, 503);
@@ -242,9 +250,17 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_teardown(test, end)
     const struct CMUnitTest tests[] = {
-        TEST(headers_that_are_strange), TEST(more_headers_than_anyone_needs), TEST(a_header_without_end), TEST(answers_that_are_none),
-        TEST(headers_that_broke_off_are_asked_for_again), TEST(an_answer_that_is_larger_than_any), TEST(who_asks_for_too_long_a_wait_is_not_asked_again),
-        TEST(there_is_an_end_of_tries), TEST(other_answers_are_taken_at_once), TEST(an_answer_may_have_no_body_by_its_method), TEST(an_interrupt),
+        TEST(headers_that_are_strange),
+        TEST(more_headers_than_anyone_needs),
+        TEST(a_header_without_end),
+        TEST(answers_that_are_none),
+        TEST(headers_that_broke_off_are_asked_for_again),
+        TEST(an_answer_that_is_larger_than_any),
+        TEST(who_asks_for_too_long_a_wait_is_not_asked_again),
+        TEST(there_is_an_end_of_tries),
+        TEST(other_answers_are_taken_at_once),
+        TEST(an_answer_may_have_no_body_by_its_method),
+        TEST(an_interrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which cloud is meant, and which of several files and variables counts: as openstacksdk has it.
 #include "world/openstack/config.h"
 #include "world/openstack/session.h"
@@ -53,8 +54,10 @@ static void value_is(const char *key, const char *value)
 static void what_is_secure_lies_above(void **state)
 {
     (void)state;
-    put("clouds.yaml", "clouds: {c: {auth: {auth_url: u, username: from-clouds, password: old}, region_name: One, cacert: /c}}");
-    put(".config/openstack/secure.yaml", "clouds: {c: {auth: {password: new}, region_name: Two}, d: {auth: {auth_url: v}}}");
+    put("clouds.yaml", "clouds: {c: {auth: {auth_url: u, username: from-clouds, password: old}, region_name: "
+                       "One, cacert: /c}}");
+    put(".config/openstack/secure.yaml",
+        "clouds: {c: {auth: {password: new}, region_name: Two}, d: {auth: {auth_url: v}}}");
     setenv("OS_CLOUD", "c", 1);
     loads();
     auth_is("password", "new");
@@ -82,9 +85,12 @@ static void what_is_secure_may_be_all(void **state)
 static void a_profile_lies_below_the_cloud_and_that_below_its_region(void **state)
 {
     (void)state;
-    put("clouds-public.yaml", "public-clouds: {v: {auth: {auth_url: of-profile, username: of-profile, user_domain_name: of-profile}, interface: of-profile,\n"
-                              "  cacert: of-profile, verify: false, regions: [{name: R, values: {interface: of-region}}]}}");
-    put("clouds.yaml", "clouds: {c: {profile: v, auth: {auth_url: of-cloud, username: of-cloud}, interface: of-cloud}}");
+    put("clouds-public.yaml",
+        "public-clouds: {v: {auth: {auth_url: of-profile, username: of-profile, user_domain_name: "
+        "of-profile}, interface: of-profile,\n"
+        "  cacert: of-profile, verify: false, regions: [{name: R, values: {interface: of-region}}]}}");
+    put("clouds.yaml",
+        "clouds: {c: {profile: v, auth: {auth_url: of-cloud, username: of-cloud}, interface: of-cloud}}");
     put("secure.yaml", "clouds: {c: {auth: {username: of-secure}}}");
     loads();
     auth_is("user_domain_name", "of-profile");
@@ -109,14 +115,22 @@ static void the_first_file_counts(void **state)
 {
     (void)state;
     static const char *const places[] = {
-        ".config/openstack/clouds.json", ".config/openstack/clouds.yml", ".config/openstack/clouds.yaml", "xdg/openstack/clouds.json",
-        "xdg/openstack/clouds.yaml", "clouds.json", "clouds.yml", "clouds.yaml", "named.yaml",
+        ".config/openstack/clouds.json",
+        ".config/openstack/clouds.yml",
+        ".config/openstack/clouds.yaml",
+        "xdg/openstack/clouds.json",
+        "xdg/openstack/clouds.yaml",
+        "clouds.json",
+        "clouds.yml",
+        "clouds.yaml",
+        "named.yaml",
     };
     auto_free char *xdg = xasprintf("%s/xdg", folder), *named = xasprintf("%s/named.yaml", folder);
     setenv("XDG_CONFIG_HOME", xdg, 1);
     setenv("OS_CLIENT_CONFIG_FILE", named, 1); // as long as it is not there, it does not count
     for (size_t i = 0; i < COUNT_OF(places); i++) {
-        auto_free char *text = xasprintf("{\"clouds\": {\"c\": {\"auth\": {\"auth_url\": \"%s\"}}}}", places[i]);
+        auto_free char *text = xasprintf("{\"clouds\": {\"c\": {\"auth\": {\"auth_url\": \"%s\"}}}}",
+                                         places[i]);
         put(places[i], text);
         loads();
         auth_is("auth_url", places[i]);
@@ -127,7 +141,8 @@ static void the_first_file_counts(void **state)
 static void the_first_secure_file_counts(void **state)
 {
     (void)state;
-    static const char *const places[] = {".config/openstack/secure.yaml", "secure.yml", "secure.yaml", "named.yaml"};
+    static const char *const places[] = {".config/openstack/secure.yaml", "secure.yml", "secure.yaml",
+                                         "named.yaml"};
     auto_free char *named = xasprintf("%s/named.yaml", folder);
     setenv("OS_CLIENT_SECURE_FILE", named, 1);
     put("clouds.yaml", "clouds: {c: {auth: {auth_url: u, password: open}}}");
@@ -143,8 +158,11 @@ static void a_file_that_is_no_table_of_clouds(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"clouds: [a, b]", "./clouds.yaml: clouds is no table of clouds"}, {"clouds: hunter2", "./clouds.yaml: clouds is no table of clouds"},
-        {"- hunter2", "there are no OpenStack credentials"}, {"", "there are no OpenStack credentials"}, {"clouds: {c: {auth: hunter2", "./clouds.yaml: line "},
+        {"clouds: [a, b]", "./clouds.yaml: clouds is no table of clouds"},
+        {"clouds: hunter2", "./clouds.yaml: clouds is no table of clouds"},
+        {"- hunter2", "there are no OpenStack credentials"},
+        {"", "there are no OpenStack credentials"},
+        {"clouds: {c: {auth: hunter2", "./clouds.yaml: line "},
         {"clouds: {c: \x01hunter2}", "./clouds.yaml: line "},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -158,7 +176,8 @@ static void a_file_that_is_no_table_of_clouds(void **state)
 
 // ---- the environment ----
 
-static const char one_cloud[] = "clouds: {c: {auth: {auth_url: u, username: of-file, password: of-file}, cacert: of-file}}";
+static const char one_cloud[] =
+    "clouds: {c: {auth: {auth_url: u, username: of-file, password: of-file}, cacert: of-file}}";
 
 static void the_environment_counts_where_no_cloud_is_named(void **state)
 {
@@ -211,7 +230,8 @@ static void the_environment_may_be_named(void **state)
 static void what_only_selects_is_no_cloud(void **state)
 {
     (void)state;
-    static const char *const variables[] = {"OS_REGION_NAME", "OS_CLOUD_NAME", "OS_TEST_TIMEOUT", "OS_STDOUT_CAPTURE", "OS_LOG_CAPTURE"};
+    static const char *const variables[] = {"OS_REGION_NAME", "OS_CLOUD_NAME", "OS_TEST_TIMEOUT",
+                                            "OS_STDOUT_CAPTURE", "OS_LOG_CAPTURE"};
     put("clouds.yaml", one_cloud);
     for (size_t i = 0; i < COUNT_OF(variables); i++)
         setenv(variables[i], "x", 1);
@@ -225,16 +245,34 @@ static void every_variable_has_its_place(void **state)
 {
     (void)state;
     static const char *const in_auth[][2] = {
-        {"OS_AUTH_URL", "auth_url"}, {"OS_USERNAME", "username"}, {"OS_USER_ID", "user_id"}, {"OS_PASSWORD", "password"}, {"OS_PROJECT_ID", "project_id"},
-        {"OS_PROJECT_NAME", "project_name"}, {"OS_USER_DOMAIN_ID", "user_domain_id"}, {"OS_USER_DOMAIN_NAME", "user_domain_name"},
-        {"OS_PROJECT_DOMAIN_ID", "project_domain_id"}, {"OS_PROJECT_DOMAIN_NAME", "project_domain_name"}, {"OS_SYSTEM_SCOPE", "system_scope"},
-        {"OS_TRUST_ID", "trust_id"}, {"OS_DEFAULT_DOMAIN_ID", "default_domain_id"}, {"OS_DEFAULT_DOMAIN_NAME", "default_domain_name"},
-        {"OS_APPLICATION_CREDENTIAL_ID", "application_credential_id"}, {"OS_APPLICATION_CREDENTIAL_NAME", "application_credential_name"},
-        {"OS_APPLICATION_CREDENTIAL_SECRET", "application_credential_secret"}, {"OS_TOKEN", "token"},
+        {"OS_AUTH_URL", "auth_url"},
+        {"OS_USERNAME", "username"},
+        {"OS_USER_ID", "user_id"},
+        {"OS_PASSWORD", "password"},
+        {"OS_PROJECT_ID", "project_id"},
+        {"OS_PROJECT_NAME", "project_name"},
+        {"OS_USER_DOMAIN_ID", "user_domain_id"},
+        {"OS_USER_DOMAIN_NAME", "user_domain_name"},
+        {"OS_PROJECT_DOMAIN_ID", "project_domain_id"},
+        {"OS_PROJECT_DOMAIN_NAME", "project_domain_name"},
+        {"OS_SYSTEM_SCOPE", "system_scope"},
+        {"OS_TRUST_ID", "trust_id"},
+        {"OS_DEFAULT_DOMAIN_ID", "default_domain_id"},
+        {"OS_DEFAULT_DOMAIN_NAME", "default_domain_name"},
+        {"OS_APPLICATION_CREDENTIAL_ID", "application_credential_id"},
+        {"OS_APPLICATION_CREDENTIAL_NAME", "application_credential_name"},
+        {"OS_APPLICATION_CREDENTIAL_SECRET", "application_credential_secret"},
+        {"OS_TOKEN", "token"},
     };
     static const char *const beside[][2] = {
-        {"OS_REGION_NAME", "region_name"}, {"OS_INTERFACE", "interface"}, {"OS_CACERT", "cacert"}, {"OS_CERT", "cert"}, {"OS_KEY", "key"},
-        {"OS_AUTH_TYPE", "auth_type"}, {"OS_COMPUTE_ENDPOINT_OVERRIDE", "compute_endpoint_override"}, {"OS_NETWORK_INTERFACE", "network_interface"},
+        {"OS_REGION_NAME", "region_name"},
+        {"OS_INTERFACE", "interface"},
+        {"OS_CACERT", "cacert"},
+        {"OS_CERT", "cert"},
+        {"OS_KEY", "key"},
+        {"OS_AUTH_TYPE", "auth_type"},
+        {"OS_COMPUTE_ENDPOINT_OVERRIDE", "compute_endpoint_override"},
+        {"OS_NETWORK_INTERFACE", "network_interface"},
     };
     for (size_t i = 0; i < COUNT_OF(in_auth); i++)
         setenv(in_auth[i][0], in_auth[i][1], 1);
@@ -253,7 +291,9 @@ static void old_names_give_way_to_new_ones(void **state)
 {
     (void)state;
     static const char *const rows[][3] = {
-        {"OS_TENANT_NAME", "OS_PROJECT_NAME", "project_name"}, {"OS_TENANT_ID", "OS_PROJECT_ID", "project_id"}, {"OS_AUTH_TOKEN", "OS_TOKEN", "token"},
+        {"OS_TENANT_NAME", "OS_PROJECT_NAME", "project_name"},
+        {"OS_TENANT_ID", "OS_PROJECT_ID", "project_id"},
+        {"OS_AUTH_TOKEN", "OS_TOKEN", "token"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         setenv(rows[i][0], "old", 1);
@@ -279,7 +319,8 @@ static void a_variable_that_is_empty_says_nothing(void **state)
 static void a_domain_that_is_said_once(void **state)
 {
     (void)state;
-    put("clouds.yaml", "clouds: {p: {auth: {auth_url: u, project_name: p, domain_name: D, user_domain_name: U}}, d: {auth: {auth_url: u, domain_name: D}}}");
+    put("clouds.yaml", "clouds: {p: {auth: {auth_url: u, project_name: p, domain_name: D, user_domain_name: "
+                       "U}}, d: {auth: {auth_url: u, domain_name: D}}}");
     setenv("OS_CLOUD", "p", 1);
     loads();
     auth_is("user_domain_name", "U");
@@ -295,7 +336,8 @@ static void paths_of_the_home_folder(void **state)
 {
     (void)state;
     static const char *const keys[] = {"cacert", "cert", "key"};
-    put("clouds.yaml", "clouds: {c: {auth: {auth_url: u}, cacert: '~/cacert', cert: '~/cert', key: '~/key'}}");
+    put("clouds.yaml",
+        "clouds: {c: {auth: {auth_url: u}, cacert: '~/cacert', cert: '~/cert', key: '~/key'}}");
     loads();
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         auto_free char *whole = xasprintf("%s/%s", folder, keys[i]);
@@ -336,11 +378,22 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_is_secure_lies_above), TEST(what_is_secure_may_be_all), TEST(a_profile_lies_below_the_cloud_and_that_below_its_region),
-        TEST(the_first_file_counts), TEST(the_first_secure_file_counts), TEST(a_file_that_is_no_table_of_clouds),
-        TEST(the_environment_counts_where_no_cloud_is_named), TEST(a_cloud_that_is_named_takes_nothing_of_the_environment),
-        TEST(the_environment_may_be_named), TEST(what_only_selects_is_no_cloud), TEST(every_variable_has_its_place), TEST(old_names_give_way_to_new_ones),
-        TEST(a_variable_that_is_empty_says_nothing), TEST(a_domain_that_is_said_once), TEST(paths_of_the_home_folder), TEST(whether_there_is_a_cloud),
+        TEST(what_is_secure_lies_above),
+        TEST(what_is_secure_may_be_all),
+        TEST(a_profile_lies_below_the_cloud_and_that_below_its_region),
+        TEST(the_first_file_counts),
+        TEST(the_first_secure_file_counts),
+        TEST(a_file_that_is_no_table_of_clouds),
+        TEST(the_environment_counts_where_no_cloud_is_named),
+        TEST(a_cloud_that_is_named_takes_nothing_of_the_environment),
+        TEST(the_environment_may_be_named),
+        TEST(what_only_selects_is_no_cloud),
+        TEST(every_variable_has_its_place),
+        TEST(old_names_give_way_to_new_ones),
+        TEST(a_variable_that_is_empty_says_nothing),
+        TEST(a_domain_that_is_said_once),
+        TEST(paths_of_the_home_folder),
+        TEST(whether_there_is_a_cloud),
         TEST(without_an_address_nothing_is_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

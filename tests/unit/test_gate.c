@@ -1,4 +1,8 @@
-// The gate, with a host that is told when to fail: nothing is changed before the journal tells of it, and what was changed is undone.
+// SPDX-License-Identifier: MIT
+// The gate, with a host that is told when to fail: nothing is changed before the journal tells of it, and
+// what was changed is undone.
+#include "base/interrupt.h"
+#include "base/io.h"
 #include "run/change.h"
 #include "run/gate.h"
 #include "run/journal.h"
@@ -19,13 +23,13 @@
 // ---- a host (its functions stand in for those of src/world/host.c) ----
 
 struct host {
-    json_t *files, *kept;   // {path: {text, mode}}, {"RUN/N": the same, or null}
-    json_t *asked;          // what was asked for that changes something: ["write /etc/a", …]
-    const char *service;    // its state
-    const char *fails;      // this operation does
-    const char *fails_at;   // but only of this path
-    bool half;              // but only after it did what it should
-    bool lost;              // nothing is answered any more
+    json_t *files, *kept; // {path: {text, mode}}, {"RUN/N": the same, or null}
+    json_t *asked;        // what was asked for that changes something: ["write /etc/a", …]
+    const char *service;  // its state
+    const char *fails;    // this operation does
+    const char *fails_at; // but only of this path
+    bool half;            // but only after it did what it should
+    bool lost;            // nothing is answered any more
 };
 
 static struct run run;
@@ -58,7 +62,8 @@ static int lost(struct error *err)
     return error_set(err, ERR_HOST, HOST_LOST, "compute-1: the connection is lost");
 }
 
-// What a change is asked for with: its effect, which the journal holds already. An undo's tells of the change that it undoes.
+// What a change is asked for with: its effect, which the journal holds already. An undo's tells of the change
+// that it undoes.
 static void is_noted(const json_t *request)
 {
     const json_t *note = json_object_get(request, "note");
@@ -68,7 +73,8 @@ static void is_noted(const json_t *request)
     auto_json json_t *all = records();
     json_t *record;
     json_array_foreach(all, i, record)
-        if (STREQ(json_str(record, "type", ""), "about") && json_int(record, "number", 0) == atoi(keep + len + 1)) {
+        if (STREQ(json_str(record, "type", ""), "about") &&
+            json_int(record, "number", 0) == atoi(keep + len + 1)) {
             assert_true(json_equal(json_object_get(record, "effect"), note));
             found++;
         }
@@ -107,7 +113,8 @@ static int serve_change(const char *op, const json_t *request, const char *body,
         return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "changed since");
     if (STREQ(op, "restore")) {
         json_t *old = json_object_get(host.kept, keep);
-        return json_is_object(old) ? json_object_set(host.files, path, old) : json_object_del(host.files, path);
+        return json_is_object(old) ? json_object_set(host.files, path, old)
+                                   : json_object_del(host.files, path);
     }
     json_object_set_new(host.kept, keep, file ? json_deep_copy(file) : json_null());
     if (STREQ(op, "remove"))
@@ -121,7 +128,8 @@ static int serve_look(const char *op, const json_t *request, struct message *ans
     const json_t *file = json_object_get(host.files, json_str(request, "path", ""));
     if (!file)
         return error_errno(err, ENOENT, "compute-1");
-    answer->head = json_pack("{s:{s:s, s:O, s:i, s:i}}", "result", "type", "file", "mode", json_object_get(file, "mode"), "device", 1, "inode", 2);
+    answer->head = json_pack("{s:{s:s, s:O, s:i, s:i}}", "result", "type", "file", "mode",
+                             json_object_get(file, "mode"), "device", 1, "inode", 2);
     if (STREQ(op, "read")) {
         answer->body = xstrdup(json_str(file, "text", ""));
         answer->body_len = strlen(answer->body);
@@ -138,7 +146,8 @@ static int serve_service(const char *action)
     return 0;
 }
 
-int host_call(struct host *h, const char *op, json_t *args, const void *body, size_t body_len, int64_t timeout_ms, struct message *answer, struct error *err)
+int host_call(struct host *h, const char *op, json_t *args, const void *body, size_t body_len,
+              int64_t timeout_ms, struct message *answer, struct error *err)
 {
     (void)h;
     (void)body_len;
@@ -152,7 +161,8 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
         return serve_look(op, request, answer, err);
     const char *action = json_str(request, "action", "");
     if (!STREQ(action, "state")) {
-        auto_free char *what = xasprintf("%s %s", *action ? action : op, json_str(request, "path", json_str(request, "unit", "")));
+        auto_free char *what = xasprintf("%s %s", *action ? action : op,
+                                         json_str(request, "path", json_str(request, "unit", "")));
         json_array_append_new(host.asked, json_string(what));
         is_noted(request);
     }
@@ -183,30 +193,44 @@ const struct host_spec *host_spec(const struct host *h)
 }
 
 // The rest of host.h, so that the true one is not linked: nothing here connects.
-#define NOT_CALLED { fail(); return 0; }
+#define NOT_CALLED \
+    {              \
+        fail();    \
+        return 0;  \
+    }
 #define UNUSED __attribute__((unused))
-int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bool r, UNUSED struct host **h, UNUSED struct error *e) NOT_CALLED
-int host_finish(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
-int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
-void host_leave(UNUSED struct host *h) { fail(); }
+int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bool r, UNUSED struct host **h,
+               UNUSED struct error *e) NOT_CALLED
+    int host_finish(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
+    int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    void host_leave(UNUSED struct host *h)
+{
+    fail();
+}
 void host_close(UNUSED struct host *h) { fail(); }
 bool host_is_lost(UNUSED const struct host *h) NOT_CALLED
-int host_prove(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
-void host_end_login(UNUSED struct host *h) { fail(); }
+    int host_prove(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    void host_end_login(UNUSED struct host *h)
+{
+    fail();
+}
 int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
-bool host_read_only(UNUSED const struct host *h) NOT_CALLED
-const char *host_missing(UNUSED const struct host *h) NOT_CALLED
-bool host_is_root(UNUSED const struct host *h) NOT_CALLED
-const char *host_hostname(UNUSED const struct host *h) NOT_CALLED
-int host_send(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body, UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
-int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer, UNUSED struct error *e) NOT_CALLED
-int host_open_way(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
-char *host_libvirt_uri(UNUSED const struct host *h, UNUSED bool read_only) NOT_CALLED
+    bool host_read_only(UNUSED const struct host *h) NOT_CALLED const
+    char *host_missing(UNUSED const struct host *h) NOT_CALLED
+    bool host_is_root(UNUSED const struct host *h) NOT_CALLED const
+    char *host_hostname(UNUSED const struct host *h) NOT_CALLED
+    int host_send(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body,
+                  UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
+    int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer,
+                     UNUSED struct error *e) NOT_CALLED
+    int host_open_way(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    char *host_libvirt_uri(UNUSED const struct host *h, UNUSED bool read_only) NOT_CALLED
 
-// ---- a run ----
+    // ---- a run ----
 
-static json_t *events;
-static struct step prepare = {.title = "Change things", .phase = PHASE_PREPARE}, fixup = {.title = "Put things right", .phase = PHASE_FIXUP};
+    static json_t *events;
+static struct step prepare = {.title = "Change things", .phase = PHASE_PREPARE},
+                   fixup = {.title = "Put things right", .phase = PHASE_FIXUP};
 static struct run_options options;
 
 static void hear(void *data, const json_t *event)
@@ -223,8 +247,13 @@ static int setup(void **state)
         return -1;
     options = (struct run_options){0};
     events = json_array();
-    host = (struct host){.files = json_object(), .kept = json_object(), .asked = json_array(), .service = "active"};
-    run = (struct run){.options = &options, .listener = {.event = hear}, .id = "run-1", .overlay = json_object(), .kept = json_array()};
+    host = (struct host){
+        .files = json_object(), .kept = json_object(), .asked = json_array(), .service = "active"};
+    run = (struct run){.options = &options,
+                       .listener = {.event = hear},
+                       .id = "run-1",
+                       .overlay = json_object(),
+                       .kept = json_array()};
     run.step = &prepare;
     run.phase = PHASE_PREPARE;
     interrupt_count = 0;
@@ -310,7 +339,8 @@ static void journal_tells(const char *expected)
     json_t *record;
     json_array_foreach(all, i, record)
         if (json_object_get(record, "number") && !STREQ(json_str(record, "type", ""), "effect"))
-            buf_printf(&text, "%s%s %d", text.len ? ", " : "", json_str(record, "type", ""), (int)json_int(record, "number", 0));
+            buf_printf(&text, "%s%s %d", text.len ? ", " : "", json_str(record, "type", ""),
+                       (int)json_int(record, "number", 0));
     assert_string_equal(text.data ? text.data : "", expected);
 }
 
@@ -322,7 +352,8 @@ static void operator_hears(const char *expected)
     json_t *event;
     json_array_foreach(events, i, event)
         if (STREQ(json_str(event, "type", ""), "effect"))
-            buf_printf(&text, "%s%s %d", text.len ? ", " : "", json_str(event, "status", ""), (int)json_int(event, "number", 0));
+            buf_printf(&text, "%s%s %d", text.len ? ", " : "", json_str(event, "status", ""),
+                       (int)json_int(event, "number", 0));
     assert_string_equal(text.data ? text.data : "", expected);
 }
 
@@ -338,10 +369,7 @@ static json_t *undo(size_t undone, size_t failed)
     return problems;
 }
 
-static void all_is_undone(size_t undone)
-{
-    json_decref(undo(undone, 0));
-}
+static void all_is_undone(size_t undone) { json_decref(undo(undone, 0)); }
 
 // ---- when it is open ----
 
@@ -398,7 +426,8 @@ static void the_journal_is_first(void **state)
     must_write("/a", "new secret");
     asked_for("[]");
     assert_int_equal(run.n_effects, 1);
-    auto_json json_t *all = records(), *about = json_incref(json_object_get(json_array_get(all, 1), "effect"));
+    auto_json json_t *all = records(),
+                     *about = json_incref(json_object_get(json_array_get(all, 1), "effect"));
     auto_free char *text = json_dumps(about, 0);
     assert_null(strstr(text, "secret"));
     assert_string_equal(json_str(about, "kind", ""), "file.write");
@@ -465,7 +494,8 @@ static void what_cannot_be_asked_is_no_success(void **state)
     must_write("/a", "new");
     host.lost = true;
     auto_json json_t *problems = undo(0, 1);
-    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "/a on compute-1: compute-1: the connection is lost"));
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)),
+                           "/a on compute-1: compute-1: the connection is lost"));
     assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), KEEP_DIR "/run-1/1"));
     journal_tells("about 1, done 1, undo failed 1");
     host.lost = false;
@@ -487,9 +517,11 @@ static void the_last_is_undone_first(void **state)
     assert_int_equal(change_mode(&there, "/a", 0600, &err), 0);
     assert_int_equal(change_remove(&there, "/c", &err), 0);
     assert_int_equal(change_service(&there, "nova-compute", "stop", NULL, 0, &err), 0);
-    asked_for("[\"write /a\", \"write /b\", \"write /a\", \"chmod /a\", \"remove /c\", \"stop nova-compute\"]");
+    asked_for(
+        "[\"write /a\", \"write /b\", \"write /a\", \"chmod /a\", \"remove /c\", \"stop nova-compute\"]");
     all_is_undone(6);
-    asked_for("[\"start nova-compute\", \"restore /c\", \"chmod /a\", \"restore /a\", \"restore /b\", \"restore /a\"]");
+    asked_for("[\"start nova-compute\", \"restore /c\", \"chmod /a\", \"restore /a\", \"restore /b\", "
+              "\"restore /a\"]");
     holds("/a", "one");
     holds("/b", "");
     holds("/c", "gone");
@@ -536,7 +568,8 @@ static void a_failure_stops_what_was_before_of_the_same_file(void **state)
     host.fails = "restore";
     host.fails_at = "/a";
     auto_json json_t *problems = undo(1, 1); // of /b
-    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "what was changed of it before waits for that"));
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)),
+                           "what was changed of it before waits for that"));
     holds("/a", "third");
     host.fails = NULL;
     all_is_undone(2);
@@ -557,7 +590,8 @@ static void fix_ups_stay(void **state)
 
 static json_t *command(const char *undo_by)
 {
-    return undo_by ? json_pack("{s:[s], s:[s]}", "argv", "make", "undo", undo_by) : json_pack("{s:[s]}", "argv", "make");
+    return undo_by ? json_pack("{s:[s], s:[s]}", "argv", "make", "undo", undo_by)
+                   : json_pack("{s:[s]}", "argv", "make");
 }
 
 static void commands_are_undone_by_theirs(void **state)
@@ -584,7 +618,8 @@ static void a_second_interrupt_tells_what_is_left(void **state)
     size_t i, told = 0;
     json_t *event;
     json_array_foreach(events, i, event)
-        told += strstr(json_str(event, "text", ""), "Still to be undone: 2 changes, the next is /b on compute-1") != NULL;
+        told += strstr(json_str(event, "text", ""),
+                       "Still to be undone: 2 changes, the next is /b on compute-1") != NULL;
     assert_int_equal(told, 1);
 }
 
@@ -634,7 +669,8 @@ static void effects_come_back_from_the_journal(void **state)
     json_t *record;
     json_array_foreach(all, i, record)
         if (STREQ(json_str(record, "type", ""), "about"))
-            gate_remember(&later, effect_from(&same, json_object_get(record, "effect"), (int)json_int(record, "number", 0)));
+            gate_remember(&later, effect_from(&same, json_object_get(record, "effect"),
+                                              (int)json_int(record, "number", 0)));
     assert_int_equal(later.n_effects, 2);
     assert_true(later.effects[0]->of_fixup && !later.effects[1]->of_fixup);
     assert_null(effect_from(&same, unknown, 1));
@@ -652,11 +688,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(only_steps_change_things), TEST(nothing_is_begun_once_interrupted), TEST(the_journal_is_first), TEST(without_a_journal_nothing_is_changed),
-        TEST(what_was_not_made_is_not_undone), TEST(what_was_made_though_it_failed_is_undone), TEST(what_cannot_be_asked_is_no_success),
-        TEST(the_last_is_undone_first), TEST(what_another_changed_stays), TEST(a_failure_does_not_stop_the_others),
-        TEST(a_failure_stops_what_was_before_of_the_same_file), TEST(fix_ups_stay),
-        TEST(commands_are_undone_by_theirs), TEST(a_second_interrupt_tells_what_is_left), TEST(a_preview_only_tells),
+        TEST(only_steps_change_things),
+        TEST(nothing_is_begun_once_interrupted),
+        TEST(the_journal_is_first),
+        TEST(without_a_journal_nothing_is_changed),
+        TEST(what_was_not_made_is_not_undone),
+        TEST(what_was_made_though_it_failed_is_undone),
+        TEST(what_cannot_be_asked_is_no_success),
+        TEST(the_last_is_undone_first),
+        TEST(what_another_changed_stays),
+        TEST(a_failure_does_not_stop_the_others),
+        TEST(a_failure_stops_what_was_before_of_the_same_file),
+        TEST(fix_ups_stay),
+        TEST(commands_are_undone_by_theirs),
+        TEST(a_second_interrupt_tells_what_is_left),
+        TEST(a_preview_only_tells),
         TEST(effects_come_back_from_the_journal),
     };
     return cmocka_run_group_tests_name("gate", tests, NULL, NULL);

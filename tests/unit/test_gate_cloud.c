@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Changes in the cloud, and what the journal and --json tell of them: the cloud's request id, and no secret.
 #include "run/change.h"
 #include "run/cloud.h"
@@ -13,39 +14,55 @@
 
 // ---- a host, which nothing is asked of (its functions stand in for those of src/world/host.c) ----
 
-struct host { int unused; };
+struct host {
+    int unused;
+};
 const char *host_name(const struct host *h)
 {
     (void)h;
     return "compute-1";
 }
 
-#define NOT_CALLED { fail(); return 0; }
+#define NOT_CALLED \
+    {              \
+        fail();    \
+        return 0;  \
+    }
 #define UNUSED __attribute__((unused))
-int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bool r, UNUSED struct host **h, UNUSED struct error *e) NOT_CALLED
-int host_finish(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
-int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
-void host_leave(UNUSED struct host *h) { fail(); }
+int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bool r, UNUSED struct host **h,
+               UNUSED struct error *e) NOT_CALLED
+    int host_finish(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
+    int host_keep_alive(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    void host_leave(UNUSED struct host *h)
+{
+    fail();
+}
 void host_close(UNUSED struct host *h) { fail(); }
 bool host_is_lost(UNUSED const struct host *h) NOT_CALLED
-int host_prove(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
-void host_end_login(UNUSED struct host *h) { fail(); }
-int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED
-const struct host_spec *host_spec(UNUSED const struct host *h) NOT_CALLED
-bool host_read_only(UNUSED const struct host *h) NOT_CALLED
-const char *host_missing(UNUSED const struct host *h) NOT_CALLED
-bool host_is_root(UNUSED const struct host *h) NOT_CALLED
-const char *host_hostname(UNUSED const struct host *h) NOT_CALLED
-int host_call(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body, UNUSED size_t len, UNUSED int64_t timeout_ms,
-              UNUSED struct message *answer, UNUSED struct error *e) NOT_CALLED
-int host_send(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body, UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
-int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer, UNUSED struct error *e) NOT_CALLED
-int host_open_way(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
-char *host_libvirt_uri(UNUSED const struct host *h, UNUSED bool read_only) NOT_CALLED
+    int host_prove(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    void host_end_login(UNUSED struct host *h)
+{
+    fail();
+}
+int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED const
+    struct host_spec *host_spec(UNUSED const struct host *h) NOT_CALLED
+    bool host_read_only(UNUSED const struct host *h) NOT_CALLED const
+    char *host_missing(UNUSED const struct host *h) NOT_CALLED
+    bool host_is_root(UNUSED const struct host *h) NOT_CALLED const
+    char *host_hostname(UNUSED const struct host *h) NOT_CALLED
+    int host_call(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body,
+                  UNUSED size_t len, UNUSED int64_t timeout_ms, UNUSED struct message *answer,
+                  UNUSED struct error *e) NOT_CALLED
+    int host_send(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body,
+                  UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
+    int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer,
+                     UNUSED struct error *e) NOT_CALLED
+    int host_open_way(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    char *host_libvirt_uri(UNUSED const struct host *h, UNUSED bool read_only) NOT_CALLED
 
-// ---- a run ----
+    // ---- a run ----
 
-static struct host host;
+    static struct host host;
 static struct run run;
 static struct run_host there = {.run = &run, .agent = &host};
 static struct run_options options;
@@ -67,8 +84,14 @@ static int setup(void **state)
         return -1;
     options = (struct run_options){0};
     events = json_array();
-    run = (struct run){.options = &options, .listener = {.event = hear}, .id = "run-1", .overlay = json_object(), .kept = json_array(), .source = &there,
-                       .step = &prepare, .phase = PHASE_PREPARE};
+    run = (struct run){.options = &options,
+                       .listener = {.event = hear},
+                       .id = "run-1",
+                       .overlay = json_object(),
+                       .kept = json_array(),
+                       .source = &there,
+                       .step = &prepare,
+                       .phase = PHASE_PREPARE};
     run.server = json_of("{'id': '1', 'name': 'one', 'locked': false}");
     auto_json json_t *opening = json_pack("{s:s, s:s}", "run", run.id, "type", "open");
     return journal_open(folder, run.id, opening, "", &run.journal, NULL);
@@ -91,17 +114,24 @@ static int teardown(void **state)
 static void begin(const char *answers)
 {
     auto_free char *all = xasprintf(
-        "[%s, {'path': '/v3/auth/tokens', 'status': 201, 'headers': {'X-Subject-Token': '" TOKEN "'}, 'body': {'token': {'project': {'id': 'p'}, 'catalog': ["
-        "{'type': 'compute', 'endpoints': [{'interface': 'public', 'url': 'FAKE/v2.1'}]}, {'type': 'network', 'endpoints': [{'interface': 'public', 'url': 'FAKE/n'}]}]}}},"
+        "[%s, {'path': '/v3/auth/tokens', 'status': 201, 'headers': {'X-Subject-Token': '" TOKEN
+        "'}, 'body': {'token': {'project': {'id': 'p'}, 'catalog': ["
+        "{'type': 'compute', 'endpoints': [{'interface': 'public', 'url': 'FAKE/v2.1'}]}, {'type': "
+        "'network', 'endpoints': [{'interface': 'public', 'url': 'FAKE/n'}]}]}}},"
         "{'path': '/v2.1/', 'status': 200, 'body': {'version': {'id': 'v2.1', 'version': '2.90'}}},"
-        "{'path': '/v2.1/servers/1', 'status': 200, 'body': {'server': {'id': '1', 'name': 'one', 'locked': false}}},"
-        "{'path': '/v2.1/servers/1', 'status': 200, 'body': {'server': {'id': '1', 'name': 'one', 'locked': true}}}]", answers);
+        "{'path': '/v2.1/servers/1', 'status': 200, 'body': {'server': {'id': '1', 'name': 'one', 'locked': "
+        "false}}},"
+        "{'path': '/v2.1/servers/1', 'status': 200, 'body': {'server': {'id': '1', 'name': 'one', 'locked': "
+        "true}}}]",
+        answers);
     fake_cloud_start(json_of(all));
-    auto_free char *yaml = with_url("clouds: {c: {auth: {auth_url: 'FAKE/v3', user_id: i, password: " PASSWORD "}}}");
+    auto_free char *yaml = with_url("clouds: {c: {auth: {auth_url: 'FAKE/v3', user_id: i, password: " PASSWORD
+                                    "}}}");
     put("clouds.yaml", yaml);
 }
 
-// "done req-1, undone req-2" of the journal's own records, or of what --json prints (which the journal has, too).
+// "done req-1, undone req-2" of the journal's own records, or of what --json prints (which the journal has,
+// too).
 static void tells(const json_t *from, bool printed, const char *expected)
 {
     auto_buf struct buf text = {0};
@@ -110,7 +140,8 @@ static void tells(const json_t *from, bool printed, const char *expected)
     json_array_foreach((json_t *)(uintptr_t)from, i, line) {
         const char *type = json_str(line, "type", "");
         if (json_object_get(line, "number") && STREQ(type, "effect") == printed)
-            buf_printf(&text, "%s%s %s", text.len ? ", " : "", json_str(line, "status", type), json_str(line, "request_id", "none"));
+            buf_printf(&text, "%s%s %s", text.len ? ", " : "", json_str(line, "status", type),
+                       json_str(line, "request_id", "none"));
     }
     assert_string_equal(text.data ? text.data : "", expected);
 }
@@ -139,13 +170,18 @@ static void undo_all(size_t failed)
     assert_int_equal(gate_undo(&run, &undone, problems), failed);
 }
 
-#define ANSWER(method, path, status, id) "{'method': '" method "', 'path': '" path "', 'status': " #status ", 'headers': {'x-openstack-request-id': '" id "'}, 'body': ''}"
+#define ANSWER(method, path, status, id)                              \
+    "{'method': '" method "', 'path': '" path "', 'status': " #status \
+    ", 'headers': {'x-openstack-request-id': '" id "'}, 'body': ''}"
 
 static void a_request_has_its_id(void **state)
 {
     (void)state;
-    begin(ANSWER("POST", "/n/v2.0/things", 201, "req-1") ", " ANSWER("DELETE", "/n/v2.0/things/1", 204, "req-2"));
-    auto_json json_t *how = json_of("{'service': 'network', 'undo': {'method': 'DELETE', 'path': '/things/1'}}"), *body = json_of("{'a': 'b'}");
+    begin(ANSWER("POST", "/n/v2.0/things", 201, "req-1") ", " ANSWER("DELETE", "/n/v2.0/things/1", 204,
+                                                                     "req-2"));
+    auto_json json_t *how = json_of(
+                         "{'service': 'network', 'undo': {'method': 'DELETE', 'path': '/things/1'}}"),
+                     *body = json_of("{'a': 'b'}");
     const json_t *result;
     struct error err = {0};
     if (change_nova_request(&run, "POST", "/things", body, how, &result, &err) < 0)
@@ -171,7 +207,8 @@ static void a_lock_has_its_id(void **state)
 {
     (void)state;
     struct error err = {0};
-    begin(ANSWER("POST", "/v2.1/servers/1/action", 202, "req-1") ", " ANSWER("POST", "/v2.1/servers/1/action", 202, "req-2"));
+    begin(ANSWER("POST", "/v2.1/servers/1/action", 202, "req-1") ", " ANSWER("POST", "/v2.1/servers/1/action",
+                                                                             202, "req-2"));
     if (change_nova_lock(&run, true, "moving", &err) < 0)
         fail_msg("%s", err.message);
     undo_all(0);
@@ -182,7 +219,8 @@ static void an_undo_that_is_refused_has_its_id(void **state)
 {
     (void)state;
     struct error err = {0};
-    begin(ANSWER("POST", "/v2.1/servers/1/action", 202, "req-1") ", " ANSWER("POST", "/v2.1/servers/1/action", 403, "req-2"));
+    begin(ANSWER("POST", "/v2.1/servers/1/action", 202, "req-1") ", " ANSWER("POST", "/v2.1/servers/1/action",
+                                                                             403, "req-2"));
     if (change_nova_lock(&run, true, "moving", &err) < 0)
         fail_msg("%s", err.message);
     undo_all(1);
@@ -209,8 +247,10 @@ static void a_migration_tells_novas_names_of_its_hosts(void **state)
     (void)state;
     auto_json json_t *migration = NULL;
     struct error err = {0};
-    begin("{'path': '/v2.1/os-migrations?instance_uuid=1&limit=20', 'status': 200, 'body': {'migrations': [{'id': 7, 'instance_uuid': '1', 'status': 'running', "
-          "'migration_type': 'live-migration', 'source_compute': 'compute-1.example.org', 'dest_compute': 'compute-2.example.org'}]}}");
+    begin("{'path': '/v2.1/os-migrations?instance_uuid=1&limit=20', 'status': 200, 'body': {'migrations': "
+          "[{'id': 7, 'instance_uuid': '1', 'status': 'running', "
+          "'migration_type': 'live-migration', 'source_compute': 'compute-1.example.org', 'dest_compute': "
+          "'compute-2.example.org'}]}}");
     if (run_nova_migration(&run, &migration, &err) < 0)
         fail_msg("%s", err.message);
     assert_string_equal(run_nova_name(run.source), "compute-1.example.org");
@@ -222,20 +262,27 @@ static void what_is_not_verified_is_warned_of_once(void **state)
     (void)state;
     struct cloud *cloud;
     struct error err = {0};
-    put("clouds.yaml", "clouds: {c: {auth: {auth_url: u, user_id: i, password: " PASSWORD "}, verify: false}}");
+    put("clouds.yaml",
+        "clouds: {c: {auth: {auth_url: u, user_id: i, password: " PASSWORD "}, verify: false}}");
     for (int i = 0; i < 2; i++)
         assert_int_equal(run_cloud(&run, &cloud, &err), 0);
     assert_int_equal(json_array_size(events), 1);
     assert_string_equal(json_str(json_array_get(events, 0), "level", ""), "warning");
-    assert_non_null(strstr(json_str(json_array_get(events, 0), "text", ""), "are not verified (verify: false in ./clouds.yaml)"));
+    assert_non_null(strstr(json_str(json_array_get(events, 0), "text", ""),
+                           "are not verified (verify: false in ./clouds.yaml)"));
 }
 
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_request_has_its_id), TEST(a_request_that_is_refused_has_its_id), TEST(a_lock_has_its_id), TEST(an_undo_that_is_refused_has_its_id),
-        TEST(a_preview_asks_for_no_change), TEST(a_migration_tells_novas_names_of_its_hosts), TEST(what_is_not_verified_is_warned_of_once),
+        TEST(a_request_has_its_id),
+        TEST(a_request_that_is_refused_has_its_id),
+        TEST(a_lock_has_its_id),
+        TEST(an_undo_that_is_refused_has_its_id),
+        TEST(a_preview_asks_for_no_change),
+        TEST(a_migration_tells_novas_names_of_its_hosts),
+        TEST(what_is_not_verified_is_warned_of_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Requests: deadlines, what is tried again and what is not, bodies of each kind.
 #include "world/openstack/http.h"
 
@@ -34,7 +35,10 @@ static int end(void **state)
 static int ask(const char *method, int64_t timeout_ms, struct http_answer *answer, struct error *err)
 {
     auto_free char *url = xasprintf("%s/a?secret=b", fake.url);
-    const struct http_request request = {.method = method, .url = url, .harmless = STREQ(method, "GET"), .timeout_ms = timeout_ms,
+    const struct http_request request = {.method = method,
+                                         .url = url,
+                                         .harmless = STREQ(method, "GET"),
+                                         .timeout_ms = timeout_ms,
                                          .body = STREQ(method, "GET") ? NULL : "{}"};
     return http_send(http, &request, answer, err);
 }
@@ -78,8 +82,11 @@ static void a_read_is_tried_again(void **state)
 {
     (void)state;
     static const char *const first[] = {
-        "{\"status\": 503, \"body\": \"<html>\"}", "{\"status\": 502, \"body\": \"\"}", "{\"status\": 504, \"body\": \"\"}",
-        "{\"status\": 429, \"headers\": {\"Retry-After\": \"0\"}, \"body\": \"\"}", "{\"status\": 200, \"body\": {\"a\": \"long\"}, \"cut\": 4}",
+        "{\"status\": 503, \"body\": \"<html>\"}",
+        "{\"status\": 502, \"body\": \"\"}",
+        "{\"status\": 504, \"body\": \"\"}",
+        "{\"status\": 429, \"headers\": {\"Retry-After\": \"0\"}, \"body\": \"\"}",
+        "{\"status\": 200, \"body\": {\"a\": \"long\"}, \"cut\": 4}",
         "{\"status\": 200, \"body\": {}, \"cut\": 30}",
     };
     for (size_t i = 0; i < COUNT_OF(first); i++) {
@@ -133,7 +140,8 @@ static void nobody_there(void **state)
 {
     (void)state;
     begin("[{\"status\": 200}]");
-    const struct http_request request = {.method = "POST", .url = "http://user:pw@127.0.0.1:1/x", .body = "{}"};
+    const struct http_request request = {
+        .method = "POST", .url = "http://user:pw@127.0.0.1:1/x", .body = "{}"};
     auto_answer struct http_answer answer = {0};
     struct error err = {0};
     assert_int_equal(http_send(http, &request, &answer, &err), -1);
@@ -146,7 +154,10 @@ static void retry_after_in_words(void **state)
 {
     (void)state;
     begin("[{\"status\": 200}]");
-    static const struct { const char *text; double wait; } rows[] = {
+    static const struct {
+        const char *text;
+        double wait;
+    } rows[] = {
         {"3", 3}, {"0", 0}, {"-1", -1}, {"soon", -1}, {"Mon, 01 Jan 2001 00:00:00 GMT", 0}, {"1e99", -1},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -159,10 +170,14 @@ static void retry_after_in_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_connection_is_kept, end), cmocka_unit_test_teardown(a_write_has_its_own, end),
-        cmocka_unit_test_teardown(a_body_may_end_with_the_connection, end), cmocka_unit_test_teardown(a_read_is_tried_again, end),
-        cmocka_unit_test_teardown(a_write_is_not, end), cmocka_unit_test_teardown(a_write_that_was_cut_is_an_error, end),
-        cmocka_unit_test_teardown(each_has_its_deadline, end), cmocka_unit_test_teardown(nobody_there, end),
+        cmocka_unit_test_teardown(a_connection_is_kept, end),
+        cmocka_unit_test_teardown(a_write_has_its_own, end),
+        cmocka_unit_test_teardown(a_body_may_end_with_the_connection, end),
+        cmocka_unit_test_teardown(a_read_is_tried_again, end),
+        cmocka_unit_test_teardown(a_write_is_not, end),
+        cmocka_unit_test_teardown(a_write_that_was_cut_is_an_error, end),
+        cmocka_unit_test_teardown(each_has_its_deadline, end),
+        cmocka_unit_test_teardown(nobody_there, end),
         cmocka_unit_test_teardown(retry_after_in_words, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,8 @@
-// The journal: who writes it, what is left of it after a power cut, a full disk or an editor, and what ends a run.
+// SPDX-License-Identifier: MIT
+// The journal: who writes it, what is left of it after a power cut, a full disk or an editor, and what ends a
+// run.
+#include "base/io.h"
+#include "base/text.h"
 #include "run/journal.h"
 
 #include <errno.h>
@@ -41,20 +45,11 @@ int fdatasync(int fd)
     return 0;
 }
 
-static char *at(const char *name)
-{
-    return xasprintf("%s/%s", state_dir, name);
-}
+static char *at(const char *name) { return xasprintf("%s/%s", state_dir, name); }
 
-static char *in_run(const char *name)
-{
-    return xasprintf("%s/runs/%s/%s", state_dir, run, name);
-}
+static char *in_run(const char *name) { return xasprintf("%s/runs/%s/%s", state_dir, run, name); }
 
-static json_t *opening(void)
-{
-    return json_pack("{s:f, s:s, s:s}", "time", 1.5, "run", run, "type", "open");
-}
+static json_t *opening(void) { return json_pack("{s:f, s:s, s:s}", "time", 1.5, "run", run, "type", "open"); }
 
 static struct journal *open_journal(void)
 {
@@ -133,10 +128,7 @@ static void write_journal(const void *data, size_t len)
     put(path, data, len, O_TRUNC);
 }
 
-static void write_text(const char *text)
-{
-    write_journal(text, strlen(text));
-}
+static void write_text(const char *text) { write_journal(text, strlen(text)); }
 
 static void append(const char *text)
 {
@@ -297,9 +289,11 @@ static void nothing_lives_where_nothing_is(void **state)
 static void names_stay_in_the_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", ".", "..", "../outside", "a/b", "/etc", ".hidden", "a b", "a\n", "\xff"};
+    static const char *const names[] = {"",     ".",       "..",  "../outside", "a/b",
+                                        "/etc", ".hidden", "a b", "a\n",        "\xff"};
     journal_close(open_journal());
-    auto_free char *runs = at("runs"), *outside = at("outside"), *inside = at("outside/journal.jsonl"), *above = at("journal.jsonl");
+    auto_free char *runs = at("runs"), *outside = at("outside"), *inside = at("outside/journal.jsonl"),
+                   *above = at("journal.jsonl");
     assert_int_equal(mkdir(outside, 0700), 0);
     put(inside, "{}\n", 3, 0);
     put(above, "{}\n", 3, 0);
@@ -396,18 +390,33 @@ static void foreign_lines(void **state)
     auto_json json_t *first = opening();
     auto_free char *line = json_dumps(first, JSON_COMPACT);
     static const char *const foreign[] = {
-        "", "\r", "no JSON", "[1]", "3", "null", "\"open\"", "{}", "{\"type\":3}", "{\"type\":null}", "{\"Type\":\"verdict\"}",
+        "",
+        "\r",
+        "no JSON",
+        "[1]",
+        "3",
+        "null",
+        "\"open\"",
+        "{}",
+        "{\"type\":3}",
+        "{\"type\":null}",
+        "{\"Type\":\"verdict\"}",
         "{\"type\":\"verdict\"",
-        "{\"type\":\"verdict\"} x", "\xff\xfe", "{\"type\":\"\xff\"}", "{\"type\":\"a\",\"type\":",
+        "{\"type\":\"verdict\"} x",
+        "\xff\xfe",
+        "{\"type\":\"\xff\"}",
+        "{\"type\":\"a\",\"type\":",
     };
     for (size_t i = 0; i < COUNT_OF(foreign); i++) {
-        auto_free char *text = xasprintf("%s\n%s\n{\"type\":\"done\"}\n", line, foreign[i]), *at_start = xasprintf("%s\n%s\n", foreign[i], line);
+        auto_free char *text = xasprintf("%s\n%s\n{\"type\":\"done\"}\n", line, foreign[i]),
+                       *at_start = xasprintf("%s\n%s\n", foreign[i], line);
         write_text(text);
         reads_as("od");
         write_text(at_start);
         reads_as("o");
     }
-    auto_free char *zeros = xasprintf("%s\n....\n{\"type\":\"done\"}\n", line); // blocks that a power cut left empty
+    auto_free char *zeros = xasprintf("%s\n....\n{\"type\":\"done\"}\n",
+                                      line); // blocks that a power cut left empty
     memset(strstr(zeros, "...."), 0, 4);
     write_journal(zeros, strlen(line) + 1 + 5 + strlen("{\"type\":\"done\"}\n"));
     reads_as("od");
@@ -450,9 +459,15 @@ static void without_an_opening(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "", "\n", "x\n", "{\"type\":\"done\"}\n", "{\"type\":\"open\"}\n", "{\"type\":\"open\",\"run\":3}\n",
+        "",
+        "\n",
+        "x\n",
+        "{\"type\":\"done\"}\n",
+        "{\"type\":\"open\"}\n",
+        "{\"type\":\"open\",\"run\":3}\n",
         "{\"type\":\"open\",\"run\":\"another\"}\n",
-        "{\"type\":\"begin\",\"run\":\"20260101-120000-abcd\"}\n{\"type\":\"open\",\"run\":\"20260101-120000-abcd\"}\n",
+        "{\"type\":\"begin\",\"run\":\"20260101-120000-abcd\"}\n{\"type\":\"open\",\"run\":\"20260101-120000-"
+        "abcd\"}\n",
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         write_text(rows[i]);
@@ -620,9 +635,16 @@ static void the_last_verdict(void **state)
 static void runs_by_age(void **state)
 {
     (void)state;
-    static const char *const ours[] = {"20260102-000000-aaaa", "20251231-235959-ffff", "20260101-000000-0000"};
-    static const char *const foreign[] = {"a b", ".hidden", "a.b", "\xff", "a\nb", "lost+found",
-                                          "12345678901234567890123456789012345678901234567890123456789012345"};
+    static const char *const ours[] = {"20260102-000000-aaaa", "20251231-235959-ffff",
+                                       "20260101-000000-0000"};
+    static const char *const foreign[] = {
+        "a b",
+        ".hidden",
+        "a.b",
+        "\xff",
+        "a\nb",
+        "lost+found",
+        "12345678901234567890123456789012345678901234567890123456789012345"};
     json_t *names;
     assert_int_equal(journal_runs(state_dir, &names, NULL), 0);
     assert_int_equal(json_array_size(names), 0);
@@ -633,7 +655,8 @@ static void runs_by_age(void **state)
     assert_int_equal(json_array_size(names), 0);
     json_decref(names);
     for (size_t i = 0; i < COUNT_OF(ours) + COUNT_OF(foreign); i++) {
-        auto_free char *path = xasprintf("%s/%s", runs, i < COUNT_OF(ours) ? ours[i] : foreign[i - COUNT_OF(ours)]);
+        auto_free char *path = xasprintf("%s/%s", runs,
+                                         i < COUNT_OF(ours) ? ours[i] : foreign[i - COUNT_OF(ours)]);
         assert_int_equal(mkdir(path, 0700), 0);
     }
     put(file, "x", 1, 0);
@@ -680,11 +703,30 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(opening_is_there_at_once), TEST(makes_the_folders_above), TEST(opens_once), TEST(one_writer), TEST(a_killed_writer_is_gone),
-        TEST(nothing_lives_where_nothing_is), TEST(names_stay_in_the_folder), TEST(a_torn_end), TEST(resumed_where_it_ended), TEST(cut_anywhere),
-        TEST(a_power_cut_takes_what_was_not_synced), TEST(foreign_lines), TEST(deep_lines), TEST(enormous_lines), TEST(without_an_opening), TEST(in_another_order), TEST(a_file_that_may_not_grow),
-        TEST(a_full_disk), TEST(a_folder_to_read_only), TEST(what_is_no_json), TEST(the_last_verdict), TEST(runs_by_age),
-        TEST(runs_that_cannot_be_listed), TEST(removed),
+        TEST(opening_is_there_at_once),
+        TEST(makes_the_folders_above),
+        TEST(opens_once),
+        TEST(one_writer),
+        TEST(a_killed_writer_is_gone),
+        TEST(nothing_lives_where_nothing_is),
+        TEST(names_stay_in_the_folder),
+        TEST(a_torn_end),
+        TEST(resumed_where_it_ended),
+        TEST(cut_anywhere),
+        TEST(a_power_cut_takes_what_was_not_synced),
+        TEST(foreign_lines),
+        TEST(deep_lines),
+        TEST(enormous_lines),
+        TEST(without_an_opening),
+        TEST(in_another_order),
+        TEST(a_file_that_may_not_grow),
+        TEST(a_full_disk),
+        TEST(a_folder_to_read_only),
+        TEST(what_is_no_json),
+        TEST(the_last_verdict),
+        TEST(runs_by_age),
+        TEST(runs_that_cannot_be_listed),
+        TEST(removed),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
 }

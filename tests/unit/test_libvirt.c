@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A libvirt connection, against libvirt's own test driver.
 #include "world/libvirt.h"
 
@@ -13,7 +14,8 @@ static struct virt *connected(bool read_only)
 {
     struct virt *virt;
     struct error err = {0};
-    if (virt_start("test:///default", read_only, "compute-1", &virt, &err) < 0 || virt_finish(virt, 0, &err) < 0)
+    if (virt_start("test:///default", read_only, "compute-1", &virt, &err) < 0 ||
+        virt_finish(virt, 0, &err) < 0)
         fail_msg("%s", err.message);
     return virt;
 }
@@ -46,7 +48,8 @@ static void test_xml(void **state)
     virt_close(virt);
 }
 
-// A read-only connection refuses what changes something: the preview's promise rests on libvirt here, not on us.
+// A read-only connection refuses what changes something: the preview's promise rests on libvirt here, not on
+// us.
 static void test_read_only(void **state)
 {
     (void)state;
@@ -65,7 +68,9 @@ static void test_no_connection(void **state)
     (void)state;
     struct virt *virt;
     struct error err = {0};
-    assert_int_equal(virt_start("qemu+unix:///system?socket=/nonexistent/libvirt-sock", false, "compute-1", &virt, NULL), 0);
+    assert_int_equal(
+        virt_start("qemu+unix:///system?socket=/nonexistent/libvirt-sock", false, "compute-1", &virt, NULL),
+        0);
     assert_int_equal(virt_finish(virt, 0, &err), -1);
     assert_int_equal(err.domain, ERR_LIBVIRT);
     assert_non_null(strstr(err.message, "compute-1"));
@@ -75,7 +80,9 @@ static void test_no_connection(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const struct { const char *params, *flags, *says; } rows[] = {
+    static const struct {
+        const char *params, *flags, *says;
+    } rows[] = {
         {"{}", "[\"LIVE\", \"PEER2PEER\"]", NULL},
         {"{\"bandwidth\": 10, \"migrate_uri\": \"tcp://x\"}", "[\"LIVE\", \"PEER2PEER\", \"UNSAFE\"]", NULL},
         {"{}", "[\"LIVE\", \"PEER2PEER\", \"UNSAVE\"]", "did you mean 'UNSAFE'?"},
@@ -85,7 +92,8 @@ static void test_names(void **state)
         {"{}", "[\"LIVE\"]", "needs the flag PEER2PEER"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        auto_json json_t *params = json_loads(rows[i].params, 0, NULL), *flags = json_loads(rows[i].flags, 0, NULL);
+        auto_json json_t *params = json_loads(rows[i].params, 0, NULL),
+                         *flags = json_loads(rows[i].flags, 0, NULL);
         struct error err = {0};
         assert_int_equal(virt_migrate_check(params, flags, &err), rows[i].says ? -1 : 0);
         if (rows[i].says && !strstr(err.message, rows[i].says))
@@ -96,7 +104,7 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_domain), cmocka_unit_test(test_xml), cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_domain),        cmocka_unit_test(test_xml),   cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_no_connection), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests_name("libvirt", tests, NULL, NULL);

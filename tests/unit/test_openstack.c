@@ -1,8 +1,11 @@
-// clouds.yaml and OS_*, Keystone, Nova and Placement, over answers that a real cloud gave (tests/unit/exchanges/cloud.json).
+// SPDX-License-Identifier: MIT
+// clouds.yaml and OS_*, Keystone, Nova and Placement, over answers that a real cloud gave
+// (tests/unit/exchanges/cloud.json).
 #include "world/openstack/config.h"
 #include "world/openstack/nova.h"
 #include "world/openstack/yaml.h"
 
+#include "base/io.h"
 #include "cloud_session.h"
 
 #include <setjmp.h>
@@ -40,10 +43,11 @@ static void nothing_is_configured(void **state)
     does_not_load("there is no clouds.yaml");
 }
 
-static const char two_clouds[] = "clouds:\n"
-                                 "  one: &one\n    auth: {auth_url: 'http://a/v3', username: u, tenant-name: p, domain_name: D}\n"
-                                 "    regions: [North, {name: South, values: {interface: internal}}]\n    verify: false\n"
-                                 "  two:\n    <<: *one\n    profile: vendor\n    cacert: /c\n";
+static const char two_clouds[] =
+    "clouds:\n"
+    "  one: &one\n    auth: {auth_url: 'http://a/v3', username: u, tenant-name: p, domain_name: D}\n"
+    "    regions: [North, {name: South, values: {interface: internal}}]\n    verify: false\n"
+    "  two:\n    <<: *one\n    profile: vendor\n    cacert: /c\n";
 
 static void the_cloud_that_is_named(void **state)
 {
@@ -82,7 +86,8 @@ static void a_profile_lies_below(void **state)
     put("clouds.yaml", two_clouds);
     setenv("OS_CLOUD", "two", 1);
     does_not_load("the profile 'vendor', which is in no clouds-public.yaml");
-    put("clouds-public.yaml", "public-clouds: {vendor: {cacert: /v, cert: /t, auth: {auth_url: 'http://v', user_domain_id: x}}}");
+    put("clouds-public.yaml",
+        "public-clouds: {vendor: {cacert: /v, cert: /t, auth: {auth_url: 'http://v', user_domain_id: x}}}");
     loads(&config);
     assert_string_equal(cloud_config_value(&config, "cacert"), "/c");
     assert_string_equal(cloud_config_value(&config, "cert"), "/t");
@@ -123,7 +128,8 @@ static void yaml_is_data(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"", "{}"}, {"a: [1, 'yes', yes, ~, null, \"x\\ty\"]", "{\"a\":[\"1\",\"yes\",true,null,null,\"x\\ty\"]}"},
+        {"", "{}"},
+        {"a: [1, 'yes', yes, ~, null, \"x\\ty\"]", "{\"a\":[\"1\",\"yes\",true,null,null,\"x\\ty\"]}"},
         {"b: &x {c: d}\ne: {<<: *x, f: g}", "{\"b\":{\"c\":\"d\"},\"e\":{\"f\":\"g\",\"c\":\"d\"}}"},
         {"a: {<<: [{x: '1'}, {x: '2', y: '3'}], y: z}", "{\"a\":{\"y\":\"z\",\"x\":\"1\"}}"},
     };
@@ -172,8 +178,10 @@ static void begin_cloud(const char *first, int minor)
         if (!server_id && json_array_size(servers))
             server_id = json_str(json_array_get(servers, 0), "id", NULL);
     }
-    auto_free char *yaml = xasprintf("clouds: {c: {auth: {auth_url: '%s/5000', username: admin, password: hunter2, project_name: demo,\n"
-                                     "  user_domain_name: Default, project_domain_name: Default}}}", fake.url);
+    auto_free char *yaml = xasprintf(
+        "clouds: {c: {auth: {auth_url: '%s/5000', username: admin, password: hunter2, project_name: demo,\n"
+        "  user_domain_name: Default, project_domain_name: Default}}}",
+        fake.url);
     put("clouds.yaml", yaml);
     struct error err = {0};
     if (cloud_open(&cloud, &err) < 0)
@@ -199,17 +207,23 @@ static void logs_in_by_password(void **state)
         fail_msg("%s", err.message);
     const json_t *asked = fake_http_asked(&fake, 0);
     assert_string_equal(json_str(asked, "path", ""), "/5000/v3/auth/tokens");
-    auto_json json_t *body = json_loads(json_str(asked, "body", ""), 0, NULL), *expected = json_loads(
-        "{\"auth\": {\"identity\": {\"methods\": [\"password\"], \"password\": {\"user\": {\"name\": \"admin\", \"domain\": {\"name\": \"Default\"}, \"password\": \"hunter2\"}}},"
-        "\"scope\": {\"project\": {\"name\": \"demo\", \"domain\": {\"name\": \"Default\"}}}}}", 0, NULL);
+    auto_json json_t
+        *body = json_loads(json_str(asked, "body", ""), 0, NULL),
+        *expected = json_loads(
+            "{\"auth\": {\"identity\": {\"methods\": [\"password\"], \"password\": {\"user\": {\"name\": "
+            "\"admin\", \"domain\": {\"name\": \"Default\"}, \"password\": \"hunter2\"}}},"
+            "\"scope\": {\"project\": {\"name\": \"demo\", \"domain\": {\"name\": \"Default\"}}}}}",
+            0, NULL);
     assert_true(json_equal(body, expected));
 }
 
 static void a_wrong_password(void **state)
 {
     (void)state;
-    begin_cloud("[{\"path\": \"/5000/v3/auth/tokens\", \"status\": 401, \"headers\": {\"x-openstack-request-id\": \"req-9\"}, "
-                "\"body\": {\"error\": {\"code\": 401, \"message\": \"no\"}}}]", 0);
+    begin_cloud("[{\"path\": \"/5000/v3/auth/tokens\", \"status\": 401, \"headers\": "
+                "{\"x-openstack-request-id\": \"req-9\"}, "
+                "\"body\": {\"error\": {\"code\": 401, \"message\": \"no\"}}}]",
+                0);
     struct error err = {0};
     fails(cloud_log_in(cloud, &err), &err, 401, "does not let cloud 'c' (./clouds.yaml) in");
     assert_non_null(strstr(err.message, "req-9"));
@@ -228,28 +242,37 @@ static void a_server_by_name_and_id(void **state)
     assert_string_equal(json_str(by_name, "task_state", "?"), "");
     assert_true(strncmp(json_str(by_name, "host", ""), "compute-", 8) == 0);
     assert_true(json_int(json_object_get(by_name, "flavor"), "ram", 0) == 256);
-    fails(nova_find(cloud, "00000000-0000-0000-0000-000000000000", &none, &err), &err, REFUSED_OTHER, "has no instance '00000000-0000-0000-0000-000000000000'");
+    fails(nova_find(cloud, "00000000-0000-0000-0000-000000000000", &none, &err), &err, REFUSED_OTHER,
+          "has no instance '00000000-0000-0000-0000-000000000000'");
     json_decref(by_id);
     by_id = NULL;
-    if (nova_find(cloud, json_str(by_name, "libvirt_name", ""), &by_id, &err) == 0) // its own name is asked for first, and nobody has recorded that
+    if (nova_find(cloud, json_str(by_name, "libvirt_name", ""), &by_id, &err) ==
+        0) // its own name is asked for first, and nobody has recorded that
         assert_true(json_equal(by_name, by_id));
 }
 
 static void two_of_one_name(void **state)
 {
     (void)state;
-    begin_cloud("[{\"path\": \"/8774/v2.1/servers/detail?all_tenants=1&limit=1000&name=%5Ea%5C.b%24\", \"status\": 200, \"body\": {\"servers\": ["
-                "{\"id\": \"1\", \"name\": \"a.b\", \"status\": \"ACTIVE\", \"OS-EXT-SRV-ATTR:host\": \"h\"}, {\"id\": \"2\", \"name\": \"a.b\", \"status\": \"ERROR\"},"
-                "{\"id\": \"3\", \"name\": \"axb\"}]}}]", 0);
+    begin_cloud("[{\"path\": \"/8774/v2.1/servers/detail?all_tenants=1&limit=1000&name=%5Ea%5C.b%24\", "
+                "\"status\": 200, \"body\": {\"servers\": ["
+                "{\"id\": \"1\", \"name\": \"a.b\", \"status\": \"ACTIVE\", \"OS-EXT-SRV-ATTR:host\": "
+                "\"h\"}, {\"id\": \"2\", \"name\": \"a.b\", \"status\": \"ERROR\"},"
+                "{\"id\": \"3\", \"name\": \"axb\"}]}}]",
+                0);
     json_t *server;
     struct error err = {0};
-    fails(nova_find(cloud, "a.b", &server, &err), &err, REFUSED_OTHER, "2 instances have the name 'a.b': name one by its id: 1 (ACTIVE on h), 2 (ERROR on a host that is not told)");
+    fails(nova_find(cloud, "a.b", &server, &err), &err, REFUSED_OTHER,
+          "2 instances have the name 'a.b': name one by its id: 1 (ACTIVE on h), 2 (ERROR on a host that is "
+          "not told)");
 }
 
 static void a_token_that_expires(void **state)
 {
     (void)state;
-    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"code\": 401}}}]", 0);
+    begin_cloud(
+        "[{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"code\": 401}}}]",
+        0);
     auto_json json_t *services = NULL;
     struct error err = {0};
     if (nova_services(cloud, NULL, &services, &err) < 0)
@@ -262,11 +285,15 @@ static void a_token_that_expires(void **state)
 static void a_token_that_is_never_good(void **state)
 {
     (void)state;
-    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"message\": \"Go away.\"}}}, "
-                "{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"message\": \"Go away.\"}}}]", 0);
+    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": "
+                "{\"message\": \"Go away.\"}}}, "
+                "{\"path\": \"/8774/v2.1/os-services\", \"status\": 401, \"body\": {\"error\": {\"message\": "
+                "\"Go away.\"}}}]",
+                0);
     json_t *services = NULL;
     struct error err = {0};
-    fails(nova_services(cloud, NULL, &services, &err), &err, 401, "Nova says no to listing services: Go away (HTTP 401");
+    fails(nova_services(cloud, NULL, &services, &err), &err, 401,
+          "Nova says no to listing services: Go away (HTTP 401");
 }
 
 static void what_nova_refuses(void **state)
@@ -277,11 +304,15 @@ static void what_nova_refuses(void **state)
     char id[REQUEST_ID_MAX];
     struct error err = {0};
     assert_int_equal(nova_find(cloud, "one", &server, &err), 0);
-    fails(nova_live_migrate(cloud, server, "nonsense", id, &err), &err, 400, "Nova says no to live-migrating one to nonsense: Compute host nonsense could not be found (HTTP 400, req-");
+    fails(nova_live_migrate(cloud, server, "nonsense", id, &err), &err, 400,
+          "Nova says no to live-migrating one to nonsense: Compute host nonsense could not be found (HTTP "
+          "400, req-");
     assert_non_null(strstr(err.message, id));
     const json_t *asked = fake_http_asked(&fake, json_array_size(fake.asked) - 1);
-    assert_string_equal(json_str(json_object_get(asked, "headers"), "openstack-api-version", ""), "compute 2.68");
-    assert_string_equal(json_str(asked, "body", ""), "{\"os-migrateLive\":{\"host\":\"nonsense\",\"block_migration\":\"auto\"}}");
+    assert_string_equal(json_str(json_object_get(asked, "headers"), "openstack-api-version", ""),
+                        "compute 2.68");
+    assert_string_equal(json_str(asked, "body", ""),
+                        "{\"os-migrateLive\":{\"host\":\"nonsense\",\"block_migration\":\"auto\"}}");
 }
 
 static void an_old_nova(void **state)
@@ -295,18 +326,25 @@ static void an_old_nova(void **state)
     assert_int_equal(nova_live_migrate(cloud, server, NULL, id, &err), -1);
     const json_t *asked = fake_http_asked(&fake, json_array_size(fake.asked) - 1);
     assert_null(json_object_get(json_object_get(asked, "headers"), "openstack-api-version"));
-    assert_string_equal(json_str(asked, "body", ""), "{\"os-migrateLive\":{\"host\":null,\"block_migration\":false,\"disk_over_commit\":false}}");
-    fails(nova_progress(cloud, server_id, 1, &progress, &err), &err, 406, "speaks microversions up to 2.1; showing the migration needs 2.23");
+    assert_string_equal(
+        json_str(asked, "body", ""),
+        "{\"os-migrateLive\":{\"host\":null,\"block_migration\":false,\"disk_over_commit\":false}}");
+    fails(nova_progress(cloud, server_id, 1, &progress, &err), &err, 406,
+          "speaks microversions up to 2.1; showing the migration needs 2.23");
 }
 
 static void pages_instead_of_json(void **state)
 {
     (void)state;
-    begin_cloud("[{\"path\": \"/8774/v2.1/os-services\", \"status\": 500, \"body\": \"<html><head><title>500</title></head>\\n<body> <h1>Server Error.</h1></body></html>\"}, "
-                "{\"path\": \"/8774/v2.1/os-services?host=x\", \"status\": 200, \"body\": \"<html>hello</html>\"}]", 0);
+    begin_cloud(
+        "[{\"path\": \"/8774/v2.1/os-services\", \"status\": 500, \"body\": "
+        "\"<html><head><title>500</title></head>\\n<body> <h1>Server Error.</h1></body></html>\"}, "
+        "{\"path\": \"/8774/v2.1/os-services?host=x\", \"status\": 200, \"body\": \"<html>hello</html>\"}]",
+        0);
     json_t *services = NULL;
     struct error err = {0};
-    fails(nova_services(cloud, NULL, &services, &err), &err, 500, "with a page instead of JSON: 500 Server Error (HTTP 500)");
+    fails(nova_services(cloud, NULL, &services, &err), &err, 500,
+          "with a page instead of JSON: 500 Server Error (HTTP 500)");
     fails(nova_services(cloud, "x", &services, &err), &err, 200, "something that is no JSON");
 }
 
@@ -316,11 +354,14 @@ static void placement_tells_who_holds_what(void **state)
     begin_cloud("[]", 0);
     auto_json json_t *server = NULL, *held = NULL, *provider = NULL, *none = NULL;
     struct error err = {0};
-    if (nova_find(cloud, "one", &server, &err) < 0 || placement_allocations(cloud, server_id, &held, &err) < 0 || placement_provider(cloud, "compute-2", &provider, &err) < 0)
+    if (nova_find(cloud, "one", &server, &err) < 0 ||
+        placement_allocations(cloud, server_id, &held, &err) < 0 ||
+        placement_provider(cloud, "compute-2", &provider, &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(json_array_size(held), 1);
     assert_string_equal(json_str(json_array_get(held, 0), "name", ""), json_str(server, "hypervisor", "?"));
-    assert_true(json_int(json_object_get(json_object_get(provider, "inventories"), "MEMORY_MB"), "total", 0) > 0);
+    assert_true(json_int(json_object_get(json_object_get(provider, "inventories"), "MEMORY_MB"), "total", 0) >
+                0);
     fails(placement_provider(cloud, "none", &none, &err), &err, 404, "");
 }
 
@@ -353,10 +394,23 @@ int main(void)
     if (!getcwd(here, sizeof here))
         return 1;
     const struct CMUnitTest tests[] = {
-        TEST(nothing_is_configured), TEST(the_cloud_that_is_named), TEST(a_profile_lies_below), TEST(the_environment_alone),
-        TEST(what_is_no_yaml_keeps_its_secrets), TEST(yaml_is_data), TEST(logs_in_by_password), TEST(a_wrong_password), TEST(a_server_by_name_and_id),
-        TEST(two_of_one_name), TEST(a_token_that_expires), TEST(a_token_that_is_never_good), TEST(what_nova_refuses), TEST(an_old_nova),
-        TEST(pages_instead_of_json), TEST(placement_tells_who_holds_what), TEST(why_an_action_failed),
+        TEST(nothing_is_configured),
+        TEST(the_cloud_that_is_named),
+        TEST(a_profile_lies_below),
+        TEST(the_environment_alone),
+        TEST(what_is_no_yaml_keeps_its_secrets),
+        TEST(yaml_is_data),
+        TEST(logs_in_by_password),
+        TEST(a_wrong_password),
+        TEST(a_server_by_name_and_id),
+        TEST(two_of_one_name),
+        TEST(a_token_that_expires),
+        TEST(a_token_that_is_never_good),
+        TEST(what_nova_refuses),
+        TEST(an_old_nova),
+        TEST(pages_instead_of_json),
+        TEST(placement_tells_who_holds_what),
+        TEST(why_an_action_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

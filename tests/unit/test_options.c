@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The command line of a move.
 #include "cli/options.h"
 
@@ -12,7 +13,7 @@ enum { WORDS_MAX = 16 };
 // Parses the words, up to NULL, behind the program's name.
 static int parse(const char *const *words, struct options *options, struct error *err)
 {
-    char *argv[WORDS_MAX] = {(char *)(uintptr_t)"migrun"};
+    char *argv[WORDS_MAX] = {(char *)(uintptr_t) "migrun"};
     int argc = 1;
     for (; words[argc - 1]; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
@@ -59,7 +60,8 @@ static void nothing_but_arguments(void **state)
 static void long_options(void **state)
 {
     (void)state;
-    struct options o = good(WORDS("--dry-run", "--json", "--verbose", "--site", "s.lua", "--source=a", "--state", "dir", "--color=never", "p.lua"));
+    struct options o = good(WORDS("--dry-run", "--json", "--verbose", "--site", "s.lua", "--source=a",
+                                  "--state", "dir", "--color=never", "p.lua"));
     assert_true(o.preview && o.json && o.verbose);
     assert_false(o.quiet);
     assert_string_equal(o.site, "s.lua");
@@ -122,7 +124,8 @@ static void timeout_is_a_parameter(void **state)
     struct options o = good(WORDS("p.lua", "--timeout", "5m"));
     assert_string_equal(json_str(o.params, "timeout", ""), "5m");
     options_free(&o);
-    bad(WORDS("p.lua", "--timeout", "5m", "-p", "timeout=1m"), "parameter 'timeout' is given twice. See migrun --help");
+    bad(WORDS("p.lua", "--timeout", "5m", "-p", "timeout=1m"),
+        "parameter 'timeout' is given twice. See migrun --help");
 }
 
 // They end the parsing: what stands behind them may be wrong, and no policy is needed.
@@ -143,8 +146,10 @@ static void help_and_version(void **state)
 static void mistakes(void **state)
 {
     (void)state;
-    bad(WORDS("--drydrun", "p.lua"), "unknown option '--drydrun'; did you mean '--dry-run'? See migrun --help");
-    bad(WORDS("p.lua", "--tiemout=3s"), "unknown option '--tiemout'; did you mean '--timeout'? See migrun --help");
+    bad(WORDS("--drydrun", "p.lua"),
+        "unknown option '--drydrun'; did you mean '--dry-run'? See migrun --help");
+    bad(WORDS("p.lua", "--tiemout=3s"),
+        "unknown option '--tiemout'; did you mean '--timeout'? See migrun --help");
     bad(WORDS("--frobnicate"), "unknown option '--frobnicate'. See migrun --help");
     bad(WORDS("--ver", "p.lua"), "option '--ver' could be '--verbose' or '--version'. See migrun --help");
     bad(WORDS("-x", "p.lua"), "unknown option '-x'. See migrun --help");
@@ -154,8 +159,10 @@ static void mistakes(void **state)
     bad(WORDS("--json=yes", "p.lua"), "option '--json' takes no value. See migrun --help");
     bad(WORDS("--color=blue", "p.lua"), "--color takes auto, always or never, not 'blue'. See migrun --help");
     bad(WORDS("-p", "timeout", "p.lua"), "--param takes NAME=VALUE, not 'timeout'. See migrun --help");
-    bad(WORDS("-p", "a b=1", "p.lua"), "'a b' is no name of a parameter (letters, digits and _). See migrun --help");
-    bad(WORDS("-p", "=1", "p.lua"), "'' is no name of a parameter (letters, digits and _). See migrun --help");
+    bad(WORDS("-p", "a b=1", "p.lua"),
+        "'a b' is no name of a parameter (letters, digits and _). See migrun --help");
+    bad(WORDS("-p", "=1", "p.lua"),
+        "'' is no name of a parameter (letters, digits and _). See migrun --help");
     bad(WORDS("-p", "a=1", "-pa=2", "p.lua"), "parameter 'a' is given twice. See migrun --help");
     bad(WORDS("-v", "-q", "p.lua"), "-v and -q exclude each other. See migrun --help");
     bad(WORDS("-n"), "no policy is named. See migrun --help");
@@ -175,7 +182,8 @@ static void expect_line(const char *const *words, const char *wanted)
 static void command_line(void **state)
 {
     (void)state;
-    expect_line(WORDS("migrun", "-n", "--site=/etc/a.lua", "p.lua", "i", "h"), "migrun -n --site=/etc/a.lua p.lua i h");
+    expect_line(WORDS("migrun", "-n", "--site=/etc/a.lua", "p.lua", "i", "h"),
+                "migrun -n --site=/etc/a.lua p.lua i h");
     expect_line(WORDS("migrun", "-p", "a=b c"), "migrun -p 'a=b c'");
     expect_line(WORDS("migrun", "", "it's", "$HOME"), "migrun '' 'it'\\''s' '$HOME'");
     expect_line(WORDS("~", "a;b", "*", "ü"), "'~' 'a;b' '*' 'ü'");
@@ -184,9 +192,11 @@ static void command_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_but_arguments), cmocka_unit_test(long_options),           cmocka_unit_test(short_options),
-        cmocka_unit_test(options_anywhere),      cmocka_unit_test(two_dashes_end_options), cmocka_unit_test(timeout_is_a_parameter),
-        cmocka_unit_test(help_and_version),      cmocka_unit_test(mistakes),               cmocka_unit_test(command_line),
+        cmocka_unit_test(nothing_but_arguments),  cmocka_unit_test(long_options),
+        cmocka_unit_test(short_options),          cmocka_unit_test(options_anywhere),
+        cmocka_unit_test(two_dashes_end_options), cmocka_unit_test(timeout_is_a_parameter),
+        cmocka_unit_test(help_and_version),       cmocka_unit_test(mistakes),
+        cmocka_unit_test(command_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,7 @@
-// Child processes: input and output, deadlines, what they leave running, and that a reading command can change nothing.
+// SPDX-License-Identifier: MIT
+// Child processes: input and output, deadlines, what they leave running, and that a reading command can
+// change nothing.
+#include "base/clock.h"
 #include "base/lockdown.h"
 #include "base/process.h"
 
@@ -16,7 +19,8 @@
 
 #include <cmocka.h>
 
-static int run(const char *script, const char *input, struct process_request request, struct process_result *result, struct error *err)
+static int run(const char *script, const char *input, struct process_request request,
+               struct process_result *result, struct error *err)
 {
     const char *argv[] = {"/bin/sh", "-c", script, NULL};
     request.argv = argv;
@@ -29,7 +33,8 @@ static void test_output(void **state)
 {
     (void)state;
     struct process_result result;
-    assert_int_equal(run("cat; echo no >&2; exit 3", "hello", (struct process_request){.watch_fd = -1}, &result, NULL), 0);
+    assert_int_equal(
+        run("cat; echo no >&2; exit 3", "hello", (struct process_request){.watch_fd = -1}, &result, NULL), 0);
     assert_int_equal(result.status, 3);
     assert_string_equal(result.out.data, "hello");
     assert_string_equal(result.err.data, "no\n");
@@ -66,7 +71,9 @@ static void test_deadline(void **state)
     (void)state;
     struct process_result result;
     assert_int_equal(run("trap '' TERM; sleep 600 & echo $!; wait; while :; do sleep 600; done", NULL,
-                         (struct process_request){.watch_fd = -1, .deadline = deadline_in(5000)}, &result, NULL), 0);
+                         (struct process_request){.watch_fd = -1, .deadline = deadline_in(5000)}, &result,
+                         NULL),
+                     0);
     assert_true(result.timed_out);
     pid_t left = (pid_t)atoi(result.out.data);
     assert_true(left > 0);
@@ -80,7 +87,10 @@ static void test_background_is_not_waited_for(void **state)
 {
     (void)state;
     struct process_result result;
-    assert_int_equal(run("sleep 600 & echo $!", NULL, (struct process_request){.watch_fd = -1, .deadline = deadline_in(60000)}, &result, NULL), 0);
+    assert_int_equal(run("sleep 600 & echo $!", NULL,
+                         (struct process_request){.watch_fd = -1, .deadline = deadline_in(60000)}, &result,
+                         NULL),
+                     0);
     assert_false(result.timed_out);
     assert_int_equal(result.status, 0);
     kill((pid_t)atoi(result.out.data), SIGKILL);
@@ -92,7 +102,9 @@ static void test_too_much(void **state)
     (void)state;
     struct process_result result;
     struct error err = {0};
-    assert_int_equal(run("yes", NULL, (struct process_request){.watch_fd = -1, .output_limit = 100000}, &result, &err), -1);
+    assert_int_equal(
+        run("yes", NULL, (struct process_request){.watch_fd = -1, .output_limit = 100000}, &result, &err),
+        -1);
     assert_int_equal(err.code, EFBIG);
 }
 
@@ -104,7 +116,8 @@ static void test_hangup(void **state)
     close(pair[1]);
     struct process_result result;
     struct error err = {0};
-    assert_int_equal(run("sleep 600", NULL, (struct process_request){.watch_fd = pair[0]}, &result, &err), -1);
+    assert_int_equal(run("sleep 600", NULL, (struct process_request){.watch_fd = pair[0]}, &result, &err),
+                     -1);
     assert_int_equal(err.domain, ERR_HOST);
     close(pair[0]);
 }
@@ -118,7 +131,10 @@ static void test_silence(void **state)
     assert_int_equal(write(pair[1], "ping", 4), 4);
     struct process_result result;
     struct error err = {0};
-    assert_int_equal(run("sleep 600", NULL, (struct process_request){.watch_fd = pair[0], .watch_silence_ms = 300}, &result, &err), -1);
+    assert_int_equal(run("sleep 600", NULL,
+                         (struct process_request){.watch_fd = pair[0], .watch_silence_ms = 300}, &result,
+                         &err),
+                     -1);
     assert_int_equal(err.domain, ERR_HOST);
     close(pair[0]);
     close(pair[1]);
@@ -139,7 +155,8 @@ static bool succeeds(const char *script)
 {
     struct process_result result;
     struct error err = {0};
-    if (run(script, NULL, (struct process_request){.watch_fd = -1, .before_exec = lock_in}, &result, &err) < 0)
+    if (run(script, NULL, (struct process_request){.watch_fd = -1, .before_exec = lock_in}, &result, &err) <
+        0)
         fail_msg("%s", err.message);
     bool ok = result.status == 0;
     process_result_free(&result);
@@ -158,14 +175,24 @@ static void test_reading_command(void **state)
     setenv("OTHER", self, 1);
     assert_true(succeeds("cat $FILE > /dev/null && ls / > /dev/null"));
     static const char *const changes[] = {
-        "echo y > $FILE", "rm -f $FILE", "mv $FILE $FILE.new", "mkdir $FILE.d", "ln -s x $FILE.l", "ln $FILE $FILE.h", "truncate -s 0 $FILE",
-        "mkfifo $FILE.f", "echo y > /dev/shm/migrun-test", "kill -0 $OTHER",
-        "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) or exit 1'", "perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0) or exit 1'",
+        "echo y > $FILE",
+        "rm -f $FILE",
+        "mv $FILE $FILE.new",
+        "mkdir $FILE.d",
+        "ln -s x $FILE.l",
+        "ln $FILE $FILE.h",
+        "truncate -s 0 $FILE",
+        "mkfifo $FILE.f",
+        "echo y > /dev/shm/migrun-test",
+        "kill -0 $OTHER",
+        "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) or exit 1'",
+        "perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0) or exit 1'",
     };
     for (size_t i = 0; i < COUNT_OF(changes); i++)
         if (succeeds(changes[i]))
             fail_msg("passed: %s", changes[i]);
-    static const char *const as_root[] = {"chmod 600 $FILE", "chown 1:1 $FILE", "touch $FILE", "mount -t tmpfs x /mnt", "sysctl -w vm.swappiness=60 2>/dev/null"};
+    static const char *const as_root[] = {"chmod 600 $FILE", "chown 1:1 $FILE", "touch $FILE",
+                                          "mount -t tmpfs x /mnt", "sysctl -w vm.swappiness=60 2>/dev/null"};
     for (size_t i = 0; geteuid() == 0 && i < COUNT_OF(as_root); i++)
         if (succeeds(as_root[i]))
             fail_msg("passed: %s", as_root[i]);
@@ -192,7 +219,8 @@ static void test_lockdown_self(void **state)
             _exit(11);
         if (geteuid() == 0 && got.read_only && chmod("/tmp", 01777) == 0)
             _exit(12);
-        _exit(succeeds("cat /etc/passwd > /dev/null") && !succeeds("echo x > /tmp/migrun-test-locked") ? 0 : 13);
+        _exit(succeeds("cat /etc/passwd > /dev/null") && !succeeds("echo x > /tmp/migrun-test-locked") ? 0
+                                                                                                       : 13);
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -202,9 +230,16 @@ static void test_lockdown_self(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output), cmocka_unit_test(test_much_both_ways), cmocka_unit_test(test_absent_program), cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_background_is_not_waited_for), cmocka_unit_test(test_too_much), cmocka_unit_test(test_hangup), cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_reading_command), cmocka_unit_test(test_lockdown_self),
+        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_much_both_ways),
+        cmocka_unit_test(test_absent_program),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_background_is_not_waited_for),
+        cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_hangup),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_reading_command),
+        cmocka_unit_test(test_lockdown_self),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The site file's values: checked whole, defaults filled in, each mistake one sentence.
 #include "world/site.h"
 
@@ -40,7 +41,8 @@ static void test_defaults(void **state)
 static void test_a_host_of_its_own(void **state)
 {
     (void)state;
-    struct site *site = site_of("{\"hosts\": {\"1\": \"a\", \"b\": {\"address\": \"10.0.0.2\", \"become\": \"sudo\", \"instances\": \"/srv\"}},"
+    struct site *site = site_of("{\"hosts\": {\"1\": \"a\", \"b\": {\"address\": \"10.0.0.2\", \"become\": "
+                                "\"sudo\", \"instances\": \"/srv\"}},"
                                 "\"ssh\": {\"user\": \"op\", \"options\": [\"-p\", \"22\"], \"keep\": 0}}");
     struct host_spec *spec;
     assert_string_equal(json_string_value(json_array_get(site_host_names(site), 0)), "a");
@@ -64,11 +66,14 @@ static void test_mistakes(void **state)
         {"{\"hosts\": 3}", "site.lua: hosts should be a table of host names, but is 3"},
         {"{\"hosts\": [\"a b\"]}", "'a b' is not a host's name"},
         {"{\"hosts\": [\"-oProxyCommand=x\"]}", "is not a host's name"},
-        {"{\"hosts\": {\"a\": {\"adress\": \"b\"}}}", "unknown key 'adress' of hosts.a; did you mean 'address'?"},
+        {"{\"hosts\": {\"a\": {\"adress\": \"b\"}}}",
+         "unknown key 'adress' of hosts.a; did you mean 'address'?"},
         {"{\"ssh\": {\"agent\": \"a; reboot\"}}", "ssh.agent should be the name or path of a program"},
         {"{\"ssh\": {\"keep\": -1}}", "ssh.keep should be a whole number of seconds, 0 to 3600, but is -1"},
-        {"{\"hosts\": {\"a\": {\"keep\": \"60\"}}}", "hosts.a.keep should be a whole number of seconds, 0 to 3600, but is '60'"},
-        {"{\"libvirt\": {\"uri\": \"qemu+tcp://%s/%s\"}}", "libvirt.uri should be a libvirt URI with at most one %s"},
+        {"{\"hosts\": {\"a\": {\"keep\": \"60\"}}}",
+         "hosts.a.keep should be a whole number of seconds, 0 to 3600, but is '60'"},
+        {"{\"libvirt\": {\"uri\": \"qemu+tcp://%s/%s\"}}",
+         "libvirt.uri should be a libvirt URI with at most one %s"},
         {"{\"instances\": \"relative\"}", "instances should be an absolute path, but is 'relative'"},
         {"{\"services\": {\"libvirtd\": {\"restrat\": [\"x\"]}}}", "did you mean 'restart'?"},
     };
@@ -87,7 +92,8 @@ static void test_bad_host_names(void **state)
 {
     (void)state;
     struct site *site = site_of("{}");
-    static const char *const names[] = {"-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b"};
+    static const char *const names[] = {
+        "-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct host_spec *spec = NULL;
         struct error err = {0};
@@ -100,7 +106,10 @@ static void test_bad_host_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_a_host_of_its_own), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_bad_host_names),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_a_host_of_its_own),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_bad_host_names),
     };
     return cmocka_run_group_tests_name("site", tests, NULL, NULL);
 }

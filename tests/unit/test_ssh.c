@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ssh's arguments, and which runs share a login. That logins work: tests/e2e/ssh.bats.
 #include "world/ssh.h"
 
@@ -36,7 +37,8 @@ static void test_a_connection_of_its_own(void **state)
     ssh_words(&words, spec, NULL);
     assert_string_equal(words.v[0], "ssh");
     assert_null(words.v[words.n]);
-    assert_true(holds(&words, "-S", "none") && holds(&words, "-o", "ControlMaster=no") && holds(&words, "-o", "BatchMode=yes"));
+    assert_true(holds(&words, "-S", "none") && holds(&words, "-o", "ControlMaster=no") &&
+                holds(&words, "-o", "BatchMode=yes"));
     assert_true(holds(&words, "-p", "2222") && holds(&words, "-l", "op"));
     host_spec_free(spec);
 }
@@ -44,8 +46,13 @@ static void test_a_connection_of_its_own(void **state)
 static void test_what_is_forwarded(void **state)
 {
     (void)state;
-    static const struct { const char *site; bool forwards; } rows[] = {
-        {"{}", true}, {"{\"ssh\": {\"become\": \"sudo\"}}", false}, {"{\"ssh\": {\"relay\": \"agent\"}}", false},
+    static const struct {
+        const char *site;
+        bool forwards;
+    } rows[] = {
+        {"{}", true},
+        {"{\"ssh\": {\"become\": \"sudo\"}}", false},
+        {"{\"ssh\": {\"relay\": \"agent\"}}", false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct host_spec *spec = spec_of(rows[i].site);
@@ -74,7 +81,10 @@ static void test_which_login(void **state)
 {
     (void)state;
     static const char *const sites[] = {
-        "{}", "{\"ssh\": {\"user\": \"op\"}}", "{\"ssh\": {\"options\": [\"-p\", \"2222\"]}}", "{\"hosts\": {\"a\": {\"address\": \"b\"}}}",
+        "{}",
+        "{\"ssh\": {\"user\": \"op\"}}",
+        "{\"ssh\": {\"options\": [\"-p\", \"2222\"]}}",
+        "{\"hosts\": {\"a\": {\"address\": \"b\"}}}",
         "{\"libvirt\": {\"socket\": \"/run/libvirt/virtqemud-sock\"}}",
     };
     char names[COUNT_OF(sites)][65];
@@ -85,7 +95,8 @@ static void test_which_login(void **state)
             assert_string_not_equal(names[i], names[j]);
         host_spec_free(spec);
     }
-    struct host_spec *spec = spec_of("{\"ssh\": {\"keep\": 0}}"), *local = spec_of("{\"hosts\": {\"a\": {\"local\": true}}}");
+    struct host_spec *spec = spec_of("{\"ssh\": {\"keep\": 0}}"),
+                     *local = spec_of("{\"hosts\": {\"a\": {\"local\": true}}}");
     assert_null(ssh_login(spec));
     assert_null(ssh_login(local));
     host_spec_free(spec);
@@ -95,7 +106,9 @@ static void test_which_login(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_connection_of_its_own), cmocka_unit_test(test_what_is_forwarded), cmocka_unit_test(test_the_remote_command),
+        cmocka_unit_test(test_a_connection_of_its_own),
+        cmocka_unit_test(test_what_is_forwarded),
+        cmocka_unit_test(test_the_remote_command),
         cmocka_unit_test(test_which_login),
     };
     return cmocka_run_group_tests_name("ssh", tests, NULL, NULL);

@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // Text on a screen: its columns, what ASCII can show of it, and what a terminal must not see.
+#include "base/memory.h"
 #include "cli/text.h"
 
 #include <fcntl.h>
@@ -38,7 +40,9 @@ static void control_characters(void **state)
     for (int ascii = 0; ascii < 2; ascii++) {
         expect_shown("\x1b[2Jgone\a", !ascii, "\\x1b[2Jgone\\x07");
         expect_shown("a\tb\r\nc\x7f", !ascii, "a\\x09b\\x0d\\x0ac\\x7f");
-        expect_shown("c1 \xc2\x9b" "31m", !ascii, "c1 \\xc2\\x9b31m");
+        expect_shown("c1 \xc2\x9b"
+                     "31m",
+                     !ascii, "c1 \\xc2\\x9b31m");
     }
 }
 
@@ -142,9 +146,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(locales), // leaves UTF-8 for the others
-        cmocka_unit_test(utf8_stays),       cmocka_unit_test(ascii_fallbacks),  cmocka_unit_test(control_characters),
-        cmocka_unit_test(broken_utf8),      cmocka_unit_test(columns),          cmocka_unit_test(bytes_in_columns),
-        cmocka_unit_test(color_names),      cmocka_unit_test(when_to_colour),
+        cmocka_unit_test(utf8_stays),
+        cmocka_unit_test(ascii_fallbacks),
+        cmocka_unit_test(control_characters),
+        cmocka_unit_test(broken_utf8),
+        cmocka_unit_test(columns),
+        cmocka_unit_test(bytes_in_columns),
+        cmocka_unit_test(color_names),
+        cmocka_unit_test(when_to_colour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // Whom a session trusts: a real TLS server on loopback, with certificates of each kind.
+#include "base/io.h"
 #include "cloud_session.h"
 #include "fake_tls.h"
 
@@ -6,6 +8,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <signal.h>
 
 static const char loopback[] = "IP:127.0.0.1,DNS:localhost";
 static struct fake_certificate ca, own, mine; // mine: the client's
@@ -25,13 +28,17 @@ static int teardown(void **state)
 // Serves with the certificate that is made already. more: what clouds.yaml says of TLS.
 static void serve(const struct fake_certificate *clients)
 {
-    context = fake_tls_start(&fake, json_of("[{'path': '/v3/auth/tokens', 'status': 201, 'headers': {'X-Subject-Token': 'TOKEN'}, 'body': {'token': {'catalog': []}}}]"),
+    context = fake_tls_start(&fake,
+                             json_of("[{'path': '/v3/auth/tokens', 'status': 201, 'headers': "
+                                     "{'X-Subject-Token': 'TOKEN'}, 'body': {'token': {'catalog': []}}}]"),
                              &own, clients);
 }
 
 static int log_in(const char *more, struct error *err)
 {
-    auto_free char *yaml = xasprintf("clouds: {c: {auth: {auth_url: '%s', username: u, password: hunter2, project_name: p}%s}}", fake.url, more);
+    auto_free char *yaml = xasprintf(
+        "clouds: {c: {auth: {auth_url: '%s', username: u, password: hunter2, project_name: p}%s}}", fake.url,
+        more);
     put("clouds.yaml", yaml);
     cloud_close(cloud);
     *err = (struct error){0};
@@ -73,7 +80,8 @@ static void who_vouches_for_itself_is_nobody(void **state)
     (void)state;
     fake_certificate_make(&own, loopback, NULL, 4);
     serve(NULL);
-    stays_out("", "is not to be trusted: SSL certificate problem: self-signed certificate (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)");
+    stays_out("", "is not to be trusted: SSL certificate problem: self-signed certificate (name the CA's "
+                  "file as cacert in clouds.yaml, or in OS_CACERT)");
     assert_null(cloud_warning(cloud));
 }
 
@@ -130,7 +138,8 @@ static void a_certificate_of_another_host(void **state)
     fake_certificate_make(&own, "IP:127.0.0.2,DNS:other.example", NULL, 4);
     fake_certificate_write(&own, "own.pem", NULL);
     serve(NULL);
-    stays_out(", cacert: own.pem", "is not to be trusted: SSL: no alternative certificate subject name matches target host name '127.0.0.1'");
+    stays_out(", cacert: own.pem", "is not to be trusted: SSL: no alternative certificate subject name "
+                                   "matches target host name '127.0.0.1'");
     says_nothing_of(", cacert: own.pem", "cacert"); // it would not help
 }
 
@@ -147,21 +156,26 @@ static void a_certificate_that_has_expired(void **state)
 static void anybody_is_trusted_where_that_is_said(void **state)
 {
     (void)state;
-    static const char *const ways[] = {", verify: false", ", verify: 'False'", ", insecure: true", ", verify: true, insecure: 'true'", ", verify: false, cacert: own.pem"};
+    static const char *const ways[] = {", verify: false", ", verify: 'False'", ", insecure: true",
+                                       ", verify: true, insecure: 'true'",
+                                       ", verify: false, cacert: own.pem"};
     fake_certificate_make(&own, "DNS:other.example", NULL, 1);
     fake_certificate_write(&own, "own.pem", NULL);
     serve(NULL);
     for (size_t i = 0; i < COUNT_OF(ways); i++) {
         is_let_in(ways[i]);
         assert_non_null(cloud_warning(cloud));
-        assert_string_equal(cloud_warning(cloud), "the certificates of cloud 'c' are not verified (verify: false in ./clouds.yaml): whoever sits between could be it");
+        assert_string_equal(cloud_warning(cloud),
+                            "the certificates of cloud 'c' are not verified (verify: false in "
+                            "./clouds.yaml): whoever sits between could be it");
     }
 }
 
 static void what_says_no_such_thing_is_verified(void **state)
 {
     (void)state;
-    static const char *const ways[] = {", verify: true", ", verify: yes", ", insecure: false", ", insecure: ''", ", insecure: 'no'"};
+    static const char *const ways[] = {", verify: true", ", verify: yes", ", insecure: false",
+                                       ", insecure: ''", ", insecure: 'no'"};
     fake_certificate_make(&own, loopback, NULL, 4);
     serve(NULL);
     for (size_t i = 0; i < COUNT_OF(ways); i++)
@@ -216,14 +230,19 @@ static void files_that_are_no_certificates(void **state)
     fake_certificate_write(&mine, "mine.pem", "mine.key");
     put("nonsense", "nonsense");
     serve(NULL);
-    stays_out(", cacert: nowhere.pem", "cannot be asked: the file cacert, nowhere.pem, holds no certificate that can be read");
-    stays_out(", cacert: nonsense", "cannot be asked: the file cacert, nonsense, holds no certificate that can be read");
+    stays_out(", cacert: nowhere.pem",
+              "cannot be asked: the file cacert, nowhere.pem, holds no certificate that can be read");
+    stays_out(", cacert: nonsense",
+              "cannot be asked: the file cacert, nonsense, holds no certificate that can be read");
     static const char *const ours[] = {
-        ", cacert: own.pem, cert: nowhere.pem", ", cacert: own.pem, cert: nonsense, key: nonsense", ", cacert: own.pem, cert: mine.pem, key: nowhere.key",
+        ", cacert: own.pem, cert: nowhere.pem",
+        ", cacert: own.pem, cert: nonsense, key: nonsense",
+        ", cacert: own.pem, cert: mine.pem, key: nowhere.key",
         ", cacert: own.pem, cert: mine.pem, key: nonsense",
     };
     for (size_t i = 0; i < COUNT_OF(ours); i++)
-        stays_out(ours[i], "cannot be asked: the client's certificate (cert and key in clouds.yaml) is not usable: ");
+        stays_out(ours[i],
+                  "cannot be asked: the client's certificate (cert and key in clouds.yaml) is not usable: ");
 }
 
 static void https_where_it_is_http(void **state)
@@ -240,10 +259,18 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, teardown)
     signal(SIGPIPE, SIG_IGN); // of a server whose client went away
     const struct CMUnitTest tests[] = {
-        TEST(who_vouches_for_itself_is_nobody), TEST(but_not_where_it_is_named), TEST(a_ca_vouches), TEST(the_environment_names_the_ca),
-        TEST(a_certificate_of_another_host), TEST(a_certificate_that_has_expired), TEST(anybody_is_trusted_where_that_is_said),
-        TEST(what_says_no_such_thing_is_verified), TEST(a_server_that_wants_our_certificate), TEST(our_certificate_and_its_key_in_one_file),
-        TEST(files_that_are_no_certificates), TEST(https_where_it_is_http),
+        TEST(who_vouches_for_itself_is_nobody),
+        TEST(but_not_where_it_is_named),
+        TEST(a_ca_vouches),
+        TEST(the_environment_names_the_ca),
+        TEST(a_certificate_of_another_host),
+        TEST(a_certificate_that_has_expired),
+        TEST(anybody_is_trusted_where_that_is_said),
+        TEST(what_says_no_such_thing_is_verified),
+        TEST(a_server_that_wants_our_certificate),
+        TEST(our_certificate_and_its_key_in_one_file),
+        TEST(files_that_are_no_certificates),
+        TEST(https_where_it_is_http),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

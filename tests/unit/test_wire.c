@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Messages between migrun and its agent: whole, in pieces, broken.
 #include "world/wire.h"
 
@@ -76,17 +77,18 @@ static void refused(const void *bytes, size_t len)
 static void test_no_message(void **state)
 {
     (void)state;
-    refused("Welcome to compute-1!", 21);                // a login shell that talks
-    refused("\0\0\0\2\0\0\0\0[]", 10);                    // no object
+    refused("Welcome to compute-1!", 21); // a login shell that talks
+    refused("\0\0\0\2\0\0\0\0[]", 10);    // no object
     refused("\0\0\0\2\0\0\0\0{{", 10);
     refused("\0\0\0\0\0\0\0\0", 8);
-    refused("\0\0\0\2\xff\xff\xff\xff{}", 10);            // a body without end
+    refused("\0\0\0\2\xff\xff\xff\xff{}", 10); // a body without end
 }
 
 static void test_numbers_of_any_size(void **state)
 {
     (void)state;
-    auto_json json_t *head = json_loads("{\"whole\": 7, \"real\": 7.9, \"low\": -3e85, \"high\": 9.3e18}", 0, NULL);
+    auto_json json_t *head = json_loads("{\"whole\": 7, \"real\": 7.9, \"low\": -3e85, \"high\": 9.3e18}", 0,
+                                        NULL);
     assert_int_equal(json_int(head, "whole", -1), 7);
     assert_int_equal(json_int(head, "real", -1), 7);
     assert_int_equal(json_int(head, "low", -1), -1);
@@ -110,7 +112,9 @@ static void test_errors_travel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_no_message), cmocka_unit_test(test_errors_travel), cmocka_unit_test(test_numbers_of_any_size),
+        cmocka_unit_test(test_byte_by_byte),        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_no_message),          cmocka_unit_test(test_errors_travel),
+        cmocka_unit_test(test_numbers_of_any_size),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }

@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 // XML documents: byte for byte as they were, but for what a change touches.
+#include "base/memory.h"
+#include "base/text.h"
 #include "base/xml.h"
 
 #include <setjmp.h>
@@ -36,20 +39,20 @@ static const char domain[] =
     "</domain>\n";
 
 // A status file: a comment and a blank line before the root.
-static const char status[] =
-    "<!--\nWARNING: THIS IS AN AUTO-GENERATED FILE. CHANGES TO IT ARE LIKELY TO BE\nOVERWRITTEN AND LOST.\n-->\n\n"
-    "<domstatus state='running' reason='booted' pid='96'>\n"
-    "  <qemuCaps>\n"
-    "    <flag name='a'/>\n"
-    "    <flag name='b'/>\n"
-    "    <flag name='c'/>\n"
-    "  </qemuCaps>\n"
-    "  <domain type='qemu' id='1'>\n"
-    "    <devices>\n"
-    "      <graphics type='vnc' listen='10.88.0.11'/>\n"
-    "    </devices>\n"
-    "  </domain>\n"
-    "</domstatus>\n";
+static const char status[] = "<!--\nWARNING: THIS IS AN AUTO-GENERATED FILE. CHANGES TO IT ARE LIKELY TO "
+                             "BE\nOVERWRITTEN AND LOST.\n-->\n\n"
+                             "<domstatus state='running' reason='booted' pid='96'>\n"
+                             "  <qemuCaps>\n"
+                             "    <flag name='a'/>\n"
+                             "    <flag name='b'/>\n"
+                             "    <flag name='c'/>\n"
+                             "  </qemuCaps>\n"
+                             "  <domain type='qemu' id='1'>\n"
+                             "    <devices>\n"
+                             "      <graphics type='vnc' listen='10.88.0.11'/>\n"
+                             "    </devices>\n"
+                             "  </domain>\n"
+                             "</domstatus>\n";
 
 static struct xml *parse(const char *text)
 {
@@ -92,8 +95,13 @@ static void round_trip(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        domain, status, "<?xml version='1.0' encoding='UTF-8'?>\n<a/>", "\n<?pi x?><a\n  b = \"1\"\tc='>'></a >\n<!-- end -->\n\n",
-        "<a><![CDATA[<b>]]>\r\n&#13;&#x41;\xc3\xa9</a>", "\xef\xbb\xbf<a b='>'/>", "<a/>",
+        domain,
+        status,
+        "<?xml version='1.0' encoding='UTF-8'?>\n<a/>",
+        "\n<?pi x?><a\n  b = \"1\"\tc='>'></a >\n<!-- end -->\n\n",
+        "<a><![CDATA[<b>]]>\r\n&#13;&#x41;\xc3\xa9</a>",
+        "\xef\xbb\xbf<a b='>'/>",
+        "<a/>",
     };
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct xml *doc = parse(texts[i]), *copy = xml_copy(doc);
@@ -107,11 +115,21 @@ static void round_trip(void **state)
 static void refused(void **state)
 {
     (void)state;
-    struct { const char *text, *message; } cases[] = {
-        {"", "empty"}, {"<a>", "line 1"}, {"<a/><b/>", "line 1"}, {"<a>&foo;</a>", "foo"}, {"<a b='<'/>", "'<'"},
-        {"<x:a/>", "x"}, {"<!DOCTYPE a><a/>", "DOCTYPE"}, {"<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "DOCTYPE"},
+    struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "empty"},
+        {"<a>", "line 1"},
+        {"<a/><b/>", "line 1"},
+        {"<a>&foo;</a>", "foo"},
+        {"<a b='<'/>", "'<'"},
+        {"<x:a/>", "x"},
+        {"<!DOCTYPE a><a/>", "DOCTYPE"},
+        {"<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "DOCTYPE"},
         {"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "DOCTYPE"},
-        {"<?xml version='1.0' encoding='ISO-8859-1'?><a/>", "UTF-8"}, {"<a>\xff</a>", "line 1"}, {"no xml", "line 1"},
+        {"<?xml version='1.0' encoding='ISO-8859-1'?><a/>", "UTF-8"},
+        {"<a>\xff</a>", "line 1"},
+        {"no xml", "line 1"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct xml *doc;
@@ -166,7 +184,9 @@ static void values(void **state)
     assert_int_equal(xml_set(doc, "count(*)", "1", &err), -1);
     xml_free(doc);
     // Nova before 2019 declares another version under the same prefix.
-    doc = parse("<domain><metadata><nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.0'>x</nova:instance></metadata></domain>");
+    doc = parse(
+        "<domain><metadata><nova:instance "
+        "xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.0'>x</nova:instance></metadata></domain>");
     value_is(doc, "metadata/nova:instance", "x");
     xml_free(doc);
 }
@@ -193,7 +213,7 @@ static void set(void **state)
     assert_int_equal(xml_set(doc, "title", "x & y", &err), 1);
     value_is(doc, "title", "x & y");
     assert_int_equal(xml_set(doc, "devices", "x", &err), -1); // would lose elements
-    assert_int_equal(xml_set(doc, "name", "\x01", &err), -1);  // no XML
+    assert_int_equal(xml_set(doc, "name", "\x01", &err), -1); // no XML
     assert_int_equal(xml_set(doc, "name", "\xff", &err), -1);
     value_is(doc, "name", "instance-00000001");
     xml_free(doc);
@@ -208,7 +228,8 @@ static void set(void **state)
     assert_int_equal(xml_set(doc, "@id", "2", &err), 1);
     assert_int_equal(xml_set(doc, "@new", "3", &err), 1);
     value_is(doc, "/domain/@new", "3");
-    assert_int_equal(xml_set(doc, "devices/graphics/@foo:bar", "x", &err), -1); // a prefix that nobody declared
+    assert_int_equal(xml_set(doc, "devices/graphics/@foo:bar", "x", &err),
+                     -1); // a prefix that nobody declared
     xml_free(doc);
 
     doc = parse("<a><b  c='1' /><d></d></a>");
@@ -223,20 +244,25 @@ static void add(void **state)
     (void)state;
     struct error err = {0};
     struct xml *doc = parse(domain);
-    assert_int_equal(xml_add(doc, "devices", "\n<sound model='ich6'>\n  <codec type='micro'/>\n</sound>\n", &err), 1);
-    char *expected = with(domain, "  </devices>", "    <sound model='ich6'>\n      <codec type='micro'/>\n    </sound>\n  </devices>");
+    assert_int_equal(
+        xml_add(doc, "devices", "\n<sound model='ich6'>\n  <codec type='micro'/>\n</sound>\n", &err), 1);
+    char *expected = with(
+        domain, "  </devices>",
+        "    <sound model='ich6'>\n      <codec type='micro'/>\n    </sound>\n  </devices>");
     expect_text(doc, expected);
     free(expected);
     xml_free(doc);
 
     doc = parse(domain);
     assert_int_equal(xml_add(doc, "devices/graphics[2]", "<listen type='none'/>", &err), 1);
-    expected = with(domain, "listen='127.0.0.1'/>", "listen='127.0.0.1'>\n      <listen type='none'/>\n    </graphics>");
+    expected = with(domain, "listen='127.0.0.1'/>",
+                    "listen='127.0.0.1'>\n      <listen type='none'/>\n    </graphics>");
     expect_text(doc, expected);
     free(expected);
     assert_int_equal(xml_add(doc, "qemu:commandline", "<qemu:arg value='-bar'/>", &err), 1);
     value_is(doc, "qemu:commandline/qemu:arg[2]/@value", "-bar");
-    static const char *const wrong[] = {"<a>", "</devices><devices>", "<!-- ", "text", "", "<b>&foo;</b>", "<foo:a/>", "<a/><![CDATA["};
+    static const char *const wrong[] = {"<a>", "</devices><devices>", "<!-- ",    "text",
+                                        "",    "<b>&foo;</b>",        "<foo:a/>", "<a/><![CDATA["};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         err = (struct error){0};
         assert_int_equal(xml_add(doc, "devices", wrong[i], &err), -1);
@@ -246,10 +272,16 @@ static void add(void **state)
     assert_int_equal(xml_add(doc, "nosuch", "<a/>", &err), 0);
     xml_free(doc);
 
-    struct { const char *before, *after; } cases[] = {
-        {"<a/>", "<a>\n  <n/>\n</a>"}, {"<a></a>", "<a>\n  <n/>\n</a>"}, {"<a>\n</a>", "<a>\n  <n/>\n</a>"},
-        {"<a><b/></a>", "<a><b/><n/></a>"}, {"<a>text</a>", "<a>text<n/></a>"},
-        {"<a>\n\t<b/>\n</a>", "<a>\n\t<b/>\n\t<n/>\n</a>"}, {"<a>\n  <b/>\n  <!-- c -->\n</a>", "<a>\n  <b/>\n  <!-- c -->\n  <n/>\n</a>"},
+    struct {
+        const char *before, *after;
+    } cases[] = {
+        {"<a/>", "<a>\n  <n/>\n</a>"},
+        {"<a></a>", "<a>\n  <n/>\n</a>"},
+        {"<a>\n</a>", "<a>\n  <n/>\n</a>"},
+        {"<a><b/></a>", "<a><b/><n/></a>"},
+        {"<a>text</a>", "<a>text<n/></a>"},
+        {"<a>\n\t<b/>\n</a>", "<a>\n\t<b/>\n\t<n/>\n</a>"},
+        {"<a>\n  <b/>\n  <!-- c -->\n</a>", "<a>\n  <b/>\n  <!-- c -->\n  <n/>\n</a>"},
         {"<a >\n  <b/></a>", "<a >\n  <b/>\n  <n/>\n</a>"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -287,7 +319,8 @@ static void remove_nodes(void **state)
     xml_free(doc);
 }
 
-static int differ(const char *before, const char *after, const char *const *changes, size_t count, struct error *err)
+static int differ(const char *before, const char *after, const char *const *changes, size_t count,
+                  struct error *err)
 {
     struct xml *a = parse(before), *b = parse(after);
     *err = (struct error){0};
@@ -379,10 +412,18 @@ static void paths(void **state)
 {
     (void)state;
     struct xml *doc = parse(domain);
-    struct { const char *line, *path; } cases[] = {
-        {"<domain", "domain"}, {"<name>", "name"}, {"<nova:package", "metadata/nova:instance/nova:package"}, {"<devices>", "devices"},
-        {"<graphics type='vnc'", "devices/graphics[1]"}, {"<listen", "devices/graphics[1]/listen"},
-        {"    </graphics>", "devices/graphics[1]"}, {"<graphics type='spice'", "devices/graphics[2]"}, {"</domain>", "domain"},
+    struct {
+        const char *line, *path;
+    } cases[] = {
+        {"<domain", "domain"},
+        {"<name>", "name"},
+        {"<nova:package", "metadata/nova:instance/nova:package"},
+        {"<devices>", "devices"},
+        {"<graphics type='vnc'", "devices/graphics[1]"},
+        {"<listen", "devices/graphics[1]/listen"},
+        {"    </graphics>", "devices/graphics[1]"},
+        {"<graphics type='spice'", "devices/graphics[2]"},
+        {"</domain>", "domain"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         long line = 1;
@@ -409,9 +450,10 @@ static void paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),   cmocka_unit_test(refused),      cmocka_unit_test(values), cmocka_unit_test(set),
-        cmocka_unit_test(add),          cmocka_unit_test(remove_nodes), cmocka_unit_test(only_changed),
-        cmocka_unit_test(only_changed_among_the_like),
+        cmocka_unit_test(round_trip),   cmocka_unit_test(refused),
+        cmocka_unit_test(values),       cmocka_unit_test(set),
+        cmocka_unit_test(add),          cmocka_unit_test(remove_nodes),
+        cmocka_unit_test(only_changed), cmocka_unit_test(only_changed_among_the_like),
         cmocka_unit_test(paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # All of migrun but its hosts and libvirtds. Of the sanitizers those that cost a fork little: SWEEP_SANITIZE=address,undefined is the whole.
 SWEEP := $(BUILD)/tests/world/sweep
 SWEEP_SANITIZE ?= undefined

@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: MIT
 #include "clock.h"
 
 #include <time.h>
 
-enum { SLEEP_LEAST_MS = 2000 }; // a wait of many short sleeps (for a verdict, for a recovery) is over after a few
+enum {
+    SLEEP_LEAST_MS = 2000
+}; // a wait of many short sleeps (for a verdict, for a recovery) is over after a few
 
 static int64_t skipped;
 
@@ -10,10 +13,7 @@ int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left);
 int __wrap_clock_gettime(clockid_t id, struct timespec *now);
 int __real_clock_gettime(clockid_t id, struct timespec *now);
 
-void clock_skip(int64_t ms)
-{
-    skipped += ms;
-}
+void clock_skip(int64_t ms) { skipped += ms; }
 
 int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left)
 {

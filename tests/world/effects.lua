@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Every kind of change that a policy can make, for the fault sweep; a file's owner, mode and contents change one after the other.
 local fixup  = require "migrun.fixup"
 local listen = require "migrun.listen"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+#include "base/text.h"
 #include "fake_cloud.h"
 
 #include <stdlib.h>
@@ -7,28 +9,27 @@ enum { DELETED_AT = 2, LINGERS = 8 }; // looks before libvirt's job ends; looks 
 
 // ---- what there is ----
 
-static json_t *part(const json_t *w, const char *name)
-{
-    return json_object_get(fake_cloud(w), name);
-}
+static json_t *part(const json_t *w, const char *name) { return json_object_get(fake_cloud(w), name); }
 
-json_t *fake_cloud(const json_t *w)
-{
-    return json_object_get(w, "cloud");
-}
+json_t *fake_cloud(const json_t *w) { return json_object_get(w, "cloud"); }
 
 void fake_cloud_add(json_t *w)
 {
     static const char *const hosts[] = {"compute-1", "compute-2"};
-    json_object_set_new(w, "cloud",
-                        json_pack("{s:{s:s, s:s, s:s, s:b, s:s, s:s}, s:{}, s:{s:{s:b}}, s:{s:s}, s:[], s:{}, s:n, s:b}", "server", "host", "compute-1",
-                                  "status", "ACTIVE", "task", "", "locked", 0, "reason", "", "fault", "", "services", "holds", WORLD_UUID,
-                                  "compute-1", 1, "bindings", "compute-1", "ACTIVE", "migrations", "refused", "job", "rewrites", 1));
+    json_object_set_new(
+        w, "cloud",
+        json_pack("{s:{s:s, s:s, s:s, s:b, s:s, s:s}, s:{}, s:{s:{s:b}}, s:{s:s}, s:[], s:{}, s:n, s:b}",
+                  "server", "host", "compute-1", "status", "ACTIVE", "task", "", "locked", 0, "reason", "",
+                  "fault", "", "services", "holds", WORLD_UUID, "compute-1", 1, "bindings", "compute-1",
+                  "ACTIVE", "migrations", "refused", "job", "rewrites", 1));
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
-        json_object_set_new(part(w, "services"), hosts[i], json_pack("{s:s, s:s}", "status", "enabled", "reason", ""));
-        json_object_set_new(json_object_get(world_host(w, hosts[i]), "services"), "nova-compute", json_string("active"));
+        json_object_set_new(part(w, "services"), hosts[i],
+                            json_pack("{s:s, s:s}", "status", "enabled", "reason", ""));
+        json_object_set_new(json_object_get(world_host(w, hosts[i]), "services"), "nova-compute",
+                            json_string("active"));
         world_put(w, hosts[i], "/etc/nova", "directory", 0755, 0, "");
-        world_put(w, hosts[i], "/etc/nova/nova.conf", "file", 0640, 0, "[DEFAULT]\ntransport_url = rabbit://nova:secret@controller:5672/\n");
+        world_put(w, hosts[i], "/etc/nova/nova.conf", "file", 0640, 0,
+                  "[DEFAULT]\ntransport_url = rabbit://nova:secret@controller:5672/\n");
     }
 }
 
@@ -58,25 +59,22 @@ json_t *fake_cloud_migration(const json_t *w)
     return has_ended(migration) ? NULL : migration;
 }
 
-bool fake_cloud_is_busy(const json_t *w)
-{
-    return json_is_object(part(w, "job"));
-}
+bool fake_cloud_is_busy(const json_t *w) { return json_is_object(part(w, "job")); }
 
 // ---- a migration, stage by stage ----
 
 // One that was asked for.
-struct task { json_t *w, *job, *server, *migration; const char *from, *to, *uuid; };
+struct task {
+    json_t *w, *job, *server, *migration;
+    const char *from, *to, *uuid;
+};
 
 static void hold(const struct task *t, const char *consumer, const char *host)
 {
     json_object_set_new(part(t->w, "holds"), consumer, json_pack("{s:b}", host, 1));
 }
 
-static void end(const struct task *t)
-{
-    json_object_set_new(fake_cloud(t->w), "job", json_null());
-}
+static void end(const struct task *t) { json_object_set_new(fake_cloud(t->w), "job", json_null()); }
 
 static const char *other_than(const char *host)
 {
@@ -90,8 +88,10 @@ static const char *take_up(const struct task *t)
     auto_free char *uuid = xasprintf("3a69380d-d0e6-4cb7-bc3f-%012d", (int)id);
     if (world_outcome(t->w)->never_begins)
         return NULL;
-    json_array_append_new(part(t->w, "migrations"), json_pack("{s:I, s:s, s:s, s:s, s:s, s:O}", "id", id, "uuid", uuid, "status", "accepted", "source", t->from,
-                                                              "dest", "", "request", json_object_get(t->job, "request")));
+    json_array_append_new(part(t->w, "migrations"),
+                          json_pack("{s:I, s:s, s:s, s:s, s:s, s:O}", "id", id, "uuid", uuid, "status",
+                                    "accepted", "source", t->from, "dest", "", "request",
+                                    json_object_get(t->job, "request")));
     hold(t, uuid, t->from);
     return "accepted";
 }
@@ -103,7 +103,8 @@ static const char *choose(const struct task *t)
     bool up = world_serves(t->w, to, "nova-compute") && world_serves(t->w, t->from, "nova-compute");
     bool enabled = STREQ(json_str(json_object_get(part(t->w, "services"), to), "status", ""), "enabled");
     if (world_outcome(t->w)->no_valid_host || !up || !enabled) {
-        set(part(t->w, "refused"), json_str(t->job, "request", ""), "No valid host was found. There are not enough hosts available.");
+        set(part(t->w, "refused"), json_str(t->job, "request", ""),
+            "No valid host was found. There are not enough hosts available.");
         json_object_del(part(t->w, "holds"), t->uuid);
         set(t->migration, "status", "error");
         set(t->server, "task", "");
@@ -146,8 +147,10 @@ static bool works_on(const struct task *t)
 // A text with the source's addresses changed into the destination's, as many as there are.
 static json_t *rewritten(const struct task *t, const char *text)
 {
-    const char *here = json_string_value(json_array_get(json_object_get(json_object_get(world_host(t->w, t->from), "facts"), "addresses"), 0));
-    const char *there = json_string_value(json_array_get(json_object_get(json_object_get(world_host(t->w, t->to), "facts"), "addresses"), 0));
+    const char *here = json_string_value(
+        json_array_get(json_object_get(json_object_get(world_host(t->w, t->from), "facts"), "addresses"), 0));
+    const char *there = json_string_value(
+        json_array_get(json_object_get(json_object_get(world_host(t->w, t->to), "facts"), "addresses"), 0));
     auto_buf struct buf out = {0};
     bool rewrites = json_flag(fake_cloud(t->w), "rewrites", true);
     for (const char *found; rewrites && (found = strstr(text, here)); text = found + strlen(here)) {
@@ -161,9 +164,11 @@ static json_t *rewritten(const struct task *t, const char *text)
 static const char *migrate(const struct task *t)
 {
     const json_t *domain = world_domain(t->w, t->from, WORLD_UUID);
-    auto_json json_t *params = json_pack("{s:o, s:o}", "destination_xml", rewritten(t, json_str(domain, "xml", "")), "persistent_xml",
+    auto_json json_t *params = json_pack("{s:o, s:o}", "destination_xml",
+                                         rewritten(t, json_str(domain, "xml", "")), "persistent_xml",
                                          rewritten(t, json_str(domain, "inactive_xml", "")));
-    auto_json json_t *flags = json_pack("[s, s, s, s]", "LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE");
+    auto_json json_t *flags = json_pack("[s, s, s, s]", "LIVE", "PEER2PEER", "PERSIST_DEST",
+                                        "UNDEFINE_SOURCE");
     if (json_flag(t->job, "aborted", false))
         return "back";
     if (!world_serves(t->w, t->to, "nova-compute"))
@@ -191,7 +196,8 @@ static const char *delete_it(const struct task *t)
 // When libvirt's job has ended, where the guest runs tells how; whatever libvirt said.
 static const char *watch(const struct task *t)
 {
-    const json_t *here = world_domain(t->w, t->from, WORLD_UUID), *there = world_domain(t->w, t->to, WORLD_UUID);
+    const json_t *here = world_domain(t->w, t->from, WORLD_UUID),
+                 *there = world_domain(t->w, t->to, WORLD_UUID);
     const json_t *job = json_object_get(t->w, "migration");
     if (json_is_object(job) && world_outcome(t->w)->deleted && json_int(job, "left", 0) <= DELETED_AT)
         return delete_it(t);
@@ -252,18 +258,21 @@ static const char *fail(const struct task *t)
 static const struct stage {
     const char *name;
     const char *(*step)(const struct task *t);
-    bool by_compute;         // the source's nova-compute does it
+    bool by_compute; // the source's nova-compute does it
 } stages[] = {
-    {"asked", take_up, false},     {"accepted", choose, false}, {"queued", prepare, true}, {"preparing", migrate, true}, {"running", watch, true},
-    {"there", settle_there, true}, {"done", complete, true},    {"clear", clear, true},    {"back", roll_back, true},    {"failed", fail, true},
+    {"asked", take_up, false},    {"accepted", choose, false}, {"queued", prepare, true},
+    {"preparing", migrate, true}, {"running", watch, true},    {"there", settle_there, true},
+    {"done", complete, true},     {"clear", clear, true},      {"back", roll_back, true},
+    {"failed", fail, true},
 };
 
 void fake_cloud_ask(json_t *w, const char *host, const char *request)
 {
     json_t *server = part(w, "server");
     set(server, "task", "migrating");
-    json_object_set_new(fake_cloud(w), "job", json_pack("{s:s, s:s, s:O, s:s, s:b}", "stage", "asked", "host", host, "from", json_object_get(server, "host"),
-                                                        "request", request, "aborted", 0));
+    json_object_set_new(fake_cloud(w), "job",
+                        json_pack("{s:s, s:s, s:O, s:s, s:b}", "stage", "asked", "host", host, "from",
+                                  json_object_get(server, "host"), "request", request, "aborted", 0));
 }
 
 void fake_cloud_step(json_t *w)
@@ -271,8 +280,13 @@ void fake_cloud_step(json_t *w)
     if (!fake_cloud_is_busy(w))
         return;
     auto_json json_t *job = json_incref(part(w, "job")), *migration = json_incref(newest(w));
-    const struct task t = {.w = w, .job = job, .server = part(w, "server"), .migration = migration, .from = json_str(job, "from", ""),
-                           .to = json_str(migration, "dest", ""), .uuid = json_str(migration, "uuid", "")};
+    const struct task t = {.w = w,
+                           .job = job,
+                           .server = part(w, "server"),
+                           .migration = migration,
+                           .from = json_str(job, "from", ""),
+                           .to = json_str(migration, "dest", ""),
+                           .uuid = json_str(migration, "uuid", "")};
     const struct stage *stage = stages;
     while (!STREQ(stage->name, json_str(job, "stage", "")))
         stage++;

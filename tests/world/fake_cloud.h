@@ -1,16 +1,17 @@
-// The fake world's OpenStack: what Nova, Placement and Neutron keep of the guest, and what becomes of a live migration that Nova is asked
-// for. In the world's document, where it has one:
+// SPDX-License-Identifier: MIT
+// The fake world's OpenStack: what Nova, Placement and Neutron keep of the guest, and what becomes of a live
+// migration that Nova is asked for. In the world's document, where it has one:
 //
 //   cloud     {server: {host, status, task ("" when none), locked, reason, fault, deleted}
-//             services   {HOST: {status, reason}} of nova-compute; whether it is up, the host's service nova-compute tells
-//             holds      {CONSUMER (a server, a migration): {HOST: true}}, Placement's allocations
-//             bindings   {HOST: status} of the one port
-//             migrations [{id, uuid, status, source, dest ("" when not chosen), request, moves (how often nova-compute wrote of it)}]
-//             refused    {REQUEST: reason}: actions that failed before libvirt was asked
-//             job        {stage, host ("": the scheduler chooses), from, request, aborted, looks}, or null
-//             requests   how many there were that change something
-//             secret     whether Nova tells nobody of its services, once a migration was asked for
-//             rewrites   whether Nova puts the destination's addresses into the destination's XML}
+//             services   {HOST: {status, reason}} of nova-compute; whether it is up, the host's service
+//             nova-compute tells holds      {CONSUMER (a server, a migration): {HOST: true}}, Placement's
+//             allocations bindings   {HOST: status} of the one port migrations [{id, uuid, status, source,
+//             dest ("" when not chosen), request, moves (how often nova-compute wrote of it)}] refused
+//             {REQUEST: reason}: actions that failed before libvirt was asked job        {stage, host ("":
+//             the scheduler chooses), from, request, aborted, looks}, or null requests   how many there were
+//             that change something secret     whether Nova tells nobody of its services, once a migration
+//             was asked for rewrites   whether Nova puts the destination's addresses into the destination's
+//             XML}
 #ifndef MIGRUN_TESTS_FAKE_CLOUD_H
 #define MIGRUN_TESTS_FAKE_CLOUD_H
 
@@ -24,7 +25,7 @@
 
 // Gives a world its cloud, with the guest of compute-1 as its server.
 void fake_cloud_add(json_t *w);
-json_t *fake_cloud(const json_t *w);                       // borrowed; NULL: the world has none
+json_t *fake_cloud(const json_t *w); // borrowed; NULL: the world has none
 // A live migration as the API takes it: to a host, or ("") to one that the scheduler chooses.
 void fake_cloud_ask(json_t *w, const char *host, const char *request);
 // It goes on by a step, as conductor and nova-compute work on it.

@@ -1,4 +1,8 @@
-// A fake host's files, what is kept of them for a run, and its claims: the operations of the agent's files.c and kept.c.
+// SPDX-License-Identifier: MIT
+// A fake host's files, what is kept of them for a run, and its claims: the operations of the agent's files.c
+// and kept.c.
+#include "base/clock.h"
+#include "base/io.h"
 #include "fake_agent.h"
 #include "world.h"
 
@@ -10,13 +14,11 @@
 
 static int changed(const char *path, const char *how, struct error *err)
 {
-    return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "%s %s since it was looked at, so it is left as it is", path, how);
+    return error_set(err, ERR_REFUSED, REFUSED_CHANGED,
+                     "%s %s since it was looked at, so it is left as it is", path, how);
 }
 
-static const char *path_of(const struct served *s)
-{
-    return json_str(s->request, "path", "");
-}
+static const char *path_of(const struct served *s) { return json_str(s->request, "path", ""); }
 
 static char *folder_of(const char *path)
 {
@@ -75,10 +77,11 @@ static const char *group_name(const struct served *s, json_int_t gid)
 static json_t *stat_of(const struct served *s, const json_t *file)
 {
     json_int_t uid = json_int(file, "uid", 0), gid = json_int(file, "gid", 0);
-    return json_pack("{s:O, s:O, s:I, s:I, s:s*, s:s*, s:I, s:O, s:O, s:i, s:i}", "type", json_object_get(file, "type"), "mode",
-                     json_object_get(file, "mode"), "uid", uid, "gid", gid, "user", user_name(s, uid), "group", group_name(s, gid), "size",
-                     (json_int_t)json_string_length(json_object_get(file, "content")), "mtime", json_object_get(file, "mtime"), "inode",
-                     json_object_get(file, "inode"), "device", 1, "links", 1);
+    return json_pack(
+        "{s:O, s:O, s:I, s:I, s:s*, s:s*, s:I, s:O, s:O, s:i, s:i}", "type", json_object_get(file, "type"),
+        "mode", json_object_get(file, "mode"), "uid", uid, "gid", gid, "user", user_name(s, uid), "group",
+        group_name(s, gid), "size", (json_int_t)json_string_length(json_object_get(file, "content")), "mtime",
+        json_object_get(file, "mtime"), "inode", json_object_get(file, "inode"), "device", 1, "links", 1);
 }
 
 static void hash_of(const json_t *file, char hash[65])
@@ -119,7 +122,8 @@ int serve_list(const struct served *s, struct error *err)
         return error_errno(err, ENOTDIR, "cannot list %s", path);
     size_t len = STREQ(path, "/") ? 0 : strlen(path);
     json_object_foreach(world_files(world(), s->name, path), name, file) {
-        if (strncmp(name, path, len) != 0 || name[len] != '/' || !name[len + 1] || strchr(name + len + 1, '/'))
+        if (strncmp(name, path, len) != 0 || name[len] != '/' || !name[len + 1] ||
+            strchr(name + len + 1, '/'))
             continue;
         json_t *entry = stat_of(s, file);
         json_object_set_new(entry, "name", json_string(name + len + 1));
@@ -142,13 +146,14 @@ int serve_log(const struct served *s, struct error *err)
     if (find_there(s, &file, err) < 0)
         return -1;
     const char *content = json_str(file, "content", "");
-    int64_t size = (int64_t)strlen(content), offset = json_int(s->request, "offset", -1), before = json_int(s->request, "line", 0);
+    int64_t size = (int64_t)strlen(content), offset = json_int(s->request, "offset", -1),
+            before = json_int(s->request, "line", 0);
     if (offset > size)
         offset = before = 0;
     if (offset >= 0)
         buf_add(s->out, content + offset, (size_t)(size - offset));
-    *s->result = json_pack("{s:I, s:I, s:O}", "size", (json_int_t)size, "lines", lines_in(content, (size_t)size), "inode",
-                           json_object_get(file, "inode"));
+    *s->result = json_pack("{s:I, s:I, s:O}", "size", (json_int_t)size, "lines",
+                           lines_in(content, (size_t)size), "inode", json_object_get(file, "inode"));
     if (offset >= 0)
         json_object_set_new(*s->result, "line", json_integer((json_int_t)before + 1));
     return 0;
@@ -162,9 +167,12 @@ static int keep(const struct served *s, const json_t *file, struct error *err)
     const char *name = json_str(s->request, "keep", NULL);
     json_t *kept = json_object_get(s->host, "kept");
     if (name && json_object_get(kept, name))
-        return error_errno(err, EEXIST, "the original of %s cannot be kept as " KEEP_DIR "/%s", path_of(s), name);
+        return error_errno(err, EEXIST, "the original of %s cannot be kept as " KEEP_DIR "/%s", path_of(s),
+                           name);
     if (name)
-        json_object_set_new(kept, name, json_pack("{s:s, s:o}", "path", path_of(s), "file", file ? json_deep_copy(file) : json_null()));
+        json_object_set_new(
+            kept, name,
+            json_pack("{s:s, s:o}", "path", path_of(s), "file", file ? json_deep_copy(file) : json_null()));
     return s->half ? agent_died(err) : 0;
 }
 
@@ -224,7 +232,8 @@ static bool excludes(const json_t *one, const json_t *other)
 int serve_claim(const struct served *s, struct error *err)
 {
     (void)err;
-    json_t *claim = json_object_get(s->request, "claim"), *claims = json_object_get(s->host, "claims"), *other;
+    json_t *claim = json_object_get(s->request, "claim"), *claims = json_object_get(s->host, "claims"),
+           *other;
     const char *run;
     json_object_foreach(claims, run, other)
         if (excludes(claim, other)) {
@@ -273,7 +282,9 @@ static int check_expectation(const struct served *s, const json_t *file, struct 
 
 static int look(const struct served *s, json_t **file, struct error *err)
 {
-    return find(s, file, err) < 0 || check_regular(path_of(s), *file, err) < 0 ? -1 : check_expectation(s, *file, err);
+    return find(s, file, err) < 0 || check_regular(path_of(s), *file, err) < 0
+               ? -1
+               : check_expectation(s, *file, err);
 }
 
 // Puts a file in the place of what is there, as a rename does: with an inode of its own.
@@ -300,7 +311,9 @@ int serve_write(const struct served *s, struct error *err)
     json_t *content = json_stringn(s->body ? s->body : "", s->body_len);
     if (!content)
         return error_set(err, ERR_BUG, 0, "the fake world's files hold UTF-8 alone");
-    json_t *fresh = file ? json_deep_copy(file) : json_pack("{s:s, s:i, s:i, s:i}", "type", "file", "mode", 0644, "uid", 0, "gid", 0);
+    json_t *fresh = file
+                        ? json_deep_copy(file)
+                        : json_pack("{s:s, s:i, s:i, s:i}", "type", "file", "mode", 0644, "uid", 0, "gid", 0);
     json_object_set_new(fresh, "content", content);
     for (size_t i = 0; i < COUNT_OF(given); i++)
         if (json_object_get(s->request, given[i]))
@@ -332,7 +345,8 @@ int serve_restore(const struct served *s, struct error *err)
     if (!kept)
         return error_errno(err, ENOENT, "the original of %s, " KEEP_DIR "/%s", path_of(s), name);
     if (!STREQ(json_str(kept, "path", ""), path_of(s)))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, KEEP_DIR "/%s is not the original of %s", name, path_of(s));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, KEEP_DIR "/%s is not the original of %s", name,
+                         path_of(s));
     if (s->half)
         return agent_died(err);
     if (json_is_null(json_object_get(kept, "file")))
@@ -344,7 +358,9 @@ int serve_restore(const struct served *s, struct error *err)
 
 static int find_expected(const struct served *s, json_t **file, struct error *err)
 {
-    static const struct { const char *name, *how; } members[] = {
+    static const struct {
+        const char *name, *how;
+    } members[] = {
         {"inode", "was replaced by another file"},
         {"uid", "was given another owner"},
         {"gid", "was given another group"},

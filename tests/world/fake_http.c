@@ -1,5 +1,8 @@
-// Stands in for src/world/openstack/http.c: each request is a point, and comes to the fake cloud. A request lets a migration in Nova go on by
-// a step. The tries of a harmless request are one point: a fault that another try gets over is none for its caller.
+// SPDX-License-Identifier: MIT
+// Stands in for src/world/openstack/http.c: each request is a point, and comes to the fake cloud. A request
+// lets a migration in Nova go on by a step. The tries of a harmless request are one point: a fault that
+// another try gets over is none for its caller.
+#include "base/interrupt.h"
 #include "clock.h"
 #include "fake_cloud.h"
 #include "fault.h"
@@ -7,9 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAUSE_MS = 500, NO_ANSWER_MS = 8000, LONG_WAIT_MS = 100000 }; // between tries; until all have failed; of a look at what takes long
+enum {
+    PAUSE_MS = 500,
+    NO_ANSWER_MS = 8000,
+    LONG_WAIT_MS = 100000
+}; // between tries; until all have failed; of a look at what takes long
 
-struct http { int requests; };
+struct http {
+    int requests;
+};
 
 int http_open(const struct http_tls *tls, struct http **http, struct error *err)
 {
@@ -19,10 +28,7 @@ int http_open(const struct http_tls *tls, struct http **http, struct error *err)
     return 0;
 }
 
-void http_close(struct http *http)
-{
-    free(http);
-}
+void http_close(struct http *http) { free(http); }
 
 void http_answer_free(struct http_answer *answer)
 {
@@ -54,7 +60,9 @@ static int no_connection(const struct http_request *request, struct error *err)
 static int lost(const struct http_request *request, struct error *err)
 {
     auto_free char *server = http_server_of(request->url);
-    return error_set(err, ERR_OPENSTACK, 0, "the connection to %s broke before its answer was whole: Empty reply from server", server);
+    return error_set(err, ERR_OPENSTACK, 0,
+                     "the connection to %s broke before its answer was whole: Empty reply from server",
+                     server);
 }
 
 static void page(struct http_answer *answer)
@@ -88,7 +96,8 @@ static void serve_again(const struct http_request *request, struct http_answer *
     serve(request, answer);
 }
 
-static int perform(const struct http_request *request, enum fault fault, struct http_answer *answer, struct error *err)
+static int perform(const struct http_request *request, enum fault fault, struct http_answer *answer,
+                   struct error *err)
 {
     if (fault == FAULT_FAIL || fault_is_gone(fake_nova_service(request->url)))
         return no_connection(request, err);
@@ -122,7 +131,8 @@ static char *shown_of(const struct http_request *request, const char *server)
     return action ? xstrdup(json_object_iter_key(json_object_iter(body))) : xstrndup(path, len);
 }
 
-int http_send(struct http *http, const struct http_request *request, struct http_answer *answer, struct error *err)
+int http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
+              struct error *err)
 {
     auto_free char *server = http_server_of(request->url), *shown = shown_of(request, server);
     sig_atomic_t interrupts = interrupt_count;

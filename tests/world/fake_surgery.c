@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
+#include "base/io.h"
 #include "fake_surgery.h"
 
 #include <stdlib.h>
@@ -11,10 +14,7 @@ static json_t *surgeries(const json_t *w, const char *host)
     return all;
 }
 
-static bool is_open(const json_t *s)
-{
-    return STREQ(json_str(s, "phase", ""), "open");
-}
+static bool is_open(const json_t *s) { return STREQ(json_str(s, "phase", ""), "open"); }
 
 static void set_end(json_t *s, const char *phase, const char *text)
 {
@@ -29,13 +29,14 @@ static json_t *told(const json_t *s)
     size_t i;
     json_array_foreach(json_object_get(s, "edits"), i, edit)
         json_array_append(edits, json_object_get(edit, "path"));
-    return json_pack("{s:s, s:s, s:f, s:[], s:o}", "phase", json_str(s, "phase", "none"), "text", json_str(s, "text", ""), "at", json_num(s, "at", 0), "lost",
-                     "edits", edits);
+    return json_pack("{s:s, s:s, s:f, s:[], s:o}", "phase", json_str(s, "phase", "none"), "text",
+                     json_str(s, "text", ""), "at", json_num(s, "at", 0), "lost", "edits", edits);
 }
 
 static void start(json_t *w, const char *host, const json_t *s)
 {
-    json_object_set(json_object_get(world_host(w, host), "services"), json_str(s, "unit", ""), json_string("active"));
+    json_object_set(json_object_get(world_host(w, host), "services"), json_str(s, "unit", ""),
+                    json_string("active"));
 }
 
 static void put_back(json_t *w, const char *host, const char *name, json_t *s)
@@ -61,7 +62,8 @@ static int begin(json_t *w, const char *host, const json_t *request, json_t **re
 {
     const char *unit = json_str(request, "unit", "");
     if (!world_serves(w, host, unit))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s does not run, so there is nothing to stop", unit);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s does not run, so there is nothing to stop",
+                         unit);
     json_t *s = json_pack("{s:s, s:s, s:[]}", "phase", "open", "unit", unit, "edits");
     json_object_set_new(surgeries(w, host), json_str(request, "keep", ""), s);
     json_object_set_new(json_object_get(world_host(w, host), "services"), unit, json_string("inactive"));
@@ -71,8 +73,10 @@ static int begin(json_t *w, const char *host, const json_t *request, json_t **re
 
 static int stage(json_t *s, const json_t *request, const char *body, size_t len, json_t **result)
 {
-    json_array_append_new(json_object_get(s, "edits"), json_pack("{s:O, s:O, s:o}", "path", json_object_get(request, "path"), "expect",
-                                                                 json_object_get(request, "expect"), "content", json_stringn(body ? body : "", len)));
+    json_array_append_new(json_object_get(s, "edits"),
+                          json_pack("{s:O, s:O, s:o}", "path", json_object_get(request, "path"), "expect",
+                                    json_object_get(request, "expect"), "content",
+                                    json_stringn(body ? body : "", len)));
     *result = json_object();
     return 0;
 }
@@ -94,10 +98,12 @@ static void take_over(json_t *w, const char *host, const char *path, const char 
     json_t *domain = world_domain(w, host, WORLD_UUID);
     const char *xml = strstr(content, "<domain "), *end = xml ? strstr(xml, "</domain>") : NULL;
     if (domain && end)
-        json_object_set_new(domain, STREQ(path, WORLD_STATUS) ? "xml" : "inactive_xml", json_stringn(xml, (size_t)(end - xml) + strlen("</domain>\n")));
+        json_object_set_new(domain, STREQ(path, WORLD_STATUS) ? "xml" : "inactive_xml",
+                            json_stringn(xml, (size_t)(end - xml) + strlen("</domain>\n")));
 }
 
-static int commit(json_t *w, const char *host, const char *name, json_t *s, bool half, json_t **result, struct error *err)
+static int commit(json_t *w, const char *host, const char *name, json_t *s, bool half, json_t **result,
+                  struct error *err)
 {
     size_t i;
     json_t *edit;
@@ -119,7 +125,8 @@ static int commit(json_t *w, const char *host, const char *name, json_t *s, bool
     return 0;
 }
 
-int fake_surgery(json_t *w, const char *host, const json_t *request, const char *body, size_t len, bool half, json_t **result, struct error *err)
+int fake_surgery(json_t *w, const char *host, const json_t *request, const char *body, size_t len, bool half,
+                 json_t **result, struct error *err)
 {
     const char *action = json_str(request, "action", ""), *name = json_str(request, "surgery", "");
     json_t *s = json_object_get(surgeries(w, host), name);

@@ -1,8 +1,11 @@
-// Stands in for src/world/libvirt*.c: libvirtds of the fake world. A look at a guest lets its migration go on by a step.
+// SPDX-License-Identifier: MIT
+// Stands in for src/world/libvirt*.c: libvirtds of the fake world. A look at a guest lets its migration go on
+// by a step.
 #include "clock.h"
 #include "fault.h"
 #include "world.h"
 
+#include "base/interrupt.h"
 #include "world/libvirt.h"
 
 #include <libvirt/virterror.h>
@@ -11,15 +14,20 @@
 
 enum { ENDLESS_WAIT_MS = 100000 }; // so that a deadline for a guest that never converges is not far
 
-struct virt { char *name; bool read_only; };
+struct virt {
+    char *name;
+    bool read_only;
+};
 
 // ---- points ----
 
 static int failed(const struct virt *virt, const char *what, struct error *err)
 {
     if (fault_is_gone(virt->name))
-        return error_set(err, ERR_HOST, HOST_LOST, "cannot %s: the libvirt connection to %s was given up", what, virt->name);
-    return error_set(err, ERR_LIBVIRT, VIR_ERR_INTERNAL_ERROR, "cannot %s on %s: internal error: client socket is closed", what, virt->name);
+        return error_set(err, ERR_HOST, HOST_LOST, "cannot %s: the libvirt connection to %s was given up",
+                         what, virt->name);
+    return error_set(err, ERR_LIBVIRT, VIR_ERR_INTERNAL_ERROR,
+                     "cannot %s on %s: internal error: client socket is closed", what, virt->name);
 }
 
 // Before a call: whether it comes to libvirtd at all.
@@ -29,8 +37,10 @@ static int call_begin(const struct virt *virt, const char *what, enum fault *fau
     if (*fault == FAULT_FAIL || *fault == FAULT_ERROR || *fault == FAULT_HALF || fault_is_gone(virt->name))
         return failed(virt, what, err);
     if (!world_serves(world(), virt->name, "libvirtd"))
-        return error_set(err, ERR_LIBVIRT, VIR_ERR_NO_CONNECT,
-                         "cannot %s on %s: Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused", what, virt->name);
+        return error_set(
+            err, ERR_LIBVIRT, VIR_ERR_NO_CONNECT,
+            "cannot %s on %s: Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused",
+            what, virt->name);
     return 0;
 }
 
@@ -41,7 +51,8 @@ static int call_end(const struct virt *virt, const char *what, enum fault fault,
     if (fault == FAULT_AFTER)
         return failed(virt, what, err);
     if (fault == FAULT_INTERRUPT && interrupt_count > 0)
-        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while asking libvirt on %s to %s", virt->name, what);
+        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while asking libvirt on %s to %s", virt->name,
+                         what);
     return rc;
 }
 
@@ -57,7 +68,8 @@ static json_t *find(const struct virt *virt, const char *name_or_uuid, struct er
 {
     json_t *domain = world_domain(world(), virt->name, name_or_uuid);
     if (!domain)
-        error_set(err, ERR_LIBVIRT, VIR_ERR_NO_DOMAIN, "cannot look at domain '%s' on %s: Domain not found", name_or_uuid, virt->name);
+        error_set(err, ERR_LIBVIRT, VIR_ERR_NO_DOMAIN, "cannot look at domain '%s' on %s: Domain not found",
+                  name_or_uuid, virt->name);
     return domain;
 }
 
@@ -95,10 +107,7 @@ void virt_close(struct virt *virt)
     free(virt);
 }
 
-bool virt_read_only(const struct virt *virt)
-{
-    return virt->read_only;
-}
+bool virt_read_only(const struct virt *virt) { return virt->read_only; }
 
 int virt_set_full_uri(struct virt *virt, const char *full_uri)
 {
@@ -115,12 +124,14 @@ static json_t *job_of(const struct virt *virt, const char *uuid)
     if (!json_is_object(migration) || !STREQ(json_str(migration, "uuid", ""), uuid))
         return NULL;
     bool out = STREQ(json_str(migration, "from", ""), virt->name);
-    return json_pack("{s:s, s:s}", "type", "unbounded", "operation", out ? "outgoing migration" : "incoming migration");
+    return json_pack("{s:s, s:s}", "type", "unbounded", "operation",
+                     out ? "outgoing migration" : "incoming migration");
 }
 
 static json_t *brief(const json_t *domain)
 {
-    static const char *const copied[] = {"name", "uuid", "state", "reason", "persistent", "autostart", "memory", "vcpus"};
+    static const char *const copied[] = {"name",       "uuid",      "state",  "reason",
+                                         "persistent", "autostart", "memory", "vcpus"};
     json_t *object = json_object();
     for (size_t i = 0; i < COUNT_OF(copied); i++)
         json_object_set(object, copied[i], json_object_get(domain, copied[i]));
@@ -136,8 +147,9 @@ static json_t *facts_of(const struct virt *virt)
     const char *uuid;
     json_object_foreach(json_object_get(host, "domains"), uuid, domain)
         json_array_append_new(domains, brief(domain));
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:{s:I, s:I}, s:o}", "uri", "qemu:///system", "hostname", virt->name, "libvirt", "9.0.0",
-                     "hypervisor", "7.2.22", "cpus", 4, "arch", "x86_64", "cpu_model", "qemu64", "memory", "total", (json_int_t)8 << 30, "free",
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:{s:I, s:I}, s:o}", "uri", "qemu:///system",
+                     "hostname", virt->name, "libvirt", "9.0.0", "hypervisor", "7.2.22", "cpus", 4, "arch",
+                     "x86_64", "cpu_model", "qemu64", "memory", "total", (json_int_t)8 << 30, "free",
                      (json_int_t)6 << 30, "domains", domains);
 }
 
@@ -179,13 +191,15 @@ int virt_domain(struct virt *virt, const char *name_or_uuid, json_t **domain, st
         return -1;
     json_t *job = job_of(virt, json_str(there, "uuid", ""));
     *domain = brief(there);
-    json_object_update_new(*domain, json_pack("{s:b, s:i, s:b, s:s, s:o}", "updated", 0, "snapshots", 0, "managed_save", 0, "os_type", "hvm", "job",
+    json_object_update_new(*domain, json_pack("{s:b, s:i, s:b, s:s, s:o}", "updated", 0, "snapshots", 0,
+                                              "managed_save", 0, "os_type", "hvm", "job",
                                               job ? job : json_string("none")));
     return 0;
 }
 
 // A text of a domain.
-static int text_of(struct virt *virt, const char *uuid, const char *what, bool inactive, char **xml, struct error *err)
+static int text_of(struct virt *virt, const char *uuid, const char *what, bool inactive, char **xml,
+                   struct error *err)
 {
     enum fault fault;
     *xml = NULL;
@@ -204,7 +218,8 @@ int virt_domain_xml(struct virt *virt, const char *uuid, unsigned int flags, cha
 
 int virt_migratable_xml(struct virt *virt, const char *uuid, bool inactive, char **xml, struct error *err)
 {
-    return text_of(virt, uuid, inactive ? "read the migratable definition" : "read the migratable XML", inactive, xml, err);
+    return text_of(virt, uuid, inactive ? "read the migratable definition" : "read the migratable XML",
+                   inactive, xml, err);
 }
 
 // An answer that needs no domain; value is stolen.
@@ -219,7 +234,8 @@ static int answer(struct virt *virt, const char *what, json_t *value, json_t **r
     return rc;
 }
 
-static int answer_text(struct virt *virt, const char *what, const char *text, char **result, struct error *err)
+static int answer_text(struct virt *virt, const char *what, const char *text, char **result,
+                       struct error *err)
 {
     auto_json json_t *none = NULL;
     int rc = answer(virt, what, json_null(), &none, err);
@@ -229,11 +245,13 @@ static int answer_text(struct virt *virt, const char *what, const char *text, ch
 
 int virt_job(struct virt *virt, const char *uuid, bool completed, json_t **job, struct error *err)
 {
-    json_t *now = completed ? json_pack("{s:s, s:i}", "type", "completed", "downtime", 42) : job_of(virt, uuid);
+    json_t *now = completed ? json_pack("{s:s, s:i}", "type", "completed", "downtime", 42)
+                            : job_of(virt, uuid);
     json_t *value = now ? now : json_pack("{s:s}", "type", "none");
     if (now)
-        json_object_update_new(value, json_pack("{s:I, s:I, s:I, s:i}", "memory_total", (json_int_t)256 << 20, "memory_processed",
-                                                (json_int_t)128 << 20, "memory_remaining", (json_int_t)128 << 20, "time_elapsed", 100));
+        json_object_update_new(value, json_pack("{s:I, s:I, s:I, s:i}", "memory_total", (json_int_t)256 << 20,
+                                                "memory_processed", (json_int_t)128 << 20, "memory_remaining",
+                                                (json_int_t)128 << 20, "time_elapsed", 100));
     return answer(virt, completed ? "ask for the last job" : "ask for the job", value, job, err);
 }
 
@@ -247,15 +265,19 @@ int virt_stats(struct virt *virt, const char *uuid, unsigned int stats, json_t *
 int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct error *err)
 {
     (void)uuid;
-    json_t *disk = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "target", "vda", "source", WORLD_FOLDER "/disk", "type", "file", "format",
-                             "raw", "cache", "none", "readonly", 0, "shareable", 0, "job", "none");
+    json_t *disk = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "target", "vda", "source",
+                             WORLD_FOLDER "/disk", "type", "file", "format", "raw", "cache", "none",
+                             "readonly", 0, "shareable", 0, "job", "none");
     return answer(virt, "look at block devices", json_pack("[o]", disk), blocks, err);
 }
 
 int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err)
 {
     (void)name;
-    return answer(virt, "look at a volume", json_pack("{s:s, s:s, s:s}", "path", WORLD_FOLDER "/disk", "key", WORLD_FOLDER "/disk", "source", pool), volume, err);
+    return answer(virt, "look at a volume",
+                  json_pack("{s:s, s:s, s:s}", "path", WORLD_FOLDER "/disk", "key", WORLD_FOLDER "/disk",
+                            "source", pool),
+                  volume, err);
 }
 
 int virt_capabilities(struct virt *virt, char **xml, struct error *err)
@@ -263,8 +285,8 @@ int virt_capabilities(struct virt *virt, char **xml, struct error *err)
     return answer_text(virt, "read the capabilities", "<capabilities/>", xml, err);
 }
 
-int virt_domain_capabilities(struct virt *virt, const char *emulator, const char *arch, const char *machine, const char *virttype, char **xml,
-                             struct error *err)
+int virt_domain_capabilities(struct virt *virt, const char *emulator, const char *arch, const char *machine,
+                             const char *virttype, char **xml, struct error *err)
 {
     (void)emulator;
     (void)arch;
@@ -275,11 +297,13 @@ int virt_domain_capabilities(struct virt *virt, const char *emulator, const char
 
 int virt_node_memory(struct virt *virt, json_t **memory, struct error *err)
 {
-    return answer(virt, "ask for the memory", json_pack("{s:I, s:I}", "total", (json_int_t)8 << 30, "free", (json_int_t)6 << 30), memory, err);
+    return answer(virt, "ask for the memory",
+                  json_pack("{s:I, s:I}", "total", (json_int_t)8 << 30, "free", (json_int_t)6 << 30), memory,
+                  err);
 }
 
-int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, const char *machine, const char *virttype, const char *cpu_xml,
-                     json_t **result, struct error *err)
+int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, const char *machine,
+                     const char *virttype, const char *cpu_xml, json_t **result, struct error *err)
 {
     (void)emulator;
     (void)arch;
@@ -288,7 +312,8 @@ int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, 
     (void)cpu_xml;
     const char *cpu = json_str(world_host(world(), virt->name), "cpu", "superset");
     const char *message = STREQ(cpu, "incompatible") ? "missing features: avx" : "";
-    return answer(virt, "compare a guest's CPU", json_pack("{s:s, s:s}", "result", cpu, "message", message), result, err);
+    return answer(virt, "compare a guest's CPU", json_pack("{s:s, s:s}", "result", cpu, "message", message),
+                  result, err);
 }
 
 // ---- changes ----
@@ -297,16 +322,21 @@ static int may_change(const struct virt *virt, const char *what, struct error *e
 {
     if (!virt->read_only)
         return 0;
-    return error_set(err, ERR_LIBVIRT, VIR_ERR_OPERATION_DENIED, "cannot %s on %s: read only access prevents it", what, virt->name);
+    return error_set(err, ERR_LIBVIRT, VIR_ERR_OPERATION_DENIED,
+                     "cannot %s on %s: read only access prevents it", what, virt->name);
 }
 
 int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct error *err)
 {
     enum fault fault;
     int rc = call_begin(virt, "switch the autostart", &fault, err);
-    json_t *domain = rc == 0 && may_change(virt, "switch the autostart", err) == 0 ? find(virt, uuid, err) : NULL;
+    json_t *domain = rc == 0 && may_change(virt, "switch the autostart", err) == 0 ? find(virt, uuid, err)
+                                                                                   : NULL;
     if (domain && !json_flag(domain, "persistent", false))
-        domain = error_set(err, ERR_LIBVIRT, VIR_ERR_OPERATION_INVALID, "cannot switch the autostart of a transient domain") < 0 ? NULL : domain;
+        domain = error_set(err, ERR_LIBVIRT, VIR_ERR_OPERATION_INVALID,
+                           "cannot switch the autostart of a transient domain") < 0
+                     ? NULL
+                     : domain;
     if (domain) {
         json_object_set_new(domain, "autostart", json_boolean(on));
         world_changed();
@@ -318,12 +348,14 @@ int virt_undefine(struct virt *virt, const char *uuid, struct error *err)
 {
     enum fault fault;
     int rc = call_begin(virt, "undefine a domain", &fault, err);
-    json_t *domain = rc == 0 && may_change(virt, "undefine a domain", err) == 0 ? find(virt, uuid, err) : NULL;
+    json_t *domain = rc == 0 && may_change(virt, "undefine a domain", err) == 0 ? find(virt, uuid, err)
+                                                                                : NULL;
     if (domain) {
         if (json_int(domain, "pid", 0))
             json_object_set_new(domain, "persistent", json_false());
         else
-            json_object_del(json_object_get(world_host(world(), virt->name), "domains"), json_str(domain, "uuid", ""));
+            json_object_del(json_object_get(world_host(world(), virt->name), "domains"),
+                            json_str(domain, "uuid", ""));
         world_changed();
     }
     return call_end(virt, "undefine a domain", fault, domain ? 0 : -1, err);
@@ -363,8 +395,8 @@ static int told(struct virt_migration *m, int result)
     return 1;
 }
 
-int virt_migrate_start(struct virt *virt, const char *uuid, const char *dest_uri, const json_t *params, const json_t *flags,
-                       struct virt_migration **migration, struct error *err)
+int virt_migrate_start(struct virt *virt, const char *uuid, const char *dest_uri, const json_t *params,
+                       const json_t *flags, struct virt_migration **migration, struct error *err)
 {
     enum fault fault;
     if (virt_migrate_check(params, flags, err) < 0)
@@ -375,7 +407,9 @@ int virt_migrate_start(struct virt *virt, const char *uuid, const char *dest_uri
     // libvirt's answer, good or bad, comes to who waits for the migration's end.
     int rc = call_begin(virt, "migrate", &fault, &m->error);
     if (rc == 0) {
-        rc = may_change(virt, "migrate", &m->error) < 0 ? -1 : world_migrate(world(), virt->name, uuid, to, params, flags, &m->error);
+        rc = may_change(virt, "migrate", &m->error) < 0
+                 ? -1
+                 : world_migrate(world(), virt->name, uuid, to, params, flags, &m->error);
         world_changed();
     }
     fault_end();
@@ -404,7 +438,8 @@ int virt_migrate_wait(struct virt_migration *m, int wait_ms)
         return 0;
     const json_t *last = json_object_get(world(), "last");
     if (json_is_string(last))
-        error_set(&m->error, ERR_LIBVIRT, VIR_ERR_OPERATION_FAILED, "cannot migrate " WORLD_GUEST " on %s: operation failed: %s", m->host,
+        error_set(&m->error, ERR_LIBVIRT, VIR_ERR_OPERATION_FAILED,
+                  "cannot migrate " WORLD_GUEST " on %s: operation failed: %s", m->host,
                   json_string_value(last));
     return told(m, json_is_string(last) ? -1 : 0);
 }
@@ -423,7 +458,9 @@ int virt_migrate_abort(struct virt *virt, const char *uuid, struct error *err)
 
 int virt_migrate_end(struct virt_migration *m, struct error *err)
 {
-    int result = m->ended ? m->result : error_set(&m->error, ERR_TIMEOUT, 0, "the migration on %s was left while it goes on", m->host);
+    int result = m->ended ? m->result
+                          : error_set(&m->error, ERR_TIMEOUT, 0,
+                                      "the migration on %s was left while it goes on", m->host);
     if (result < 0 && err)
         *err = m->error;
     free(m->host);

@@ -1,17 +1,20 @@
+// SPDX-License-Identifier: MIT
 #include "fault.h"
 
 #include "base/fault.h"
-#include "base/util.h"
+#include "base/memory.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { DIED = 137 };
 
-const char *const fault_names[FAULTS] = {"none", "fail", "error", "half", "agent", "busy", "page",
-                                         "cut", "token", "gone", "interrupt", "kill-before", "kill-after"};
+const char *const fault_names[FAULTS] = {"none",      "fail",        "error",     "half",  "agent",
+                                         "busy",      "page",        "cut",       "token", "gone",
+                                         "interrupt", "kill-before", "kill-after"};
 
 static long passed;
 static enum fault current;
@@ -74,10 +77,7 @@ void fault_end(void)
     current = FAULT_NONE;
 }
 
-bool fault_is_gone(const char *host)
-{
-    return gone && STREQ(gone, host);
-}
+bool fault_is_gone(const char *host) { return gone && STREQ(gone, host); }
 
 int fault_point(const char *what, struct error *err)
 {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "judge.h"
 
 #include "fake_cloud.h"
@@ -17,8 +18,9 @@ static void flatten_files(json_t *flat, const char *where, const json_t *files)
         if (strncmp(path, "/var/log/", 9) == 0)
             continue;
         auto_free char *key = xasprintf("%s file %s", where, path);
-        auto_free char *value = xasprintf("%s %04o %d:%d '%s'", json_str(file, "type", ""), (unsigned)json_int(file, "mode", 0),
-                                          (int)json_int(file, "uid", -1), (int)json_int(file, "gid", -1), json_str(file, "content", ""));
+        auto_free char *value = xasprintf("%s %04o %d:%d '%s'", json_str(file, "type", ""),
+                                          (unsigned)json_int(file, "mode", 0), (int)json_int(file, "uid", -1),
+                                          (int)json_int(file, "gid", -1), json_str(file, "content", ""));
         json_object_set_new(flat, key, json_string(value));
     }
 }
@@ -41,7 +43,8 @@ static void flatten_guests(json_t *flat, const char *where, const json_t *domain
         const char *name = json_str(domain, "name", "");
         auto_free char *key = xasprintf("%s guest %s", where, name);
         auto_free char *pid = with_pid ? xasprintf(", pid %d", (int)json_int(domain, "pid", 0)) : xstrdup("");
-        auto_free char *value = xasprintf("%s%s%s%s", json_str(domain, "state", ""), json_flag(domain, "persistent", false) ? ", persistent" : "",
+        auto_free char *value = xasprintf("%s%s%s%s", json_str(domain, "state", ""),
+                                          json_flag(domain, "persistent", false) ? ", persistent" : "",
                                           json_flag(domain, "autostart", false) ? ", autostart" : "", pid);
         json_object_set_new(flat, key, json_string(value));
         static const char *const texts[] = {"xml", "inactive_xml"};
@@ -58,7 +61,8 @@ static void flatten_holds(json_t *flat, const json_t *holds)
     json_t *hosts, *flag;
     json_object_foreach((json_t *)(uintptr_t)holds, consumer, hosts)
         json_object_foreach(hosts, host, flag) {
-            auto_free char *key = xasprintf("placement %s %s", STREQ(consumer, WORLD_UUID) ? "instance" : "migration", host);
+            auto_free char *key = xasprintf("placement %s %s",
+                                            STREQ(consumer, WORLD_UUID) ? "instance" : "migration", host);
             json_object_set_new(flat, key, json_string("is held"));
         }
 }
@@ -66,7 +70,8 @@ static void flatten_holds(json_t *flat, const json_t *holds)
 // Migrations that have ended are history.
 static void flatten_cloud(json_t *flat, const json_t *w)
 {
-    const json_t *cloud = fake_cloud(w), *server = json_object_get(cloud, "server"), *migration = fake_cloud_migration(w);
+    const json_t *cloud = fake_cloud(w), *server = json_object_get(cloud, "server"),
+                 *migration = fake_cloud_migration(w);
     static const char *const kept[] = {"host", "status", "task", "reason"};
     const char *host;
     json_t *service;
@@ -76,7 +81,8 @@ static void flatten_cloud(json_t *flat, const json_t *w)
         auto_free char *key = xasprintf("nova server %s", kept[i]);
         json_object_set(flat, key, json_object_get(server, kept[i]));
     }
-    json_object_set_new(flat, "nova server lock", json_string(json_flag(server, "locked", false) ? "locked" : "unlocked"));
+    json_object_set_new(flat, "nova server lock",
+                        json_string(json_flag(server, "locked", false) ? "locked" : "unlocked"));
     if (migration)
         json_object_set(flat, "nova server migration", json_object_get(migration, "status"));
     json_object_foreach(json_object_get(cloud, "services"), host, service) {
@@ -87,7 +93,8 @@ static void flatten_cloud(json_t *flat, const json_t *w)
     flatten_named(flat, "neutron", "binding", json_object_get(cloud, "bindings"));
 }
 
-// Every thing of a world that counts, by "WHERE KIND NAME". Originals and notes stay on their host until `migrun prune`.
+// Every thing of a world that counts, by "WHERE KIND NAME". Originals and notes stay on their host until
+// `migrun prune`.
 static json_t *flatten(const json_t *w, bool with_pid)
 {
     json_t *flat = json_object(), *host;
@@ -111,14 +118,18 @@ static json_t *differences(const json_t *is, const json_t *should, bool with_pid
     json_t *all = json_object(), *value;
     const char *key;
     if (world_outcome(is)->compute_dies) // by itself: the run has no part in that
-        json_object_set(now, "compute-1 services nova-compute", json_object_get(then, "compute-1 services nova-compute"));
+        json_object_set(now, "compute-1 services nova-compute",
+                        json_object_get(then, "compute-1 services nova-compute"));
     if (world_outcome(is)->dest_dies)
-        json_object_set(now, "compute-2 services nova-compute", json_object_get(then, "compute-2 services nova-compute"));
+        json_object_set(now, "compute-2 services nova-compute",
+                        json_object_get(then, "compute-2 services nova-compute"));
     json_object_foreach(now, key, value)
         if (!json_object_get(then, key))
             json_object_set_new(all, key, json_string("is left over"));
         else if (!json_equal(value, json_object_get(then, key)))
-            json_object_set_new(all, key, json_sprintf("is %.60s, not %.60s", json_string_value(value), json_str(then, key, "")));
+            json_object_set_new(
+                all, key,
+                json_sprintf("is %.60s, not %.60s", json_string_value(value), json_str(then, key, "")));
     json_object_foreach(then, key, value)
         if (!json_object_get(now, key))
             json_object_set_new(all, key, json_string("is gone"));
@@ -128,7 +139,8 @@ static json_t *differences(const json_t *is, const json_t *should, bool with_pid
 static bool runs(const json_t *w, const char *host)
 {
     const json_t *domain = world_domain(w, host, WORLD_UUID);
-    return STREQ(json_str(domain, "state", ""), "running") && !STREQ(json_str(domain, "reason", ""), "post-copy failed");
+    return STREQ(json_str(domain, "state", ""), "running") &&
+           !STREQ(json_str(domain, "reason", ""), "post-copy failed");
 }
 
 static bool is_at(const json_t *w, const char *host, const char *other)
@@ -139,7 +151,8 @@ static bool is_at(const json_t *w, const char *host, const char *other)
 
 // ---- judging ----
 
-const char *const judgement_names[JUDGEMENTS] = {"as before", "moved", "named", "in doubt", "deleted", "wrong"};
+const char *const judgement_names[JUDGEMENTS] = {"as before", "moved",   "named",
+                                                 "in doubt",  "deleted", "wrong"};
 
 enum judgement wrong(char **why, const char *format, ...)
 {
@@ -172,8 +185,11 @@ static enum judgement list(char **why, const char *what, const json_t *differ)
     return wrong(why, "%s%s", what, all.data);
 }
 
-// How the verdict names what the cloud has otherwise: each of these by its own words, or by that who keeps it cannot be asked.
-static const struct { const char *key, *words; } of_cloud[] = {
+// How the verdict names what the cloud has otherwise: each of these by its own words, or by that who keeps it
+// cannot be asked.
+static const struct {
+    const char *key, *words;
+} of_cloud[] = {
     {"nova server host", "Nova has it on"},
     {"nova server task", "Nova still has a task for it"},
     {"nova server status", "its status in Nova is"},
@@ -195,7 +211,8 @@ static const struct { const char *key, *words; } of_cloud[] = {
 
 static bool is_of_cloud(const char *key)
 {
-    return strncmp(key, "nova ", 5) == 0 || strncmp(key, "placement ", 10) == 0 || strncmp(key, "neutron ", 8) == 0;
+    return strncmp(key, "nova ", 5) == 0 || strncmp(key, "placement ", 10) == 0 ||
+           strncmp(key, "neutron ", 8) == 0;
 }
 
 static bool names_of_cloud(const char *text, const char *key)
@@ -206,7 +223,8 @@ static bool names_of_cloud(const char *text, const char *key)
     return false;
 }
 
-// Whether a text names a thing; libvirtd's definition of a guest is named with the guest, and the guest by its name in Nova.
+// Whether a text names a thing; libvirtd's definition of a guest is named with the guest, and the guest by
+// its name in Nova.
 static bool names(const char *text, const char *key)
 {
     if (is_of_cloud(key))
@@ -214,7 +232,8 @@ static bool names(const char *text, const char *key)
     const char *thing = strrchr(key, ' ') + 1;
     if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
         thing += 18;
-    auto_free char *name = xstrndup(thing, strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
+    auto_free char *name = xstrndup(thing,
+                                    strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
     return strstr(text, name) || (STREQ(name, WORLD_GUEST) && strstr(text, CLOUD_SERVER));
 }
 
@@ -225,8 +244,8 @@ static bool is_where_nova_has_it(const char *key)
     return is_of_cloud(key) && strncmp(key, "nova service", 12) != 0 && !lock;
 }
 
-// Whether the operator is told of each thing that is not as it should be; what a fix-up or an undo that failed was for, and what a run that has
-// no fix-ups any more leaves to do, need not be named.
+// Whether the operator is told of each thing that is not as it should be; what a fix-up or an undo that
+// failed was for, and what a run that has no fix-ups any more leaves to do, need not be named.
 static enum judgement all_told(const struct ending *e, json_t *differ, const char *what, char **why)
 {
     auto_free char *text = told_text(e);
@@ -256,7 +275,8 @@ static enum judgement judge_still(const struct truth *t, const struct ending *e,
     auto_json json_t *differ = differences(t->now, t->before, true);
     if (json_object_size(differ) == 0)
         return AS_BEFORE;
-    bool untouched = e->status == OUTCOME_REFUSED || e->status == OUTCOME_MOVED; // refused, a preview, or nothing to recover
+    bool untouched = e->status == OUTCOME_REFUSED ||
+                     e->status == OUTCOME_MOVED; // refused, a preview, or nothing to recover
     if (untouched && !only_claims(differ))
         return list(why, "said to be untouched", differ);
     bool said = e->status == OUTCOME_NOT_RESTORED || e->status == OUTCOME_NOT_MOVED;
@@ -277,7 +297,8 @@ static enum judgement judge_moved(const struct truth *t, const struct ending *e,
     return all_told(e, differ, "said to be moved", why);
 }
 
-// Nothing was left to recover: the run had ended, one way or the other. What it had to say of a Nova that died died with it.
+// Nothing was left to recover: the run had ended, one way or the other. What it had to say of a Nova that
+// died died with it.
 static enum judgement judge_ended(const struct truth *t, const struct ending *e, char **why)
 {
     auto_json json_t *differ = differences(t->now, t->after, false);
@@ -290,20 +311,27 @@ static enum judgement judge_ended(const struct truth *t, const struct ending *e,
     return json_object_size(differ) == 0 ? MOVED : judge_still(t, e, why);
 }
 
-enum judgement judge(const struct scenario *s, const struct truth *t, const struct ending *e, bool faulty, char **why)
+enum judgement judge(const struct scenario *s, const struct truth *t, const struct ending *e, bool faulty,
+                     char **why)
 {
     if (!e->verdict || json_int(e->verdict, "status", -1) != e->status)
-        return wrong(why, "ended with status %d, and its verdict with %d: %.300s", e->status, (int)json_int(e->verdict, "status", -1), e->words);
+        return wrong(why, "ended with status %d, and its verdict with %d: %.300s", e->status,
+                     (int)json_int(e->verdict, "status", -1), e->words);
     const char *outcome = json_str(e->verdict, "outcome", "");
     if (STREQ(outcome, "in_doubt") && faulty) // an interrupted recovery, too
         return IN_DOUBT;
     if (STREQ(outcome, "deleted")) {
-        bool gone = !world_domain(t->now, "compute-1", WORLD_UUID) && !world_domain(t->now, "compute-2", WORLD_UUID);
-        return gone && world_outcome(t->now)->deleted ? GONE : wrong(why, "said to be deleted, and is not: %s", json_str(e->verdict, "line", ""));
+        bool gone = !world_domain(t->now, "compute-1", WORLD_UUID) &&
+                    !world_domain(t->now, "compute-2", WORLD_UUID);
+        return gone && world_outcome(t->now)->deleted
+                   ? GONE
+                   : wrong(why, "said to be deleted, and is not: %s", json_str(e->verdict, "line", ""));
     }
     switch (e->status) {
     case OUTCOME_MOVED:
-        return STREQ(outcome, "recovered") ? judge_ended(t, e, why) : s->preview ? judge_still(t, e, why) : judge_moved(t, e, s->stays, why);
+        return STREQ(outcome, "recovered") ? judge_ended(t, e, why)
+               : s->preview                ? judge_still(t, e, why)
+                                           : judge_moved(t, e, s->stays, why);
     case OUTCOME_MOVED_BUT: return judge_moved(t, e, s->stays, why);
     case OUTCOME_REFUSED:
     case OUTCOME_NOT_MOVED:
@@ -314,7 +342,8 @@ enum judgement judge(const struct scenario *s, const struct truth *t, const stru
             return IN_DOUBT;
         if (fake_cloud_is_busy(t->now) && !is_at(t->now, "compute-2", "compute-1"))
             return IN_DOUBT; // Nova may move it yet
-        return wrong(why, "said to be in doubt, though both hosts know: %s", json_str(e->verdict, "line", ""));
+        return wrong(why, "said to be in doubt, though both hosts know: %s",
+                     json_str(e->verdict, "line", ""));
     default: return wrong(why, "ended with status %d", e->status);
     }
 }
@@ -323,17 +352,21 @@ enum judgement judge_model(const struct scenario *s, const struct truth *known, 
 {
     const json_t *disk = world_file(known->after, "compute-1", WORLD_FOLDER "/disk");
     const json_t *log = world_file(known->after, "compute-1", WORLD_FOLDER "/console.log");
-    const json_t *was = world_domain(known->before, "compute-1", WORLD_UUID), *is = world_domain(known->after, "compute-2", WORLD_UUID);
-    if (json_int(disk, "uid", -1) != WORLD_QEMU || json_int(disk, "gid", -1) != WORLD_QEMU || json_int(log, "uid", -1) != 0)
+    const json_t *was = world_domain(known->before, "compute-1", WORLD_UUID),
+                 *is = world_domain(known->after, "compute-2", WORLD_UUID);
+    if (json_int(disk, "uid", -1) != WORLD_QEMU || json_int(disk, "gid", -1) != WORLD_QEMU ||
+        json_int(log, "uid", -1) != 0)
         return wrong(why, "the run that goes well leaves the guest's files to somebody else");
     if (s->stays)
         return AS_BEFORE;
     if (!is_at(known->after, "compute-2", "compute-1") || world_domain(known->after, "compute-1", WORLD_UUID))
         return wrong(why, "the run that goes well does not move the guest");
     bool persistent = json_flag(is, "persistent", false);
-    if (persistent != json_flag(was, "persistent", false) || json_flag(is, "autostart", false) != json_flag(was, "autostart", false))
+    if (persistent != json_flag(was, "persistent", false) ||
+        json_flag(is, "autostart", false) != json_flag(was, "autostart", false))
         return wrong(why, "the run that goes well loses the guest's definition or its autostart");
-    if (strstr(json_str(is, "xml", ""), "10.88.0.11") || (persistent && strstr(json_str(is, "inactive_xml", ""), "10.88.0.11")))
+    if (strstr(json_str(is, "xml", ""), "10.88.0.11") ||
+        (persistent && strstr(json_str(is, "inactive_xml", ""), "10.88.0.11")))
         return wrong(why, "the run that goes well leaves an address of the source");
     return MOVED;
 }

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: MIT
 #include "scenarios.h"
 
+#include "base/text.h"
 #include "fake_cloud.h"
 
 #include <string.h>
@@ -28,18 +30,16 @@ static void older_cpu(json_t *w)
 
 static void no_libvirtd(json_t *w)
 {
-    json_object_set_new(json_object_get(world_host(w, "compute-2"), "services"), "libvirtd", json_string("inactive"));
+    json_object_set_new(json_object_get(world_host(w, "compute-2"), "services"), "libvirtd",
+                        json_string("inactive"));
 }
 
-static void known_for_shared(json_t *w)
-{
-    json_object_set_new(w, "storage", json_string("shared"));
-}
+static void known_for_shared(json_t *w) { json_object_set_new(w, "storage", json_string("shared")); }
 
 static void claimed(json_t *w)
 {
-    json_t *claim = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b}", "run", "another", "instance", WORLD_UUID, "name", WORLD_GUEST, "by",
-                              "root on elsewhere", "since", 0.0, "exclusive", 0);
+    json_t *claim = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b}", "run", "another", "instance", WORLD_UUID,
+                              "name", WORLD_GUEST, "by", "root on elsewhere", "since", 0.0, "exclusive", 0);
     json_object_set_new(json_object_get(world_host(w, "compute-2"), "claims"), "another", claim);
 }
 
@@ -59,7 +59,8 @@ static void transient(json_t *w)
 
 static void locked(json_t *w)
 {
-    json_object_update_new(json_object_get(fake_cloud(w), "server"), json_pack("{s:b, s:s}", "locked", 1, "reason", "kept here for its owner"));
+    json_object_update_new(json_object_get(fake_cloud(w), "server"),
+                           json_pack("{s:b, s:s}", "locked", 1, "reason", "kept here for its owner"));
 }
 
 static void disabled_there(json_t *w)
@@ -73,15 +74,9 @@ static void another_task(json_t *w)
     json_object_set_new(json_object_get(fake_cloud(w), "server"), "task", json_string("rebooting"));
 }
 
-static void does_not_rewrite(json_t *w)
-{
-    json_object_set_new(fake_cloud(w), "rewrites", json_false());
-}
+static void does_not_rewrite(json_t *w) { json_object_set_new(fake_cloud(w), "rewrites", json_false()); }
 
-static void secret_services(json_t *w)
-{
-    json_object_set_new(fake_cloud(w), "secret", json_true());
-}
+static void secret_services(json_t *w) { json_object_set_new(fake_cloud(w), "secret", json_true()); }
 
 // ---- the table ----
 
@@ -145,14 +140,19 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "never-begins", .status = 5, .cloud = true},
     {"policies/nova.lua", "stays-queued", .status = 3, .cloud = true},
     {"policies/nova.lua", "queued-dest-dies", .status = 3, .cloud = true, .unsaid = "is down: start it"},
-    {"policies/nova.lua", "dest-dies", .status = 3, .cloud = true, .says = "Nova says that the migration failed", .unsaid = "is down: start it"},
+    {"policies/nova.lua", "dest-dies", .status = 3, .cloud = true,
+     .says = "Nova says that the migration failed", .unsaid = "is down: start it"},
     {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .says = DESERTED, .unsaid = ABORTING},
-    {"policies/nova.lua", "compute-dies", "any host", .status = 4, .cloud = true, .dest = "any", .says = DESERTED, .unsaid = ABORTING},
-    {"policies/nova.lua", "compute-dies", "services not told of", secret_services, .status = 4, .cloud = true, .unsaid = "is down: start it"},
-    {"policies/nova.lua", "compute-dies-fail", .status = 5, .cloud = true, .says = DESERTED, .unsaid = ABORTING},
+    {"policies/nova.lua", "compute-dies", "any host", .status = 4, .cloud = true, .dest = "any",
+     .says = DESERTED, .unsaid = ABORTING},
+    {"policies/nova.lua", "compute-dies", "services not told of", secret_services, .status = 4, .cloud = true,
+     .unsaid = "is down: start it"},
+    {"policies/nova.lua", "compute-dies-fail", .status = 5, .cloud = true, .says = DESERTED,
+     .unsaid = ABORTING},
     {"policies/nova.lua", "seems-down", .status = 0, .cloud = true, .unsaid = "is down: start it"},
     {"policies/nova.lua", "deleted", .status = 3, .cloud = true, .says = DELETED, .unsaid = ABORTING},
-    {"policies/nova.lua", "deleted", "any host", .status = 3, .cloud = true, .dest = "any", .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova.lua", "deleted", "any host", .status = 3, .cloud = true, .dest = "any", .says = DELETED,
+     .unsaid = ABORTING},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .preview = true},
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any"},
     {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any"},
@@ -163,25 +163,33 @@ const struct scenario scenarios[] = {
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "fail", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .cut = "http nova POST os-migrateLive"},
-    {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .cut = "http nova POST os-migrateLive"},
-    {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any", .cut = "http nova POST os-migrateLive"},
+    {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any",
+     .cut = "http nova POST os-migrateLive"},
+    {"policies/nova.lua", "fail", "any host", .status = 3, .cloud = true, .dest = "any",
+     .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "split", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive"},
-    {"policies/nova.lua", "deleted", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive", .says = DELETED, .unsaid = ABORTING},
+    {"policies/nova.lua", "deleted", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive",
+     .says = DELETED, .unsaid = ABORTING},
     {"policies/nova.lua", "never-begins", .status = 5, .cloud = true, .cut = "http nova POST os-migrateLive"},
-    {"policies/nova.lua", "no-valid-host", .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive"},
+    {"policies/nova.lua", "no-valid-host", .status = 3, .cloud = true,
+     .cut = "http nova POST os-migrateLive"},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true, .elsewhere = true},
     {"policies/nova.lua", "ok", "any host", .status = 0, .cloud = true, .dest = "any", .elsewhere = true},
     {"policies/nova.lua", "fail", .status = 3, .cloud = true, .elsewhere = true},
     {"policies/nova.lua", "compute-dies", .status = 4, .cloud = true, .elsewhere = true},
-    {"policies/nova-status-xml.lua", "deleted", .status = 3, .cloud = true, .says = DELETED, .unsaid = ABORTING},
-    {"policies/nova-status-xml.lua", "ok", "Nova that does not rewrite", does_not_rewrite, .status = 0, .cloud = true},
+    {"policies/nova-status-xml.lua", "deleted", .status = 3, .cloud = true, .says = DELETED,
+     .unsaid = ABORTING},
+    {"policies/nova-status-xml.lua", "ok", "Nova that does not rewrite", does_not_rewrite, .status = 0,
+     .cloud = true},
     {"policies/nova-status-xml.lua", "fail", .status = 3, .cloud = true},
     {"policies/nova-status-xml.lua", "ok", "locked in Nova", locked, .status = 0, .cloud = true},
     {"policies/nova-status-xml.lua", "fail", "locked in Nova", locked, .status = 3, .cloud = true},
     {"policies/nova-status-xml.lua", "ok", .status = 0, .cloud = true, .preview = true},
     {"policies/nova-status-xml.lua", "ok", .status = 3, .cloud = true, .cut = "host compute-1 surgery /run"},
-    {"policies/nova-status-xml.lua", "ok", "locked in Nova", locked, .status = 0, .cloud = true, .cut = "http nova POST os-migrateLive"},
-    {"policies/nova-status-xml.lua", "fail", "locked in Nova", locked, .status = 3, .cloud = true, .cut = "http nova POST os-migrateLive"},
+    {"policies/nova-status-xml.lua", "ok", "locked in Nova", locked, .status = 0, .cloud = true,
+     .cut = "http nova POST os-migrateLive"},
+    {"policies/nova-status-xml.lua", "fail", "locked in Nova", locked, .status = 3, .cloud = true,
+     .cut = "http nova POST os-migrateLive"},
     {"policies/nova-status-xml.lua", "ok", .status = 0, .cloud = true, .elsewhere = true},
     {0},
 };

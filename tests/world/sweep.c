@@ -1,13 +1,19 @@
-// The fault sweep: each scenario (a policy in a world, and how its migration ends) is run once to count its points, and then once for each
-// point and each fault there. The world afterwards must be as before, or moved and verified, and the verdict must say so.
+// SPDX-License-Identifier: MIT
+// The fault sweep: each scenario (a policy in a world, and how its migration ends) is run once to count its
+// points, and then once for each point and each fault there. The world afterwards must be as before, or moved
+// and verified, and the verdict must say so.
 //
-//   sweep [--self | --main] [WORD...]  scenarios whose name holds one of the words; --self: without faults; --main: of the faults only that
-//                                  a call fails, that its agent dies after it, and that migrun is killed before or after it
+//   sweep [--self | --main] [WORD...]  scenarios whose name holds one of the words; --self: without faults;
+//   --main: of the faults only that
+//                                  a call fails, that its agent dies after it, and that migrun is killed
+//                                  before or after it
 //   sweep --point SCENARIO N:KIND  one run, with what it tells and what is wrong afterwards
 #include "fake_cloud.h"
 #include "fault.h"
 #include "judge.h"
 
+#include "base/interrupt.h"
+#include "base/io.h"
 #include "lua/lua.h"
 
 #include <dirent.h>
@@ -28,7 +34,9 @@ enum extent { EXTENT_ALL, EXTENT_MAIN, EXTENT_SELF };
 
 // ---- one run, in a process of its own ----
 
-struct bench { char folder[64]; };
+struct bench {
+    char folder[64];
+};
 
 static void ending_free(struct ending *e)
 {
@@ -80,7 +88,6 @@ static void clear_folder(const char *path)
         closedir(folder);
 }
 
-
 static void hear(void *data, const json_t *event)
 {
     const int *fd = data;
@@ -95,7 +102,7 @@ struct job {
     const char *fault, *log; // MIGRUN_FAULT, MIGRUN_FAULT_LOG
     bool all;                // show all that it tells
     bool recovers;
-    const char *run, *host;  // which one is recovered, or all that a host keeps; NULL: what is unfinished
+    const char *run, *host; // which one is recovered, or all that a host keeps; NULL: what is unfinished
 };
 
 static int move(const struct job *job, const char *state, const struct listener *listener, struct error *err)
@@ -104,22 +111,33 @@ static int move(const struct job *job, const char *state, const struct listener 
     const char *const arguments[] = {WORLD_GUEST, s->dest ? s->dest : "compute-2"};
     auto_json json_t *params = json_object();
     const struct run_options options = {
-        .policy = s->policy, .arguments = arguments, .n_arguments = s->stays ? 1 : 2, .params = params, .site = SITE, .state = state,
-        .preview = s->preview, .command_line = "sweep",
+        .policy = s->policy,
+        .arguments = arguments,
+        .n_arguments = s->stays ? 1 : 2,
+        .params = params,
+        .site = SITE,
+        .state = state,
+        .preview = s->preview,
+        .command_line = "sweep",
     };
     return migrun_lua_move(&options, listener, err);
 }
 
-static int recover(const struct job *job, const char *state, const struct listener *listener, struct error *err)
+static int recover(const struct job *job, const char *state, const struct listener *listener,
+                   struct error *err)
 {
-    const struct recover_options options = {.runs = &job->run, .n_runs = job->run != NULL, .host = job->host, .site = SITE, .state = state};
+    const struct recover_options options = {
+        .runs = &job->run, .n_runs = job->run != NULL, .host = job->host, .site = SITE, .state = state};
     return migrun_lua_recover(&options, listener, err);
 }
 
 static void set_credentials(void)
 {
-    static const char *const credentials[][2] = {{"OS_AUTH_URL", "http://cloud:5000/v3"}, {"OS_USERNAME", "admin"}, {"OS_PASSWORD", CLOUD_PASSWORD},
-                                                 {"OS_PROJECT_NAME", "demo"}, {"OS_REGION_NAME", "RegionOne"}};
+    static const char *const credentials[][2] = {{"OS_AUTH_URL", "http://cloud:5000/v3"},
+                                                 {"OS_USERNAME", "admin"},
+                                                 {"OS_PASSWORD", CLOUD_PASSWORD},
+                                                 {"OS_PROJECT_NAME", "demo"},
+                                                 {"OS_REGION_NAME", "RegionOne"}};
     unsetenv("OS_CLOUD");
     for (size_t i = 0; i < COUNT_OF(credentials); i++)
         setenv(credentials[i][0], credentials[i][1], 1);
@@ -186,7 +204,8 @@ static void run(const struct job *job, struct ending *ending)
         ;
     char *events = file_text(heard);
     status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    *ending = (struct ending){.killed = status == DIED, .status = status, .told = events, .words = file_text(words)};
+    *ending = (struct ending){
+        .killed = status == DIED, .status = status, .told = events, .words = file_text(words)};
     take_events(ending, events);
     if (job->all)
         printf("%s%s", events, ending->words);
@@ -194,7 +213,9 @@ static void run(const struct job *job, struct ending *ending)
 
 // ---- a scenario ----
 
-struct count { size_t points, runs, recovered, of[JUDGEMENTS], shown; };
+struct count {
+    size_t points, runs, recovered, of[JUDGEMENTS], shown;
+};
 
 static void make_world(const struct scenario *s, const struct bench *bench, const char *outcome)
 {
@@ -220,12 +241,14 @@ static json_t *world_after(const struct scenario *s, const struct bench *bench)
     return settled_world(bench);
 }
 
-static enum judgement run_and_judge(const struct job *job, const struct truth *known, struct ending *ending, char **why)
+static enum judgement run_and_judge(const struct job *job, const struct truth *known, struct ending *ending,
+                                    char **why)
 {
     struct truth t = *known;
     run(job, ending);
     t.now = settled_world(job->bench);
-    enum judgement judgement = ending->killed ? IN_DOUBT : judge(job->scenario, &t, ending, job->fault != NULL, why);
+    enum judgement judgement = ending->killed ? IN_DOUBT
+                                              : judge(job->scenario, &t, ending, job->fault != NULL, why);
     json_decref(t.now);
     return judgement;
 }
@@ -259,7 +282,8 @@ static enum judgement recover_elsewhere(const struct job *job, const struct trut
 }
 
 // A run under a fault, and `migrun recover` where it leaves something to be done.
-static enum judgement try(const struct job *job, const struct truth *known, const char *cut, struct count *count, char **why)
+static enum judgement try(const struct job *job, const struct truth *known, const char *cut,
+                          struct count *count, char **why)
 {
     struct ending auto_ending ending = {0}, auto_ending recovered = {0};
     prepare(job->scenario, job->bench, cut);
@@ -274,10 +298,12 @@ static enum judgement try(const struct job *job, const struct truth *known, cons
     return run_and_judge(&again, known, &recovered, why);
 }
 
-// A request to the cloud: what only reads has no answer that could be lost for good; who logs in, or asks for versions, shows no token.
+// A request to the cloud: what only reads has no answer that could be lost for good; who logs in, or asks for
+// versions, shows no token.
 static bool fits_request(enum fault fault, const char *point)
 {
-    bool reads = strstr(point, " GET "), logs_in = strstr(point, "/auth/tokens"), versions = point[strlen(point) - 1] == '/';
+    bool reads = strstr(point, " GET "), logs_in = strstr(point, "/auth/tokens"),
+         versions = point[strlen(point) - 1] == '/';
     switch (fault) {
     case FAULT_HALF: return false;
     case FAULT_AFTER:
@@ -287,20 +313,24 @@ static bool fits_request(enum fault fault, const char *point)
     }
 }
 
-// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "http SERVICE METHOD …", "gate …".
+// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "http SERVICE METHOD …",
+// "gate …".
 static bool fits(enum fault fault, const char *point)
 {
     if (strncmp(point, "http ", 5) == 0)
         return fits_request(fault, point);
-    bool host = strncmp(point, "host ", 5) == 0, gate = strncmp(point, "gate ", 5) == 0, connect = host && strstr(point, " connect");
+    bool host = strncmp(point, "host ", 5) == 0, gate = strncmp(point, "gate ", 5) == 0,
+         connect = host && strstr(point, " connect");
     switch (fault) {
     case FAULT_BUSY:
     case FAULT_PAGE:
     case FAULT_CUT:
     case FAULT_TOKEN: return false;
     case FAULT_ERROR: return host && !connect;
-    case FAULT_HALF: return strstr(point, " write ") || strstr(point, " remove ") || strstr(point, " restore ") || strstr(point, " chown ") ||
-                            strstr(point, " chmod ") || strstr(point, " surgery ") || strstr(point, " service ") || strstr(point, " command");
+    case FAULT_HALF:
+        return strstr(point, " write ") || strstr(point, " remove ") || strstr(point, " restore ") ||
+               strstr(point, " chown ") || strstr(point, " chmod ") || strstr(point, " surgery ") ||
+               strstr(point, " service ") || strstr(point, " command");
     case FAULT_AFTER: return !gate && !connect;
     case FAULT_GONE: return !gate;
     case FAULT_KILL_AFTER: return !gate;
@@ -308,7 +338,8 @@ static bool fits(enum fault fault, const char *point)
     }
 }
 
-static void add(struct count *count, enum judgement judgement, const char *fault, const char *point, const char *why)
+static void add(struct count *count, enum judgement judgement, const char *fault, const char *point,
+                const char *why)
 {
     count->runs++;
     count->of[judgement]++;
@@ -318,16 +349,19 @@ static void add(struct count *count, enum judgement judgement, const char *fault
 
 static bool is_main(enum fault fault)
 {
-    return fault == FAULT_FAIL || fault == FAULT_AFTER || fault == FAULT_KILL_BEFORE || fault == FAULT_KILL_AFTER;
+    return fault == FAULT_FAIL || fault == FAULT_AFTER || fault == FAULT_KILL_BEFORE ||
+           fault == FAULT_KILL_AFTER;
 }
 
-static void sweep_points(const struct job *plain, const struct truth *known, const char *cut, char *points, enum extent extent, struct count *count)
+static void sweep_points(const struct job *plain, const struct truth *known, const char *cut, char *points,
+                         enum extent extent, struct count *count)
 {
     bool only_kills = plain->scenario->elsewhere;
     char *rest = points;
     for (char *point; (point = strsep(&rest, "\n")) && *point;) {
         count->points++;
-        for (enum fault fault = only_kills ? FAULT_KILL_BEFORE : FAULT_FAIL; fault <= FAULT_KILL_AFTER; fault++) {
+        for (enum fault fault = only_kills ? FAULT_KILL_BEFORE : FAULT_FAIL; fault <= FAULT_KILL_AFTER;
+             fault++) {
             if (!fits(fault, point) || (extent == EXTENT_MAIN && !is_main(fault)))
                 continue;
             auto_free char *text = xasprintf("%zu:%s", count->points, fault_names[fault]), *why = NULL;
@@ -340,8 +374,8 @@ static void sweep_points(const struct job *plain, const struct truth *known, con
 }
 
 // The run without a fault: how it ends, and its points, a line each.
-static char *run_plainly(const struct job *plain, const struct truth *known, const char *cut, struct ending *ending, enum judgement *judgement,
-                         char **why)
+static char *run_plainly(const struct job *plain, const struct truth *known, const char *cut,
+                         struct ending *ending, enum judgement *judgement, char **why)
 {
     char log[64];
     auto_fd int points = new_file();
@@ -358,7 +392,8 @@ static char *cut_of(const struct scenario *s, const struct bench *bench, const s
 {
     struct ending auto_ending ending = {0};
     enum judgement judgement;
-    auto_free char *why = NULL, *points = run_plainly(&(struct job){.scenario = s, .bench = bench}, known, NULL, &ending, &judgement, &why);
+    auto_free char *why = NULL, *points = run_plainly(&(struct job){.scenario = s, .bench = bench}, known,
+                                                      NULL, &ending, &judgement, &why);
     char *rest = points;
     int number = 0;
     for (char *point; (point = strsep(&rest, "\n")) && *point;) {
@@ -372,7 +407,8 @@ static char *cut_of(const struct scenario *s, const struct bench *bench, const s
 
 static void open_bench(struct bench *bench)
 {
-    snprintf(bench->folder, sizeof bench->folder, "%s/migrun-sweep-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(bench->folder, sizeof bench->folder, "%s/migrun-sweep-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(bench->folder))
         fail(bench->folder);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -409,12 +445,14 @@ static void sweep(const struct scenario *s, enum extent extent, struct count *co
     const struct job job = {.scenario = s, .bench = &bench, .recovers = s->cut != NULL};
     auto_free char *points = run_plainly(&job, &known, cut, &ending, &judgement, &why);
     if (judgement != WRONG && ending.status != s->status)
-        judgement = wrong(&why, "ended with status %d, not %d: %s", ending.status, s->status, json_str(ending.verdict, "line", ending.words));
+        judgement = wrong(&why, "ended with status %d, not %d: %s", ending.status, s->status,
+                          json_str(ending.verdict, "line", ending.words));
     if (judgement != WRONG && s->says && !strstr(ending.told, s->says))
         judgement = wrong(&why, "does not say '%s': %s", s->says, json_str(ending.verdict, "line", ""));
     if (judgement != WRONG && s->unsaid && strstr(ending.told, s->unsaid))
         judgement = wrong(&why, "says '%s': %s", s->unsaid, json_str(ending.verdict, "line", ""));
-    if (judgement != WRONG && s->status != OUTCOME_REFUSED && !s->preview && judge_model(s, &known, &why) == WRONG)
+    if (judgement != WRONG && s->status != OUTCOME_REFUSED && !s->preview &&
+        judge_model(s, &known, &why) == WRONG)
         judgement = WRONG;
     add(count, judgement, "no fault", "the whole", why);
     if (extent != EXTENT_SELF)
@@ -434,7 +472,8 @@ static int one_point(const char *name, const char *fault)
     struct count count = {0};
     auto_free char *cut = NULL, *why = NULL;
     begin(s, &bench, &known, &cut);
-    const struct job job = {.scenario = s, .bench = &bench, .fault = fault, .all = true, .recovers = cut != NULL};
+    const struct job job = {
+        .scenario = s, .bench = &bench, .fault = fault, .all = true, .recovers = cut != NULL};
     enum judgement judgement = try(&job, &known, cut, &count, &why);
     printf("%s%s%s\n", judgement_names[judgement], why ? ": " : "", why ? why : "");
     end(&bench, &known);
@@ -443,7 +482,12 @@ static int one_point(const char *name, const char *fault)
 
 // ---- all of them, two side by side ----
 
-struct worker { pid_t pid; int out; const struct scenario *scenario; struct count *count; };
+struct worker {
+    pid_t pid;
+    int out;
+    const struct scenario *scenario;
+    struct count *count;
+};
 
 static void start(struct worker *w, enum extent extent)
 {
@@ -492,7 +536,8 @@ static int finish(struct worker *workers, size_t count, enum extent extent)
         waitpid(workers[i].pid, NULL, 0);
         tell(&workers[i], i + 1, &total);
     }
-    printf("#\n# %-10s %8zu\n# %-10s %8zu\n# %-10s %8zu\n", "points", total.points, "tried", total.runs, "recovered", total.recovered);
+    printf("#\n# %-10s %8zu\n# %-10s %8zu\n# %-10s %8zu\n", "points", total.points, "tried", total.runs,
+           "recovered", total.recovered);
     for (size_t i = 0; i < JUDGEMENTS; i++)
         printf("# %-10s %8zu\n", judgement_names[i], total.of[i]);
     return total.of[WRONG] > 0 || total.runs == 0;
@@ -510,7 +555,10 @@ static bool is_chosen(const struct scenario *s, char **words)
 int main(int argc, char **argv)
 {
     static struct worker workers[256];
-    enum extent extent = argc < 2 ? EXTENT_ALL : STREQ(argv[1], "--self") ? EXTENT_SELF : STREQ(argv[1], "--main") ? EXTENT_MAIN : EXTENT_ALL;
+    enum extent extent = argc < 2                   ? EXTENT_ALL
+                         : STREQ(argv[1], "--self") ? EXTENT_SELF
+                         : STREQ(argv[1], "--main") ? EXTENT_MAIN
+                                                    : EXTENT_ALL;
     size_t count = 0;
     if (argc == 4 && STREQ(argv[1], "--point"))
         return one_point(argv[2], argv[3]);

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "world.h"
 
+#include "base/clock.h"
+#include "base/io.h"
 #include "fake_cloud.h"
 #include "fake_surgery.h"
 
@@ -14,38 +17,37 @@
 
 enum { LOOKS = 4, LONG_LOOKS = 10, SWITCHING = 1, PATIENCE = 40, FIRST_NUMBER = 4000, WORLD_MOST = 16 << 20 };
 
-static const char domain_xml[] =
-    "<domain type='kvm' id='1'>\n"
-    "  <name>" WORLD_GUEST "</name>\n"
-    "  <uuid>" WORLD_UUID "</uuid>\n"
-    "  <memory unit='KiB'>262144</memory>\n"
-    "  <vcpu placement='static'>1</vcpu>\n"
-    "  <os>\n"
-    "    <type arch='x86_64' machine='pc-q35-7.2'>hvm</type>\n"
-    "  </os>\n"
-    "  <cpu mode='custom' match='exact' check='none'>\n"
-    "    <model fallback='forbid'>qemu64</model>\n"
-    "  </cpu>\n"
-    "  <devices>\n"
-    "    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
-    "    <disk type='file' device='disk'>\n"
-    "      <driver name='qemu' type='raw' cache='none'/>\n"
-    "      <source file='" WORLD_FOLDER "/disk'/>\n"
-    "      <target dev='vda' bus='virtio'/>\n"
-    "    </disk>\n"
-    "    <serial type='file'>\n"
-    "      <source path='" WORLD_FOLDER "/console.log'/>\n"
-    "      <target type='isa-serial' port='0'/>\n"
-    "    </serial>\n"
-    "    <graphics type='vnc' port='5900' autoport='yes' listen='10.88.0.11'>\n"
-    "      <listen type='address' address='10.88.0.11'/>\n"
-    "    </graphics>\n"
-    "  </devices>\n"
-    "  <seclabel type='dynamic' model='dac' relabel='yes'>\n"
-    "    <label>+64055:+64055</label>\n"
-    "    <imagelabel>+64055:+64055</imagelabel>\n"
-    "  </seclabel>\n"
-    "</domain>\n";
+static const char domain_xml[] = "<domain type='kvm' id='1'>\n"
+                                 "  <name>" WORLD_GUEST "</name>\n"
+                                 "  <uuid>" WORLD_UUID "</uuid>\n"
+                                 "  <memory unit='KiB'>262144</memory>\n"
+                                 "  <vcpu placement='static'>1</vcpu>\n"
+                                 "  <os>\n"
+                                 "    <type arch='x86_64' machine='pc-q35-7.2'>hvm</type>\n"
+                                 "  </os>\n"
+                                 "  <cpu mode='custom' match='exact' check='none'>\n"
+                                 "    <model fallback='forbid'>qemu64</model>\n"
+                                 "  </cpu>\n"
+                                 "  <devices>\n"
+                                 "    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
+                                 "    <disk type='file' device='disk'>\n"
+                                 "      <driver name='qemu' type='raw' cache='none'/>\n"
+                                 "      <source file='" WORLD_FOLDER "/disk'/>\n"
+                                 "      <target dev='vda' bus='virtio'/>\n"
+                                 "    </disk>\n"
+                                 "    <serial type='file'>\n"
+                                 "      <source path='" WORLD_FOLDER "/console.log'/>\n"
+                                 "      <target type='isa-serial' port='0'/>\n"
+                                 "    </serial>\n"
+                                 "    <graphics type='vnc' port='5900' autoport='yes' listen='10.88.0.11'>\n"
+                                 "      <listen type='address' address='10.88.0.11'/>\n"
+                                 "    </graphics>\n"
+                                 "  </devices>\n"
+                                 "  <seclabel type='dynamic' model='dac' relabel='yes'>\n"
+                                 "    <label>+64055:+64055</label>\n"
+                                 "    <imagelabel>+64055:+64055</imagelabel>\n"
+                                 "  </seclabel>\n"
+                                 "</domain>\n";
 
 // ---- the document ----
 
@@ -63,7 +65,8 @@ json_t *world_read(const char *folder)
 
 void world_write(const json_t *w, const char *folder)
 {
-    auto_free char *path = xasprintf("%s/world.json", folder), *fresh = xasprintf("%s/world.new", folder), *text = json_dumps(w, JSON_COMPACT);
+    auto_free char *path = xasprintf("%s/world.json", folder), *fresh = xasprintf("%s/world.new", folder),
+                   *text = json_dumps(w, JSON_COMPACT);
     auto_fd int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || write_all(fd, text, strlen(text)) < 0 || rename(fresh, path) < 0) {
         fprintf(stderr, "the world %s cannot be written: %s\n", path, strerror(errno));
@@ -89,10 +92,7 @@ json_t *world(void)
     return own;
 }
 
-void world_changed(void)
-{
-    world_write(world(), world_folder());
-}
+void world_changed(void) { world_write(world(), world_folder()); }
 
 json_int_t world_next(json_t *w)
 {
@@ -120,11 +120,13 @@ json_t *world_file(const json_t *w, const char *host, const char *path)
     return json_object_get(world_files(w, host, path), path);
 }
 
-void world_put(json_t *w, const char *host, const char *path, const char *type, int mode, int64_t owner, const char *content)
+void world_put(json_t *w, const char *host, const char *path, const char *type, int mode, int64_t owner,
+               const char *content)
 {
     json_object_set_new(world_files(w, host, path), path,
-                        json_pack("{s:s, s:i, s:I, s:I, s:I, s:f, s:s}", "type", type, "mode", mode, "uid", (json_int_t)owner, "gid",
-                                  (json_int_t)owner, "inode", world_next(w), "mtime", wall_time(), "content", content));
+                        json_pack("{s:s, s:i, s:I, s:I, s:I, s:f, s:s}", "type", type, "mode", mode, "uid",
+                                  (json_int_t)owner, "gid", (json_int_t)owner, "inode", world_next(w),
+                                  "mtime", wall_time(), "content", content));
 }
 
 static void put_folder(json_t *w, const char *host, const char *path)
@@ -151,28 +153,42 @@ json_t *world_domain(const json_t *w, const char *host, const char *name_or_uuid
 
 static json_t *fixed_facts(const char *name, int number)
 {
-    auto_free char *fqdn = xasprintf("%s.example", name), *machine = xasprintf("%032d", number), *boot = xasprintf("boot-%d", number),
-                   *address = xasprintf("10.88.0.1%d", number);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:[{s:s, s:s, s:s}], s:{s:I, s:I, s:i, s:i, s:i}, s:{s:s, s:i, s:[s,s]}, "
+    auto_free char *fqdn = xasprintf("%s.example", name), *machine = xasprintf("%032d", number),
+                   *boot = xasprintf("boot-%d", number), *address = xasprintf("10.88.0.1%d", number);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:[{s:s, s:s, s:s}], s:{s:I, s:I, s:i, s:i, "
+                     "s:i}, s:{s:s, s:i, s:[s,s]}, "
                      "s:{s:{s:i}}}",
-                     "hostname", name, "fqdn", fqdn, "machine_id", machine, "boot_id", boot, "kernel", "6.1.0", "os", "Debian GNU/Linux 12", "arch",
-                     "x86_64", "addresses", address, "mounts", "target", "/", "source", "/dev/vda1", "fstype", "ext4",
-                     "memory", "total", (json_int_t)8 << 30, "available", (json_int_t)6 << 30, "hugepages_total", 0, "hugepages_free", 0,
-                     "hugepage_size", 2 << 20, "cpu", "model", "QEMU Virtual CPU", "count", 4, "flags", "fpu", "sse2", "libvirt", "conf",
-                     "listen_tcp", 1);
+                     "hostname", name, "fqdn", fqdn, "machine_id", machine, "boot_id", boot, "kernel",
+                     "6.1.0", "os", "Debian GNU/Linux 12", "arch", "x86_64", "addresses", address, "mounts",
+                     "target", "/", "source", "/dev/vda1", "fstype", "ext4", "memory", "total",
+                     (json_int_t)8 << 30, "available", (json_int_t)6 << 30, "hugepages_total", 0,
+                     "hugepages_free", 0, "hugepage_size", 2 << 20, "cpu", "model", "QEMU Virtual CPU",
+                     "count", 4, "flags", "fpu", "sse2", "libvirt", "conf", "listen_tcp", 1);
 }
 
 static void add_host(json_t *w, const char *name, int number)
 {
-    json_t *host = json_pack("{s:{}, s:{s:s, s:s}, s:{s:{s:i, s:i, s:s}, s:{s:i, s:i, s:s}}, s:{s:i, s:i}, s:o, s:s, s:{}, s:{}, s:{}, s:{}}",
-                             "files", "services", "libvirtd", "active", "cron", "active",
-                             "users", "root", "uid", 0, "gid", 0, "group", "root", "libvirt-qemu", "uid", WORLD_QEMU, "gid", WORLD_QEMU, "group",
-                             "libvirt-qemu",
-                             "groups", "root", 0, "libvirt-qemu", WORLD_QEMU, "facts", fixed_facts(name, number), "cpu", "superset",
-                             "kept", "notes", "claims", "domains");
+    json_t *host = json_pack("{s:{}, s:{s:s, s:s}, s:{s:{s:i, s:i, s:s}, s:{s:i, s:i, s:s}}, s:{s:i, s:i}, "
+                             "s:o, s:s, s:{}, s:{}, s:{}, s:{}}",
+                             "files", "services", "libvirtd", "active", "cron", "active", "users", "root",
+                             "uid", 0, "gid", 0, "group", "root", "libvirt-qemu", "uid", WORLD_QEMU, "gid",
+                             WORLD_QEMU, "group", "libvirt-qemu", "groups", "root", 0, "libvirt-qemu",
+                             WORLD_QEMU, "facts", fixed_facts(name, number), "cpu", "superset", "kept",
+                             "notes", "claims", "domains");
     json_object_set_new(json_object_get(w, "hosts"), name, host);
-    static const char *const folders[] = {"/", "/run", "/etc", "/etc/site", "/var", "/var/log", "/var/log/libvirt", "/var/log/libvirt/qemu", "/tmp",
-                                          "/run/libvirt", "/run/libvirt/qemu", "/etc/libvirt", "/etc/libvirt/qemu"};
+    static const char *const folders[] = {"/",
+                                          "/run",
+                                          "/etc",
+                                          "/etc/site",
+                                          "/var",
+                                          "/var/log",
+                                          "/var/log/libvirt",
+                                          "/var/log/libvirt/qemu",
+                                          "/tmp",
+                                          "/run/libvirt",
+                                          "/run/libvirt/qemu",
+                                          "/etc/libvirt",
+                                          "/etc/libvirt/qemu"};
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         put_folder(w, name, folders[i]);
     world_put(w, name, "/etc/site/settings", "file", 0640, 0, "level = 1\ncolour = green\n");
@@ -184,8 +200,10 @@ static void add_host(json_t *w, const char *name, int number)
 static void put_records(json_t *w, const char *host)
 {
     const json_t *domain = world_domain(w, host, WORLD_UUID);
-    auto_free char *record = xasprintf("<domstatus state='running' reason='booted' pid='%d'>\n  <qemuCaps>\n    <flag name='migrate-qemu-fd'/>\n    <flag name='vnc'/>\n"
-                                       "  </qemuCaps>\n%s</domstatus>\n", (int)json_int(domain, "pid", 0), json_str(domain, "xml", ""));
+    auto_free char *record = xasprintf("<domstatus state='running' reason='booted' pid='%d'>\n  <qemuCaps>\n "
+                                       "   <flag name='migrate-qemu-fd'/>\n    <flag name='vnc'/>\n"
+                                       "  </qemuCaps>\n%s</domstatus>\n",
+                                       (int)json_int(domain, "pid", 0), json_str(domain, "xml", ""));
     world_put(w, host, WORLD_STATUS, "file", 0600, 0, record);
     if (json_flag(domain, "persistent", false))
         world_put(w, host, WORLD_DEFINITION, "file", 0600, 0, json_str(domain, "inactive_xml", ""));
@@ -204,17 +222,19 @@ static void add_guest(json_t *w, const char *host)
     put_folder(w, host, WORLD_FOLDER);
     world_put(w, host, WORLD_FOLDER "/disk", "file", 0644, WORLD_QEMU, "a disk");
     world_put(w, host, WORLD_FOLDER "/console.log", "file", 0600, 0, "booted\n");
-    json_t *domain = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:b, s:b, s:I, s:i, s:s, s:s}", "name", WORLD_GUEST, "uuid", WORLD_UUID, "id", 1,
-                               "pid", world_next(w), "state", "running", "reason", "booted", "persistent", 1, "autostart", 1, "memory",
-                               (json_int_t)256 << 20, "vcpus", 1, "xml", domain_xml, "inactive_xml", domain_xml);
+    json_t *domain = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:b, s:b, s:I, s:i, s:s, s:s}", "name",
+                               WORLD_GUEST, "uuid", WORLD_UUID, "id", 1, "pid", world_next(w), "state",
+                               "running", "reason", "booted", "persistent", 1, "autostart", 1, "memory",
+                               (json_int_t)256 << 20, "vcpus", 1, "xml", domain_xml, "inactive_xml",
+                               domain_xml);
     json_object_set_new(json_object_get(world_host(w, host), "domains"), WORLD_UUID, domain);
     put_records(w, host);
 }
 
 json_t *world_standard(void)
 {
-    json_t *w = json_pack("{s:s, s:{}, s:s, s:n, s:n, s:i, s:{}}", "storage", "local", "shared", "outcome", "ok", "migration", "last", "next",
-                          FIRST_NUMBER, "hosts");
+    json_t *w = json_pack("{s:s, s:{}, s:s, s:n, s:n, s:i, s:{}}", "storage", "local", "shared", "outcome",
+                          "ok", "migration", "last", "next", FIRST_NUMBER, "hosts");
     add_host(w, "compute-1", 1);
     add_host(w, "compute-2", 2);
     add_guest(w, "compute-1");
@@ -297,9 +317,11 @@ static char *foreign_address(const json_t *w, const char *host, const char *text
     const json_t *own = json_object_get(json_object_get(world_host(w, host), "facts"), "addresses");
     if (xml_parse(text, strlen(text), &doc, NULL) < 0)
         return xstrdup("no XML");
-    if (xml_values(doc, "devices/graphics/@listen | devices/graphics/listen/@address", &addresses, &count, NULL) == 0)
+    if (xml_values(doc, "devices/graphics/@listen | devices/graphics/listen/@address", &addresses, &count,
+                   NULL) == 0)
         for (size_t i = 0; i < count && !foreign; i++)
-            if (!STREQ(addresses[i], "0.0.0.0") && !STREQ(addresses[i], "127.0.0.1") && !has(own, addresses[i]))
+            if (!STREQ(addresses[i], "0.0.0.0") && !STREQ(addresses[i], "127.0.0.1") &&
+                !has(own, addresses[i]))
                 foreign = xstrdup(addresses[i]);
     strv_free(addresses);
     xml_free(doc);
@@ -323,7 +345,8 @@ static int refuse(struct error *err, int code, const char *format, ...)
     return error_prefix(err, "cannot migrate " WORLD_GUEST);
 }
 
-int world_migrate(json_t *w, const char *from, const char *uuid, const char *to, const json_t *params, const json_t *flags, struct error *err)
+int world_migrate(json_t *w, const char *from, const char *uuid, const char *to, const json_t *params,
+                  const json_t *flags, struct error *err)
 {
     json_t *domain = world_domain(w, from, uuid);
     if (!domain || !STREQ(json_str(domain, "state", ""), "running"))
@@ -331,13 +354,16 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
     if (!json_is_null(json_object_get(w, "migration")))
         return refuse(err, VIR_ERR_OPERATION_INVALID, "another migration job is already running");
     if (!world_serves(w, to, "libvirtd"))
-        return refuse(err, VIR_ERR_SYSTEM_ERROR, "unable to connect to server at '%s:16509': Connection refused", to);
+        return refuse(err, VIR_ERR_SYSTEM_ERROR,
+                      "unable to connect to server at '%s:16509': Connection refused", to);
     if (world_domain(w, to, uuid))
-        return refuse(err, VIR_ERR_OPERATION_FAILED, "domain '%s' already exists with uuid %s", json_str(domain, "name", ""), uuid);
+        return refuse(err, VIR_ERR_OPERATION_FAILED, "domain '%s' already exists with uuid %s",
+                      json_str(domain, "name", ""), uuid);
     const char *xml = json_str(params, "destination_xml", json_str(domain, "xml", ""));
     auto_free char *foreign = foreign_address(w, to, xml);
     if (foreign) {
-        auto_free char *line = xasprintf("qemu-system-x86_64: -vnc %s:0: Failed to bind socket: Cannot assign requested address", foreign);
+        auto_free char *line = xasprintf(
+            "qemu-system-x86_64: -vnc %s:0: Failed to bind socket: Cannot assign requested address", foreign);
         add_to_log(w, to, line);
         restore_labels(w);
         return refuse(err, VIR_ERR_INTERNAL_ERROR, "qemu unexpectedly closed the monitor: %s", line);
@@ -347,26 +373,34 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
     json_object_set_new(incoming, "id", json_integer(world_next(w)));
     json_object_set_new(incoming, "pid", json_integer(world_next(w)));
     json_object_set_new(incoming, "xml", json_string(xml));
-    json_object_set_new(incoming, "inactive_xml", json_string(json_str(params, "persistent_xml", json_str(domain, "inactive_xml", ""))));
+    json_object_set_new(
+        incoming, "inactive_xml",
+        json_string(json_str(params, "persistent_xml", json_str(domain, "inactive_xml", ""))));
     json_object_set_new(incoming, "persistent", json_false());
     json_object_set_new(incoming, "autostart", json_false());
     set_state(incoming, "paused", "migrating");
     json_object_set_new(json_object_get(world_host(w, to), "domains"), uuid, incoming);
     json_object_set_new(w, "last", json_null());
     json_object_set_new(w, "migration",
-                        json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:b}", "uuid", uuid, "from", from, "to", to, "left",
-                                  world_outcome(w)->endless ? PATIENCE : world_outcome(w)->seems_down ? LONG_LOOKS : LOOKS, "persist", has(flags, "PERSIST_DEST"), "undefine",
+                        json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:b}", "uuid", uuid, "from", from, "to", to,
+                                  "left",
+                                  world_outcome(w)->endless      ? PATIENCE
+                                  : world_outcome(w)->seems_down ? LONG_LOOKS
+                                                                 : LOOKS,
+                                  "persist", has(flags, "PERSIST_DEST"), "undefine",
                                   has(flags, "UNDEFINE_SOURCE"), "aborted", 0));
     return 0;
 }
 
 static void end_moved(json_t *w, const json_t *migration, bool left_over)
 {
-    const char *uuid = json_str(migration, "uuid", ""), *from = json_str(migration, "from", ""), *to = json_str(migration, "to", "");
+    const char *uuid = json_str(migration, "uuid", ""), *from = json_str(migration, "from", ""),
+               *to = json_str(migration, "to", "");
     json_t *source = world_domain(w, from, uuid), *dest = world_domain(w, to, uuid);
     set_state(dest, "running", "migrated");
     json_object_set_new(dest, "persistent", json_boolean(json_flag(migration, "persist", false)));
-    bool stays = json_flag(source, "persistent", false) && (left_over || !json_flag(migration, "undefine", false));
+    bool stays = json_flag(source, "persistent", false) &&
+                 (left_over || !json_flag(migration, "undefine", false));
     if (stays) {
         set_state(source, "shut off", "migrated");
         json_object_set_new(source, "pid", json_integer(0));
@@ -404,9 +438,10 @@ static void end(json_t *w, const json_t *migration)
         end_stayed(w, migration);
     else
         end_split(w, migration);
-    json_object_set_new(w, "last", aborted                 ? json_string("migration out job: canceled by client")
-                                   : outcome->client_fails ? json_string("migration out job: unexpectedly failed")
-                                                           : json_true());
+    json_object_set_new(w, "last",
+                        aborted                 ? json_string("migration out job: canceled by client")
+                        : outcome->client_fails ? json_string("migration out job: unexpectedly failed")
+                                                : json_true());
     json_object_set_new(w, "migration", json_null());
 }
 
@@ -418,7 +453,8 @@ static void look_at_migration(json_t *w)
     json_int_t left = json_int(migration, "left", 0) - 1;
     json_object_set_new(migration, "left", json_integer(left));
     if (left == SWITCHING && world_outcome(w)->ends != ENDS_STAYED)
-        set_state(world_domain(w, json_str(migration, "from", ""), json_str(migration, "uuid", "")), "paused", "migrating");
+        set_state(world_domain(w, json_str(migration, "from", ""), json_str(migration, "uuid", "")), "paused",
+                  "migrating");
     if (left <= 0 || json_flag(migration, "aborted", false))
         end(w, migration);
 }

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- What the checks share.
 local xml = require "migrun.xml"
 

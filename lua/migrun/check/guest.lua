@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Of the guest itself: whether it runs, and whether everything that it has can move.
 local common = require "migrun.check.common"
 local xml = require "migrun.xml"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Of the two hosts: that they are two, reach each other, and agree on users and time.
 local common = require "migrun.check.common"
 local step, contains = common.step, common.contains

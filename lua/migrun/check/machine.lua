@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Of the machine that the guest needs there: CPU, memory, QEMU, addresses.
 local common = require "migrun.check.common"
 local listen = require "migrun.listen"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Of the guest's storage: that both hosts mean the same disk by the same name, proven by what each of them sees of it.
 local common = require "migrun.check.common"
 local step, contains, size = common.step, common.contains, common.size

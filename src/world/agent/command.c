@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // Commands of the host: a list of arguments, never a shell.
+#include "base/clock.h"
 #include "base/lockdown.h"
 #include "base/process.h"
 #include "world/agent/surgery.h"
@@ -50,8 +52,8 @@ SERVE(serve_command)
             surgery_leave(agent);
         return -1;
     }
-    *result = json_pack("{s:i, s:i, s:b, s:o}", "status", ended.status, "signal", ended.signal, "timed_out", ended.timed_out, "stderr",
-                        json_text(ended.err.data ? ended.err.data : ""));
+    *result = json_pack("{s:i, s:i, s:b, s:o}", "status", ended.status, "signal", ended.signal, "timed_out",
+                        ended.timed_out, "stderr", json_text(ended.err.data ? ended.err.data : ""));
     *result_body = ended.out;
     ended.out = (struct buf){0};
     return 0;

@@ -1,6 +1,11 @@
-// What a host is and has, gathered in one go and fast: from /proc, /etc and the C library; only systemctl is asked besides.
-// The versions of libvirt and QEMU are told by libvirtd: asking the programs costs more time than all the rest.
+// SPDX-License-Identifier: MIT
+// What a host is and has, gathered in one go and fast: from /proc, /etc and the C library; only systemctl is
+// asked besides. The versions of libvirt and QEMU are told by libvirtd: asking the programs costs more time
+// than all the rest.
 #include "world/agent/ops_internal.h"
+
+#include "base/clock.h"
+#include "base/io.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -117,12 +122,14 @@ static json_t *units_of(const json_t *names)
     auto_free const char **units = xcalloc(count, sizeof *units);
     auto_free struct unit_state *states = xcalloc(count, sizeof *states);
     for (size_t i = 0; i < count; i++)
-        units[i] = json_string_value(json_array_get(names, i)) ? json_string_value(json_array_get(names, i)) : "";
+        units[i] = json_string_value(json_array_get(names, i)) ? json_string_value(json_array_get(names, i))
+                                                               : "";
     bool known = units_show(units, count, deadline_in(UNITS_MS), states, NULL) == 0;
     json_t *all = json_object();
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(all, units[i], json_pack("{s:s, s:I}", "state", known ? states[i].state : "unknown", "pid",
-                                                     (json_int_t)(known ? states[i].pid : 0)));
+        json_object_set_new(all, units[i],
+                            json_pack("{s:s, s:I}", "state", known ? states[i].state : "unknown", "pid",
+                                      (json_int_t)(known ? states[i].pid : 0)));
     return all;
 }
 
@@ -132,8 +139,10 @@ static bool is_of_interest(const struct ifaddrs *interface)
     if (!address || (interface->ifa_flags & IFF_LOOPBACK))
         return false;
     if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 16 != 0xa9fe; // 169.254.0.0/16
-    return address->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+        return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 16 !=
+               0xa9fe; // 169.254.0.0/16
+    return address->sa_family == AF_INET6 &&
+           !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
 }
 
 static json_t *addresses(void)
@@ -146,8 +155,10 @@ static json_t *addresses(void)
         char text[INET6_ADDRSTRLEN];
         if (!is_of_interest(i))
             continue;
-        const void *bytes = i->ifa_addr->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr
-                                                              : (const void *)&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
+        const void *bytes =
+            i->ifa_addr->sa_family == AF_INET
+                ? (const void *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr
+                : (const void *)&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
         if (inet_ntop(i->ifa_addr->sa_family, bytes, text, sizeof text))
             json_array_append_new(all, json_string(text));
     }
@@ -165,17 +176,23 @@ static void add_instances(json_t *facts, const char *path)
         return;
     const json_t *mount = mount_below(json_object_get(facts, "mounts"), real);
     json_object_set_new(facts, "instances",
-                        json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", path, "fstype", json_str(mount, "fstype", ""), "source",
-                                  json_str(mount, "source", ""), "device", (json_int_t)st.st_dev, "inode", (json_int_t)st.st_ino));
+                        json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", path, "fstype",
+                                  json_str(mount, "fstype", ""), "source", json_str(mount, "source", ""),
+                                  "device", (json_int_t)st.st_dev, "inode", (json_int_t)st.st_ino));
 }
 
 // ---- memory, CPU ----
 
 static json_t *memory(void)
 {
-    static const struct { const char *line, *name; } wanted[] = {
-        {"MemTotal:", "total"},           {"MemAvailable:", "available"},      {"HugePages_Total:", "hugepages_total"},
-        {"HugePages_Free:", "hugepages_free"}, {"Hugepagesize:", "hugepage_size"},
+    static const struct {
+        const char *line, *name;
+    } wanted[] = {
+        {"MemTotal:", "total"},
+        {"MemAvailable:", "available"},
+        {"HugePages_Total:", "hugepages_total"},
+        {"HugePages_Free:", "hugepages_free"},
+        {"Hugepagesize:", "hugepage_size"},
     };
     json_t *all = json_object();
     auto_free char *text = file_text("/proc/meminfo");
@@ -183,7 +200,8 @@ static json_t *memory(void)
         for (size_t i = 0; i < COUNT_OF(wanted); i++)
             if (strncmp(line, wanted[i].line, strlen(wanted[i].line)) == 0) {
                 long long value = strtoll(line + strlen(wanted[i].line), NULL, 10);
-                json_object_set_new(all, wanted[i].name, json_integer(strstr(line, " kB") ? value * 1024 : value));
+                json_object_set_new(all, wanted[i].name,
+                                    json_integer(strstr(line, " kB") ? value * 1024 : value));
             }
     return all;
 }
@@ -244,7 +262,8 @@ static bool take_items(json_t *list, char *line)
     return *line != ']';
 }
 
-// "key = 1", "key = \"text\"", and lists of texts, of which the one that goes on in the next line is returned.
+// "key = 1", "key = \"text\"", and lists of texts, of which the one that goes on in the next line is
+// returned.
 static json_t *take_setting(json_t *conf, char *line, const char *const *keys)
 {
     char *equals = strchr(line, '=');
@@ -272,11 +291,24 @@ static json_t *take_setting(json_t *conf, char *line, const char *const *keys)
 static json_t *libvirt_settings(void)
 {
     static const char *const daemon[] = {"listen_tcp", "auth_tcp", NULL};
-    static const char *const qemu[] = {"migration_port_min", "migration_port_max", "migration_address",  "migration_host",
-                                       "remember_owner",     "dynamic_ownership",  "stdio_handler",      "user",
-                                       "group",              "migrate_tls_force",  "shared_filesystems", NULL};
-    static const struct { const char *path; const char *const *keys; } files[] = {
-        {"/etc/libvirt/libvirtd.conf", daemon}, {"/etc/libvirt/qemu.conf", qemu},
+    static const char *const qemu[] = {"migration_port_min",
+                                       "migration_port_max",
+                                       "migration_address",
+                                       "migration_host",
+                                       "remember_owner",
+                                       "dynamic_ownership",
+                                       "stdio_handler",
+                                       "user",
+                                       "group",
+                                       "migrate_tls_force",
+                                       "shared_filesystems",
+                                       NULL};
+    static const struct {
+        const char *path;
+        const char *const *keys;
+    } files[] = {
+        {"/etc/libvirt/libvirtd.conf", daemon},
+        {"/etc/libvirt/qemu.conf", qemu},
     };
     json_t *conf = json_object(), *list = NULL;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
@@ -364,7 +396,8 @@ static long long status_number(const char *status, const char *key)
 static void add_owner(json_t *guest, const char *pid)
 {
     auto_free char *path = xasprintf("/proc/%s/status", pid), *status = file_text(path);
-    long long uid = status ? status_number(status, "\nUid:") : -1, gid = status ? status_number(status, "\nGid:") : -1;
+    long long uid = status ? status_number(status, "\nUid:") : -1,
+              gid = status ? status_number(status, "\nGid:") : -1;
     if (uid < 0 || gid < 0)
         return;
     auto_free char *user = user_name((uid_t)uid), *group = group_name((gid_t)gid);
@@ -381,7 +414,8 @@ static long long boot_time(void)
     return line ? strtoll(line + strlen("\nbtime "), NULL, 10) : 0;
 }
 
-// The 22nd field of stat; the second, the program's name, may hold anything but is the only one in parentheses.
+// The 22nd field of stat; the second, the program's name, may hold anything but is the only one in
+// parentheses.
 static void add_start(json_t *guest, const char *pid, long long booted)
 {
     auto_free char *path = xasprintf("/proc/%s/stat", pid), *text = file_text(path);
@@ -389,7 +423,9 @@ static void add_start(json_t *guest, const char *pid, long long booted)
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     if (at && booted)
-        json_object_set_new(guest, "started", json_real((double)booted + (double)strtoll(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK)));
+        json_object_set_new(
+            guest, "started",
+            json_real((double)booted + (double)strtoll(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK)));
 }
 
 static bool holds(const json_t *files, const char *path)
@@ -402,7 +438,8 @@ static bool holds(const json_t *files, const char *path)
     return false;
 }
 
-// Adds the file behind a descriptor of a process, if it is a regular one that still has a name. -1: it may not be seen.
+// Adds the file behind a descriptor of a process, if it is a regular one that still has a name. -1: it may
+// not be seen.
 static int add_file(json_t *files, int folder, const char *number)
 {
     char target[PATH_MAX];
@@ -419,8 +456,8 @@ static int add_file(json_t *files, int folder, const char *number)
     return 0;
 }
 
-// Where they may not be seen (not root; or locked in by Landlock, which hides other processes' descriptors) there is no list, rather
-// than an empty one.
+// Where they may not be seen (not root; or locked in by Landlock, which hides other processes' descriptors)
+// there is no list, rather than an empty one.
 static void add_files(json_t *guest, const char *pid)
 {
     auto_free char *path = xasprintf("/proc/%s/fd", pid);
@@ -455,7 +492,8 @@ static json_t *guest_of(const char *pid)
     }
     if (!name)
         return NULL;
-    json_t *guest = json_pack("{s:o, s:I}", "name", json_text(name), "pid", (json_int_t)strtoll(pid, NULL, 10));
+    json_t *guest = json_pack("{s:o, s:I}", "name", json_text(name), "pid",
+                              (json_int_t)strtoll(pid, NULL, 10));
     set_text(guest, "uuid", uuid);
     return guest;
 }

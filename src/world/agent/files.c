@@ -1,6 +1,10 @@
-// Files of the host. A path's folder is opened once and everything happens in it; the file itself is held by a descriptor before it
-// is judged, so that the file that was looked at is the file that is read or changed. Its last part is never followed.
+// SPDX-License-Identifier: MIT
+// Files of the host. A path's folder is opened once and everything happens in it; the file itself is held by
+// a descriptor before it is judged, so that the file that was looked at is the file that is read or changed.
+// Its last part is never followed.
 #include "world/agent/ops_internal.h"
+
+#include "base/io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,10 +24,10 @@ enum { LOG_MOST = 1 << 20, ATTRIBUTES_MAX = 65536, META_MAX = 32 << 20 };
 // ---- a path ----
 
 struct place {
-    const char *path;  // as asked, the request's
-    char *shown;       // for errors
-    char *name;        // its last part
-    int folder;        // O_PATH
+    const char *path; // as asked, the request's
+    char *shown;      // for errors
+    char *name;       // its last part
+    int folder;       // O_PATH
 };
 
 static void place_close(struct place *p)
@@ -33,7 +37,10 @@ static void place_close(struct place *p)
     util_close_fd(&p->folder);
 }
 #define auto_place cleanup(place_close)
-#define NO_PLACE {.folder = -1}
+#define NO_PLACE     \
+    {                \
+        .folder = -1 \
+    }
 
 static int place_open(const json_t *request, struct place *p, struct error *err)
 {
@@ -53,7 +60,9 @@ static int place_open(const json_t *request, struct place *p, struct error *err)
     return p->folder < 0 ? error_errno(err, errno, "%s", p->shown) : 0;
 }
 
-struct fd_path { char text[32]; };
+struct fd_path {
+    char text[32];
+};
 
 // Where the file behind a descriptor, whatever its name is now, can be reached by a path.
 static struct fd_path fd_path(int fd)
@@ -63,7 +72,8 @@ static struct fd_path fd_path(int fd)
     return path;
 }
 
-// Takes hold of what is there without opening it: O_PATH reads no device and waits for no pipe. Returns the descriptor.
+// Takes hold of what is there without opening it: O_PATH reads no device and waits for no pipe. Returns the
+// descriptor.
 static int hold(const struct place *p, struct stat *st, struct error *err)
 {
     auto_fd int fd = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -76,7 +86,9 @@ static int hold_no_link(const struct place *p, struct stat *st, struct error *er
 {
     auto_fd int fd = hold(p, st, err);
     if (fd >= 0 && S_ISLNK(st->st_mode))
-        return error_set(err, ERR_SYSTEM, ELOOP, "%s is a symbolic link, which migrun does not follow: name the file it leads to", p->shown);
+        return error_set(err, ERR_SYSTEM, ELOOP,
+                         "%s is a symbolic link, which migrun does not follow: name the file it leads to",
+                         p->shown);
     return steal_fd(&fd);
 }
 
@@ -96,7 +108,8 @@ static int reopen(const struct place *p, int held, struct error *err)
     return fd < 0 ? error_errno(err, errno, "cannot read %s", p->shown) : fd;
 }
 
-static int contents(const struct place *p, int held, size_t limit, char **data, size_t *len, struct error *err)
+static int contents(const struct place *p, int held, size_t limit, char **data, size_t *len,
+                    struct error *err)
 {
     auto_fd int fd = reopen(p, held, err);
     if (fd < 0)
@@ -139,10 +152,12 @@ static const char *type_word(mode_t mode)
 static json_t *stat_json(const struct stat *st)
 {
     auto_free char *user = user_name(st->st_uid), *group = group_name(st->st_gid);
-    return json_pack("{s:s, s:i, s:I, s:I, s:s*, s:s*, s:I, s:f, s:I, s:I, s:I}", "type", type_word(st->st_mode), "mode", (int)(st->st_mode & 07777),
-                     "uid", (json_int_t)st->st_uid, "gid", (json_int_t)st->st_gid, "user", user, "group", group, "size", (json_int_t)st->st_size,
-                     "mtime", (double)st->st_mtim.tv_sec + (double)st->st_mtim.tv_nsec / 1e9, "inode", (json_int_t)st->st_ino, "device",
-                     (json_int_t)st->st_dev, "links", (json_int_t)st->st_nlink);
+    return json_pack(
+        "{s:s, s:i, s:I, s:I, s:s*, s:s*, s:I, s:f, s:I, s:I, s:I}", "type", type_word(st->st_mode), "mode",
+        (int)(st->st_mode & 07777), "uid", (json_int_t)st->st_uid, "gid", (json_int_t)st->st_gid, "user",
+        user, "group", group, "size", (json_int_t)st->st_size, "mtime",
+        (double)st->st_mtim.tv_sec + (double)st->st_mtim.tv_nsec / 1e9, "inode", (json_int_t)st->st_ino,
+        "device", (json_int_t)st->st_dev, "links", (json_int_t)st->st_nlink);
 }
 
 // What a file is after a change.
@@ -265,13 +280,15 @@ static int attributes_of(const struct place *p, int fd, json_t **attributes, str
             return error_errno(err, errno, "cannot read the attribute %s of %s", name, p->shown);
         auto_free char *hex = hex_of(value, (size_t)len);
         if (json_object_set_new(all, name, json_string(hex)) < 0)
-            return error_set(err, ERR_SYSTEM, EILSEQ, "the name of an extended attribute of %s is no UTF-8", p->shown);
+            return error_set(err, ERR_SYSTEM, EILSEQ, "the name of an extended attribute of %s is no UTF-8",
+                             p->shown);
     }
     *attributes = steal(&all);
     return 0;
 }
 
-// A security module labels a new file by its own policy, and may forbid that others do; a capability would be lost.
+// A security module labels a new file by its own policy, and may forbid that others do; a capability would be
+// lost.
 static bool is_label(const char *name)
 {
     return strncmp(name, "security.", 9) == 0 && !STREQ(name, "security.capability");
@@ -289,12 +306,14 @@ static int set_attributes(const struct place *p, int fd, const json_t *wanted, s
         return -1;
     json_object_foreach(have, name, hex)
         if (!json_object_get(wanted, name) && !is_label(name) && removexattr(path.text, name) < 0)
-            return error_errno(err, errno, "cannot take the attribute %s, which the folder gives, from %s", name, p->shown);
+            return error_errno(err, errno, "cannot take the attribute %s, which the folder gives, from %s",
+                               name, p->shown);
     json_object_foreach((json_t *)(uintptr_t)wanted, name, hex) {
         if (json_equal(hex, json_object_get(have, name)))
             continue;
         size_t len = bytes_of(json_string_value(hex), value, ATTRIBUTES_MAX);
-        if (setxattr(path.text, name, value, len, 0) < 0 && !(is_label(name) && (errno == EPERM || errno == EACCES || errno == ENOTSUP)))
+        if (setxattr(path.text, name, value, len, 0) < 0 &&
+            !(is_label(name) && (errno == EPERM || errno == EACCES || errno == ENOTSUP)))
             return error_errno(err, errno, "cannot keep the attribute %s of %s", name, p->shown);
     }
     return 0;
@@ -324,7 +343,8 @@ static void file_free(struct file *f)
 
 static int changed(const struct place *p, const char *how, struct error *err)
 {
-    return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "%s %s since it was looked at, so it is left as it is", p->shown, how);
+    return error_set(err, ERR_REFUSED, REFUSED_CHANGED,
+                     "%s %s since it was looked at, so it is left as it is", p->shown, how);
 }
 
 static int find(const struct place *p, struct file *f, struct error *err)
@@ -343,13 +363,15 @@ static int find(const struct place *p, struct file *f, struct error *err)
     f->mode = st.st_mode & 07777;
     f->uid = st.st_uid;
     f->gid = st.st_gid;
-    if (contents(p, fd, WIRE_BODY_MAX, &f->data, &f->len, err) < 0 || attributes_of(p, fd, &f->attributes, err) < 0)
+    if (contents(p, fd, WIRE_BODY_MAX, &f->data, &f->len, err) < 0 ||
+        attributes_of(p, fd, &f->attributes, err) < 0)
         return -1;
     sha256_hex(f->data, f->len, f->hash);
     return 0;
 }
 
-static int check_expectation(const struct place *p, const struct file *found, const json_t *request, struct error *err)
+static int check_expectation(const struct place *p, const struct file *found, const json_t *request,
+                             struct error *err)
 {
     const json_t *expect = json_object_get(request, "expect");
     const char *hash = json_str(expect, "sha256", NULL);
@@ -357,7 +379,8 @@ static int check_expectation(const struct place *p, const struct file *found, co
     if (!expect)
         return 0;
     if (!absent && !hash)
-        return error_set(err, ERR_BUG, 0, "what is expected of %s is neither a hash nor that it is absent", p->shown);
+        return error_set(err, ERR_BUG, 0, "what is expected of %s is neither a hash nor that it is absent",
+                         p->shown);
     if (absent)
         return found->absent ? 0 : changed(p, "was made", err);
     if (found->absent)
@@ -365,7 +388,8 @@ static int check_expectation(const struct place *p, const struct file *found, co
     return STREQ(hash, found->hash) ? 0 : changed(p, "was changed", err);
 }
 
-// Right before the change: the very file that was found, with the contents that it had (and that were kept), is still the one there.
+// Right before the change: the very file that was found, with the contents that it had (and that were kept),
+// is still the one there.
 static int check_still(const struct place *p, const struct file *found, struct error *err)
 {
     struct file auto_file now = {0};
@@ -373,8 +397,9 @@ static int check_still(const struct place *p, const struct file *found, struct e
         return -1;
     if (now.absent != found->absent)
         return changed(p, now.absent ? "was removed" : "was made", err);
-    bool same = now.absent || (now.device == found->device && now.inode == found->inode && now.mode == found->mode && now.uid == found->uid &&
-                               now.gid == found->gid && STREQ(now.hash, found->hash) && json_equal(now.attributes, found->attributes));
+    bool same = now.absent || (now.device == found->device && now.inode == found->inode &&
+                               now.mode == found->mode && now.uid == found->uid && now.gid == found->gid &&
+                               STREQ(now.hash, found->hash) && json_equal(now.attributes, found->attributes));
     return same ? 0 : changed(p, "was changed", err);
 }
 
@@ -383,8 +408,9 @@ static int check_still(const struct place *p, const struct file *found, struct e
 static json_t *meta_of(const struct place *p, const struct file *f)
 {
     return f->absent ? json_pack("{s:s, s:b}", "path", p->path, "absent", 1)
-                     : json_pack("{s:s, s:s, s:i, s:I, s:I, s:O}", "path", p->path, "sha256", f->hash, "mode", (int)f->mode, "uid",
-                                 (json_int_t)f->uid, "gid", (json_int_t)f->gid, "attributes", f->attributes);
+                     : json_pack("{s:s, s:s, s:i, s:I, s:I, s:O}", "path", p->path, "sha256", f->hash, "mode",
+                                 (int)f->mode, "uid", (json_int_t)f->uid, "gid", (json_int_t)f->gid,
+                                 "attributes", f->attributes);
 }
 
 // Nothing that is kept is ever overwritten: the first original under a name is the true one.
@@ -398,8 +424,10 @@ static int keep(const struct place *p, const struct file *f, const char *name, s
         return -1;
     auto_json json_t *meta = meta_of(p, f);
     auto_free char *text = json_dumps(meta, JSON_INDENT(2)), *meta_name = xasprintf("%s.json", number);
-    if ((!f->absent && keep_bytes(folder, number, f->data, f->len) < 0) || keep_bytes(folder, meta_name, text, strlen(text)) < 0 || fsync(folder) < 0)
-        return error_errno(err, errno, "the original of %s cannot be kept as %s/%s", p->shown, agent_keep_dir, name);
+    if ((!f->absent && keep_bytes(folder, number, f->data, f->len) < 0) ||
+        keep_bytes(folder, meta_name, text, strlen(text)) < 0 || fsync(folder) < 0)
+        return error_errno(err, errno, "the original of %s cannot be kept as %s/%s", p->shown, agent_keep_dir,
+                           name);
     return 0;
 }
 
@@ -417,7 +445,8 @@ static int kept(const struct place *p, const char *name, struct file *f, struct 
         return error_errno(err, errno, "the original of %s, %s/%s", p->shown, agent_keep_dir, name);
     auto_json json_t *meta = json_loadb(text, len, 0, NULL);
     if (!meta || !STREQ(json_str(meta, "path", ""), p->path))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s/%s is not the original of %s", agent_keep_dir, name, p->shown);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s/%s is not the original of %s", agent_keep_dir,
+                         name, p->shown);
     f->absent = json_flag(meta, "absent", false);
     if (f->absent)
         return 0;
@@ -429,7 +458,8 @@ static int kept(const struct place *p, const char *name, struct file *f, struct 
     f->uid = (uid_t)json_int(meta, "uid", -1);
     f->gid = (gid_t)json_int(meta, "gid", -1);
     if (!STREQ(f->hash, json_str(meta, "sha256", "")) || !json_is_object(f->attributes))
-        return error_set(err, ERR_SYSTEM, EIO, "the original of %s, %s/%s, is damaged", p->shown, agent_keep_dir, name);
+        return error_set(err, ERR_SYSTEM, EIO, "the original of %s, %s/%s, is damaged", p->shown,
+                         agent_keep_dir, name);
     return 0;
 }
 
@@ -443,7 +473,9 @@ static int sync_folder(const struct place *p, struct error *err)
     return 0;
 }
 
-struct temporary_name { char text[32]; };
+struct temporary_name {
+    char text[32];
+};
 
 static int make_temporary(const struct place *p, struct temporary_name *name, struct error *err)
 {
@@ -464,9 +496,11 @@ static int fill(const struct place *p, int fd, const struct file *wanted, struct
     struct stat st;
     if (write_all(fd, wanted->data, wanted->len) < 0 || fstat(fd, &st) < 0)
         return error_errno(err, errno, "cannot write %s", p->shown);
-    bool owned = (wanted->uid == (uid_t)-1 || wanted->uid == st.st_uid) && (wanted->gid == (gid_t)-1 || wanted->gid == st.st_gid);
+    bool owned = (wanted->uid == (uid_t)-1 || wanted->uid == st.st_uid) &&
+                 (wanted->gid == (gid_t)-1 || wanted->gid == st.st_gid);
     if (!owned && fchown(fd, wanted->uid, wanted->gid) < 0)
-        return error_errno(err, errno, "cannot give %s its owner %lld:%lld", p->shown, (long long)wanted->uid, (long long)wanted->gid);
+        return error_errno(err, errno, "cannot give %s its owner %lld:%lld", p->shown, (long long)wanted->uid,
+                           (long long)wanted->gid);
     if (wanted->attributes && set_attributes(p, fd, wanted->attributes, err) < 0)
         return -1;
     if (fchmod(fd, wanted->mode) < 0 || fsync(fd) < 0)
@@ -474,7 +508,8 @@ static int fill(const struct place *p, int fd, const struct file *wanted, struct
     return 0;
 }
 
-// Where nothing was, nothing is replaced. A hard link does what renameat2 does where the file system has no flags for it.
+// Where nothing was, nothing is replaced. A hard link does what renameat2 does where the file system has no
+// flags for it.
 static int put_first(const struct place *p, const char *from)
 {
     if (renameat2(p->folder, from, p->folder, p->name, RENAME_NOREPLACE) == 0)
@@ -494,21 +529,25 @@ static int put_in_place(const struct place *p, const char *from, const struct fi
     return rc < 0 ? error_errno(err, errno, "cannot put %s in place", p->shown) : 0;
 }
 
-// Puts wanted where found was, whole or not at all, and tells what is there then. name: found is kept under it first.
-static int replace(const struct place *p, const struct file *found, const struct file *wanted, const char *name, json_t **result, struct error *err)
+// Puts wanted where found was, whole or not at all, and tells what is there then. name: found is kept under
+// it first.
+static int replace(const struct place *p, const struct file *found, const struct file *wanted,
+                   const char *name, json_t **result, struct error *err)
 {
     struct temporary_name temporary;
     auto_fd int fd = make_temporary(p, &temporary, err);
     if (fd < 0)
         return -1;
-    if (fill(p, fd, wanted, err) < 0 || (name && keep(p, found, name, err) < 0) || put_in_place(p, temporary.text, found, err) < 0) {
+    if (fill(p, fd, wanted, err) < 0 || (name && keep(p, found, name, err) < 0) ||
+        put_in_place(p, temporary.text, found, err) < 0) {
         unlinkat(p->folder, temporary.text, 0);
         return -1;
     }
     return sync_folder(p, err) < 0 ? -1 : tell(p, fd, result, err);
 }
 
-static int take_away(const struct place *p, const struct file *found, const char *name, json_t **result, struct error *err)
+static int take_away(const struct place *p, const struct file *found, const char *name, json_t **result,
+                     struct error *err)
 {
     if ((name && keep(p, found, name, err) < 0) || check_still(p, found, err) < 0)
         return -1;
@@ -523,7 +562,9 @@ static int take_away(const struct place *p, const struct file *found, const char
 // What every change begins with: the place, what is there, and whether it is what the caller saw.
 static int look(const json_t *request, struct place *p, struct file *found, struct error *err)
 {
-    return place_open(request, p, err) < 0 || find(p, found, err) < 0 ? -1 : check_expectation(p, found, request, err);
+    return place_open(request, p, err) < 0 || find(p, found, err) < 0
+               ? -1
+               : check_expectation(p, found, request, err);
 }
 
 SERVE(serve_write)
@@ -532,7 +573,8 @@ SERVE(serve_write)
     struct file auto_file found = {0};
     if (look(request, &p, &found, err) < 0)
         return -1;
-    struct file wanted = found.absent ? (struct file){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1} : found;
+    struct file wanted = found.absent ? (struct file){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1}
+                                      : found;
     wanted.data = (char *)(uintptr_t)body;
     wanted.len = body_len;
     wanted.mode = (mode_t)json_int(request, "mode", wanted.mode) & 07777;
@@ -558,17 +600,25 @@ SERVE(serve_restore)
     struct file auto_file found = {0}, original = {0};
     if (look(request, &p, &found, err) < 0 || kept(&p, json_str(request, "keep", ""), &original, err) < 0)
         return -1;
-    return original.absent ? take_away(&p, &found, NULL, result, err) : replace(&p, &found, &original, NULL, result, err);
+    return original.absent ? take_away(&p, &found, NULL, result, err)
+                           : replace(&p, &found, &original, NULL, result, err);
 }
 
 // ---- owner and mode ----
 
-static int check_members(const struct place *p, const struct stat *st, const json_t *request, struct error *err)
+static int check_members(const struct place *p, const struct stat *st, const json_t *request,
+                         struct error *err)
 {
     const json_t *expect = json_object_get(request, "expect");
-    const struct { const char *name; json_int_t value; const char *how; } members[] = {
-        {"device", (json_int_t)st->st_dev, "was replaced by another file"}, {"inode", (json_int_t)st->st_ino, "was replaced by another file"},
-        {"uid", st->st_uid, "was given another owner"},                     {"gid", st->st_gid, "was given another group"},
+    const struct {
+        const char *name;
+        json_int_t value;
+        const char *how;
+    } members[] = {
+        {"device", (json_int_t)st->st_dev, "was replaced by another file"},
+        {"inode", (json_int_t)st->st_ino, "was replaced by another file"},
+        {"uid", st->st_uid, "was given another owner"},
+        {"gid", st->st_gid, "was given another group"},
         {"mode", st->st_mode & 07777, "was given another mode"},
     };
     for (size_t i = 0; i < COUNT_OF(members); i++)
@@ -592,12 +642,14 @@ SERVE(serve_chown)
     struct stat st;
     int64_t uid = json_int(request, "uid", -1), gid = json_int(request, "gid", -1);
     if (uid < -1 || uid >= (int64_t)UINT32_MAX || gid < -1 || gid >= (int64_t)UINT32_MAX)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld:%lld is no owner", (long long)uid, (long long)gid);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld:%lld is no owner", (long long)uid,
+                         (long long)gid);
     auto_fd int fd = hold_expected(request, &p, &st, err);
     if (fd < 0)
         return -1;
     if (fchownat(fd, "", (uid_t)uid, (gid_t)gid, AT_EMPTY_PATH) < 0)
-        return error_errno(err, errno, "cannot give %s to %lld:%lld", p.shown, (long long)uid, (long long)gid);
+        return error_errno(err, errno, "cannot give %s to %lld:%lld", p.shown, (long long)uid,
+                           (long long)gid);
     return tell(&p, fd, result, err);
 }
 
@@ -636,12 +688,14 @@ static int measure(int fd, int64_t *size, int64_t *lines)
     return n < 0 ? -1 : 0;
 }
 
-// At most LOG_MOST bytes from offset; what does not end the file ends with a line, so that the next piece begins with one.
+// At most LOG_MOST bytes from offset; what does not end the file ends with a line, so that the next piece
+// begins with one.
 static int piece(int fd, int64_t offset, struct buf *body)
 {
     auto_free char *chunk = xmalloc(LOG_MOST);
     ssize_t n;
-    while (body->len < LOG_MOST && (n = pread(fd, chunk, LOG_MOST - body->len, offset + (int64_t)body->len)) != 0) {
+    while (body->len < LOG_MOST &&
+           (n = pread(fd, chunk, LOG_MOST - body->len, offset + (int64_t)body->len)) != 0) {
         if (n < 0)
             return -1;
         buf_add(body, chunk, (size_t)n);
@@ -674,7 +728,8 @@ SERVE(serve_log)
         size = offset + (int64_t)result_body->len;
         lines = before + (result_body->len ? count_lines(result_body->data, result_body->len) : 0);
     }
-    *result = json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "lines", (json_int_t)lines, "inode", (json_int_t)st.st_ino);
+    *result = json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "lines", (json_int_t)lines, "inode",
+                        (json_int_t)st.st_ino);
     if (offset >= 0)
         json_object_set_new(*result, "line", json_integer((json_int_t)before + 1));
     return 0;

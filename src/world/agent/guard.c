@@ -1,5 +1,8 @@
-// The guard of a surgery: a process that outlives the agent, its ssh and its migrun. It waits for the lock that the agent holds while it
-// lives; where the surgery has not come to its end by then, it puts things back.
+// SPDX-License-Identifier: MIT
+// The guard of a surgery: a process that outlives the agent, its ssh and its migrun. It waits for the lock
+// that the agent holds while it lives; where the surgery has not come to its end by then, it puts things
+// back.
+#include "base/clock.h"
 #include "base/process.h"
 #include "world/agent/surgery.h"
 
@@ -17,24 +20,35 @@ enum { LOOK_EVERY_MS = 100, ARM_MS = 15000 };
 
 // ---- armed by the agent ----
 
-static bool has_systemd(void)
-{
-    return access("/run/systemd/system", F_OK) == 0;
-}
+static bool has_systemd(void) { return access("/run/systemd/system", F_OK) == 0; }
 
-// A unit of its own: what ends the agent's session leaves it alone. Type=notify: systemd-run returns once it waits.
+// A unit of its own: what ends the agent's session leaves it alone. Type=notify: systemd-run returns once it
+// waits.
 static int arm_unit(const char *self, const char *keep, const struct surgery *s, struct error *err)
 {
     auto_free char *unit = xasprintf("--unit=migrun-guard-%s-%s", s->run, s->number);
-    const char *const argv[] = {"systemd-run", "--quiet", "--collect", unit, "--service-type=notify", "--property=NotifyAccess=main",
-                                "--property=Restart=no", "--description=migrun: brings libvirtd back", "--", self, "--guard", keep, NULL};
+    const char *const argv[] = {"systemd-run",
+                                "--quiet",
+                                "--collect",
+                                unit,
+                                "--service-type=notify",
+                                "--property=NotifyAccess=main",
+                                "--property=Restart=no",
+                                "--description=migrun: brings libvirtd back",
+                                "--",
+                                self,
+                                "--guard",
+                                keep,
+                                NULL};
     struct process_result cleanup(process_result_free) ended;
-    if (process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(ARM_MS), .watch_fd = -1}, &ended, err) < 0)
+    if (process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(ARM_MS), .watch_fd = -1},
+                    &ended, err) < 0)
         return -1;
     if (ended.status == 0)
         return 0;
     auto_free char *said = process_said(&ended);
-    return error_set(err, ERR_COMMAND, ended.status, "libvirtd is not stopped: its guard cannot be armed (systemd-run: %.300s)", said);
+    return error_set(err, ERR_COMMAND, ended.status,
+                     "libvirtd is not stopped: its guard cannot be armed (systemd-run: %.300s)", said);
 }
 
 // Where there is no systemd: a process of its own session. Its byte on the pipe says that it waits.
@@ -59,7 +73,8 @@ static int arm_process(const char *self, const char *keep, struct error *err)
     struct pollfd in = {.fd = ready[0], .events = POLLIN};
     bool armed = pid > 0 && poll(&in, 1, ARM_MS) > 0 && read(ready[0], &byte, 1) == 1;
     close(ready[0]);
-    return armed ? 0 : error_set(err, ERR_SYSTEM, EAGAIN, "libvirtd is not stopped: its guard cannot be armed");
+    return armed ? 0
+                 : error_set(err, ERR_SYSTEM, EAGAIN, "libvirtd is not stopped: its guard cannot be armed");
 }
 
 int guard_arm(const struct surgery *s, struct error *err)
@@ -92,7 +107,8 @@ static void say_ready(void)
     memcpy(address.sun_path, path, len);
     if (*path == '@')
         address.sun_path[0] = '\0';
-    (void)sendto(fd, ready, strlen(ready), MSG_NOSIGNAL, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+    (void)sendto(fd, ready, strlen(ready), MSG_NOSIGNAL, (struct sockaddr *)&address,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 }
 
 // An agent that hangs is ended, so that its lock is free.

@@ -1,6 +1,10 @@
-// What a run leaves on the host that it changes, root's alone and on disk before the change is made: the originals (RUN/N, the bytes;
-// RUN/N.json, what it takes to put them back), the effects (RUN/N.note), and the run's claim. With them another controller can end the run.
+// SPDX-License-Identifier: MIT
+// What a run leaves on the host that it changes, root's alone and on disk before the change is made: the
+// originals (RUN/N, the bytes; RUN/N.json, what it takes to put them back), the effects (RUN/N.note), and the
+// run's claim. With them another controller can end the run.
 #include "world/agent/ops_internal.h"
+
+#include "base/io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,14 +19,18 @@ enum { RECORD_MAX = 16 << 20 };
 
 const char *agent_keep_dir = KEEP_DIR, *agent_claim_dir = CLAIM_DIR;
 
-int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NUMBER_MAX + 1], struct error *err)
+int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NUMBER_MAX + 1],
+               struct error *err)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", digits[] = "0123456789";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.",
+                      digits[] = "0123456789";
     size_t n = strspn(keep, letters), d = keep[n] == '/' ? strspn(keep + n + 1, digits) : 0;
-    bool fits = n > 0 && n <= RUN_NAME_MAX && *keep != '.' && (number ? d > 0 && d <= KEEP_NUMBER_MAX && !keep[n + 1 + d] : !keep[n]);
+    bool fits = n > 0 && n <= RUN_NAME_MAX && *keep != '.' &&
+                (number ? d > 0 && d <= KEEP_NUMBER_MAX && !keep[n + 1 + d] : !keep[n]);
     if (!fits) {
         auto_free char *shown = printable(keep);
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is no name of %s", shown, number ? "what is kept (RUN/NUMBER)" : "a run");
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is no name of %s", shown,
+                         number ? "what is kept (RUN/NUMBER)" : "a run");
     }
     snprintf(run, RUN_NAME_MAX + 1, "%.*s", (int)n, keep);
     if (number)
@@ -60,7 +68,8 @@ int keep_folder(const char *run, bool make, struct error *err)
     if (fd < 0 || fstat(fd, &st) < 0 || lstat(agent_keep_dir, &above) < 0)
         return error_errno(err, errno, "the originals in %s", path);
     if (st.st_uid != geteuid() || above.st_uid != geteuid() || ((st.st_mode | above.st_mode) & 077))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is open to other users: chown root and chmod 700 %s and the folders in it", path,
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s is open to other users: chown root and chmod 700 %s and the folders in it", path,
                          agent_keep_dir);
     return steal_fd(&fd);
 }
@@ -136,7 +145,8 @@ int note_effect(const json_t *request, struct error *err)
     if (keep_parse(json_str(request, "keep", ""), run, number, err) < 0)
         return -1;
     if (!json_is_object(note))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the note of the change %s/%s is no object", run, number);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the note of the change %s/%s is no object", run,
+                         number);
     auto_fd int folder = keep_folder(run, true, err);
     if (folder < 0)
         return -1;
@@ -152,7 +162,8 @@ SERVE(serve_note)
     return 0; // the note itself was written on the way here, as every request's is
 }
 
-// Every entry of a folder whose name ends so, as parsed JSON, by its name without that end. What is torn (its change was not begun) is left out.
+// Every entry of a folder whose name ends so, as parsed JSON, by its name without that end. What is torn (its
+// change was not begun) is left out.
 static int read_records(int folder, const char *end, json_t *records)
 {
     DIR *entries = fdopendir(dup(folder));
@@ -162,7 +173,8 @@ static int read_records(int folder, const char *end, json_t *records)
     for (struct dirent *entry; (entry = readdir(entries));) {
         size_t len = strlen(entry->d_name), end_len = strlen(end), size;
         auto_free char *text = NULL;
-        if (len <= end_len || !STREQ(entry->d_name + len - end_len, end) || kept_bytes(folder, entry->d_name, RECORD_MAX, &text, &size) < 0)
+        if (len <= end_len || !STREQ(entry->d_name + len - end_len, end) ||
+            kept_bytes(folder, entry->d_name, RECORD_MAX, &text, &size) < 0)
             continue;
         auto_free char *name = xstrndup(entry->d_name, len - end_len);
         json_t *record = json_loadb(text, size, 0, NULL);
@@ -207,7 +219,8 @@ static int claim_folder(bool make, struct error *err)
 static bool excludes(const json_t *one, const json_t *other)
 {
     bool same = STREQ(json_str(one, "instance", "a"), json_str(other, "instance", "b"));
-    return !STREQ(json_str(one, "run", ""), json_str(other, "run", "")) && (same || json_flag(one, "exclusive", false) || json_flag(other, "exclusive", false));
+    return !STREQ(json_str(one, "run", ""), json_str(other, "run", "")) &&
+           (same || json_flag(one, "exclusive", false) || json_flag(other, "exclusive", false));
 }
 
 SERVE(serve_claim)
@@ -229,9 +242,11 @@ SERVE(serve_claim)
             *result = json_pack("{s:O}", "held", other);
             return 0;
         }
-    auto_free char *text = json_dumps(claim, JSON_COMPACT), *file = xasprintf("%s.json", run), *fresh = xasprintf(".%s.new", run);
+    auto_free char *text = json_dumps(claim, JSON_COMPACT), *file = xasprintf("%s.json", run),
+                   *fresh = xasprintf(".%s.new", run);
     unlinkat(folder, fresh, 0);
-    if (keep_bytes(folder, fresh, text, strlen(text)) < 0 || renameat(folder, fresh, folder, file) < 0 || fsync(folder) < 0)
+    if (keep_bytes(folder, fresh, text, strlen(text)) < 0 || renameat(folder, fresh, folder, file) < 0 ||
+        fsync(folder) < 0)
         return error_errno(err, errno, "the claim %s/%s cannot be written", agent_claim_dir, file);
     *result = json_object();
     return 0;
@@ -249,7 +264,8 @@ void claim_tell(const char *run, const char *text)
     json_object_set_new(claim, "told", json_text(text));
     auto_free char *told = json_dumps(claim, JSON_COMPACT);
     unlinkat(folder, fresh, 0);
-    if (told && keep_bytes(folder, fresh, told, strlen(told)) == 0 && renameat(folder, fresh, folder, file) == 0)
+    if (told && keep_bytes(folder, fresh, told, strlen(told)) == 0 &&
+        renameat(folder, fresh, folder, file) == 0)
         fsync(folder);
 }
 

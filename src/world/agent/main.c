@@ -1,9 +1,13 @@
+// SPDX-License-Identifier: MIT
 // migrun-agent: serves the operations of ops.h on stdin and stdout, for the migrun at the other end.
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/lockdown.h"
 #include "world/agent/surgery.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,14 +26,16 @@ static int complain(const char *format, ...)
     return 1;
 }
 
-static int serve_one(struct agent *agent, const struct message *request, json_t **result, struct buf *body, struct error *err)
+static int serve_one(struct agent *agent, const struct message *request, json_t **result, struct buf *body,
+                     struct error *err)
 {
     const char *name = json_str(request->head, "op", "");
     const struct op *op = op_find(name);
     if (!op)
         return error_set(err, ERR_BUG, 0, "the agent has no operation '%s'", name);
     if (agent->read_only && op->writes && op->writes(request->head))
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE, "the agent was started to read only, and %s could change something", name);
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "the agent was started to read only, and %s could change something", name);
     if (json_object_get(request->head, "note") && note_effect(request->head, err) < 0)
         return -1;
     return op->serve(agent, request->head, request->body, request->body_len, result, body, err);
@@ -55,7 +61,8 @@ static int answer(struct agent *agent, const struct message *request)
     return wire_send(STDOUT_FILENO, head, body.data, body.len, NULL);
 }
 
-// How long to wait for migrun's next word. In a surgery it must not be silent for long, and not take too long.
+// How long to wait for migrun's next word. In a surgery it must not be silent for long, and not take too
+// long.
 static int patience(const struct agent *agent)
 {
     if (!agent->surgery)
@@ -64,7 +71,8 @@ static int patience(const struct agent *agent)
     return left < SURGERY_SILENCE_MS ? left : SURGERY_SILENCE_MS;
 }
 
-// Serves until stdin ends, or until nothing has come for longer than migrun's pings allow: then it is dead, or its host is.
+// Serves until stdin ends, or until nothing has come for longer than migrun's pings allow: then it is dead,
+// or its host is.
 static int serve(struct agent *agent, const struct lockdown *lockdown)
 {
     char hostname[256] = "";
@@ -72,9 +80,10 @@ static int serve(struct agent *agent, const struct lockdown *lockdown)
     static const char greeting[] = "migrun-agent " MIGRUN_VERSION " ";
     auto_free char *line = xasprintf("%s%d\n", greeting, WIRE_PROTOCOL);
     const char *missing = agent->read_only ? lockdown_missing(lockdown) : NULL;
-    auto_json json_t *hello = json_pack("{s:{s:b, s:b, s:s, s:s?}}", "hello", "read_only", agent->read_only, "root", geteuid() == 0,
-                                        "hostname", hostname, "missing", missing);
-    if (write_all(STDOUT_FILENO, line, strlen(line)) < 0 || wire_send(STDOUT_FILENO, hello, NULL, 0, NULL) < 0)
+    auto_json json_t *hello = json_pack("{s:{s:b, s:b, s:s, s:s?}}", "hello", "read_only", agent->read_only,
+                                        "root", geteuid() == 0, "hostname", hostname, "missing", missing);
+    if (write_all(STDOUT_FILENO, line, strlen(line)) < 0 ||
+        wire_send(STDOUT_FILENO, hello, NULL, 0, NULL) < 0)
         return 1;
     struct wire_reader reader = {0};
     int status = 0;
@@ -118,7 +127,8 @@ static int pass_on(int from, int to)
     return n > 0 && write_all(to, chunk, (size_t)n) == 0;
 }
 
-// Connects stdin and stdout with a UNIX socket of this host: the way to libvirtd where ssh may not forward one.
+// Connects stdin and stdout with a UNIX socket of this host: the way to libvirtd where ssh may not forward
+// one.
 static int relay(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -1,5 +1,9 @@
-// The guests of a host whose libvirtd is to be restarted: whether each will be found again, and whether it was. At its start libvirtd
-// reads a status file of each, and ends the QEMU that it cannot follow (qemuProcessReconnect of libvirt's src/qemu/qemu_process.c).
+// SPDX-License-Identifier: MIT
+// The guests of a host whose libvirtd is to be restarted: whether each will be found again, and whether it
+// was. At its start libvirtd reads a status file of each, and ends the QEMU that it cannot follow
+// (qemuProcessReconnect of libvirt's src/qemu/qemu_process.c).
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/process.h"
 #include "world/agent/surgery.h"
 
@@ -40,15 +44,25 @@ static int read_status(int folder, const char *file, json_t *guests, struct erro
     size_t len;
     if (kept_bytes(folder, file, STATUS_MOST, &text, &len) < 0)
         return errno == ENOENT ? 0 : error_errno(err, errno, STATUS_FOLDER "/%s", file);
-    auto_free char *head = between(text, "<domstatus ", ">"), *uuid = between(text, "<uuid>", "</uuid>"), *job = job_in(text);
-    auto_free char *pid = head ? between(head, "pid='", "'") : NULL, *name = xstrndup(file, strlen(file) - strlen(".xml"));
+    auto_free char *head = between(text, "<domstatus ", ">"), *uuid = between(text, "<uuid>", "</uuid>"),
+                   *job = job_in(text);
+    auto_free char *pid = head ? between(head, "pid='", "'") : NULL,
+                   *name = xstrndup(file, strlen(file) - strlen(".xml"));
     if (!head)
         return 0;
     if (!pid || !uuid || strlen(uuid) != UUID_LEN)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, STATUS_FOLDER "/%s is not a status file as libvirtd writes it, so what a restart makes of it cannot be known", file);
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            STATUS_FOLDER
+            "/%s is not a status file as libvirtd writes it, so what a restart makes of it cannot be known",
+            file);
     if (job)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "libvirtd is not stopped while a job runs on a guest: %s has one (%s); wait for its end (virsh domjobinfo %s)", name, job, name);
-    json_array_append_new(guests, json_pack("{s:o, s:s, s:I}", "name", json_text(name), "uuid", uuid, "pid", (json_int_t)strtoll(pid, NULL, 10)));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "libvirtd is not stopped while a job runs on a guest: %s has one (%s); wait for its "
+                         "end (virsh domjobinfo %s)",
+                         name, job, name);
+    json_array_append_new(guests, json_pack("{s:o, s:s, s:I}", "name", json_text(name), "uuid", uuid, "pid",
+                                            (json_int_t)strtoll(pid, NULL, 10)));
     return 0;
 }
 
@@ -74,26 +88,36 @@ static int read_statuses(json_t *guests, struct error *err)
 
 // ---- asking libvirtd ----
 
-// virsh's answers for guests: for each "@UUID", what domblkerror says (its monitor was asked; nothing: that failed), "|", what it is, and
+// virsh's answers for guests: for each "@UUID", what domblkerror says (its monitor was asked; nothing: that
+// failed), "|", what it is, and
 // "=UUID".
-static int ask(const json_t *manifest, const json_t *const *guests, size_t count, int64_t timeout, struct process_result *ended, struct error *err)
+static int ask(const json_t *manifest, const json_t *const *guests, size_t count, int64_t timeout,
+               struct process_result *ended, struct error *err)
 {
     auto_buf struct buf script = {0};
     for (size_t i = 0; i < count; i++) {
         const char *uuid = json_str(guests[i], "uuid", "");
-        buf_printf(&script, "echo @%s; domblkerror %s; echo '|'; domstate %s; dominfo %s; echo =%s; ", uuid, uuid, uuid, uuid, uuid);
+        buf_printf(&script, "echo @%s; domblkerror %s; echo '|'; domstate %s; dominfo %s; echo =%s; ", uuid,
+                   uuid, uuid, uuid, uuid);
     }
-    auto_free char *uri = xasprintf("qemu+unix:///system?socket=%s", json_str(manifest, "socket", "/run/libvirt/libvirt-sock"));
+    auto_free char *uri = xasprintf("qemu+unix:///system?socket=%s",
+                                    json_str(manifest, "socket", "/run/libvirt/libvirt-sock"));
     const char *const argv[] = {"env", "LC_ALL=C", "virsh", "-q", "-c", uri, script.data, NULL};
-    return process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(timeout), .watch_fd = -1}, ended, err);
+    return process_run(
+        &(struct process_request){.argv = argv, .deadline = deadline_in(timeout), .watch_fd = -1}, ended,
+        err);
 }
 
-struct answer { bool listed, answers, persistent; char state[24]; };
+struct answer {
+    bool listed, answers, persistent;
+    char state[24];
+};
 
 static struct answer answer_for(const char *out, const char *uuid)
 {
     struct answer a = {0};
-    auto_free char *begin = xasprintf("@%s", uuid), *end = xasprintf("=%s", uuid), *section = out ? between(out, begin, end) : NULL;
+    auto_free char *begin = xasprintf("@%s", uuid), *end = xasprintf("=%s", uuid),
+                   *section = out ? between(out, begin, end) : NULL;
     const char *bar = section ? strchr(section, '|') : NULL;
     if (!bar)
         return a;
@@ -104,7 +128,8 @@ static struct answer answer_for(const char *out, const char *uuid)
     return a;
 }
 
-// Each guest's answer. Where one monitor is silent nothing of the common answer is seen, so that each is asked alone.
+// Each guest's answer. Where one monitor is silent nothing of the common answer is seen, so that each is
+// asked alone.
 static int ask_guests(const json_t *manifest, const json_t *guests, struct answer *answers, struct error *err)
 {
     size_t count = json_array_size(guests);
@@ -147,9 +172,15 @@ int guests_read(const json_t *manifest, json_t **result, struct error *err)
         const char *name = json_str(guest, "name", "?");
         long long pid = (long long)json_int(guest, "pid", 0);
         if (!answers[i].listed)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "libvirtd is not stopped: it does not know %s, whose QEMU (pid %lld) its status file names; look at that first", name, pid);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "libvirtd is not stopped: it does not know %s, whose QEMU (pid %lld) its status "
+                             "file names; look at that first",
+                             name, pid);
         if (!answers[i].answers)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "libvirtd is not stopped: the monitor of %s (pid %lld) does not answer, and a starting libvirtd may end a guest that does not; look at that QEMU first", name, pid);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "libvirtd is not stopped: the monitor of %s (pid %lld) does not answer, and a "
+                             "starting libvirtd may end a guest that does not; look at that QEMU first",
+                             name, pid);
         json_object_set_new(guest, "state", json_string(answers[i].state));
         json_object_set_new(guest, "persistent", json_boolean(answers[i].persistent));
     }
@@ -170,15 +201,22 @@ static int hook_passes(const char *hook, const json_t *guest, struct error *err)
     const char *xml = strstr(status, "<domain "), *end = xml ? strstr(xml, "</domain>") : NULL;
     const char *const argv[] = {hook, name, "reconnect", "begin", "-", NULL};
     struct process_result cleanup(process_result_free) ended;
-    struct process_request run = {.argv = argv, .input = end ? xml : "", .input_len = end ? (size_t)(end - xml) + strlen("</domain>\n") : 0,
-                                  .deadline = deadline_in(HOOK_MS), .watch_fd = -1};
+    struct process_request run = {.argv = argv,
+                                  .input = end ? xml : "",
+                                  .input_len = end ? (size_t)(end - xml) + strlen("</domain>\n") : 0,
+                                  .deadline = deadline_in(HOOK_MS),
+                                  .watch_fd = -1};
     if (process_run(&run, &ended, err) < 0)
         return -1;
     if (ended.status == 0 && !ended.timed_out)
         return 0;
     auto_free char *said = process_said(&ended);
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "libvirtd is not stopped: its hook %s fails for %s when asked to 'reconnect' (%s%s%.200s), and then a starting libvirtd ends that guest; "
-                     "let the hook end with 0 for reconnect", hook, name, ended.timed_out ? "it does not end" : "it ended badly", *said ? ": " : "", said);
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                     "libvirtd is not stopped: its hook %s fails for %s when asked to 'reconnect' "
+                     "(%s%s%.200s), and then a starting libvirtd ends that guest; "
+                     "let the hook end with 0 for reconnect",
+                     hook, name, ended.timed_out ? "it does not end" : "it ended badly", *said ? ": " : "",
+                     said);
 }
 
 static int hook_passes_all(const char *hook, const json_t *guests, struct error *err)
@@ -213,7 +251,8 @@ int hooks_pass(const json_t *guests, struct error *err)
 
 static bool lives(const json_t *guest)
 {
-    auto_free char *path = xasprintf("/proc/%lld/cmdline", (long long)json_int(guest, "pid", 0)), *words = NULL;
+    auto_free char *path = xasprintf("/proc/%lld/cmdline", (long long)json_int(guest, "pid", 0)),
+                   *words = NULL;
     size_t len;
     if (read_whole_file(path, STATUS_MOST, &words, &len) < 0)
         return false;
@@ -235,10 +274,14 @@ json_t *guests_lost(const json_t *manifest)
         bool listed = STREQ(answers[i].state, was);
         auto_free char *text = NULL;
         if (!lives(guest))
-            text = xasprintf("%s is not running any more: its QEMU (pid %lld) is gone; see %s's log in /var/log/libvirt/qemu, then start it as after a crash", name, pid, name);
+            text = xasprintf("%s is not running any more: its QEMU (pid %lld) is gone; see %s's log in "
+                             "/var/log/libvirt/qemu, then start it as after a crash",
+                             name, pid, name);
         else if (!listed)
-            text = xasprintf("%s runs on as pid %lld, but libvirtd does not manage it (it says: %s): do NOT start it, that would run it twice; stop libvirtd, put its status file "
-                             "back, start libvirtd", name, pid, *answers[i].state ? answers[i].state : "unknown");
+            text = xasprintf("%s runs on as pid %lld, but libvirtd does not manage it (it says: %s): do NOT "
+                             "start it, that would run it twice; stop libvirtd, put its status file "
+                             "back, start libvirtd",
+                             name, pid, *answers[i].state ? answers[i].state : "unknown");
         else if (!answers[i].answers)
             text = xasprintf("%s runs as pid %lld, but its monitor does not answer", name, pid);
         if (text)

@@ -1,5 +1,9 @@
-// Whether another host's ports answer from here: all of them side by side, each on the addresses that the name has, one after the other.
+// SPDX-License-Identifier: MIT
+// Whether another host's ports answer from here: all of them side by side, each on the addresses that the
+// name has, one after the other.
 #include "world/agent/ops_internal.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -14,8 +18,8 @@ enum { DEFAULT_TIMEOUT_MS = 5000, MOST_PORTS = 512 };
 
 struct probe {
     uint16_t port;
-    int fd;                     // -1: nothing is under way
-    const struct addrinfo *at;  // the address that is tried, or that answered; NULL: none is left
+    int fd;                    // -1: nothing is under way
+    const struct addrinfo *at; // the address that is tried, or that answered; NULL: none is left
     int64_t began, until, deadline, ended;
     int error;
 };
@@ -105,8 +109,10 @@ static json_t *answer_of(const struct probe *probes, size_t count, const struct 
         snprintf(name, sizeof name, "%u", p->port);
         if (!p->error)
             at = p->at;
-        json_object_set_new(ports, name, json_pack("{s:b, s:s*, s:I}", "open", p->error == 0, "error", p->error ? strerror(p->error) : NULL,
-                                                   "ms", (json_int_t)(p->ended - p->began)));
+        json_object_set_new(ports, name,
+                            json_pack("{s:b, s:s*, s:I}", "open", p->error == 0, "error",
+                                      p->error ? strerror(p->error) : NULL, "ms",
+                                      (json_int_t)(p->ended - p->began)));
     }
     char text[NI_MAXHOST] = "";
     getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST);
@@ -120,8 +126,10 @@ static int resolve(const char *host, struct addrinfo **addresses, struct error *
     if (rc == 0)
         return 0;
     auto_free char *shown = printable(host);
-    return error_set(err, ERR_HOST, HOST_UNREACHED, "the name %s does not resolve: %s (a line in /etc/hosts, or the name server, would cure it)",
-                     shown, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+    return error_set(
+        err, ERR_HOST, HOST_UNREACHED,
+        "the name %s does not resolve: %s (a line in /etc/hosts, or the name server, would cure it)", shown,
+        rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
 }
 
 static void free_addresses(struct addrinfo **addresses)
@@ -135,12 +143,14 @@ SERVE(serve_reach)
     const json_t *ports = json_object_get(request, "ports");
     size_t count = json_array_size(ports);
     if (count > MOST_PORTS)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%zu ports are too many to try at once; %d are not", count, MOST_PORTS);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%zu ports are too many to try at once; %d are not",
+                         count, MOST_PORTS);
     auto_free struct probe *probes = xcalloc(count, sizeof *probes);
     for (size_t i = 0; i < count; i++) {
         json_int_t port = json_integer_value(json_array_get(ports, i));
         if (port < 1 || port > UINT16_MAX)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is no port (1 to 65535)", (long long)port);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is no port (1 to 65535)",
+                             (long long)port);
         probes[i].port = (uint16_t)port;
     }
     struct addrinfo cleanup(free_addresses) *addresses = NULL;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The table of what the agent serves.
 #include "world/agent/ops_internal.h"
 
@@ -9,10 +10,7 @@ static bool always(const json_t *request)
     return true;
 }
 
-static bool command_writes(const json_t *request)
-{
-    return !json_flag(request, "reads", false);
-}
+static bool command_writes(const json_t *request) { return !json_flag(request, "reads", false); }
 
 static bool service_writes(const json_t *request)
 {
@@ -20,10 +18,7 @@ static bool service_writes(const json_t *request)
     return !STREQ(action, "state") && !STREQ(action, "wait");
 }
 
-static bool surgery_writes(const json_t *request)
-{
-    return !STREQ(json_str(request, "action", ""), "look");
-}
+static bool surgery_writes(const json_t *request) { return !STREQ(json_str(request, "action", ""), "look"); }
 
 static SERVE(serve_ping)
 {

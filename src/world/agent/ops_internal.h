@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the topics of the agent's operations share; ops.h says what each operation does.
 #ifndef MIGRUN_WORLD_AGENT_OPS_INTERNAL_H
 #define MIGRUN_WORLD_AGENT_OPS_INTERNAL_H
@@ -5,10 +6,11 @@
 #include "world/agent/ops.h"
 
 // Declares, or heads, the function that serves an operation; most need only some of what they are given.
-#define SERVE(name) \
+#define SERVE(name)                                                                                      \
     int name(__attribute__((unused)) struct agent *agent, __attribute__((unused)) const json_t *request, \
-             __attribute__((unused)) const char *body, __attribute__((unused)) size_t body_len, json_t **result, \
-             __attribute__((unused)) struct buf *result_body, __attribute__((unused)) struct error *err)
+             __attribute__((unused)) const char *body, __attribute__((unused)) size_t body_len,          \
+             json_t **result, __attribute__((unused)) struct buf *result_body,                           \
+             __attribute__((unused)) struct error *err)
 
 SERVE(serve_stat);
 SERVE(serve_read);
@@ -38,15 +40,20 @@ SERVE(serve_surgery);
 // KEEP_DIR and CLAIM_DIR; only a unit test puts them elsewhere.
 extern const char *agent_keep_dir, *agent_claim_dir;
 
-// What is kept for a run (kept.c). keep_parse cuts "RUN/N" (number NULL: "RUN") into its parts, which are plain names afterwards.
+// What is kept for a run (kept.c). keep_parse cuts "RUN/N" (number NULL: "RUN") into its parts, which are
+// plain names afterwards.
 enum { RUN_NAME_MAX = 64, KEEP_NUMBER_MAX = 9 };
-int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NUMBER_MAX + 1], struct error *err);
-int keep_folder(const char *run, bool make, struct error *err);                          // its descriptor
-int keep_bytes(int folder, const char *name, const void *data, size_t len);              // a new file, synced; -1 with errno
-int kept_bytes(int folder, const char *name, size_t limit, char **data, size_t *len);    // -1 with errno
+int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NUMBER_MAX + 1],
+               struct error *err);
+int keep_folder(const char *run, bool make, struct error *err); // its descriptor
+int keep_bytes(int folder, const char *name, const void *data,
+               size_t len); // a new file, synced; -1 with errno
+int kept_bytes(int folder, const char *name, size_t limit, char **data, size_t *len); // -1 with errno
 int make_folder(const char *path);
-int unless_absent(const struct error *failure, struct error *err); // 0 where what failed is that a folder is not there yet
-// Adds what became of a run, meanwhile, to its claim here, for whoever finds it. Nothing happens where there is none.
+int unless_absent(const struct error *failure,
+                  struct error *err); // 0 where what failed is that a folder is not there yet
+// Adds what became of a run, meanwhile, to its claim here, for whoever finds it. Nothing happens where there
+// is none.
 void claim_tell(const char *run, const char *text);
 // Writes a request's note to keep's place, unless it is there.
 int note_effect(const json_t *request, struct error *err);
@@ -59,11 +66,16 @@ const json_t *mount_below(const json_t *all, const char *path);
 char *user_name(uid_t uid);
 char *group_name(gid_t gid);
 
-// States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name that is no unit's is
-// state "unknown".
-struct unit_state { char state[16], sub[32]; int64_t pid; bool found; };
+// States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name
+// that is no unit's is state "unknown".
+struct unit_state {
+    char state[16], sub[32];
+    int64_t pid;
+    bool found;
+};
 // Whether a UNIX socket takes connections: 0, or errno. One that this user may not use is one that does.
 int socket_connects(const char *path);
-int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states, struct error *err);
+int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states,
+               struct error *err);
 
 #endif

@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: MIT
 // Services: by systemctl, or by the commands that the site gives for them.
+#include "base/clock.h"
 #include "base/process.h"
 #include "world/agent/ops_internal.h"
 
@@ -22,20 +24,25 @@ static bool is_unit_name(const char *unit)
            strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@") == len;
 }
 
-static int run(const char *const *argv, int64_t deadline, int watch_fd, struct process_result *ended, struct error *err)
+static int run(const char *const *argv, int64_t deadline, int watch_fd, struct process_result *ended,
+               struct error *err)
 {
-    return process_run(&(struct process_request){.argv = argv, .deadline = deadline, .watch_fd = watch_fd}, ended, err);
+    return process_run(&(struct process_request){.argv = argv, .deadline = deadline, .watch_fd = watch_fd},
+                       ended, err);
 }
 
 // The first two words name a command well enough.
-static int check_end(const struct process_result *ended, const char *const *argv, const char *unit, struct error *err)
+static int check_end(const struct process_result *ended, const char *const *argv, const char *unit,
+                     struct error *err)
 {
-    auto_free char *why = process_said(ended), *words = xasprintf("%s%s%s", argv[0], argv[1] ? " " : "", argv[1] ? argv[1] : "");
+    auto_free char *why = process_said(ended),
+                   *words = xasprintf("%s%s%s", argv[0], argv[1] ? " " : "", argv[1] ? argv[1] : "");
     if (ended->timed_out)
         return error_set(err, ERR_TIMEOUT, 0, "%s for %s did not end in its time", words, unit);
     if (ended->status != 0)
-        return error_set(err, ERR_COMMAND, ended->status, "%s for %s ended with %s %d: %s", words, unit, ended->signal ? "signal" : "status",
-                         ended->signal ? ended->signal : ended->status, *why ? why : "it said nothing");
+        return error_set(err, ERR_COMMAND, ended->status, "%s for %s ended with %s %d: %s", words, unit,
+                         ended->signal ? "signal" : "status", ended->signal ? ended->signal : ended->status,
+                         *why ? why : "it said nothing");
     return 0;
 }
 
@@ -43,8 +50,9 @@ static int check_end(const struct process_result *ended, const char *const *argv
 static const char *state_word(const char *systemd)
 {
     static const char *const words[][2] = {
-        {"active", "active"},         {"reloading", "active"},     {"refreshing", "active"}, {"inactive", "inactive"},
-        {"activating", "inactive"},   {"deactivating", "inactive"}, {"failed", "failed"},
+        {"active", "active"},     {"reloading", "active"},    {"refreshing", "active"},
+        {"inactive", "inactive"}, {"activating", "inactive"}, {"deactivating", "inactive"},
+        {"failed", "failed"},
     };
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (STREQ(words[i][0], systemd))
@@ -85,9 +93,11 @@ static void take_states(char *text, struct unit_state **states, size_t count)
     }
 }
 
-int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states, struct error *err)
+int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states,
+               struct error *err)
 {
-    static const char *const head[] = {"systemctl", "show", "--property=LoadState,ActiveState,SubState,MainPID", "--"};
+    static const char *const head[] = {"systemctl", "show",
+                                       "--property=LoadState,ActiveState,SubState,MainPID", "--"};
     auto_free const char **argv = xcalloc(COUNT_OF(head) + count + 1, sizeof *argv);
     auto_free struct unit_state **asked = xcalloc(count, sizeof *asked);
     size_t n = 0;
@@ -102,7 +112,8 @@ int units_show(const char *const *units, size_t count, int64_t deadline, struct 
     if (!n)
         return 0;
     struct process_result cleanup(process_result_free) ended;
-    if (run(argv, deadline, -1, &ended, err) < 0 || check_end(&ended, argv, count == 1 ? units[0] : "the units", err) < 0)
+    if (run(argv, deadline, -1, &ended, err) < 0 ||
+        check_end(&ended, argv, count == 1 ? units[0] : "the units", err) < 0)
         return -1;
     if (ended.out.data)
         take_states(ended.out.data, asked, n);
@@ -117,12 +128,10 @@ struct service {
     int stdin_fd;
 };
 
-static void free_command(struct service *service)
-{
-    free(service->command);
-}
+static void free_command(struct service *service) { free(service->command); }
 
-static int service_of(const struct agent *agent, const json_t *request, struct service *service, struct error *err)
+static int service_of(const struct agent *agent, const json_t *request, struct service *service,
+                      struct error *err)
 {
     const json_t *words = json_object_get(request, "command");
     size_t count = json_array_size(words);
@@ -138,7 +147,8 @@ static int service_of(const struct agent *agent, const json_t *request, struct s
     for (size_t i = 0; i < count; i++) {
         service->command[i] = json_string_value(json_array_get(words, i));
         if (!service->command[i])
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the site's command for %s is no list of texts", service->unit);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the site's command for %s is no list of texts",
+                             service->unit);
     }
     return 0;
 }
@@ -149,7 +159,8 @@ static int state_by_command(const struct service *service, struct unit_state *st
     if (run(service->command, deadline_in(LOOK_MS), service->stdin_fd, &ended, err) < 0)
         return -1;
     if (ended.timed_out)
-        return error_set(err, ERR_TIMEOUT, 0, "%s did not tell in %d s whether %s is active", service->command[0], LOOK_MS / 1000, service->unit);
+        return error_set(err, ERR_TIMEOUT, 0, "%s did not tell in %d s whether %s is active",
+                         service->command[0], LOOK_MS / 1000, service->unit);
     *state = (struct unit_state){.found = true};
     strcpy(state->state, ended.status == 0 ? "active" : "inactive");
     return 0;
@@ -162,20 +173,24 @@ static int state_of(const struct service *service, struct unit_state *state, str
     if (units_show(&service->unit, 1, deadline_in(LOOK_MS), state, err) < 0)
         return -1;
     if (!state->found && !STREQ(state->state, "active"))
-        return error_set(err, ERR_SYSTEM, ENOENT, "there is no unit %s (systemctl list-unit-files shows the names, the site file names another)",
-                         service->unit);
+        return error_set(
+            err, ERR_SYSTEM, ENOENT,
+            "there is no unit %s (systemctl list-unit-files shows the names, the site file names another)",
+            service->unit);
     return 0;
 }
 
 // What is begun here is finished: nobody's hang-up ends it.
-static int act(const struct service *service, const char *action, int64_t timeout, struct unit_state *state, struct error *err)
+static int act(const struct service *service, const char *action, int64_t timeout, struct unit_state *state,
+               struct error *err)
 {
     const char *const systemctl[] = {"systemctl", action, "--", service->unit, NULL};
     const char *const *argv = service->command ? service->command : systemctl;
     if (!service->command && state_of(service, state, err) < 0)
         return -1;
     struct process_result cleanup(process_result_free) ended;
-    if (run(argv, deadline_in(timeout), -1, &ended, err) < 0 || check_end(&ended, argv, service->unit, err) < 0)
+    if (run(argv, deadline_in(timeout), -1, &ended, err) < 0 ||
+        check_end(&ended, argv, service->unit, err) < 0)
         return -1;
     if (!service->command) // a transient unit is gone once it is stopped, which is no error
         return units_show(&service->unit, 1, deadline_in(LOOK_MS), state, err);
@@ -187,8 +202,11 @@ static int act(const struct service *service, const char *action, int64_t timeou
 
 // ---- waiting until it answers ----
 
-// Daemons that are up only when their socket takes connections. socket_unit: systemd's, which starts the daemon for its first client.
-static const struct daemon { const char *unit, *socket_unit, *socket; } daemons[] = {
+// Daemons that are up only when their socket takes connections. socket_unit: systemd's, which starts the
+// daemon for its first client.
+static const struct daemon {
+    const char *unit, *socket_unit, *socket;
+} daemons[] = {
     {"libvirtd", "libvirtd.socket", "/run/libvirt/libvirt-sock"},
     {"virtqemud", "virtqemud.socket", "/run/libvirt/virtqemud-sock"},
 };
@@ -222,7 +240,8 @@ static int answers(const struct service *service, struct unit_state *state, char
         return -1;
     if (STREQ(state->state, "active")) {
         int failed = daemon ? socket_connects(daemon->socket) : 0;
-        *why = failed ? xasprintf("is active, but %s does not answer: %s", daemon->socket, strerror(failed)) : NULL;
+        *why = failed ? xasprintf("is active, but %s does not answer: %s", daemon->socket, strerror(failed))
+                      : NULL;
         return !failed;
     }
     if (daemon && !service->command && STREQ(state->state, "inactive") && STREQ(state->sub, "dead")) {
@@ -232,11 +251,13 @@ static int answers(const struct service *service, struct unit_state *state, char
         if (STREQ(sockets.state, "active"))
             return 1;
     }
-    *why = xasprintf("is %s%s%s%s", state->state, *state->sub ? " (" : "", state->sub, *state->sub ? ")" : "");
+    *why = xasprintf("is %s%s%s%s", state->state, *state->sub ? " (" : "", state->sub,
+                     *state->sub ? ")" : "");
     return 0;
 }
 
-static int wait_until_it_answers(const struct service *service, int64_t timeout, struct unit_state *state, struct error *err)
+static int wait_until_it_answers(const struct service *service, int64_t timeout, struct unit_state *state,
+                                 struct error *err)
 {
     int64_t deadline = deadline_in(timeout);
     for (;;) {
@@ -245,7 +266,8 @@ static int wait_until_it_answers(const struct service *service, int64_t timeout,
         if (rc != 0)
             return rc < 0 ? -1 : 0;
         if (STREQ(state->state, "failed"))
-            return error_set(err, ERR_COMMAND, LSB_NOT_RUNNING, "%s has failed; systemctl status %s says why", service->unit, service->unit);
+            return error_set(err, ERR_COMMAND, LSB_NOT_RUNNING, "%s has failed; systemctl status %s says why",
+                             service->unit, service->unit);
         if (now_ms() >= deadline) {
             auto_free char *waited = duration_text((double)timeout / 1000);
             return error_set(err, ERR_TIMEOUT, 0, "%s %s, after %s", service->unit, why, waited);
@@ -260,7 +282,8 @@ SERVE(serve_service)
 {
     const char *action = json_str(request, "action", "");
     int64_t timeout = json_int(request, "timeout", 0);
-    bool waits = STREQ(action, "wait"), acts = STREQ(action, "start") || STREQ(action, "stop") || STREQ(action, "restart");
+    bool waits = STREQ(action, "wait"),
+         acts = STREQ(action, "start") || STREQ(action, "stop") || STREQ(action, "restart");
     struct service cleanup(free_command) service = {0};
     struct unit_state state;
     if (!waits && !acts && !STREQ(action, "state"))
@@ -271,6 +294,7 @@ SERVE(serve_service)
              : waits ? wait_until_it_answers(&service, timeout > 0 ? timeout : DEFAULT_WAIT_MS, &state, err)
                      : state_of(&service, &state, err);
     if (rc == 0)
-        *result = json_pack("{s:s, s:s, s:I}", "state", state.state, "sub", state.sub, "pid", (json_int_t)state.pid);
+        *result = json_pack("{s:s, s:s, s:I}", "state", state.state, "sub", state.sub, "pid",
+                            (json_int_t)state.pid);
     return rc;
 }

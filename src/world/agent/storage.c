@@ -1,6 +1,9 @@
-// What stands behind a path: the file that QEMU would open there, links followed, and what tells it from every other: so that two
-// hosts can find out whether they mean the same one.
+// SPDX-License-Identifier: MIT
+// What stands behind a path: the file that QEMU would open there, links followed, and what tells it from
+// every other: so that two hosts can find out whether they mean the same one.
 #include "world/agent/ops_internal.h"
+
+#include "base/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +48,8 @@ static json_t *mount_of(char *line)
         return NULL;
     unescape(target);
     unescape(source);
-    return json_pack("{s:o, s:o, s:o}", "target", json_text(target), "source", json_text(source), "fstype", json_text(fstype));
+    return json_pack("{s:o, s:o, s:o}", "target", json_text(target), "source", json_text(source), "fstype",
+                     json_text(fstype));
 }
 
 json_t *mounts(void)
@@ -86,7 +90,8 @@ const json_t *mount_below(const json_t *all, const char *path)
 
 // ---- block devices ----
 
-// Adds "kind:value" to ids, unless the value is empty, or one that QEMU gives to every guest's disk where a host is itself a guest.
+// Adds "kind:value" to ids, unless the value is empty, or one that QEMU gives to every guest's disk where a
+// host is itself a guest.
 static void add_id(json_t *ids, const char *kind, char *value)
 {
     value[strcspn(value, "\n")] = '\0';
@@ -132,22 +137,30 @@ static void add_links(json_t *ids, const char *number)
     if (read_whole_file(path, FILE_MOST, &text, &len) < 0)
         return;
     for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
-        if (strncmp(line, prefix, sizeof prefix - 1) == 0 && strncmp(line + sizeof prefix - 1, "dm-name-", 8) != 0)
+        if (strncmp(line, prefix, sizeof prefix - 1) == 0 &&
+            strncmp(line + sizeof prefix - 1, "dm-name-", 8) != 0)
             add_id(ids, "by-id", line + sizeof prefix - 1);
 }
 
 static void add_device(json_t *behind, unsigned int major, unsigned int minor)
 {
-    static const struct { const char *kind, *file; } known[] = {
-        {"wwid", "wwid"}, {"wwid", "device/wwid"}, {"dm", "dm/uuid"}, {"serial", "serial"}, {"serial", "device/serial"},
+    static const struct {
+        const char *kind, *file;
+    } known[] = {
+        {"wwid", "wwid"},     {"wwid", "device/wwid"},     {"dm", "dm/uuid"},
+        {"serial", "serial"}, {"serial", "device/serial"},
     };
-    auto_free char *number = xasprintf("%u:%u", major, minor), *folder = xasprintf("/sys/dev/block/%s", number), *real = realpath(folder, NULL);
-    auto_free char *size = xasprintf("%s/size", folder), *text = NULL, *partition = xasprintf("%s/partition", folder);
+    auto_free char *number = xasprintf("%u:%u", major, minor),
+                   *folder = xasprintf("/sys/dev/block/%s", number), *real = realpath(folder, NULL);
+    auto_free char *size = xasprintf("%s/size", folder), *text = NULL,
+                   *partition = xasprintf("%s/partition", folder);
     size_t len;
     json_t *ids = json_array();
     json_object_set_new(behind, "ids", ids);
     if (read_whole_file(size, 64, &text, &len) == 0)
-        json_object_set_new(behind, "size", json_integer(strtoll(text, NULL, 10) * 512)); // sysfs counts in these, whatever the device's are
+        json_object_set_new(
+            behind, "size",
+            json_integer(strtoll(text, NULL, 10) * 512)); // sysfs counts in these, whatever the device's are
     add_links(ids, number);
     if (!real || access(partition, F_OK) == 0)
         return; // a partition: the rest is its whole disk's
@@ -170,12 +183,16 @@ static json_t *behind_path(const char *path, const json_t *all_mounts)
     auto_free char *real = realpath(path, NULL);
     if (!real || statx(AT_FDCWD, real, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) < 0)
         return NULL;
-    const char *type = S_ISREG(st.stx_mode) ? "file" : S_ISBLK(st.stx_mode) ? "block" : S_ISDIR(st.stx_mode) ? "directory" : "other";
+    const char *type = S_ISREG(st.stx_mode)   ? "file"
+                       : S_ISBLK(st.stx_mode) ? "block"
+                       : S_ISDIR(st.stx_mode) ? "directory"
+                                              : "other";
     const json_t *mount = mount_below(all_mounts, real);
-    json_t *behind = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "type", type, "path", json_text(real), "size",
-                               (json_int_t)st.stx_size, "inode", (json_int_t)st.stx_ino, "mtime", nanoseconds(&st.stx_mtime), "ctime",
-                               nanoseconds(&st.stx_ctime), "fstype", json_str(mount, "fstype", ""), "source", json_str(mount, "source", ""), "target",
-                               json_str(mount, "target", ""));
+    json_t *behind = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "type", type, "path",
+                               json_text(real), "size", (json_int_t)st.stx_size, "inode",
+                               (json_int_t)st.stx_ino, "mtime", nanoseconds(&st.stx_mtime), "ctime",
+                               nanoseconds(&st.stx_ctime), "fstype", json_str(mount, "fstype", ""), "source",
+                               json_str(mount, "source", ""), "target", json_str(mount, "target", ""));
     if (S_ISBLK(st.stx_mode))
         add_device(behind, st.stx_rdev_major, st.stx_rdev_minor);
     return behind;
@@ -189,7 +206,8 @@ static json_t *behind_paths(const json_t *paths, const json_t *all_mounts)
     json_array_foreach(paths, i, path) {
         const char *text = json_string_value(path);
         if (i < MOST_PATHS && text && *text == '/' && strlen(text) == json_string_length(path))
-            json_object_set_new(all, text, behind_path(text, all_mounts)); // NULL is not set: there is nothing
+            json_object_set_new(all, text,
+                                behind_path(text, all_mounts)); // NULL is not set: there is nothing
     }
     return all;
 }

@@ -1,11 +1,15 @@
-// The surgery: libvirtd is stopped, files are changed, libvirtd is started, as one transaction on the host. It ends with every guest
-// managed as before, or with the originals back (the design's "Surgery"); if the agent dies in it, its guard (guard.c) ends it.
+// SPDX-License-Identifier: MIT
+// The surgery: libvirtd is stopped, files are changed, libvirtd is started, as one transaction on the host.
+// It ends with every guest managed as before, or with the originals back (the design's "Surgery"); if the
+// agent dies in it, its guard (guard.c) ends it.
 //
-// Actions: begin (looks at every guest, records what is active, arms the guard, stops), stage (keeps what a file shall become), commit
-// (puts in place, starts, looks at every guest), abort (puts back), settle (of one that nobody carries out any more: waits for its guard,
-// or puts back), look (tells).
+// Actions: begin (looks at every guest, records what is active, arms the guard, stops), stage (keeps what a
+// file shall become), commit (puts in place, starts, looks at every guest), abort (puts back), settle (of one
+// that nobody carries out any more: waits for its guard, or puts back), look (tells).
 #include "world/agent/surgery.h"
 
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/process.h"
 
 #include <errno.h>
@@ -17,7 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ACT_MS = 90000, LOOK_MS = 10000, SETTLE_MS = 30000, MANIFEST_MOST = 16 << 20, LOG_MOST = 1 << 20, LOG_LINES = 3 };
+enum {
+    ACT_MS = 90000,
+    LOOK_MS = 10000,
+    SETTLE_MS = 30000,
+    MANIFEST_MOST = 16 << 20,
+    LOG_MOST = 1 << 20,
+    LOG_LINES = 3
+};
 
 // ---- the manifest ----
 
@@ -35,14 +46,17 @@ int surgery_load(const char *keep, struct surgery *s, struct error *err)
     if (kept_bytes(s->folder, name, MANIFEST_MOST, &text, &len) < 0)
         return errno == ENOENT ? 0 : error_errno(err, errno, "%s/%s.surgery", agent_keep_dir, keep);
     s->manifest = json_loadb(text, len, 0, NULL);
-    return s->manifest ? 0 : error_set(err, ERR_SYSTEM, EILSEQ, "%s/%s.surgery is damaged", agent_keep_dir, keep);
+    return s->manifest ? 0
+                       : error_set(err, ERR_SYSTEM, EILSEQ, "%s/%s.surgery is damaged", agent_keep_dir, keep);
 }
 
 int surgery_store(const struct surgery *s, struct error *err)
 {
-    auto_free char *text = json_dumps(s->manifest, JSON_COMPACT), *name = xasprintf("%s.surgery", s->number), *fresh = xasprintf("%s.new", name);
+    auto_free char *text = json_dumps(s->manifest, JSON_COMPACT), *name = xasprintf("%s.surgery", s->number),
+                   *fresh = xasprintf("%s.new", name);
     unlinkat(s->folder, fresh, 0);
-    if (keep_bytes(s->folder, fresh, text, strlen(text)) < 0 || renameat(s->folder, fresh, s->folder, name) < 0 || fsync(s->folder) < 0)
+    if (keep_bytes(s->folder, fresh, text, strlen(text)) < 0 ||
+        renameat(s->folder, fresh, s->folder, name) < 0 || fsync(s->folder) < 0)
         return error_errno(err, errno, "%s/%s/%s cannot be written", agent_keep_dir, s->run, name);
     return 0;
 }
@@ -72,10 +86,7 @@ void surgery_free(struct surgery *s)
     util_close_fd(&s->lock);
 }
 
-bool surgery_is_open(const struct surgery *s)
-{
-    return STREQ(json_str(s->manifest, "phase", ""), "open");
-}
+bool surgery_is_open(const struct surgery *s) { return STREQ(json_str(s->manifest, "phase", ""), "open"); }
 
 static void set_end(struct surgery *s, const char *phase, const char *text, json_t *lost)
 {
@@ -87,27 +98,31 @@ static void set_end(struct surgery *s, const char *phase, const char *text, json
 
 // ---- units ----
 
-static const char *unit_of(const struct surgery *s)
+static const char *unit_of(const struct surgery *s) { return json_str(s->manifest, "unit", ""); }
+
+static int run_words(const char *const *argv, int64_t timeout, struct process_result *ended,
+                     struct error *err)
 {
-    return json_str(s->manifest, "unit", "");
+    return process_run(
+        &(struct process_request){.argv = argv, .deadline = deadline_in(timeout), .watch_fd = -1}, ended,
+        err);
 }
 
-static int run_words(const char *const *argv, int64_t timeout, struct process_result *ended, struct error *err)
-{
-    return process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(timeout), .watch_fd = -1}, ended, err);
-}
-
-static int act_failed(const struct surgery *s, const char *action, const struct process_result *ended, struct error *err)
+static int act_failed(const struct surgery *s, const char *action, const struct process_result *ended,
+                      struct error *err)
 {
     auto_free char *said = process_said(ended);
-    return error_set(err, ended->timed_out ? ERR_TIMEOUT : ERR_COMMAND, ended->status, "%s of %s %s%s%.300s", action, unit_of(s),
-                     ended->timed_out ? "did not end in its time" : "failed", *said ? ": " : "", said);
+    return error_set(err, ended->timed_out ? ERR_TIMEOUT : ERR_COMMAND, ended->status, "%s of %s %s%s%.300s",
+                     action, unit_of(s), ended->timed_out ? "did not end in its time" : "failed",
+                     *said ? ": " : "", said);
 }
 
-// Stops or starts all that was active (systemd orders sockets and service), or what the site's command does for it.
+// Stops or starts all that was active (systemd orders sockets and service), or what the site's command does
+// for it.
 static int act(const struct surgery *s, const char *action, struct error *err)
 {
-    const json_t *units = json_object_get(s->manifest, "units"), *words = json_object_get(json_object_get(s->manifest, "commands"), action);
+    const json_t *units = json_object_get(s->manifest, "units"),
+                 *words = json_object_get(json_object_get(s->manifest, "commands"), action);
     const json_t *list = words ? words : units;
     size_t n = 0, count = json_array_size(list);
     auto_free const char **argv = xcalloc(count + 4, sizeof *argv);
@@ -164,24 +179,32 @@ static bool holds(const json_t *list, const char *word)
     return false;
 }
 
-// What is to be stopped, and started again: the sockets that start the service for a client, and the service, which comes back even if its
-// sockets had it asleep: its guests are to be seen. What would be stopped along with it is no business of ours.
+// What is to be stopped, and started again: the sockets that start the service for a client, and the service,
+// which comes back even if its sockets had it asleep: its guests are to be seen. What would be stopped along
+// with it is no business of ours.
 static int record_units(struct surgery *s, struct error *err)
 {
-    auto_json json_t *sockets = property_words(unit_of(s), "TriggeredBy", err), *units = json_array(), *along = json_array();
-    auto_json json_t *dependents = sockets ? property_words(unit_of(s), "RequiredBy,BoundBy,ConsistsOf", err) : NULL;
+    auto_json json_t *sockets = property_words(unit_of(s), "TriggeredBy", err), *units = json_array(),
+                     *along = json_array();
+    auto_json json_t *dependents = sockets ? property_words(unit_of(s), "RequiredBy,BoundBy,ConsistsOf", err)
+                                           : NULL;
     if (!dependents || active_among(sockets, units, err) < 0 || active_among(dependents, along, err) < 0)
         return -1;
     auto_json json_t *service = json_pack("[s]", unit_of(s)), *itself = json_array();
     if (active_among(service, itself, err) < 0)
         return -1;
     if (!json_array_size(units) && !json_array_size(itself))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s does not run, so there is nothing to stop; systemctl start %s, and look at its guests, first", unit_of(s), unit_of(s));
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            "%s does not run, so there is nothing to stop; systemctl start %s, and look at its guests, first",
+            unit_of(s), unit_of(s));
     size_t i;
     json_t *unit;
     json_array_foreach(along, i, unit)
         if (!holds(sockets, json_string_value(unit)))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is not stopped: systemd would stop %s with it", unit_of(s), json_string_value(unit));
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "%s is not stopped: systemd would stop %s with it", unit_of(s),
+                             json_string_value(unit));
     json_array_append_new(units, json_string(unit_of(s)));
     json_object_set(s->manifest, "units", units);
     return 0;
@@ -190,16 +213,21 @@ static int record_units(struct surgery *s, struct error *err)
 static int check_stopped(const struct surgery *s, struct error *err)
 {
     auto_json json_t *active = json_array();
-    // Where guests were asked through this socket and nobody listens there now, libvirtd is away: known sooner than from systemd, while it is.
-    int failed = json_array_size(json_object_get(s->manifest, "guests")) ? socket_connects(json_str(s->manifest, "socket", "/run/libvirt/libvirt-sock")) : 0;
+    // Where guests were asked through this socket and nobody listens there now, libvirtd is away: known
+    // sooner than from systemd, while it is.
+    int failed = json_array_size(json_object_get(s->manifest, "guests"))
+                     ? socket_connects(json_str(s->manifest, "socket", "/run/libvirt/libvirt-sock"))
+                     : 0;
     if (json_object_get(s->manifest, "commands"))
         return 0; // the site's command said so
     if (failed == ENOENT || failed == ECONNREFUSED)
         return 0;
     if (active_among(json_object_get(s->manifest, "units"), active, err) < 0)
         return -1;
-    return json_array_size(active) == 0 ? 0 : error_set(err, ERR_COMMAND, 0, "%s was stopped, but %s is active: something woke it", unit_of(s),
-                                                        json_string_value(json_array_get(active, 0)));
+    return json_array_size(active) == 0
+               ? 0
+               : error_set(err, ERR_COMMAND, 0, "%s was stopped, but %s is active: something woke it",
+                           unit_of(s), json_string_value(json_array_get(active, 0)));
 }
 
 // ---- what libvirtd's log says ----
@@ -207,8 +235,10 @@ static int check_stopped(const struct surgery *s, struct error *err)
 static void mark_log(struct surgery *s, const char *path)
 {
     struct stat st;
-    json_object_set_new(s->manifest, "log", json_pack("{s:s, s:I, s:f}", "path", path, "size", (json_int_t)(stat(path, &st) == 0 ? st.st_size : -1),
-                                                      "since", wall_time()));
+    json_object_set_new(s->manifest, "log",
+                        json_pack("{s:s, s:I, s:f}", "path", path, "size",
+                                  (json_int_t)(stat(path, &st) == 0 ? st.st_size : -1), "since",
+                                  wall_time()));
 }
 
 // Its new text, of its file or of the journal. Caller frees.
@@ -221,14 +251,16 @@ static char *log_text(const struct surgery *s)
     if (size >= 0 && read_whole_file(json_str(log, "path", ""), 1u << 30, &text, &len) == 0)
         return xstrdup(len > (size_t)size ? text + size : "");
     auto_free char *since = xasprintf("--since=@%.0f", json_num(log, "since", 0));
-    const char *const argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat", since, "-u", unit_of(s), NULL};
+    const char *const argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat",
+                                since,        "-u",      unit_of(s),   NULL};
     struct process_result cleanup(process_result_free) ended;
     if (json_object_get(s->manifest, "commands") || run_words(argv, LOOK_MS, &ended, NULL) < 0)
         return xstrdup("");
     return xstrdup(ended.out.data ? ended.out.data : "");
 }
 
-// What tells of guests and their records explains most; what a starting libvirtd finds missing on this host it always says.
+// What tells of guests and their records explains most; what a starting libvirtd finds missing on this host
+// it always says.
 static bool is_of_guests(const char *line)
 {
     static const char *const words[] = {"qemu", "domain", "monitor", "status", "capabilit"};
@@ -280,7 +312,8 @@ static char *clock_text(void)
     return xstrdup(text);
 }
 
-// Whether a file is what the edit made of it (or was taken away), and so is to be put back. libvirtd has written anew what it took over.
+// Whether a file is what the edit made of it (or was taken away), and so is to be put back. libvirtd has
+// written anew what it took over.
 static bool is_in_place(struct agent *agent, const json_t *edit)
 {
     auto_json json_t *request = json_pack("{s:O}", "path", json_object_get(edit, "path")), *stat = NULL;
@@ -298,8 +331,11 @@ static int put_back_one(struct agent *agent, const json_t *edit, json_t *lost)
         return 0;
     struct stat st;
     const char *path = json_str(edit, "path", "");
-    json_t *expect = lstat(path, &st) == 0 ? json_pack("{s:O}", "sha256", json_object_get(edit, "sha256")) : json_pack("{s:b}", "absent", 1);
-    auto_json json_t *request = json_pack("{s:s, s:O, s:o}", "path", path, "keep", json_object_get(edit, "keep"), "expect", expect), *result = NULL;
+    json_t *expect = lstat(path, &st) == 0 ? json_pack("{s:O}", "sha256", json_object_get(edit, "sha256"))
+                                           : json_pack("{s:b}", "absent", 1);
+    auto_json json_t *request = json_pack("{s:s, s:O, s:o}", "path", path, "keep",
+                                          json_object_get(edit, "keep"), "expect", expect),
+                     *result = NULL;
     struct error err;
     if (serve_restore(agent, request, NULL, 0, &result, NULL, &err) == 0)
         return 1;
@@ -327,15 +363,17 @@ static int start_after_all(const struct surgery *s, struct error *err)
     return act(s, "start", err);
 }
 
-// Starts what was stopped and looks at the guests; what is not right is added to lost. How many guests are managed.
+// Starts what was stopped and looks at the guests; what is not right is added to lost. How many guests are
+// managed.
 static size_t start_and_look(const struct surgery *s, json_t *lost)
 {
     struct error err;
     size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
     if (start_after_all(s, &err) < 0) {
         auto_free char *said = log_errors(s);
-        auto_free char *line = xasprintf("%s does not start (%s%s%s): its %zu guests run on, unmanaged; mend it and start it by hand", unit_of(s), err.message,
-                                         *said ? "; " : "", said, guests);
+        auto_free char *line = xasprintf(
+            "%s does not start (%s%s%s): its %zu guests run on, unmanaged; mend it and start it by hand",
+            unit_of(s), err.message, *said ? "; " : "", said, guests);
         json_array_append_new(lost, json_text(line));
         return 0;
     }
@@ -358,9 +396,12 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
         back += (size_t)put_back_one(&agent, edit, lost);
     size_t managed = start_and_look(s, lost);
     auto_free char *at = clock_text();
-    auto_free char *text = xasprintf("was stopped; %s started it again at %s%s (%s); %zu of %zu guests are managed as before", who, at,
-                                     back == 1 ? ", with the original in place" : back ? ", with the originals in place" : "", why, managed,
-                                     json_array_size(json_object_get(s->manifest, "guests")));
+    auto_free char *text = xasprintf(
+        "was stopped; %s started it again at %s%s (%s); %zu of %zu guests are managed as before", who, at,
+        back == 1 ? ", with the original in place"
+        : back    ? ", with the originals in place"
+                  : "",
+        why, managed, json_array_size(json_object_get(s->manifest, "guests")));
     set_end(s, "put back", text, steal(&lost));
     surgery_store(s, &err);
     claim_tell(s->run, text);
@@ -377,7 +418,8 @@ static int fail_put_back(struct surgery *s, const char *why, struct error *err)
     json_t *text;
     json_array_foreach((json_t *)(uintptr_t)lost, i, text)
         buf_printf(&all, "%s%s", i ? "; " : ". NOT put right: ", json_string_value(text));
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.300s%s%.400s%s; %s %.200s%.500s", reason, *said ? " (its log: " : "", said, *said ? ")" : "", unit_of(s),
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.300s%s%.400s%s; %s %.200s%.500s", reason,
+                     *said ? " (its log: " : "", said, *said ? ")" : "", unit_of(s),
                      json_str(s->manifest, "text", ""), all.len ? all.data : "");
 }
 
@@ -389,8 +431,11 @@ static json_t *told(const struct surgery *s)
     size_t i;
     json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
         json_array_append(edits, json_object_get(edit, "path"));
-    return json_pack("{s:s, s:s, s:f, s:o, s:o}", "phase", json_str(s->manifest, "phase", "none"), "text", json_str(s->manifest, "text", ""), "at",
-                     json_num(s->manifest, "at", 0), "lost", json_object_get(s->manifest, "lost") ? json_deep_copy(json_object_get(s->manifest, "lost")) : json_array(),
+    return json_pack("{s:s, s:s, s:f, s:o, s:o}", "phase", json_str(s->manifest, "phase", "none"), "text",
+                     json_str(s->manifest, "text", ""), "at", json_num(s->manifest, "at", 0), "lost",
+                     json_object_get(s->manifest, "lost")
+                         ? json_deep_copy(json_object_get(s->manifest, "lost"))
+                         : json_array(),
                      "edits", edits);
 }
 
@@ -409,8 +454,9 @@ static int prepare(struct surgery *s, const json_t *request, struct error *err)
     const json_t *commands = json_object_get(request, "commands");
     if (s->manifest)
         return error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
-    s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket", json_str(request, "socket", ""), "agent", (int)getpid(),
-                            "phase", "open", "edits");
+    s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket",
+                            json_str(request, "socket", ""), "agent", (int)getpid(), "phase", "open",
+                            "edits");
     if (json_object_size(commands))
         json_object_set(s->manifest, "commands", (json_t *)(uintptr_t)commands);
     else if (record_units(s, err) < 0)
@@ -425,7 +471,9 @@ static int prepare(struct surgery *s, const json_t *request, struct error *err)
     mark_log(s, json_str(request, "log", ""));
     int got = surgery_lock(s, false, err);
     if (got <= 0)
-        return got < 0 ? -1 : error_set(err, ERR_REFUSED, REFUSED_OTHER, "somebody carries out surgery %s/%s already", s->run, s->number);
+        return got < 0 ? -1
+                       : error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                                   "somebody carries out surgery %s/%s already", s->run, s->number);
     return surgery_store(s, err) < 0 || guard_arm(s, err) < 0 ? -1 : 0;
 }
 
@@ -461,14 +509,18 @@ static int begin(struct agent *agent, const json_t *request, json_t **result, st
 
 static int check_own(const struct agent *agent, const json_t *request, struct error *err)
 {
-    auto_free char *own = agent->surgery ? xasprintf("%s/%s", agent->surgery->run, agent->surgery->number) : NULL;
+    auto_free char *own = agent->surgery ? xasprintf("%s/%s", agent->surgery->run, agent->surgery->number)
+                                         : NULL;
     if (own && STREQ(own, json_str(request, "surgery", "")))
         return 0;
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "that surgery is over: nothing came from migrun for too long, or the step took longer than %d s, and the originals were put back",
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                     "that surgery is over: nothing came from migrun for too long, or the step took longer "
+                     "than %d s, and the originals were put back",
                      SURGERY_OPEN_MS / 1000);
 }
 
-static int stage(struct agent *agent, const json_t *request, const char *body, size_t len, json_t **result, struct error *err)
+static int stage(struct agent *agent, const json_t *request, const char *body, size_t len, json_t **result,
+                 struct error *err)
 {
     char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1], hash[65];
     if (check_own(agent, request, err) < 0 || keep_parse(json_str(request, "keep", ""), run, number, err) < 0)
@@ -479,7 +531,8 @@ static int stage(struct agent *agent, const json_t *request, const char *body, s
         return error_errno(err, errno, "what %s shall become cannot be kept", json_str(request, "path", ""));
     sha256_hex(body ? body : "", len, hash);
     json_array_append_new(json_object_get(s->manifest, "edits"),
-                          json_pack("{s:O, s:O, s:O, s:s, s:s}", "path", json_object_get(request, "path"), "keep", json_object_get(request, "keep"), "expect",
+                          json_pack("{s:O, s:O, s:O, s:s, s:s}", "path", json_object_get(request, "path"),
+                                    "keep", json_object_get(request, "keep"), "expect",
                                     json_object_get(request, "expect"), "sha256", hash, "fresh", name));
     *result = json_object();
     return surgery_store(s, err);
@@ -494,7 +547,8 @@ static int put_in_place(struct agent *agent, const struct surgery *s, struct err
         auto_json json_t *result = NULL;
         size_t len;
         if (kept_bytes(s->folder, json_str(edit, "fresh", ""), WIRE_BODY_MAX, &data, &len) < 0)
-            return error_errno(err, errno, "what %s shall become, in %s/%s", json_str(edit, "path", ""), agent_keep_dir, s->run);
+            return error_errno(err, errno, "what %s shall become, in %s/%s", json_str(edit, "path", ""),
+                               agent_keep_dir, s->run);
         if (serve_write(agent, edit, data, len, &result, NULL, err) < 0)
             return -1;
     }
@@ -510,7 +564,8 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
     int rc = put_in_place(agent, s, err) < 0 ? -1 : start_after_all(s, err);
     double away = (double)(now_ms() - s->opened) / 1000;
     if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
-        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", unit_of(s), json_string_value(json_array_get(lost, 0)));
+        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", unit_of(s),
+                       json_string_value(json_array_get(lost, 0)));
     if (rc < 0) {
         auto_free char *why = xstrdup(err->message);
         fail_put_back(s, why, err);
@@ -518,7 +573,8 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
         return -1;
     }
     size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
-    auto_free char *text = xasprintf("was away for %.2f s; %zu guest%s managed as before", away, guests, guests == 1 ? " is" : "s are");
+    auto_free char *text = xasprintf("was away for %.2f s; %zu guest%s managed as before", away, guests,
+                                     guests == 1 ? " is" : "s are");
     set_end(s, "committed", text, json_array());
     rc = surgery_store(s, err);
     *result = told(s);
@@ -557,7 +613,9 @@ static int settle(struct agent *agent, const json_t *request, bool reads, json_t
     if (s.manifest && !reads) {
         int got = surgery_lock(&s, true, err);
         if (got <= 0)
-            return got < 0 ? -1 : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there", unit_of(&s));
+            return got < 0 ? -1
+                           : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there",
+                                       unit_of(&s));
         struct surgery cleanup(surgery_free) now;
         if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
             return -1;

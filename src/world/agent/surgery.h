@@ -1,43 +1,53 @@
-// The surgery's own: what its operation (surgery.c), its guard (guard.c) and its look at guests (managed.c) share.
+// SPDX-License-Identifier: MIT
+// The surgery's own: what its operation (surgery.c), its guard (guard.c) and its look at guests (managed.c)
+// share.
 //
-// KEEP_DIR/RUN/N.surgery tells all of it, so that whoever gets there first can put things back: {unit, commands (the site's, or none),
-// units: [what was active, sockets first], socket (libvirt's), log: {path, size}, guests: [{name, uuid, pid, state, persistent}],
-// edits: [{path, keep: "RUN/M", expect, sha256}] (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at,
-// lost: [text]}. The agent that carries it out holds N.lock: who gets that lock knows that it is dead.
+// KEEP_DIR/RUN/N.surgery tells all of it, so that whoever gets there first can put things back: {unit,
+// commands (the site's, or none), units: [what was active, sockets first], socket (libvirt's), log: {path,
+// size}, guests: [{name, uuid, pid, state, persistent}], edits: [{path, keep: "RUN/M", expect, sha256}]
+// (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at, lost: [text]}. The
+// agent that carries it out holds N.lock: who gets that lock knows that it is dead.
 #ifndef MIGRUN_WORLD_AGENT_SURGERY_H
 #define MIGRUN_WORLD_AGENT_SURGERY_H
 
 #include "world/agent/ops_internal.h"
 
-// How long libvirtd may be away for what the policy does meanwhile; how long migrun may be silent then; and after which time the guard
-// takes an agent that says nothing for dead.
+// How long libvirtd may be away for what the policy does meanwhile; how long migrun may be silent then; and
+// after which time the guard takes an agent that says nothing for dead.
 enum { SURGERY_OPEN_MS = 30000, SURGERY_SILENCE_MS = 6000, SURGERY_GUARD_MS = 180000 };
 
 struct surgery {
     char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1];
-    int folder, lock;    // descriptors
+    int folder, lock; // descriptors
     json_t *manifest;
     int64_t opened;
 };
-#define NO_SURGERY {.folder = -1, .lock = -1}
+#define NO_SURGERY               \
+    {                            \
+        .folder = -1, .lock = -1 \
+    }
 
 // ---- surgery.c ----
-int surgery_load(const char *keep, struct surgery *s, struct error *err);     // the manifest: NULL when there is none
-int surgery_store(const struct surgery *s, struct error *err);                // synced
-int surgery_lock(struct surgery *s, bool wait, struct error *err);            // 1: got it, 0: somebody has it
-void surgery_free(struct surgery *s);                                         // closes, puts nothing back
+int surgery_load(const char *keep, struct surgery *s,
+                 struct error *err);                               // the manifest: NULL when there is none
+int surgery_store(const struct surgery *s, struct error *err);     // synced
+int surgery_lock(struct surgery *s, bool wait, struct error *err); // 1: got it, 0: somebody has it
+void surgery_free(struct surgery *s);                              // closes, puts nothing back
 bool surgery_is_open(const struct surgery *s);
-// Originals back (but where libvirtd has taken the edit over and written the file anew), what was active started, guests looked at. who:
-// for the sentence ("its guard"). What could not be got back is in the manifest's lost.
+// Originals back (but where libvirtd has taken the edit over and written the file anew), what was active
+// started, guests looked at. who: for the sentence ("its guard"). What could not be got back is in the
+// manifest's lost.
 void surgery_put_back(struct surgery *s, const char *who, const char *why);
 // Until when the agent may wait for migrun's next word.
 int64_t surgery_deadline(const struct agent *agent);
-void surgery_leave(struct agent *agent);                                      // migrun is gone: puts back what is open
+void surgery_leave(struct agent *agent); // migrun is gone: puts back what is open
 
 // ---- managed.c ----
-// The guests that libvirtd knows to run, by its status files; each must be fit for a restart of libvirtd. Refuses with the reason.
+// The guests that libvirtd knows to run, by its status files; each must be fit for a restart of libvirtd.
+// Refuses with the reason.
 int guests_read(const json_t *manifest, json_t **guests, struct error *err);
-// What became of them: an array of sentences, empty when each is listed, with the same QEMU, and its monitor answers.
+// What became of them: an array of sentences, empty when each is listed, with the same QEMU, and its monitor
+// answers.
 json_t *guests_lost(const json_t *manifest);
 // The qemu hooks pass what libvirtd asks them at its start, or the reason why not.
 int hooks_pass(const json_t *guests, struct error *err);

@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: MIT
 #include "world/openstack/config.h"
 
+#include "base/io.h"
+#include "base/text.h"
 #include "world/openstack/yaml.h"
 
 #include <errno.h>
@@ -28,7 +31,8 @@ static char *find_file(const char *stem, const char *named_by)
     const char *named = named_by ? getenv(named_by) : NULL, *config = getenv("XDG_CONFIG_HOME");
     if (named && *named && access(named, F_OK) == 0)
         return xstrdup(named);
-    auto_free char *of_user = config && *config ? xasprintf("%s/openstack", config) : xasprintf("%s/.config/openstack", home());
+    auto_free char *of_user = config && *config ? xasprintf("%s/openstack", config)
+                                                : xasprintf("%s/.config/openstack", home());
     auto_free char *of_home = xasprintf("%s/.config/openstack", home());
     const char *const folders[] = {".", of_user, of_home, "/etc/xdg/openstack", "/etc/openstack"};
     static const char *const endings[] = {"yaml", "yml", "json"};
@@ -101,7 +105,8 @@ static void put_over(json_t *base, const json_t *own)
 
 static bool is_selector(const char *name, size_t len)
 {
-    static const char *const selectors[] = {"OS_CLOUD", "OS_REGION_NAME", "OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE", "OS_CLOUD_NAME"};
+    static const char *const selectors[] = {"OS_CLOUD", "OS_REGION_NAME", "OS_CLIENT_CONFIG_FILE",
+                                            "OS_CLIENT_SECURE_FILE", "OS_CLOUD_NAME"};
     for (size_t i = 0; i < COUNT_OF(selectors); i++)
         if (strlen(selectors[i]) == len && memcmp(selectors[i], name, len) == 0)
             return true;
@@ -122,8 +127,8 @@ static json_t *from_environment(void)
     bool any = false;
     for (char **entry = environ; *entry; entry++) {
         const char *equals = strchr(*entry, '=');
-        if (strncmp(*entry, "OS_", 3) != 0 || !equals || strncmp(*entry, "OS_TEST", 7) == 0 || strncmp(*entry, "OS_STD", 6) == 0 ||
-            strncmp(*entry, "OS_LOG", 6) == 0)
+        if (strncmp(*entry, "OS_", 3) != 0 || !equals || strncmp(*entry, "OS_TEST", 7) == 0 ||
+            strncmp(*entry, "OS_STD", 6) == 0 || strncmp(*entry, "OS_LOG", 6) == 0)
             continue;
         any = any || !is_selector(*entry, (size_t)(equals - *entry));
         auto_free char *key = xstrndup(*entry + 3, (size_t)(equals - *entry - 3));
@@ -164,10 +169,27 @@ static void put_into_auth(json_t *values)
         auth = json_object_get(values, "auth");
     }
     static const char *const names[][3] = {
-        {"auth_url"}, {"username"}, {"user_id"}, {"password"}, {"application_credential_id"}, {"application_credential_name"},
-        {"application_credential_secret"}, {"system_scope"}, {"trust_id"}, {"passcode"}, {"default_domain_id"}, {"default_domain_name"},
-        {"domain_id"}, {"domain_name"}, {"user_domain_id"}, {"user_domain_name"}, {"project_domain_id"}, {"project_domain_name"},
-        {"auth_token", "token"}, {"tenant_id", "project_id"}, {"tenant_name", "project_name"},
+        {"auth_url"},
+        {"username"},
+        {"user_id"},
+        {"password"},
+        {"application_credential_id"},
+        {"application_credential_name"},
+        {"application_credential_secret"},
+        {"system_scope"},
+        {"trust_id"},
+        {"passcode"},
+        {"default_domain_id"},
+        {"default_domain_name"},
+        {"domain_id"},
+        {"domain_name"},
+        {"user_domain_id"},
+        {"user_domain_name"},
+        {"project_domain_id"},
+        {"project_domain_name"},
+        {"auth_token", "token"},
+        {"tenant_id", "project_id"},
+        {"tenant_name", "project_name"},
     };
     for (size_t i = 0; i < COUNT_OF(names); i++)
         gather(values, auth, names[i][names[i][1] ? 1 : 0], names[i]);
@@ -177,7 +199,9 @@ static void put_into_auth(json_t *values)
         gather(values, auth, "username", old_user);
     if (!json_object_get(auth, "project_id") && !json_object_get(auth, "project_name"))
         return;
-    static const char *const spread[][2] = {{"domain_id", "user_domain_id"}, {"domain_id", "project_domain_id"}, {"domain_name", "user_domain_name"},
+    static const char *const spread[][2] = {{"domain_id", "user_domain_id"},
+                                            {"domain_id", "project_domain_id"},
+                                            {"domain_name", "user_domain_name"},
                                             {"domain_name", "project_domain_name"}};
     for (size_t i = 0; i < COUNT_OF(spread); i++) {
         json_t *domain = json_object_get(auth, spread[i][0]);
@@ -245,8 +269,12 @@ static int choose_region(struct cloud_config *c, struct error *err)
             chosen = region;
     }
     if (!chosen)
-        return error_set(err, ERR_USAGE, 0, "cloud '%s' (%s) has no region '%s' (OS_REGION_NAME); it lists %s", c->name, c->where, wanted, names.data);
-    auto_json json_t *own = json_is_object(json_object_get(chosen, "values")) ? normalize(json_object_get(chosen, "values")) : NULL;
+        return error_set(err, ERR_USAGE, 0,
+                         "cloud '%s' (%s) has no region '%s' (OS_REGION_NAME); it lists %s", c->name,
+                         c->where, wanted, names.data);
+    auto_json json_t *own = json_is_object(json_object_get(chosen, "values"))
+                                ? normalize(json_object_get(chosen, "values"))
+                                : NULL;
     put_over(values, own);
     json_object_set_new(values, "region_name", json_text(region_name_of(chosen)));
     return 0;
@@ -266,7 +294,9 @@ static int add_profile(struct cloud_config *c, const json_t *own, struct error *
         return -1;
     const json_t *found = json_object_get(all, profile);
     if (!found)
-        return error_set(err, ERR_USAGE, 0, "cloud '%s' (%s) names the profile '%s', which is in no clouds-public.yaml", c->name, c->where, profile);
+        return error_set(err, ERR_USAGE, 0,
+                         "cloud '%s' (%s) names the profile '%s', which is in no clouds-public.yaml", c->name,
+                         c->where, profile);
     put_over(c->values, found);
     return 0;
 }
@@ -279,12 +309,18 @@ static int unknown_cloud(const char *name, const json_t *clouds, const char *pat
     json_object_foreach((json_t *)(uintptr_t)clouds, known, value)
         buf_printf(&names, "%s%s", names.len ? ", " : "", known);
     if (!path)
-        return error_set(err, ERR_USAGE, 0, "cloud '%s' (OS_CLOUD) is not known, as there is no clouds.yaml here, in ~/.config/openstack or in /etc/openstack", name);
-    return error_set(err, ERR_USAGE, 0, "cloud '%s' (OS_CLOUD) is not in %s; it has %s", name, path, names.len ? names.data : "no cloud");
+        return error_set(err, ERR_USAGE, 0,
+                         "cloud '%s' (OS_CLOUD) is not known, as there is no clouds.yaml here, in "
+                         "~/.config/openstack or in /etc/openstack",
+                         name);
+    return error_set(err, ERR_USAGE, 0, "cloud '%s' (OS_CLOUD) is not in %s; it has %s", name, path,
+                     names.len ? names.data : "no cloud");
 }
 
-// Which of them is meant, by openstacksdk's rule: OS_CLOUD, else OS_* themselves, else the only one of the file.
-static int choose_cloud(struct cloud_config *c, const json_t *clouds, const char *path, const json_t *environment, const json_t **own, struct error *err)
+// Which of them is meant, by openstacksdk's rule: OS_CLOUD, else OS_* themselves, else the only one of the
+// file.
+static int choose_cloud(struct cloud_config *c, const json_t *clouds, const char *path,
+                        const json_t *environment, const json_t **own, struct error *err)
 {
     const char *named = getenv("OS_CLOUD");
     if (named && !*named)
@@ -298,10 +334,13 @@ static int choose_cloud(struct cloud_config *c, const json_t *clouds, const char
     if (!named && json_object_size(clouds) == 1)
         named = json_object_iter_key(json_object_iter((json_t *)(uintptr_t)clouds));
     if (!named && json_object_size(clouds) > 1)
-        return error_set(err, ERR_USAGE, 0, "which cloud? %s has %zu: name one in OS_CLOUD", path, json_object_size(clouds));
+        return error_set(err, ERR_USAGE, 0, "which cloud? %s has %zu: name one in OS_CLOUD", path,
+                         json_object_size(clouds));
     if (!named)
-        return error_set(err, ERR_USAGE, 0, "there are no OpenStack credentials: neither OS_CLOUD and a clouds.yaml (here, in ~/.config/openstack or in /etc/openstack), "
-                                            "nor OS_AUTH_URL and its kin");
+        return error_set(err, ERR_USAGE, 0,
+                         "there are no OpenStack credentials: neither OS_CLOUD and a clouds.yaml (here, in "
+                         "~/.config/openstack or in /etc/openstack), "
+                         "nor OS_AUTH_URL and its kin");
     *own = json_object_get(clouds, named);
     if (!*own)
         return unknown_cloud(named, clouds, path, err);
@@ -333,11 +372,15 @@ static int read_all(char **path, json_t **clouds, struct error *err)
 
 int cloud_config_load(struct cloud_config *c, struct error *err)
 {
-    *c = (struct cloud_config){.values = json_pack("{s:s, s:s, s:{}}", "auth_type", "password", "interface", "public", "auth")};
+    *c = (struct cloud_config){
+        .values = json_pack("{s:s, s:s, s:{}}", "auth_type", "password", "interface", "public", "auth")};
     auto_free char *path = NULL;
     auto_json json_t *clouds = NULL, *environment = from_environment();
     const json_t *own;
-    int rc = read_all(&path, &clouds, err) < 0 || choose_cloud(c, clouds, path, environment, &own, err) < 0 || add_profile(c, own, err) < 0 ? -1 : 0;
+    int rc = read_all(&path, &clouds, err) < 0 || choose_cloud(c, clouds, path, environment, &own, err) < 0 ||
+                     add_profile(c, own, err) < 0
+                 ? -1
+                 : 0;
     if (rc == 0) {
         put_over(c->values, own);
         rc = choose_region(c, err);
@@ -396,5 +439,7 @@ bool cloud_config_flag(const struct cloud_config *c, const char *key, bool fallb
     const json_t *value = json_object_get(c->values, key);
     if (json_is_boolean(value))
         return json_is_true(value);
-    return json_is_string(value) ? strcasecmp(json_string_value(value), "true") == 0 || STREQ(json_string_value(value), "1") : fallback;
+    return json_is_string(value)
+               ? strcasecmp(json_string_value(value), "true") == 0 || STREQ(json_string_value(value), "1")
+               : fallback;
 }

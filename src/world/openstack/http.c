@@ -1,4 +1,9 @@
+// SPDX-License-Identifier: MIT
 #include "world/openstack/http.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -7,17 +12,29 @@
 #include <string.h>
 #include <time.h>
 
-enum { WHOLE_MS = 60000, TRY_MS = 20000, CONNECT_MS = 10000, TRIES = 5, FIRST_PAUSE_MS = 250, BODY_MAX = 64 << 20, HEADERS_MAX = 200 };
+enum {
+    WHOLE_MS = 60000,
+    TRY_MS = 20000,
+    CONNECT_MS = 10000,
+    TRIES = 5,
+    FIRST_PAUSE_MS = 250,
+    BODY_MAX = 64 << 20,
+    HEADERS_MAX = 200
+};
 
 struct http {
     CURLM *multi;
-    CURL *easy;      // kept, and with it its connections
+    CURL *easy; // kept, and with it its connections
     char *cacert, *cert, *key;
     bool verify;
 };
 
 // One try: what comes in. whole: the headers came to their end.
-struct incoming { struct buf body; json_t *headers; bool whole; };
+struct incoming {
+    struct buf body;
+    json_t *headers;
+    bool whole;
+};
 
 int http_open(const struct http_tls *tls, struct http **result, struct error *err)
 {
@@ -121,7 +138,8 @@ static size_t take_header(char *data, size_t one, size_t count, void *arg)
     while (to > from && isspace((unsigned char)to[-1]))
         to--;
     value = xstrndup(from, (size_t)(to - from));
-    json_object_set_new(in->headers, name, json_text(value)); // jansson refuses a name that is no UTF-8: it is left out
+    json_object_set_new(in->headers, name,
+                        json_text(value)); // jansson refuses a name that is no UTF-8: it is left out
     return one * count;
 }
 
@@ -143,7 +161,8 @@ static struct curl_slist *header_list(const struct http_request *request)
     return list;
 }
 
-static void set_up(struct http *h, const struct http_request *request, struct curl_slist *headers, struct incoming *in, int64_t timeout_ms, char *words)
+static void set_up(struct http *h, const struct http_request *request, struct curl_slist *headers,
+                   struct incoming *in, int64_t timeout_ms, char *words)
 {
     CURL *c = h->easy;
     curl_easy_reset(c); // its connections stay
@@ -210,15 +229,13 @@ static CURLcode drive(struct http *h, bool harmless, bool *interrupted)
 }
 
 // The words of an alert: what the server itself says of the TLS between us, and would say again.
-static bool is_alert(const char *words)
-{
-    return strstr(words, " alert ") != NULL;
-}
+static bool is_alert(const char *words) { return strstr(words, " alert ") != NULL; }
 
 // Whether naming a CA would help: not where the certificate has expired, or is another host's.
 static bool is_unknown_issuer(const char *words)
 {
-    return strstr(words, "self-signed") || strstr(words, "self signed") || strstr(words, "issuer") || strstr(words, "verify the first certificate");
+    return strstr(words, "self-signed") || strstr(words, "self signed") || strstr(words, "issuer") ||
+           strstr(words, "verify the first certificate");
 }
 
 static bool was_sent(const struct http *h)
@@ -227,7 +244,8 @@ static bool was_sent(const struct http *h)
     return curl_easy_getinfo(h->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0;
 }
 
-static int explain(const struct http *h, const char *server, CURLcode rc, const char *words, int64_t timeout_ms, struct error *err)
+static int explain(const struct http *h, const char *server, CURLcode rc, const char *words,
+                   int64_t timeout_ms, struct error *err)
 {
     const char *said = *words ? words : curl_easy_strerror(rc);
     auto_free char *shown = printable(said);
@@ -237,33 +255,44 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
         return error_set(err, ERR_TIMEOUT, 0, "%s did not answer within %s", server, after);
     }
     case CURLE_PEER_FAILED_VERIFICATION:
-        return error_set(err, ERR_OPENSTACK, 0, "%s is not to be trusted: %s%s", server, shown,
-                         is_unknown_issuer(said) ? " (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)" : "");
+        return error_set(
+            err, ERR_OPENSTACK, 0, "%s is not to be trusted: %s%s", server, shown,
+            is_unknown_issuer(said) ? " (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)" : "");
     case CURLE_SSL_CACERT_BADFILE:
-        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be asked: the file cacert, %s, holds no certificate that can be read", server, h->cacert ? h->cacert : "");
+        return error_set(err, ERR_OPENSTACK, 0,
+                         "%s cannot be asked: the file cacert, %s, holds no certificate that can be read",
+                         server, h->cacert ? h->cacert : "");
     case CURLE_SSL_CERTPROBLEM:
-        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be asked: the client's certificate (cert and key in clouds.yaml) is not usable: %s", server, shown);
+        return error_set(
+            err, ERR_OPENSTACK, 0,
+            "%s cannot be asked: the client's certificate (cert and key in clouds.yaml) is not usable: %s",
+            server, shown);
     case CURLE_COULDNT_RESOLVE_HOST:
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: its name is not known here", server);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (was_sent(h)) // it is the answer's, not the URL's
             return error_set(err, ERR_OPENSTACK, 0, "what answers at %s speaks no HTTP: %s", server, shown);
-        return error_set(err, ERR_OPENSTACK, 0, "'%s' is no URL of a service (http://… or https://…)", server);
+        return error_set(err, ERR_OPENSTACK, 0, "'%s' is no URL of a service (http://… or https://…)",
+                         server);
     case CURLE_COULDNT_CONNECT:
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: %s", server, shown);
     case CURLE_WRITE_ERROR:
         return error_set(err, ERR_OPENSTACK, 0, "%s answered with more than %d MiB", server, BODY_MAX >> 20);
     default:
         if (is_alert(said))
-            return error_set(err, ERR_OPENSTACK, 0, "%s refuses our TLS: %s (where it asks for a client's certificate, name cert and key in clouds.yaml, or OS_CERT and OS_KEY)",
+            return error_set(err, ERR_OPENSTACK, 0,
+                             "%s refuses our TLS: %s (where it asks for a client's certificate, name cert "
+                             "and key in clouds.yaml, or OS_CERT and OS_KEY)",
                              server, shown);
-        return error_set(err, ERR_OPENSTACK, 0, "the connection to %s broke before its answer was whole: %s", server, shown);
+        return error_set(err, ERR_OPENSTACK, 0, "the connection to %s broke before its answer was whole: %s",
+                         server, shown);
     }
 }
 
 // *again: it may be worth another try.
-static int try_once(struct http *h, const struct http_request *request, int64_t timeout_ms, struct http_answer *answer, bool *again, struct error *err)
+static int try_once(struct http *h, const struct http_request *request, int64_t timeout_ms,
+                    struct http_answer *answer, bool *again, struct error *err)
 {
     char words[CURL_ERROR_SIZE] = "";
     auto_free char *server = http_server_of(request->url);
@@ -288,8 +317,10 @@ static int try_once(struct http *h, const struct http_request *request, int64_t 
     *again = status == 429 || status == 502 || status == 503 || status == 504;
     if (rc == CURLE_OK)
         return 0;
-    *again = (rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_COULDNT_CONNECT || rc == CURLE_GOT_NOTHING || rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR ||
-              rc == CURLE_PARTIAL_FILE || rc == CURLE_HTTP2 || rc == CURLE_HTTP2_STREAM) && !is_alert(words);
+    *again = (rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_COULDNT_CONNECT || rc == CURLE_GOT_NOTHING ||
+              rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR || rc == CURLE_PARTIAL_FILE ||
+              rc == CURLE_HTTP2 || rc == CURLE_HTTP2_STREAM) &&
+             !is_alert(words);
     return explain(h, server, rc, words, timeout_ms, err);
 }
 
@@ -305,12 +336,15 @@ static bool pause_before(int try, const struct http_answer *answer, int64_t dead
     return interrupt_count == 0;
 }
 
-int http_send(struct http *h, const struct http_request *request, struct http_answer *answer, struct error *err)
+int http_send(struct http *h, const struct http_request *request, struct http_answer *answer,
+              struct error *err)
 {
     int64_t whole = request->timeout_ms > 0 ? request->timeout_ms : WHOLE_MS, deadline = deadline_in(whole);
     for (int try = 0;; try++) {
         bool again;
-        int64_t left = deadline - now_ms(), limit = request->harmless && left > TRY_MS ? TRY_MS : left > 1 ? left : 1;
+        int64_t left = deadline - now_ms(), limit = request->harmless && left > TRY_MS ? TRY_MS
+                                                    : left > 1                         ? left
+                                                                                       : 1;
         int rc = try_once(h, request, limit, answer, &again, err);
         if (!again || !request->harmless || !pause_before(try, answer, deadline))
             return rc;

@@ -1,36 +1,44 @@
-// HTTP requests with a deadline each, over connections that are kept (libcurl). Knows no OpenStack, but for the request id.
+// SPDX-License-Identifier: MIT
+// HTTP requests with a deadline each, over connections that are kept (libcurl). Knows no OpenStack, but for
+// the request id.
 #ifndef MIGRUN_WORLD_OPENSTACK_HTTP_H
 #define MIGRUN_WORLD_OPENSTACK_HTTP_H
 
 #include "base/error.h"
-#include "base/util.h"
+#include "base/json.h"
+#include "base/memory.h"
 
 struct http;
 
 // How servers prove who they are, and we to them. Texts are copied.
-struct http_tls { bool verify; const char *cacert, *cert, *key; };
+struct http_tls {
+    bool verify;
+    const char *cacert, *cert, *key;
+};
 int http_open(const struct http_tls *tls, struct http **http, struct error *err);
 void http_close(struct http *http);
 
 struct http_request {
     const char *method, *url;
-    const json_t *headers;    // {name: text}, or NULL
-    const char *body;         // JSON, or NULL
-    // It may be made twice: after 429, 502, 503, 504 or a lost connection it is tried again, and an interrupt ends it. What is not
-    // harmless is made once, on a connection of its own, and waited for.
+    const json_t *headers; // {name: text}, or NULL
+    const char *body;      // JSON, or NULL
+    // It may be made twice: after 429, 502, 503, 504 or a lost connection it is tried again, and an interrupt
+    // ends it. What is not harmless is made once, on a connection of its own, and waited for.
     bool harmless;
-    int64_t timeout_ms;       // of the whole, with all tries; 0: 60 s
+    int64_t timeout_ms; // of the whole, with all tries; 0: 60 s
 };
 
 struct http_answer {
     int status;
-    json_t *headers;          // {name in small letters: text}
-    char *body;               // NUL-terminated, never NULL
+    json_t *headers; // {name in small letters: text}
+    char *body;      // NUL-terminated, never NULL
     size_t len;
 };
-// 0: an answer came, whatever its status. ERR_OPENSTACK with code 0 when none did, ERR_TIMEOUT, ERR_INTERRUPTED. The message begins with
-// the host ("http://10.0.0.1:8774 …"): never a header, a body or what follows a '?'.
-int http_send(struct http *http, const struct http_request *request, struct http_answer *answer, struct error *err);
+// 0: an answer came, whatever its status. ERR_OPENSTACK with code 0 when none did, ERR_TIMEOUT,
+// ERR_INTERRUPTED. The message begins with the host ("http://10.0.0.1:8774 …"): never a header, a body or
+// what follows a '?'.
+int http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
+              struct error *err);
 void http_answer_free(struct http_answer *answer);
 #define auto_answer cleanup(http_answer_free)
 const char *http_header(const struct http_answer *answer, const char *name); // or NULL

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: MIT
 #include "world/openstack/session.h"
 
+#include "base/text.h"
 #include "world/openstack/config.h"
 #include "world/openstack/http.h"
 
@@ -10,7 +12,11 @@
 enum { REASON_MAX = 600, SECRET_MIN = 6 };
 
 // One service as it was found: where it is, and the microversions it speaks.
-struct service { char *type, *url; int newest; bool asked; };
+struct service {
+    char *type, *url;
+    int newest;
+    bool asked;
+};
 
 struct cloud {
     struct cloud_config config;
@@ -21,8 +27,13 @@ struct cloud {
     size_t n_services;
 };
 
-static const struct { const char *type, *name, *old_type; } known[] = {
-    {"compute", "Nova", NULL}, {"placement", "Placement", NULL}, {"network", "Neutron", NULL}, {"identity", "Keystone", NULL},
+static const struct {
+    const char *type, *name, *old_type;
+} known[] = {
+    {"compute", "Nova", NULL},
+    {"placement", "Placement", NULL},
+    {"network", "Neutron", NULL},
+    {"identity", "Keystone", NULL},
 };
 
 const char *cloud_service_name(const char *service)
@@ -43,13 +54,17 @@ int cloud_open(struct cloud **result, struct error *err)
     }
     const struct cloud_config *config = &c->config;
     bool verify = cloud_config_flag(config, "verify", true) && !cloud_config_flag(config, "insecure", false);
-    struct http_tls tls = {.verify = verify, .cacert = cloud_config_value(config, "cacert"), .cert = cloud_config_value(config, "cert"),
+    struct http_tls tls = {.verify = verify,
+                           .cacert = cloud_config_value(config, "cacert"),
+                           .cert = cloud_config_value(config, "cert"),
                            .key = cloud_config_value(config, "key")};
     if (!cloud_config_auth(config, "auth_url"))
         error_set(err, ERR_USAGE, 0, "cloud '%s' (%s) has no auth_url", config->name, config->where);
     else if (http_open(&tls, &c->http, err) == 0) {
         if (!verify)
-            c->warning = xasprintf("the certificates of cloud '%s' are not verified (verify: false in %s): whoever sits between could be it", config->name, config->where);
+            c->warning = xasprintf("the certificates of cloud '%s' are not verified (verify: false in %s): "
+                                   "whoever sits between could be it",
+                                   config->name, config->where);
         *result = c;
         return 0;
     }
@@ -90,10 +105,13 @@ const char *cloud_warning(const struct cloud *c) { return c->warning; }
 static const char *request_id_of(const struct http_answer *answer)
 {
     const char *id = http_header(answer, "x-openstack-request-id");
-    return id ? id : http_header(answer, "x-compute-request-id") ? http_header(answer, "x-compute-request-id") : "";
+    return id                                            ? id
+           : http_header(answer, "x-compute-request-id") ? http_header(answer, "x-compute-request-id")
+                                                         : "";
 }
 
-// The reason in the body, in the dialects of the services: {"badRequest": {"message"}}, {"NeutronError": {…}}, {"errors": [{"detail"}]}.
+// The reason in the body, in the dialects of the services: {"badRequest": {"message"}}, {"NeutronError":
+// {…}}, {"errors": [{"detail"}]}.
 static const char *reason_of(const json_t *body)
 {
     const json_t *list = json_object_get(body, "errors");
@@ -116,7 +134,8 @@ static char *one_line(const char *text)
     auto_buf struct buf line = {0};
     bool tag = false, space = false;
     for (const char *p = text; *p && line.len < REASON_MAX; p++) {
-        bool opens = *p == '<' && (p[1] == '/' || p[1] == '!' || (p[1] | 32) >= 'a'), white = strchr(" \t\r\n", *p) || opens;
+        bool opens = *p == '<' && (p[1] == '/' || p[1] == '!' || (p[1] | 32) >= 'a'),
+             white = strchr(" \t\r\n", *p) || opens;
         if (opens)
             tag = true;
         space = space || white;
@@ -136,12 +155,14 @@ static char *one_line(const char *text)
     return shown;
 }
 
-// The text without our secrets, should a service (or what stands before it) tell back what it was told. One that is shorter could be a
-// part of any word.
+// The text without our secrets, should a service (or what stands before it) tell back what it was told. One
+// that is shorter could be a part of any word.
 static char *without_secrets(const struct cloud *c, const char *text)
 {
-    const char *const secrets[] = {c->token, cloud_config_auth(&c->config, "password"), cloud_config_auth(&c->config, "application_credential_secret"),
-                                   cloud_config_auth(&c->config, "token"), cloud_config_auth(&c->config, "passcode")};
+    const char *const secrets[] = {c->token, cloud_config_auth(&c->config, "password"),
+                                   cloud_config_auth(&c->config, "application_credential_secret"),
+                                   cloud_config_auth(&c->config, "token"),
+                                   cloud_config_auth(&c->config, "passcode")};
     auto_buf struct buf plain = {0};
     for (const char *p = text; *p;) {
         size_t hidden = 0;
@@ -168,13 +189,20 @@ static char *status_text(const struct cloud *c, const struct http_answer *answer
     return xasprintf("HTTP %d%s%s", answer->status, *id ? ", " : "", id);
 }
 
-static int refuse(const struct cloud *c, const struct cloud_request *request, const char *server, const struct http_answer *answer, const json_t *body, struct error *err)
+static int refuse(const struct cloud *c, const struct cloud_request *request, const char *server,
+                  const struct http_answer *answer, const json_t *body, struct error *err)
 {
     const char *name = cloud_service_name(request->service), *reason = reason_of(body);
-    auto_free char *plain = without_secrets(c, reason ? reason : body ? "" : answer->body), *said = one_line(plain), *status = status_text(c, answer);
+    auto_free char *plain = without_secrets(c, reason ? reason
+                                               : body ? ""
+                                                      : answer->body),
+                   *said = one_line(plain), *status = status_text(c, answer);
     if (!reason && !body && *said)
-        return error_set(err, ERR_OPENSTACK, answer->status, "%s at %s answered %s with a page instead of JSON: %s (%s)", name, server, request->what, said, status);
-    return error_set(err, ERR_OPENSTACK, answer->status, "%s %s %s: %s (%s)", name, answer->status >= 500 ? "failed at" : "says no to", request->what,
+        return error_set(err, ERR_OPENSTACK, answer->status,
+                         "%s at %s answered %s with a page instead of JSON: %s (%s)", name, server,
+                         request->what, said, status);
+    return error_set(err, ERR_OPENSTACK, answer->status, "%s %s %s: %s (%s)", name,
+                     answer->status >= 500 ? "failed at" : "says no to", request->what,
                      *said ? said : "no reason is given", status);
 }
 
@@ -198,24 +226,32 @@ static json_t *named(const struct cloud_config *config, const char *kind)
     const char *domain_id = cloud_config_auth(config, key);
     snprintf(key, sizeof key, "%s_domain_name", kind);
     const char *domain = cloud_config_auth(config, key);
-    const char *default_id = cloud_config_auth(config, "default_domain_id"), *default_name = cloud_config_auth(config, "default_domain_name");
+    const char *default_id = cloud_config_auth(config, "default_domain_id"),
+               *default_name = cloud_config_auth(config, "default_domain_name");
     bool by_id = domain_id || (!domain && (default_id || !default_name));
-    const char *value = by_id ? domain_id ? domain_id : default_id ? default_id : "default" : domain ? domain : default_name;
+    const char *value = by_id    ? domain_id    ? domain_id
+                                   : default_id ? default_id
+                                                : "default"
+                        : domain ? domain
+                                 : default_name;
     json_object_set_new(result, "domain", json_pack("{s:o}", by_id ? "id" : "name", json_text(value)));
     return result;
 }
 
 static json_t *scope_of(const struct cloud_config *config)
 {
-    const char *domain_id = cloud_config_auth(config, "domain_id"), *domain = cloud_config_auth(config, "domain_name");
+    const char *domain_id = cloud_config_auth(config, "domain_id"),
+               *domain = cloud_config_auth(config, "domain_name");
     if (cloud_config_auth(config, "system_scope"))
         return json_pack("{s:{s:b}}", "system", "all", 1);
     if (cloud_config_auth(config, "trust_id"))
-        return json_pack("{s:{s:o}}", "OS-TRUST:trust", "id", json_text(cloud_config_auth(config, "trust_id")));
+        return json_pack("{s:{s:o}}", "OS-TRUST:trust", "id",
+                         json_text(cloud_config_auth(config, "trust_id")));
     if (cloud_config_auth(config, "project_id") || cloud_config_auth(config, "project_name"))
         return json_pack("{s:o}", "project", named(config, "project"));
     if (domain_id || domain)
-        return json_pack("{s:{s:o}}", "domain", domain_id ? "id" : "name", json_text(domain_id ? domain_id : domain));
+        return json_pack("{s:{s:o}}", "domain", domain_id ? "id" : "name",
+                         json_text(domain_id ? domain_id : domain));
     return NULL;
 }
 
@@ -227,8 +263,10 @@ static int missing(const struct cloud_config *config, const char *what, struct e
 // The body that asks for a token. It holds secrets: it goes to Keystone, and nowhere else.
 static int credentials(const struct cloud_config *config, json_t **body, struct error *err)
 {
-    const char *type = cloud_config_value(config, "auth_type"), *password = cloud_config_auth(config, "password"), *token = cloud_config_auth(config, "token");
-    const char *app_id = cloud_config_auth(config, "application_credential_id"), *app_name = cloud_config_auth(config, "application_credential_name");
+    const char *type = cloud_config_value(config, "auth_type"),
+               *password = cloud_config_auth(config, "password"), *token = cloud_config_auth(config, "token");
+    const char *app_id = cloud_config_auth(config, "application_credential_id"),
+               *app_name = cloud_config_auth(config, "application_credential_name");
     const char *secret = cloud_config_auth(config, "application_credential_secret");
     bool user = cloud_config_auth(config, "username") || cloud_config_auth(config, "user_id");
     json_t *identity = NULL;
@@ -236,12 +274,16 @@ static int credentials(const struct cloud_config *config, json_t **body, struct 
         type = "password";
     if (strstr(type, "applicationcredential") || (secret && (app_id || app_name))) {
         if (!secret || !(app_id || (app_name && user)))
-            return missing(config, secret ? "application_credential_id (or its name and the user)" : "application_credential_secret", err);
+            return missing(config,
+                           secret ? "application_credential_id (or its name and the user)"
+                                  : "application_credential_secret",
+                           err);
         json_t *credential = json_pack("{s:o}", "secret", json_text(secret));
         json_object_set_new(credential, app_id ? "id" : "name", json_text(app_id ? app_id : app_name));
         if (!app_id)
             json_object_set_new(credential, "user", named(config, "user"));
-        *body = json_pack("{s:{s:{s:[s], s:o}}}", "auth", "identity", "methods", "application_credential", "application_credential", credential);
+        *body = json_pack("{s:{s:{s:[s], s:o}}}", "auth", "identity", "methods", "application_credential",
+                          "application_credential", credential);
         return 0; // it has a scope of its own
     }
     if (STREQ(type, "token") || STREQ(type, "v3token") || (token && !password)) {
@@ -255,7 +297,10 @@ static int credentials(const struct cloud_config *config, json_t **body, struct 
         json_object_set_new(who, "password", json_text(password));
         identity = json_pack("{s:[s], s:{s:o}}", "methods", "password", "password", "user", who);
     } else {
-        return error_set(err, ERR_USAGE, 0, "cloud '%s' (%s) has auth_type %s; migrun knows password, v3applicationcredential and token", config->name, config->where, type);
+        return error_set(
+            err, ERR_USAGE, 0,
+            "cloud '%s' (%s) has auth_type %s; migrun knows password, v3applicationcredential and token",
+            config->name, config->where, type);
     }
     *body = json_pack("{s:{s:o, s:o*}}", "auth", "identity", identity, "scope", scope_of(config));
     return 0;
@@ -279,7 +324,9 @@ static void take_token(struct cloud *c, const struct http_answer *answer, const 
     forget_login(c);
     c->token = xstrdup(http_header(answer, "x-subject-token"));
     c->project = xstrdup(json_str(json_object_get(token, "project"), "id", ""));
-    c->catalog = json_is_array(json_object_get(token, "catalog")) ? json_incref(json_object_get(token, "catalog")) : json_array();
+    c->catalog = json_is_array(json_object_get(token, "catalog"))
+                     ? json_incref(json_object_get(token, "catalog"))
+                     : json_array();
 }
 
 // What of a URL comes after its server.
@@ -293,9 +340,11 @@ static const char *path_of(const char *url)
 static const char *what_is_wrong(const json_t *body)
 {
     const json_t *identity = json_object_get(json_object_get(body, "auth"), "identity");
-    return json_object_get(identity, "application_credential") ? "the application credential is wrong, has expired or was deleted"
-           : json_object_get(identity, "token") ? "the token is wrong or has expired, or its user has no role in that project"
-                                                : "user, password, project or a domain of them is wrong";
+    return json_object_get(identity, "application_credential")
+               ? "the application credential is wrong, has expired or was deleted"
+           : json_object_get(identity, "token")
+               ? "the token is wrong or has expired, or its user has no role in that project"
+               : "user, password, project or a domain of them is wrong";
 }
 
 static int log_in_once(struct cloud *c, struct error *err)
@@ -305,7 +354,8 @@ static int log_in_once(struct cloud *c, struct error *err)
     auto_answer struct http_answer answer = {0};
     if (credentials(config, &body, err) < 0)
         return -1;
-    auto_free char *base = identity_url(cloud_config_auth(config, "auth_url")), *url = xasprintf("%s/auth/tokens", base);
+    auto_free char *base = identity_url(cloud_config_auth(config, "auth_url")),
+                   *url = xasprintf("%s/auth/tokens", base);
     auto_free char *text = json_dumps(body, JSON_COMPACT), *server = http_server_of(url);
     const struct http_request request = {.method = "POST", .url = url, .body = text, .harmless = true};
     int rc = http_send(c->http, &request, &answer, err);
@@ -316,21 +366,24 @@ static int log_in_once(struct cloud *c, struct error *err)
     const struct cloud_request what = {.service = "identity", .what = "logging in"};
     auto_free char *status = status_text(c, &answer);
     if (answer.status == 401)
-        return error_set(err, ERR_OPENSTACK, 401, "Keystone at %s does not let cloud '%s' (%s) in: %s (%s)", server, config->name, config->where, what_is_wrong(body), status);
+        return error_set(err, ERR_OPENSTACK, 401, "Keystone at %s does not let cloud '%s' (%s) in: %s (%s)",
+                         server, config->name, config->where, what_is_wrong(body), status);
     if (answer.status == 404)
-        return error_set(err, ERR_OPENSTACK, 404, "there is no Keystone v3 at %s%s, the auth_url of cloud '%s' (%s)", server, path_of(base), config->name, status);
+        return error_set(err, ERR_OPENSTACK, 404,
+                         "there is no Keystone v3 at %s%s, the auth_url of cloud '%s' (%s)", server,
+                         path_of(base), config->name, status);
     if (answer.status >= 400)
         return refuse(c, &what, server, &answer, said, err);
-    if (answer.status >= 300 || !http_header(&answer, "x-subject-token") || !json_is_object(json_object_get(said, "token")))
-        return error_set(err, ERR_OPENSTACK, answer.status, "what answers at %s, the auth_url of cloud '%s', is no Keystone (%s)", server, config->name, status);
+    if (answer.status >= 300 || !http_header(&answer, "x-subject-token") ||
+        !json_is_object(json_object_get(said, "token")))
+        return error_set(err, ERR_OPENSTACK, answer.status,
+                         "what answers at %s, the auth_url of cloud '%s', is no Keystone (%s)", server,
+                         config->name, status);
     take_token(c, &answer, said);
     return 0;
 }
 
-int cloud_log_in(struct cloud *c, struct error *err)
-{
-    return c->token ? 0 : log_in_once(c, err);
-}
+int cloud_log_in(struct cloud *c, struct error *err) { return c->token ? 0 : log_in_once(c, err); }
 
 // ---- the catalog ----
 
@@ -350,7 +403,8 @@ static bool same_interface(const char *entry, const char *wanted)
     return strncmp(entry, wanted, len) == 0 && (!entry[len] || STREQ(entry + len, "URL"));
 }
 
-static const char *endpoint_of(const struct cloud *c, const char *type, const char *interface, const char *region, struct buf *others)
+static const char *endpoint_of(const struct cloud *c, const char *type, const char *interface,
+                               const char *region, struct buf *others)
 {
     size_t i, j;
     json_t *entry, *endpoint;
@@ -359,9 +413,11 @@ static const char *endpoint_of(const struct cloud *c, const char *type, const ch
             continue;
         json_array_foreach(json_object_get(entry, "endpoints"), j, endpoint) {
             const char *its = json_str(endpoint, "region_id", json_str(endpoint, "region", ""));
-            if (same_interface(json_str(endpoint, "interface", ""), interface) && (!region || STREQ(its, region)) && json_str(endpoint, "url", NULL))
+            if (same_interface(json_str(endpoint, "interface", ""), interface) &&
+                (!region || STREQ(its, region)) && json_str(endpoint, "url", NULL))
                 return json_str(endpoint, "url", NULL);
-            buf_printf(others, "%s%s in %s", others->len ? ", " : "", json_str(endpoint, "interface", "?"), *its ? its : "no region");
+            buf_printf(others, "%s%s in %s", others->len ? ", " : "", json_str(endpoint, "interface", "?"),
+                       *its ? its : "no region");
         }
     }
     return NULL;
@@ -388,7 +444,8 @@ static int find_service(struct cloud *c, const char *type, struct service **foun
             *found = &c->services[i];
             return 0;
         }
-    const char *override = service_setting(c, type, "endpoint_override"), *interface = service_setting(c, type, "interface");
+    const char *override = service_setting(c, type, "endpoint_override"),
+               *interface = service_setting(c, type, "interface");
     const char *region = service_setting(c, type, "region_name");
     if (!interface) // OS_INTERFACE may be there and empty
         interface = "public";
@@ -398,10 +455,15 @@ static int find_service(struct cloud *c, const char *type, struct service **foun
         override = cloud_config_value(&c->config, endpoint_key);
     const char *url = override ? override : endpoint_of(c, type, interface, region, &others);
     if (!url && !json_array_size(c->catalog))
-        return error_set(err, ERR_USAGE, 0, "cloud '%s' (%s) names no project (or its user has no role there), so Keystone tells of no service", c->config.name, c->config.where);
+        return error_set(err, ERR_USAGE, 0,
+                         "cloud '%s' (%s) names no project (or its user has no role there), so Keystone "
+                         "tells of no service",
+                         c->config.name, c->config.where);
     if (!url)
-        return error_set(err, ERR_USAGE, 0, "the catalog of cloud '%s' has no endpoint of %s (%s, interface %s%s%s)%s%s", c->config.name, cloud_service_name(type), type,
-                         interface, region ? ", region " : "", region ? region : "", others.len ? "; it has " : "", others.len ? others.data : "");
+        return error_set(err, ERR_USAGE, 0,
+                         "the catalog of cloud '%s' has no endpoint of %s (%s, interface %s%s%s)%s%s",
+                         c->config.name, cloud_service_name(type), type, interface, region ? ", region " : "",
+                         region ? region : "", others.len ? "; it has " : "", others.len ? others.data : "");
     if (c->n_services == COUNT_OF(c->services))
         return error_set(err, ERR_USAGE, 0, "more than %zu services are asked for", COUNT_OF(c->services));
     struct service *s = &c->services[c->n_services++];
@@ -423,7 +485,8 @@ static int minor_of(const char *version)
     return dot ? atoi(dot + 1) : 0;
 }
 
-// The version's entry in a document: {"version": {…}}, {"versions": […]}, {"versions": {"values": […]}}; NULL: none that we speak.
+// The version's entry in a document: {"version": {…}}, {"versions": […]}, {"versions": {"values": […]}};
+// NULL: none that we speak.
 static const json_t *version_entry(const json_t *document, const char *major)
 {
     const json_t *one = json_object_get(document, "version"), *list = json_object_get(document, "versions");
@@ -458,8 +521,9 @@ static int discover(struct cloud *c, struct service *s, struct error *err)
         return refuse(c, &what, server, &answer, document, err);
     auto_free char *status = status_text(c, &answer);
     if (!entry)
-        return error_set(err, ERR_OPENSTACK, answer.status, "what answers at %s is no %s that migrun knows: it says nothing of version %s (%s)", server,
-                         cloud_service_name(s->type), compute ? "2.1" : "1", status);
+        return error_set(err, ERR_OPENSTACK, answer.status,
+                         "what answers at %s is no %s that migrun knows: it says nothing of version %s (%s)",
+                         server, cloud_service_name(s->type), compute ? "2.1" : "1", status);
     const char *newest = json_str(entry, "version", ""), *max = json_str(entry, "max_version", newest);
     s->newest = minor_of(*max ? max : newest);
     if (compute && json_object_get(document, "versions") && !ends_with(s->url, "/v2.1")) {
@@ -495,31 +559,44 @@ static json_t *headers_of(const struct cloud *c, const struct service *s, int mi
     json_t *headers = json_pack("{s:s}", "X-Auth-Token", c->token);
     if (minor > 0 && STREQ(s->type, "compute")) {
         json_object_set_new(headers, "OpenStack-API-Version", json_sprintf("compute 2.%d", minor));
-        json_object_set_new(headers, "X-OpenStack-Nova-API-Version", json_sprintf("2.%d", minor)); // all that releases before Newton knew
+        json_object_set_new(headers, "X-OpenStack-Nova-API-Version",
+                            json_sprintf("2.%d", minor)); // all that releases before Newton knew
     } else if (minor > 0 && STREQ(s->type, "placement")) {
         json_object_set_new(headers, "OpenStack-API-Version", json_sprintf("placement 1.%d", minor));
     }
     return headers;
 }
 
-static int send_once(struct cloud *c, const struct cloud_request *request, struct http_answer *answer, struct error *err)
+static int send_once(struct cloud *c, const struct cloud_request *request, struct http_answer *answer,
+                     struct error *err)
 {
     struct service *s;
     if (ready_service(c, request->service, &s, err) < 0)
         return -1;
     if (request->minor > s->newest && s->asked)
-        return error_set(err, ERR_OPENSTACK, 406, "%s of cloud '%s' speaks microversions up to %s.%d; %s needs %s.%d", cloud_service_name(s->type), c->config.name,
-                         STREQ(s->type, "compute") ? "2" : "1", s->newest, request->what, STREQ(s->type, "compute") ? "2" : "1", request->minor);
+        return error_set(err, ERR_OPENSTACK, 406,
+                         "%s of cloud '%s' speaks microversions up to %s.%d; %s needs %s.%d",
+                         cloud_service_name(s->type), c->config.name, STREQ(s->type, "compute") ? "2" : "1",
+                         s->newest, request->what, STREQ(s->type, "compute") ? "2" : "1", request->minor);
     auto_json json_t *headers = headers_of(c, s, request->minor);
-    auto_free char *url = xasprintf("%s%s", s->url, request->path), *text = request->body ? json_dumps(request->body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    const struct http_request http = {.method = request->method, .url = url, .headers = headers, .body = text, .timeout_ms = request->timeout_ms,
-                                      .harmless = request->harmless || STREQ(request->method, "GET") || STREQ(request->method, "HEAD")};
+    auto_free char *url = xasprintf("%s%s", s->url, request->path),
+                   *text = request->body ? json_dumps(request->body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const struct http_request http = {.method = request->method,
+                                      .url = url,
+                                      .headers = headers,
+                                      .body = text,
+                                      .timeout_ms = request->timeout_ms,
+                                      .harmless = request->harmless || STREQ(request->method, "GET") ||
+                                                  STREQ(request->method, "HEAD")};
     if (http_send(c->http, &http, answer, err) < 0)
-        return err && err->domain != ERR_INTERRUPTED ? error_prefix(err, "%s, asked for %s", cloud_service_name(s->type), request->what) : -1;
+        return err && err->domain != ERR_INTERRUPTED
+                   ? error_prefix(err, "%s, asked for %s", cloud_service_name(s->type), request->what)
+                   : -1;
     return 0;
 }
 
-int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **result, char *request_id, struct error *err)
+int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **result, char *request_id,
+               struct error *err)
 {
     auto_answer struct http_answer answer = {0};
     struct error ignored;
@@ -544,13 +621,15 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
         snprintf(request_id, REQUEST_ID_MAX, "%s", id);
     auto_json json_t *body = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     struct service *s;
-    auto_free char *server = find_service(c, request->service, &s, NULL) == 0 ? http_server_of(s->url) : xstrdup("?");
+    auto_free char *server = find_service(c, request->service, &s, NULL) == 0 ? http_server_of(s->url)
+                                                                              : xstrdup("?");
     if (answer.status >= 300)
         return refuse(c, request, server, &answer, body, err);
     auto_free char *status = status_text(c, &answer);
     if (!body && answer.len) // a proxy's page: whether the service has done anything is not known
-        return error_set(err, ERR_OPENSTACK, answer.status, "%s at %s answered %s with something that is no JSON (%s)", cloud_service_name(request->service), server,
-                         request->what, status);
+        return error_set(err, ERR_OPENSTACK, answer.status,
+                         "%s at %s answered %s with something that is no JSON (%s)",
+                         cloud_service_name(request->service), server, request->what, status);
     if (result)
         *result = steal(&body);
     return 0;

@@ -1,4 +1,7 @@
+// SPDX-License-Identifier: MIT
 #include "world/openstack/yaml.h"
+
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +11,10 @@
 enum { DEPTH_MAX = 32, NODES_MAX = 100000 };
 
 // left: how many values may still be made, as anchors multiply.
-struct builder { yaml_document_t *document; int left; };
+struct builder {
+    yaml_document_t *document;
+    int left;
+};
 
 static int build(struct builder *b, const yaml_node_t *node, int depth, json_t **json, struct error *err);
 
@@ -29,7 +35,8 @@ static json_t *plain_value(const char *text)
 static int build_list(struct builder *b, const yaml_node_t *node, int depth, json_t **json, struct error *err)
 {
     auto_json json_t *list = json_array();
-    for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
+    for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top;
+         item++) {
         json_t *value;
         if (build(b, yaml_document_get_node(b->document, *item), depth + 1, &value, err) < 0)
             return -1;
@@ -39,10 +46,12 @@ static int build_list(struct builder *b, const yaml_node_t *node, int depth, jso
     return 0;
 }
 
-static int build_table(struct builder *b, const yaml_node_t *node, int depth, json_t **json, struct error *err)
+static int build_table(struct builder *b, const yaml_node_t *node, int depth, json_t **json,
+                       struct error *err)
 {
     auto_json json_t *table = json_object(), *merged = json_array();
-    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
+         pair++) {
         const yaml_node_t *key = yaml_document_get_node(b->document, pair->key);
         json_t *value;
         if (!key || key->type != YAML_SCALAR_NODE)
@@ -69,13 +78,15 @@ static int build_table(struct builder *b, const yaml_node_t *node, int depth, js
 static int build(struct builder *b, const yaml_node_t *node, int depth, json_t **json, struct error *err)
 {
     if (!node || depth > DEPTH_MAX || b->left-- <= 0)
-        return error_set(err, ERR_USAGE, 0, "line %zu: nested too deep, or too large", node ? node->start_mark.line + 1 : 0);
+        return error_set(err, ERR_USAGE, 0, "line %zu: nested too deep, or too large",
+                         node ? node->start_mark.line + 1 : 0);
     switch (node->type) {
     case YAML_SEQUENCE_NODE: return build_list(b, node, depth, json, err);
     case YAML_MAPPING_NODE: return build_table(b, node, depth, json, err);
     case YAML_SCALAR_NODE:
-        *json = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain_value((const char *)node->data.scalar.value)
-                                                                   : json_text((const char *)node->data.scalar.value);
+        *json = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE
+                    ? plain_value((const char *)node->data.scalar.value)
+                    : json_text((const char *)node->data.scalar.value);
         return 0;
     default: *json = json_null(); return 0;
     }
@@ -90,7 +101,8 @@ int yaml_parse(const char *text, size_t len, json_t **json, struct error *err)
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
     int rc = -1;
     if (!yaml_parser_load(&parser, &document)) {
-        error_set(err, ERR_USAGE, 0, "line %zu: %s", parser.problem_mark.line + 1, parser.problem ? parser.problem : "no YAML");
+        error_set(err, ERR_USAGE, 0, "line %zu: %s", parser.problem_mark.line + 1,
+                  parser.problem ? parser.problem : "no YAML");
     } else {
         struct builder b = {.document = &document, .left = NODES_MAX};
         const yaml_node_t *root = yaml_document_get_root_node(&document);

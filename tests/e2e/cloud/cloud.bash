@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # For the tests in this folder: `load cloud`.
 load ../helper
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The lab's cloud: what the other tests in this folder rest on.
 load cloud
 

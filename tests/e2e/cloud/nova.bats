@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # policies/nova.lua on a real cloud: there and back, what is refused, and what is told when Nova says nothing.
 load cloud
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # One lab with a cloud for all files of tests here. One that is up already is used as it is, and left up.
 lab=$BATS_TEST_DIRNAME/../../lab/lab
 

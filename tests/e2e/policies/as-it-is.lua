@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Migrates the guest with its XML as it is.
 local check = require "migrun.check"
 local fixup = require "migrun.fixup"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A check that asks for long.
 return {
   api     = 1,

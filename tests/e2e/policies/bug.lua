@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A mistake that is found only when it is reached.
 local function stumble(run) return run.params.nothing.at_all end
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- So many calls to the source's agent, for `make bench`.
 return {
   api     = 1,

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Changes files on both hosts in every way, and waits where it is told: a run to be cut off.
 local fixup = require "migrun.fixup"
 local listen = require "migrun.listen"

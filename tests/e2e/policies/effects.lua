@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Every kind of effect, on both hosts; with -p fail=true the last step before the migration fails.
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Lua that does not come to an end.
 local ways = {
   plain   = function() while true do end end,

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A fix-up that fails, and one after it.
 local listen = require "migrun.listen"
 

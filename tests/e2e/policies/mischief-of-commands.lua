@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Commands that say that they only read, and reach further: other hosts over the network, other processes, what outlives them.
 -- What is `contained` may well end with status 0, in a world of its own: the test looks at what is left of it.
 local lies = {

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Whatever a policy could try in order to change something where it may not: in a check, and in a preview's other steps too (a run's may
 -- well change things, so it ends with the check). Each attempt is told with its end.
 local TARGET = "/etc/e2e/text"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A guest's CPU that no host of the lab has: asked as the library's check asks it.
 local cpu = [[<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>qemu64</model>
   <feature policy='require' name='amx-tile'/><feature policy='require' name='avx512f'/></cpu>]]

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- In a preview later reads see earlier changes: every line of this holds in a run and in its preview.
 local DIR = "/etc/e2e/"
 

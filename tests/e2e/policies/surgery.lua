@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- A surgery on the guest's record that goes wrong in the way that is asked for.
 local check  = require "migrun.check"
 local status = require "migrun.status"

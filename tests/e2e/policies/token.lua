@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Writes a token, and looks for it on the other host.
 local prepare = require "migrun.prepare"
 

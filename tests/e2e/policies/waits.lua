@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Changes a file on each host, and then waits on the destination until it is killed, interrupted or told to fail.
 return {
   api     = 1,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The lab's cloud: OpenStack on its hosts, from Debian's packages and in their units. Sourced by ../lab, whose words it uses.
 . "$here/cloud/conf.bash"
 . "$here/cloud/fill.bash"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What makes a host of the lab one of its cloud's: the files in which its OpenStack differs from Debian's. Sourced by ../lab;
 # write_controller and write_compute run in the place of its write_host, whose `up` (the host's own files) and `units` they use.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Fills the lab's cloud for the first time. Sourced by cloud.bash.
 
 # Makes and fills all databases, with users, images and flavors, and keeps them.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- What migrun saw of two hosts of a lab (tests/lab) and of a guest there, as Lua has it; trimmed.
 return {
     source = {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "base/clock.h"
+
+#include "base/memory.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <time.h>
+
+int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t deadline_in(int64_t milliseconds) { return milliseconds > 0 ? now_ms() + milliseconds : 0; }
+
+int deadline_poll_ms(int64_t deadline)
+{
+    if (!deadline)
+        return -1;
+    int64_t left = deadline - now_ms();
+    return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+double wall_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+char *duration_text(double seconds)
+{
+    if (seconds < 0)
+        seconds = 0;
+    if (seconds < 0.095)
+        return xasprintf("%.2f s", seconds);
+    if (seconds < 9.95)
+        return xasprintf("%.1f s", seconds);
+    long whole = (long)(seconds + 0.5);
+    if (whole < 60)
+        return xasprintf("%ld s", whole);
+    if (whole < 3600)
+        return whole % 60 ? xasprintf("%ld min %ld s", whole / 60, whole % 60)
+                          : xasprintf("%ld min", whole / 60);
+    return whole / 60 % 60 ? xasprintf("%ld h %ld min", whole / 3600, whole / 60 % 60)
+                           : xasprintf("%ld h", whole / 3600);
+}
+
+int duration_parse(const char *text, double *seconds)
+{
+    static const struct {
+        const char *suffix;
+        double factor;
+    } units[] = {
+        {"ms", 0.001}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400},
+    };
+    double sum = 0;
+    const char *p = text;
+    if (!*p)
+        return -1;
+    while (*p) {
+        char *end;
+        if (*p < '0' || *p > '9')
+            return -1;
+        double value = strtod(p, &end);
+        size_t letters = strspn(end, "abcdefghijklmnopqrstuvwxyz");
+        double factor = letters == 0 && !*end && p == text ? 1 : 0;
+        for (size_t i = 0; i < COUNT_OF(units); i++)
+            if (letters == strlen(units[i].suffix) && strncmp(end, units[i].suffix, letters) == 0)
+                factor = units[i].factor;
+        if (factor == 0)
+            return -1;
+        sum += value * factor;
+        p = end + letters;
+    }
+    if (!(sum < 1e9))
+        return -1;
+    *seconds = sum;
+    return 0;
+}

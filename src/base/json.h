@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// Members of JSON objects: the value, or a default when it is absent or of another type.
+#ifndef MIGRUN_BASE_JSON_H
+#define MIGRUN_BASE_JSON_H
+
+#include "base/memory.h"
+
+#include <jansson.h>
+
+#define auto_json cleanup(util_json_decref)
+void util_json_decref(json_t **json);
+
+const char *json_str(const json_t *object, const char *key, const char *fallback);
+int64_t json_int(const json_t *object, const char *key, int64_t fallback);
+double json_num(const json_t *object, const char *key, double fallback);
+bool json_flag(const json_t *object, const char *key, bool fallback);
+// A JSON string of any bytes: what is not UTF-8 is escaped as printable() does.
+json_t *json_text(const char *text);
+
+#endif
