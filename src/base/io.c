@@ -13,13 +13,9 @@ int read_whole_fd(int fd, size_t limit, char **data, size_t *len)
 {
     auto_buf struct buf b = {0};
     struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
-        if ((uint64_t)st.st_size > limit) {
-            errno = EFBIG;
-            return -1;
-        }
-        buf_reserve(&b, (size_t)st.st_size + 1);
-    }
+    // The size is a hint at most: a file of sysfs says a page, one of procfs nothing, whatever they hold.
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+        buf_reserve(&b, ((uint64_t)st.st_size < limit ? (size_t)st.st_size : limit) + 1);
     for (;;) {
         buf_reserve(&b, 65536);
         ssize_t n = read(fd, b.data + b.len, b.cap - b.len - 1);

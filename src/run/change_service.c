@@ -45,7 +45,8 @@ static int observe_service(const struct effect *e, enum observed *seen, struct e
                           err) < 0)
         return -1;
     bool active = STREQ(state, "active"), was = STREQ(json_str(effect_before(e), "state", ""), "active");
-    *seen = active == was ? SEEN_BEFORE : SEEN_AFTER;
+    // On its way up or down it is neither yet.
+    *seen = STREQ(state, "unknown") ? SEEN_UNKNOWN : active == was ? SEEN_BEFORE : SEEN_AFTER;
     return 0;
 }
 

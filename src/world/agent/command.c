@@ -44,7 +44,7 @@ SERVE(serve_command)
         .watch_silence_ms = agent->surgery ? SURGERY_SILENCE_MS : 0,
         .before_exec = json_flag(request, "reads", false) ? only_read : NULL,
     };
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (agent->surgery && run.deadline > surgery_deadline(agent))
         run.deadline = surgery_deadline(agent);
     if (process_run(&run, &ended, err) < 0) {

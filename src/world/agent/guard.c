@@ -40,7 +40,7 @@ static int arm_unit(const char *self, const char *keep, const struct surgery *s,
                                 "--guard",
                                 keep,
                                 NULL};
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (process_run(&(struct process_request){.argv = argv, .deadline = deadline_in(ARM_MS), .watch_fd = -1},
                     &ended, err) < 0)
         return -1;
@@ -124,7 +124,7 @@ static void end_agent(const struct surgery *s)
 
 int guard_main(const char *keep)
 {
-    struct surgery cleanup(surgery_free) s;
+    struct surgery cleanup(surgery_free) s = NO_SURGERY;
     struct error err;
     signal(SIGHUP, SIG_IGN);
     if (surgery_load(keep, &s, &err) < 0)
@@ -145,7 +145,7 @@ int guard_main(const char *keep)
     // What the agent has made of it by now.
     json_decref(s.manifest);
     s.manifest = NULL;
-    struct surgery cleanup(surgery_free) now;
+    struct surgery cleanup(surgery_free) now = NO_SURGERY;
     if (surgery_load(keep, &now, &err) < 0)
         return 1;
     if (surgery_is_open(&now))

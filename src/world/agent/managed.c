@@ -138,7 +138,7 @@ static int ask_guests(const json_t *manifest, const json_t *guests, struct answe
         list[i] = json_array_get(guests, i);
     if (!count)
         return 0;
-    struct process_result cleanup(process_result_free) all;
+    struct process_result cleanup(process_result_free) all = {0};
     if (ask(manifest, list, count, ASK_ALL_MS, &all, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
@@ -147,7 +147,7 @@ static int ask_guests(const json_t *manifest, const json_t *guests, struct answe
             answers[i] = answer_for(all.out.data, uuid);
             continue;
         }
-        struct process_result cleanup(process_result_free) one;
+        struct process_result cleanup(process_result_free) one = {0};
         if (ask(manifest, &list[i], 1, ASK_ONE_MS, &one, err) < 0)
             return -1;
         answers[i] = answer_for(one.out.data, uuid);
@@ -200,7 +200,7 @@ static int hook_passes(const char *hook, const json_t *guest, struct error *err)
         return error_errno(err, errno, "%s", path);
     const char *xml = strstr(status, "<domain "), *end = xml ? strstr(xml, "</domain>") : NULL;
     const char *const argv[] = {hook, name, "reconnect", "begin", "-", NULL};
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     struct process_request run = {.argv = argv,
                                   .input = end ? xml : "",
                                   .input_len = end ? (size_t)(end - xml) + strlen("</domain>\n") : 0,

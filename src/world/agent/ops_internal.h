@@ -69,7 +69,8 @@ char *group_name(gid_t gid);
 // States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name
 // that is no unit's is state "unknown".
 struct unit_state {
-    char state[16], sub[32];
+    char state[16];          // active, inactive, failed, unknown
+    char word[24], sub[32]; // systemd's own words
     int64_t pid;
     bool found;
 };

@@ -46,13 +46,13 @@ static int check_end(const struct process_result *ended, const char *const *argv
     return 0;
 }
 
-// What systemd calls active (and reloading) is active; what is on its way there, or from there, is not.
+// A unit that reloads is active. One on its way up or down (activating, deactivating) is neither active nor
+// inactive: where that ends is not known yet.
 static const char *state_word(const char *systemd)
 {
     static const char *const words[][2] = {
-        {"active", "active"},     {"reloading", "active"},    {"refreshing", "active"},
-        {"inactive", "inactive"}, {"activating", "inactive"}, {"deactivating", "inactive"},
-        {"failed", "failed"},
+        {"active", "active"},     {"reloading", "active"}, {"refreshing", "active"},
+        {"inactive", "inactive"}, {"failed", "failed"},
     };
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (STREQ(words[i][0], systemd))
@@ -62,9 +62,10 @@ static const char *state_word(const char *systemd)
 
 static void take_property(struct unit_state *state, const char *name, const char *value)
 {
-    if (STREQ(name, "ActiveState"))
+    if (STREQ(name, "ActiveState")) {
         snprintf(state->state, sizeof state->state, "%s", state_word(value));
-    else if (STREQ(name, "SubState"))
+        snprintf(state->word, sizeof state->word, "%s", value);
+    } else if (STREQ(name, "SubState"))
         snprintf(state->sub, sizeof state->sub, "%s", value);
     else if (STREQ(name, "MainPID"))
         state->pid = strtoll(value, NULL, 10);
@@ -111,7 +112,7 @@ int units_show(const char *const *units, size_t count, int64_t deadline, struct 
     }
     if (!n)
         return 0;
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (run(argv, deadline, -1, &ended, err) < 0 ||
         check_end(&ended, argv, count == 1 ? units[0] : "the units", err) < 0)
         return -1;
@@ -155,7 +156,7 @@ static int service_of(const struct agent *agent, const json_t *request, struct s
 
 static int state_by_command(const struct service *service, struct unit_state *state, struct error *err)
 {
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (run(service->command, deadline_in(LOOK_MS), service->stdin_fd, &ended, err) < 0)
         return -1;
     if (ended.timed_out)
@@ -188,7 +189,7 @@ static int act(const struct service *service, const char *action, int64_t timeou
     const char *const *argv = service->command ? service->command : systemctl;
     if (!service->command && state_of(service, state, err) < 0)
         return -1;
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (run(argv, deadline_in(timeout), -1, &ended, err) < 0 ||
         check_end(&ended, argv, service->unit, err) < 0)
         return -1;
@@ -251,8 +252,8 @@ static int answers(const struct service *service, struct unit_state *state, char
         if (STREQ(sockets.state, "active"))
             return 1;
     }
-    *why = xasprintf("is %s%s%s%s", state->state, *state->sub ? " (" : "", state->sub,
-                     *state->sub ? ")" : "");
+    *why = xasprintf("is %s%s%s%s", *state->word ? state->word : state->state, *state->sub ? " (" : "",
+                     state->sub, *state->sub ? ")" : "");
     return 0;
 }
 

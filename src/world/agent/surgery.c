@@ -26,7 +26,7 @@ enum {
     LOOK_MS = 10000,
     SETTLE_MS = 30000,
     MANIFEST_MOST = 16 << 20,
-    LOG_MOST = 1 << 20,
+    LOG_MOST = 1 << 20, // bytes of the log that are looked through
     LOG_LINES = 3
 };
 
@@ -133,7 +133,7 @@ static int act(const struct surgery *s, const char *action, struct error *err)
     }
     for (size_t i = 0; i < count; i++)
         argv[n++] = json_string_value(json_array_get(list, i));
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (run_words(argv, ACT_MS, &ended, err) < 0)
         return -1;
     return ended.status == 0 && !ended.timed_out ? 0 : act_failed(s, action, &ended, err);
@@ -144,7 +144,7 @@ static json_t *property_words(const char *unit, const char *properties, struct e
 {
     auto_free char *property = xasprintf("--property=%s", properties);
     const char *const argv[] = {"systemctl", "show", property, "--value", "--", unit, NULL};
-    struct process_result cleanup(process_result_free) ended;
+    struct process_result cleanup(process_result_free) ended = {0};
     if (run_words(argv, LOOK_MS, &ended, err) < 0)
         return NULL;
     json_t *words = json_array();
@@ -154,7 +154,13 @@ static json_t *property_words(const char *unit, const char *properties, struct e
     return words;
 }
 
-static int active_among(const json_t *names, json_t *active, struct error *err)
+// Active, or on its way up or down: whoever waits for the end of a unit must not take it for stopped.
+static bool may_run(const struct unit_state *unit)
+{
+    return unit->found && !STREQ(unit->state, "inactive") && !STREQ(unit->state, "failed");
+}
+
+static int running_among(const json_t *names, json_t *running, struct error *err)
 {
     size_t count = json_array_size(names);
     auto_free const char **list = xcalloc(count + 1, sizeof *list);
@@ -164,8 +170,8 @@ static int active_among(const json_t *names, json_t *active, struct error *err)
     if (units_show(list, count, deadline_in(LOOK_MS), states, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (STREQ(states[i].state, "active"))
-            json_array_append_new(active, json_string(list[i]));
+        if (may_run(&states[i]))
+            json_array_append_new(running, json_string(list[i]));
     return 0;
 }
 
@@ -188,10 +194,10 @@ static int record_units(struct surgery *s, struct error *err)
                      *along = json_array();
     auto_json json_t *dependents = sockets ? property_words(unit_of(s), "RequiredBy,BoundBy,ConsistsOf", err)
                                            : NULL;
-    if (!dependents || active_among(sockets, units, err) < 0 || active_among(dependents, along, err) < 0)
+    if (!dependents || running_among(sockets, units, err) < 0 || running_among(dependents, along, err) < 0)
         return -1;
     auto_json json_t *service = json_pack("[s]", unit_of(s)), *itself = json_array();
-    if (active_among(service, itself, err) < 0)
+    if (running_among(service, itself, err) < 0)
         return -1;
     if (!json_array_size(units) && !json_array_size(itself))
         return error_set(
@@ -222,11 +228,11 @@ static int check_stopped(const struct surgery *s, struct error *err)
         return 0; // the site's command said so
     if (failed == ENOENT || failed == ECONNREFUSED)
         return 0;
-    if (active_among(json_object_get(s->manifest, "units"), active, err) < 0)
+    if (running_among(json_object_get(s->manifest, "units"), active, err) < 0)
         return -1;
     return json_array_size(active) == 0
                ? 0
-               : error_set(err, ERR_COMMAND, 0, "%s was stopped, but %s is active: something woke it",
+               : error_set(err, ERR_COMMAND, 0, "%s was stopped, but %s runs again: something started it",
                            unit_of(s), json_string_value(json_array_get(active, 0)));
 }
 
@@ -241,19 +247,51 @@ static void mark_log(struct surgery *s, const char *path)
                                   wall_time()));
 }
 
-// Its new text, of its file or of the journal. Caller frees.
-static char *log_text(const struct surgery *s)
+// How far the log has come: so that it can be read once the service runs again, up to here.
+struct log_end {
+    int64_t size; // -1: there is no file
+    double time;
+};
+
+static struct log_end log_now(const struct surgery *s)
+{
+    struct stat st;
+    const char *path = json_str(json_object_get(s->manifest, "log"), "path", "");
+    return (struct log_end){.size = stat(path, &st) == 0 ? st.st_size : -1, .time = wall_time()};
+}
+
+// The last LOG_MOST bytes of a file's part. Caller frees; NULL when it cannot be read.
+static char *file_part(const char *path, int64_t from, int64_t to)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    auto_buf struct buf text = {0};
+    if (to - from > LOG_MOST)
+        from = to - LOG_MOST;
+    while (fd >= 0 && from < to) {
+        char chunk[65536];
+        size_t left = (size_t)(to - from);
+        ssize_t n = pread(fd, chunk, left < sizeof chunk ? left : sizeof chunk, from);
+        if (n <= 0)
+            break;
+        buf_add(&text, chunk, (size_t)n);
+        from += n;
+    }
+    return fd >= 0 ? buf_take(&text) : NULL;
+}
+
+// What the log has said from the surgery's beginning to end, of its file or of the journal. Caller frees.
+static char *log_text(const struct surgery *s, const struct log_end *end)
 {
     const json_t *log = json_object_get(s->manifest, "log");
     int64_t size = json_int(log, "size", -1);
-    auto_free char *text = NULL;
-    size_t len;
-    if (size >= 0 && read_whole_file(json_str(log, "path", ""), 1u << 30, &text, &len) == 0)
-        return xstrdup(len > (size_t)size ? text + size : "");
-    auto_free char *since = xasprintf("--since=@%.0f", json_num(log, "since", 0));
-    const char *const argv[] = {"journalctl", "--quiet", "--no-pager", "--output=cat",
-                                since,        "-u",      unit_of(s),   NULL};
-    struct process_result cleanup(process_result_free) ended;
+    char *text = end->size >= 0 ? file_part(json_str(log, "path", ""), size < 0 ? 0 : size, end->size) : NULL;
+    if (text)
+        return text;
+    auto_free char *since = xasprintf("--since=@%.3f", json_num(log, "since", 0)),
+                   *until = xasprintf("--until=@%.3f", end->time);
+    const char *const argv[] = {"journalctl", "--quiet",  "--no-pager", "--output=cat", since, until,
+                                "-u",         unit_of(s), NULL};
+    struct process_result cleanup(process_result_free) ended = {0};
     if (json_object_get(s->manifest, "commands") || run_words(argv, LOOK_MS, &ended, NULL) < 0)
         return xstrdup("");
     return xstrdup(ended.out.data ? ended.out.data : "");
@@ -278,10 +316,10 @@ static const char *without_head(const char *line)
 }
 
 // Its lines that tell of an error: those of guests, or else the last ones. Caller frees.
-static char *log_errors(const struct surgery *s)
+static char *log_errors(const struct surgery *s, const struct log_end *end)
 {
     struct buf said = {0};
-    auto_free char *text = log_text(s);
+    auto_free char *text = log_text(s, end);
     const char *last = NULL;
     size_t n = 0;
     char *rest = text;
@@ -370,7 +408,8 @@ static size_t start_and_look(const struct surgery *s, json_t *lost)
     struct error err;
     size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
     if (start_after_all(s, &err) < 0) {
-        auto_free char *said = log_errors(s);
+        struct log_end end = log_now(s);
+        auto_free char *said = log_errors(s, &end);
         auto_free char *line = xasprintf(
             "%s does not start (%s%s%s): its %zu guests run on, unmanaged; mend it and start it by hand",
             unit_of(s), err.message, *said ? "; " : "", said, guests);
@@ -387,13 +426,14 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
     struct agent agent = {.stdin_fd = -1};
     auto_json json_t *lost = json_array();
     struct error err = {0};
-    size_t back = 0, i;
-    json_t *edit;
+    const json_t *edits = json_object_get(s->manifest, "edits");
+    size_t back = 0;
     // One that has started on a record that it could not take over would write over the original.
     if (any_in_place(s, &agent))
         act(s, "stop", &err);
-    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
-        back += (size_t)put_back_one(&agent, edit, lost);
+    // Last first: what the first edit of a file found is there once the second is put back.
+    for (size_t i = json_array_size(edits); i-- > 0;)
+        back += (size_t)put_back_one(&agent, json_array_get(edits, i), lost);
     size_t managed = start_and_look(s, lost);
     auto_free char *at = clock_text();
     auto_free char *text = xasprintf(
@@ -410,8 +450,10 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
 // The end of a surgery of ours that failed, as an error: why, what was put back, and what could not be.
 static int fail_put_back(struct surgery *s, const char *why, struct error *err)
 {
-    auto_free char *reason = xstrdup(why), *said = log_errors(s);
+    auto_free char *reason = xstrdup(why);
+    struct log_end end = log_now(s);
     surgery_put_back(s, "migrun", "the step failed");
+    auto_free char *said = log_errors(s, &end);
     const json_t *lost = json_object_get(s->manifest, "lost");
     auto_buf struct buf all = {0};
     size_t i;
@@ -448,12 +490,27 @@ static void end_own(struct agent *agent)
     free(s);
 }
 
+// From here on the surgery's number is this agent's alone: nobody carries it out, and nobody has.
+static int take_number(struct surgery *s, const char *keep, struct error *err)
+{
+    if (surgery_load(keep, s, err) < 0)
+        return -1;
+    int got = s->manifest ? 1 : surgery_lock(s, false, err);
+    if (got < 0)
+        return -1;
+    if (got == 0)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "surgery %s/%s is already in progress", s->run,
+                         s->number);
+    auto_free char *name = xasprintf("%s.surgery", s->number);
+    return faccessat(s->folder, name, F_OK, 0) < 0
+               ? 0
+               : error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
+}
+
 static int prepare(struct surgery *s, const json_t *request, struct error *err)
 {
     json_t *guests = NULL;
     const json_t *commands = json_object_get(request, "commands");
-    if (s->manifest)
-        return error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
     s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket",
                             json_str(request, "socket", ""), "agent", (int)getpid(), "phase", "open",
                             "edits");
@@ -469,19 +526,12 @@ static int prepare(struct surgery *s, const json_t *request, struct error *err)
             return -1;
     }
     mark_log(s, json_str(request, "log", ""));
-    int got = surgery_lock(s, false, err);
-    if (got <= 0)
-        return got < 0 ? -1
-                       : error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                                   "somebody carries out surgery %s/%s already", s->run, s->number);
     return surgery_store(s, err) < 0 || guard_arm(s, err) < 0 ? -1 : 0;
 }
 
 // Nothing was stopped: it is over before it began.
 static void take_back(struct surgery *s)
 {
-    if (s->folder < 0)
-        return;
     auto_free char *name = xasprintf("%s.surgery", s->number);
     unlinkat(s->folder, name, 0);
 }
@@ -491,7 +541,11 @@ static int begin(struct agent *agent, const json_t *request, json_t **result, st
     if (agent->surgery)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is stopped already", unit_of(agent->surgery));
     struct surgery *s = agent->surgery = xcalloc(1, sizeof *s);
-    if (surgery_load(json_str(request, "keep", ""), s, err) < 0 || prepare(s, request, err) < 0) {
+    if (take_number(s, json_str(request, "keep", ""), err) < 0) {
+        end_own(agent);
+        return -1;
+    }
+    if (prepare(s, request, err) < 0) {
         take_back(s);
         end_own(agent);
         return -1;
@@ -616,7 +670,7 @@ static int settle(struct agent *agent, const json_t *request, bool reads, json_t
             return got < 0 ? -1
                            : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there",
                                        unit_of(&s));
-        struct surgery cleanup(surgery_free) now;
+        struct surgery cleanup(surgery_free) now = NO_SURGERY;
         if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
             return -1;
         if (surgery_is_open(&now))

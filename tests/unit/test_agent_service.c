@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// Services: the states that systemctl tells, its actions, and how long they may take. The systemctl is a
+// script in PATH that answers from files.
+#include "base/clock.h"
+#include "base/io.h"
+#include "world/agent/ops_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char *folder;
+
+static void put(const char *name, const char *text, mode_t mode)
+{
+    auto_free char *path = xasprintf("%s/%s", folder, name);
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(write_all(fd, text, strlen(text)), 0);
+}
+
+// What systemctl was called with, one line a call. Caller frees.
+static char *calls(void)
+{
+    auto_free char *path = xasprintf("%s/calls", folder);
+    char *text = NULL;
+    size_t len;
+    return read_whole_file(path, 1 << 20, &text, &len) == 0 ? text : xstrdup("");
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static char *path_before;
+
+static int setup(void **state)
+{
+    (void)state;
+    char name[] = "/tmp/migrun-test-XXXXXX";
+    if (!mkdtemp(name))
+        return -1;
+    folder = xstrdup(name);
+    path_before = xstrdup(getenv("PATH"));
+    auto_free char *path = xasprintf("%s:%s", folder, path_before);
+    auto_free char *script = xasprintf("#!/bin/sh\ncd %s; echo \"$@\" >>calls\n"
+                                       "case $1 in show) cat show ;; *) . ./act ;; esac\n",
+                                       folder);
+    setenv("PATH", path, 1);
+    put("systemctl", script, 0755);
+    put("act", "true\n", 0644);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    setenv("PATH", path_before, 1);
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(path_before);
+    free(folder);
+    return 0;
+}
+
+static int serve(json_t *request, json_t **result, struct error *err)
+{
+    struct agent agent = {.stdin_fd = -1};
+    auto_json json_t *args = request;
+    *result = NULL;
+    *err = (struct error){0};
+    return op_find("service")->serve(&agent, args, NULL, 0, result, NULL, err);
+}
+
+static void is(const char *load, const char *active, const char *sub, int pid)
+{
+    auto_free char *text = xasprintf("LoadState=%s\nActiveState=%s\nSubState=%s\nMainPID=%d\n", load, active,
+                                     sub, pid);
+    put("show", text, 0644);
+}
+
+static void says(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("'%s' does not say '%s'", text, part);
+}
+
+// ---- states ----
+
+// A unit on its way is neither there nor away: who stops it, or undoes its start, must not take it for done.
+static void states_of_a_unit(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"active", "active"},        {"reloading", "active"},    {"refreshing", "active"},
+        {"inactive", "inactive"},    {"failed", "failed"},       {"activating", "unknown"},
+        {"deactivating", "unknown"}, {"maintenance", "unknown"}, {"something-new", "unknown"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        auto_json json_t *result = NULL;
+        struct error err;
+        is("loaded", rows[i][0], "sub", 7);
+        assert_int_equal(serve(json_pack("{s:s, s:s}", "action", "state", "unit", "d"), &result, &err), 0);
+        assert_string_equal(json_str(result, "state", ""), rows[i][1]);
+        assert_string_equal(json_str(result, "sub", ""), "sub");
+        assert_int_equal(json_int(result, "pid", 0), 7);
+    }
+}
+
+static void a_unit_that_is_not_there(void **state)
+{
+    (void)state;
+    static const char *const actions[] = {"state", "start", "stop", "restart", "wait"};
+    for (size_t i = 0; i < COUNT_OF(actions); i++) {
+        auto_json json_t *result = NULL;
+        struct error err;
+        is("not-found", "inactive", "dead", 0);
+        assert_int_equal(serve(json_pack("{s:s, s:s}", "action", actions[i], "unit", "d"), &result, &err),
+                         -1);
+        assert_int_equal(err.domain, ERR_SYSTEM);
+        assert_int_equal(err.code, ENOENT);
+        says(err.message, "there is no unit d");
+    }
+}
+
+// The sentence has systemd's own word.
+static void a_wait_that_is_too_long(void **state)
+{
+    (void)state;
+    auto_json json_t *result = NULL;
+    struct error err;
+    is("loaded", "activating", "start-pre", 0);
+    assert_int_equal(
+        serve(json_pack("{s:s, s:s, s:i}", "action", "wait", "unit", "d", "timeout", 1), &result, &err), -1);
+    assert_int_equal(err.domain, ERR_TIMEOUT);
+    says(err.message, "d is activating (start-pre)");
+}
+
+static void a_wait_for_what_has_failed(void **state)
+{
+    (void)state;
+    auto_json json_t *result = NULL;
+    struct error err;
+    is("loaded", "failed", "failed", 0);
+    assert_int_equal(serve(json_pack("{s:s, s:s}", "action", "wait", "unit", "d"), &result, &err), -1);
+    assert_int_equal(err.domain, ERR_COMMAND);
+    says(err.message, "systemctl status d says why");
+}
+
+// ---- actions ----
+
+static void an_action_tells_the_state_after_it(void **state)
+{
+    (void)state;
+    auto_json json_t *result = NULL;
+    struct error err;
+    is("loaded", "active", "running", 7);
+    put("act", "printf 'LoadState=loaded\\nActiveState=inactive\\nSubState=dead\\nMainPID=0\\n' >show\n",
+        0644);
+    assert_int_equal(serve(json_pack("{s:s, s:s}", "action", "stop", "unit", "d"), &result, &err), 0);
+    assert_string_equal(json_str(result, "state", ""), "inactive");
+    auto_free char *called = calls();
+    says(called, "stop -- d\n");
+}
+
+static void an_action_that_fails(void **state)
+{
+    (void)state;
+    auto_json json_t *result = NULL;
+    struct error err;
+    is("loaded", "inactive", "dead", 0);
+    put("act", "echo 'Job for d failed.' >&2; exit 5\n", 0644);
+    assert_int_equal(serve(json_pack("{s:s, s:s}", "action", "start", "unit", "d"), &result, &err), -1);
+    assert_int_equal(err.domain, ERR_COMMAND);
+    assert_int_equal(err.code, 5);
+    says(err.message, "Job for d failed.");
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(states_of_a_unit),
+        TEST(a_unit_that_is_not_there),
+        TEST(a_wait_that_is_too_long),
+        TEST(a_wait_for_what_has_failed),
+        TEST(an_action_tells_the_state_after_it),
+        TEST(an_action_that_fails),
+    };
+    return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+}
