@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Stands for a Document, which is the core's: real XML (elements, attributes, texts), and of XPath what migrun's library asks for:
--- paths of child elements that end in an element or an attribute, and predicates of attributes and paths, equal to a text or just there,
--- joined by "or". What it does not know it raises, so that a test cannot pass by a question that was not understood.
+-- Stands for a Document, which is the core's: real XML (elements, attributes, texts), and of XPath what
+-- migrun's library asks for: paths of child elements that end in an element or an attribute, and predicates
+-- of attributes and paths, equal to a text or just there, joined by "or". What it does not know it raises, so
+-- that a test cannot pass by a question that was not understood.
 local fake_document = {}
 fake_document.__index = fake_document
 
@@ -20,7 +21,9 @@ local function parse(xml)
             table.remove(stack)
         else
             local node = { name = name, attributes = {}, children = {} }
-            for key, _, value in inside:gmatch("([%w:_.-]+)%s*=%s*([\"'])(.-)%2") do node.attributes[key] = unescape(value) end
+            for key, _, value in inside:gmatch("([%w:_.-]+)%s*=%s*([\"'])(.-)%2") do
+                node.attributes[key] = unescape(value)
+            end
             table.insert(parent.children, node)
             if inside:sub(-1) ~= "/" then table.insert(stack, node) end
         end
@@ -53,7 +56,9 @@ end
 -- The elements, or attributes {owner, attribute}, that the path leads to from a node.
 function select(node, path)
     local attribute = path:match("^@([%w:]+)$")
-    if attribute then return node.attributes[attribute] and { { owner = node, attribute = attribute } } or {} end
+    if attribute then
+        return node.attributes[attribute] and { { owner = node, attribute = attribute } } or {}
+    end
     local name, rest = path:match("^(%a[%w:]*)(.*)$")
     local predicates = {}
     while rest and rest:find("^%b[]") do
@@ -65,7 +70,9 @@ function select(node, path)
     for _, child in ipairs(node.children) do
         local chosen = child.name == name
         for _, predicate in ipairs(predicates) do chosen = chosen and holds(child, predicate) end
-        for _, inner in ipairs(not chosen and {} or rest == "" and { child } or select(child, rest:sub(2))) do table.insert(found, inner) end
+        for _, inner in ipairs(not chosen and {} or rest == "" and { child } or select(child, rest:sub(2))) do
+            table.insert(found, inner)
+        end
     end
     return found
 end
@@ -73,7 +80,9 @@ end
 local function write(node)
     if type(node) == "string" then return node end
     local attributes, inside = {}, {}
-    for key, value in pairs(node.attributes) do attributes[#attributes + 1] = (" %s='%s'"):format(key, value) end
+    for key, value in pairs(node.attributes) do
+        attributes[#attributes + 1] = (" %s='%s'"):format(key, value)
+    end
     table.sort(attributes)
     for i, child in ipairs(node.children) do inside[i] = write(child) end
     return ("<%s%s>%s</%s>"):format(node.name, table.concat(attributes), table.concat(inside), node.name)

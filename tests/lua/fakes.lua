@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A run as a step sees it, made of what was recorded in a lab (facts/), and changed by a test where it needs another world.
+-- A run as a step sees it, made of what was recorded in a lab (facts/), and changed by a test where it needs
+-- another world.
 local fake_document = require "fake_document"
 local t = require "t"
 
@@ -15,7 +16,8 @@ local function copy(value)
 end
 fakes.copy = copy
 
----A host: its facts, files by their paths, what it reaches (a function of the ports), and a libvirtd. What is done to it is kept in .done.
+---A host: its facts, files by their paths, what it reaches (a function of the ports), and a libvirtd. What is
+---done to it is kept in .done.
 function fakes.fake_host(name, host)
     local fake = { name = name, facts = host.facts, settings = host.settings, done = {} }
     fake.libvirt = {
@@ -31,14 +33,18 @@ function fakes.fake_host(name, host)
         end,
     }
     function fake:stat(path) return host.files[path] end
-    function fake:read(path) return host.texts[path] or error({ domain = "system", message = "no such file: " .. path }) end
+    function fake:read(path)
+        return host.texts[path] or error({ domain = "system", message = "no such file: " .. path })
+    end
     -- Later looks at storage, one after the other; then as with the facts.
     function fake:storage(paths, after)
         table.insert(self.done, { "storage", paths[1], after })
         local look = table.remove(host.looks, 1)
         return { [paths[1]] = look or host.facts.storage[paths[1]] }
     end
-    function fake:write(path, text) host.texts[path], host.files[path] = text, { type = "file", size = #text } end
+    function fake:write(path, text)
+        host.texts[path], host.files[path] = text, { type = "file", size = #text }
+    end
     function fake:remove(path) host.texts[path], host.files[path] = nil, nil end
     function fake:chown(path, uid, gid)
         table.insert(self.done, { "chown", path, uid, gid })
@@ -63,20 +69,25 @@ local function recorded_reach(recorded, address)
     end
 end
 
----The recorded world, as a table that a test may change: source, dest {facts, files, domains, settings, reach, cpu}, instance, blocks,
----directory, xml (a text), dest_xml (of the domain at the destination).
+---The recorded world, as a table that a test may change: source, dest {facts, files, domains, settings,
+---reach, cpu}, instance, blocks, directory, xml (a text), dest_xml (of the domain at the destination).
 function fakes.world()
     local lab = copy(require "facts.lab")
     lab.source.storage, lab.dest.storage = copy(lab.storage), copy(lab.storage)
     local function host(facts, other)
         return {
-            facts = facts, settings = copy(lab.settings), files = copy(lab.files), domains = {}, reach = recorded_reach(lab.reach, other),
-            cpu = lab.cpu, texts = {}, looks = {}, capabilities = function() return fake_document.new(lab.capabilities) end,
+            facts = facts, settings = copy(lab.settings), files = copy(lab.files), domains = {},
+            reach = recorded_reach(lab.reach, other),
+            cpu = lab.cpu, texts = {}, looks = {}, capabilities = function()
+                return fake_document.new(lab.capabilities)
+            end,
             volumes = function() error({ domain = "libvirt", message = "Storage pool not found" }, 0) end,
         }
     end
     return {
-        lab = lab, source = host(lab.source, lab.reach.address), dest = host(lab.dest, lab.source.addresses[1]), instance = lab.instance, blocks = lab.blocks, directory = lab.directory,
+        lab = lab, source = host(lab.source, lab.reach.address),
+        dest = host(lab.dest, lab.source.addresses[1]), instance = lab.instance, blocks = lab.blocks,
+        directory = lab.directory,
         xml = t.read("tests/lua/facts/instance.xml"),
     }
 end
@@ -112,7 +123,8 @@ function fakes.edit(world, from, to)
     world.xml = world.xml:sub(1, first - 1) .. to .. world.xml:sub(last + 1)
 end
 
----What a step sees, or nil and what it refuses with, in the world as change(world) leaves it; and the run. Other errors are raised on.
+---What a step sees, or nil and what it refuses with, in the world as change(world) leaves it; and the run.
+---Other errors are raised on.
 function fakes.ask(step, change, name)
     local world = fakes.world()
     if change then change(world) end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What tests need. A test file: local t = require "t"; t.run("what is true", function() t.equal(1 + 1, 2) end)
+-- What tests need. A test file: local t = require "t"; t.run("what is true", function() t.equal(1 + 1, 2)
+-- end)
 local t = {}
 
 local tests, current_file = {}, nil
@@ -75,7 +76,8 @@ function t.match(text, pattern, what)
     end
 end
 
----The function raises an error whose text (or message) matches pattern, when one is given. Returns what was raised.
+---The function raises an error whose text (or message) matches pattern, when one is given. Returns what was
+---raised.
 function t.raises(fn, pattern, what)
     local ok, err = pcall(fn)
     local text = type(err) == "table" and err.message or tostring(err)
@@ -99,7 +101,8 @@ end
 
 local function run_one(number, test)
     local ok, err = xpcall(test.fn, explain)
-    print(("%s %d - %s: %s"):format(ok and "ok" or "not ok", number, test.file:match("([^/]*)%.lua$") or test.file, test.name))
+    print(("%s %d - %s: %s")
+        :format(ok and "ok" or "not ok", number, test.file:match("([^/]*)%.lua$") or test.file, test.name))
     if not ok then
         print("# " .. err:gsub("\n", "\n# "))
     end

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- meta.lua is what the editor and lint know of the core: it must say what the bindings of src/lua have, no more and no less.
+-- meta.lua is what the editor and lint know of the core: it must say what the bindings of src/lua have, no
+-- more and no less.
 local t = require "t"
 
 local META = t.read "lua/migrun/meta.lua"
 
 -- The classes of meta.lua by what the bindings call them in their messages.
 local CLASSES = {
-    ["the run"] = "Run", ["a host"] = "Host", ["a service"] = "Service", ["a log"] = "Log", ["a libvirt connection"] = "Libvirt",
+    ["the run"] = "Run", ["a host"] = "Host", ["a service"] = "Service", ["a log"] = "Log",
+    ["a libvirt connection"] = "Libvirt",
     ["a domain"] = "Domain", ["the instance"] = "Instance", ["Nova"] = "Nova", ["a document"] = "Document",
 }
 local MODULES = { ["src/lua/xml.c"] = "xml", ["src/lua/json.c"] = "json" }
@@ -19,7 +21,8 @@ end
 
 -- ---- what meta.lua says ----
 
--- {name = {fields = {name = true}, functions = {name = {params = {…}, described = whether a comment says what it does, comment}}}}
+-- {name = {fields = {name = true}, functions = {name = {params = {…}, described = whether a comment says what
+-- it does, comment}}}}
 local function read_meta()
     local classes, class, comment = {}, nil, {}
     for line in META:gmatch("[^\n]*") do
@@ -33,7 +36,8 @@ local function read_meta()
         elseif owner then
             local list, text = {}, table.concat(comment, "\n")
             for param in params:gmatch("[%w_]+") do list[#list + 1] = param end
-            classes[owner].functions[name] = { params = list, described = ("\n" .. text):find("\n%-%-%-[^@]") ~= nil, comment = text }
+            classes[owner].functions[name] = { params = list, described = ("\n" .. text)
+                :find("\n%-%-%-[^@]") ~= nil, comment = text }
         end
         if line:find("^%-%-%-") then comment[#comment + 1] = line else comment = {} end
     end
@@ -63,8 +67,10 @@ local function read_bindings()
         local methods, fields = tables_of(source, "luaL_Reg"), tables_of(source, "struct class_field")
         bindings.sources[path] = source
         for body in source:gmatch("static const struct class_of [%w_]+ = (%b{});") do
-            local noun, list, field_list = body:match('%.noun = "([^"]*)"'), body:match("%.methods = ([%w_]+)"), body:match("%.fields = ([%w_]+)")
-            bindings.classes[CLASSES[noun] or noun] = { methods = list and methods[list] or {}, fields = field_list and fields[field_list] or {} }
+            local noun, list, field_list = body:match('%.noun = "([^"]*)"'),
+                body:match("%.methods = ([%w_]+)"), body:match("%.fields = ([%w_]+)")
+            bindings.classes[CLASSES[noun] or noun] = { methods = list and methods[list] or {},
+                fields = field_list and fields[field_list] or {} }
         end
         if methods.functions then bindings.modules[MODULES[path] or path] = methods.functions end
     end
@@ -110,7 +116,8 @@ end
 
 for class, annotated in pairs(meta) do
     for name, fn in pairs(annotated.functions) do
-        tests[class .. "." .. name .. ": a comment says what it does, and each parameter has its type"] = function()
+        tests[class .. "." .. name
+            .. ": a comment says what it does, and each parameter has its type"] = function()
             t.ok(fn.described, "no comment")
             local params = {}
             for param in fn.comment:gmatch("%-%-%-@param ([%w_]+) ") do params[#params + 1] = param end
@@ -123,9 +130,12 @@ t.run(tests)
 
 -- Options that the bindings take, as C lists them: of each function, a pattern whose capture holds the names.
 local OPTIONS = {
-    { "Host", "write", "src/lua/host.c", "static int host_write%b()%s*{%s*static const char %*const names%[%] = (%b{})" },
-    { "Host", "command", "src/lua/host.c", "static int host_command%b()%s*{%s*static const char %*const names%[%] = (%b{})" },
-    { "Domain", "xml", "src/lua/libvirt.c", "static int domain_xml%b()%s*{%s*static const struct %b{} options%[%] = (%b{})" },
+    { "Host", "write", "src/lua/host.c",
+        "static int host_write%b()%s*{%s*static const char %*const names%[%] = (%b{})" },
+    { "Host", "command", "src/lua/host.c",
+        "static int host_command%b()%s*{%s*static const char %*const names%[%] = (%b{})" },
+    { "Domain", "xml", "src/lua/libvirt.c",
+        "static int domain_xml%b()%s*{%s*static const struct %b{} options%[%] = (%b{})" },
     { "Instance", "migrate", "src/lua/run.c", "migrate_options%[%] = (%b{})" },
 }
 
@@ -178,7 +188,9 @@ end)
 
 t.run("lint calls the classes what the bindings call them", function()
     local nouns = t.read("lua/migrun/lint.lua"):match("local NOUNS = (%b{})")
-    for noun, class in pairs(CLASSES) do t.ok(nouns:find(('%s = "%s"'):format(class, noun), 1, true), class) end
+    for noun, class in pairs(CLASSES) do
+        t.ok(nouns:find(('%s = "%s"'):format(class, noun), 1, true), class)
+    end
 end)
 
 t.run("every name of a class that is used is annotated", function()

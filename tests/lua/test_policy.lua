@@ -37,18 +37,24 @@ t.run("a good policy, in its one form", function()
     local when, verify = function() end, function() end
     local checked, problems = policy.check {
         api = 1, summary = "Moves a guest",
-        params = {timeout = {type = "duration", default = "2m", help = "how long"}, mode = {type = "string", choices = {"a", "b"}, default = "a"}},
+        params = {timeout = {type = "duration", default = "2m", help = "how long"},
+            mode = {type = "string", choices = {"a", "b"}, default = "a"}},
         steps = {
-            check_step "one", {"two", phase = "check", run = nothing, needs = {"one"}}, {"edit", phase = "prepare", run = nothing, when = when},
-            {"move", phase = "migrate", run = nothing}, {"own", phase = "fixup", run = nothing, verify = verify},
+            check_step "one", {"two", phase = "check", run = nothing, needs = {"one"}},
+            {"edit", phase = "prepare", run = nothing, when = when},
+            {"move", phase = "migrate", run = nothing},
+            {"own", phase = "fixup", run = nothing, verify = verify},
         },
     }
     t.equal(problems, {})
     t.equal(checked, {
-        summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true, takes_host = true, migrates = true, nova = false,
-        params = {timeout = {type = "duration", default = 120, help = "how long"}, mode = {type = "string", choices = {"a", "b"}, default = "a"}},
+        summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true, takes_host = true,
+        migrates = true, nova = false,
+        params = {timeout = {type = "duration", default = 120, help = "how long"},
+            mode = {type = "string", choices = {"a", "b"}, default = "a"}},
         steps = {
-            {title = "one", phase = "check", needs = {}, run = nothing}, {title = "two", phase = "check", needs = {"one"}, run = nothing},
+            {title = "one", phase = "check", needs = {}, run = nothing},
+            {title = "two", phase = "check", needs = {"one"}, run = nothing},
             {title = "edit", phase = "prepare", needs = {}, run = nothing, when = when},
             {title = "move", phase = "migrate", needs = {}, run = nothing},
             {title = "own", phase = "fixup", needs = {}, run = nothing, verify = verify},
@@ -65,9 +71,12 @@ end)
 t.run("unknown keys", function()
     expect({sumary = "x"}, "unknown key 'sumary' of the policy; did you mean 'summary'?")
     expect({[1] = "x"}, "unknown key 1 of the policy; known are api, nova, params, steps, summary, takes")
-    expect_step({"a", phase = "check", run = nothing, wehn = nothing}, "unknown key 'wehn' of step 'a'; did you mean 'when'?")
-    expect_step({"a", "b", phase = "check", run = nothing}, "unknown key 2 of step 'a'; known are needs, phase, run, verify, when")
-    expect({params = {x = {type = "string", defualt = "y"}}}, "unknown key 'defualt' of parameter 'x'; did you mean 'default'?")
+    expect_step({"a", phase = "check", run = nothing, wehn = nothing},
+        "unknown key 'wehn' of step 'a'; did you mean 'when'?")
+    expect_step({"a", "b", phase = "check", run = nothing},
+        "unknown key 2 of step 'a'; known are needs, phase, run, verify, when")
+    expect({params = {x = {type = "string", defualt = "y"}}},
+        "unknown key 'defualt' of parameter 'x'; did you mean 'default'?")
 end)
 
 t.run("api and summary", function()
@@ -82,51 +91,68 @@ t.run("takes", function()
     for _, takes in ipairs {{"instance", "host"}, {"instance"}, {"host"}, {}} do
         local checked = policy.check(with {takes = takes})
         t.equal(checked.takes, takes)
-        t.equal({checked.takes_instance, checked.takes_host}, {takes[1] == "instance", takes[#takes] == "host"})
+        t.equal({checked.takes_instance, checked.takes_host},
+            {takes[1] == "instance", takes[#takes] == "host"})
     end
     for _, takes in ipairs {{"host", "instance"}, {"guest"}, "host", {"host", "host"}} do
-        expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), { "instance" }, { "host" } or {}')
+        expect({takes = takes},
+            'takes is { "instance", "host" } (as when it is left out), { "instance" }, { "host" } or {}')
     end
 end)
 
 t.run("parameters", function()
     expect({params = "x"}, "params is a table of parameters by their names, not a string")
-    expect({params = {x = 5}}, 'parameter \'x\' is a table, as { type = "string", default = "x", help = "what it is" }, not a number')
-    expect({params = {["a=b"] = {type = "string"}}}, "parameter 'a=b': the name of a parameter is made of letters, digits, _ and -")
-    expect({params = {{type = "string"}}}, "parameter 1: the name of a parameter is made of letters, digits, _ and -")
-    expect({params = {x = {}}}, "parameter 'x' has no type; types are string, integer, number, boolean, duration")
-    expect({params = {x = {type = "intger"}}}, "parameter 'x' has the unknown type 'intger'; did you mean 'integer'?")
+    expect({params = {x = 5}},
+        'parameter \'x\' is a table, as { type = "string", default = "x", help = "what it is" }, not a '
+        .. 'number')
+    expect({params = {["a=b"] = {type = "string"}}},
+        "parameter 'a=b': the name of a parameter is made of letters, digits, _ and -")
+    expect({params = {{type = "string"}}},
+        "parameter 1: the name of a parameter is made of letters, digits, _ and -")
+    expect({params = {x = {}}},
+        "parameter 'x' has no type; types are string, integer, number, boolean, duration")
+    expect({params = {x = {type = "intger"}}},
+        "parameter 'x' has the unknown type 'intger'; did you mean 'integer'?")
     expect({params = {x = {type = "string", help = 1}}}, "the help of parameter 'x' is a text, not a number")
 end)
 
 t.run("a default fits its type", function()
-    local good = {string = {"", "x"}, integer = {0, -5}, number = {1, 0.5}, boolean = {true, false}, duration = {"auto", "1h30m", 90, 0.5}}
+    local good = {string = {"", "x"}, integer = {0, -5}, number = {1, 0.5}, boolean = {true, false},
+        duration = {"auto", "1h30m", 90, 0.5}}
     for kind, defaults in pairs(good) do
         for _, default in ipairs(defaults) do
             t.equal(messages_of(with {params = {x = {type = kind, default = default}}}), {}, kind)
         end
     end
     t.equal(policy.check(with {params = {x = {type = "boolean", default = false}}}).params.x.default, false)
-    t.equal(policy.check(with {params = {x = {type = "duration", default = "auto"}}}).params.x.default, "auto")
+    t.equal(policy.check(with {params = {x = {type = "duration", default = "auto"}}}).params.x.default,
+        "auto")
     local bad = {
-        {"string", 5, "5, which is no text"}, {"integer", 1.5, "1.5, which is no whole number"}, {"integer", "5", "'5', which is no whole number"},
+        {"string", 5, "5, which is no text"}, {"integer", 1.5, "1.5, which is no whole number"},
+        {"integer", "5", "'5', which is no whole number"},
         {"number", "x", "'x', which is no number"}, {"number", math.huge, "inf, which is no number"},
-        {"boolean", "yes", "'yes', which is no boolean (true or false)"}, {"duration", -1, "-1, which is no duration; write 90s, 10m or 1h30m"},
+        {"boolean", "yes", "'yes', which is no boolean (true or false)"},
+        {"duration", -1, "-1, which is no duration; write 90s, 10m or 1h30m"},
         {"duration", "soon", "'soon', which is no duration; write 90s, 10m or 1h30m"},
     }
     for _, case in ipairs(bad) do
-        expect({params = {x = {type = case[1], default = case[2]}}}, "the default of parameter 'x' is " .. case[3])
+        expect({params = {x = {type = case[1], default = case[2]}}}, "the default of parameter 'x' is "
+            .. case[3])
     end
 end)
 
 t.run("choices", function()
-    local function choices(list, default) return {params = {x = {type = "string", choices = list, default = default}}} end
+    local function choices(list, default)
+        return {params = {x = {type = "string", choices = list, default = default}}}
+    end
     t.equal(messages_of(with(choices({"a", "b"}))), {})
-    expect(choices({"a", "b"}, "c"), "the default of parameter 'x' is 'c', which is none of its choices (a, b)")
+    expect(choices({"a", "b"}, "c"),
+        "the default of parameter 'x' is 'c', which is none of its choices (a, b)")
     expect(choices({}, "c"), "the choices of parameter 'x' are a list of values, not an empty one")
     expect(choices("c"), "the choices of parameter 'x' are a list of values, not a string")
     expect(choices {"a", 2}, "choice 2 of parameter 'x' is 2, which is no text")
-    local durations = policy.check(with {params = {x = {type = "duration", choices = {"1m", "auto"}, default = 60}}})
+    local durations = policy.check(
+        with {params = {x = {type = "duration", choices = {"1m", "auto"}, default = 60}}})
     t.equal(durations.params.x, {type = "duration", choices = {60, "auto"}, default = 60})
 end)
 
@@ -134,50 +160,71 @@ t.run("the list of steps", function()
     expect({steps = NIL}, "the policy has no steps")
     expect({steps = "x"}, "steps is a list of steps, not a string")
     expect({steps = {}}, "the list of steps is empty")
-    expect({steps = {check_step "a", nil, check_step "b"}}, "step 2 is nil: a misspelt name of a library's step?")
+    expect({steps = {check_step "a", nil, check_step "b"}},
+        "step 2 is nil: a misspelt name of a library's step?")
     expect({steps = {check_step "a", x = 1}}, "steps are a list; it has the key 'x'")
-    expect_step("x", 'step 1 is a table, as { "title", phase = "check", run = function(run) … end }, not a string')
-    t.equal(#messages_of(with {steps = {[math.maxinteger] = check_step "a"}}), 20, "a list that is nearly all holes")
+    expect_step("x", 'step 1 is a table, as { "title", phase = "check", run = function(run) … end }, not a '
+        .. 'string')
+    t.equal(#messages_of(with {steps = {[math.maxinteger] = check_step "a"}}), 20,
+        "a list that is nearly all holes")
 end)
 
 t.run("titles", function()
-    expect_step({phase = "check", run = nothing}, 'step 1 has no title; a step begins with its title: { "check the disk", … }')
-    expect_step({"", phase = "check", run = nothing}, 'step 1 has an empty title; a step begins with its title: { "check the disk", … }')
-    expect_step({5, phase = "check", run = nothing}, 'step 1 has a title that is a number; a step begins with its title: { "check the disk", … }')
+    expect_step({phase = "check", run = nothing},
+        'step 1 has no title; a step begins with its title: { "check the disk", … }')
+    expect_step({"", phase = "check", run = nothing},
+        'step 1 has an empty title; a step begins with its title: { "check the disk", … }')
+    expect_step({5, phase = "check", run = nothing},
+        'step 1 has a title that is a number; a step begins with its title: { "check the disk", … }')
     expect({steps = {check_step "a", check_step "a"}}, "two steps have the title 'a'; titles are unique")
 end)
 
 t.run("phases", function()
     expect_step({"x", run = nothing}, "step 'x' has no phase; phases are check, prepare, migrate, fixup")
-    expect_step({"x", phase = "prepair", run = nothing}, "unknown phase 'prepair' of step 'x'; did you mean 'prepare'?")
-    expect_step({"x", phase = "zzz", run = nothing}, "unknown phase 'zzz' of step 'x'; phases are check, prepare, migrate, fixup")
-    expect_step({"x", phase = 5, run = nothing}, "unknown phase 5 of step 'x'; phases are check, prepare, migrate, fixup")
+    expect_step({"x", phase = "prepair", run = nothing},
+        "unknown phase 'prepair' of step 'x'; did you mean 'prepare'?")
+    expect_step({"x", phase = "zzz", run = nothing},
+        "unknown phase 'zzz' of step 'x'; phases are check, prepare, migrate, fixup")
+    expect_step({"x", phase = 5, run = nothing},
+        "unknown phase 5 of step 'x'; phases are check, prepare, migrate, fixup")
 end)
 
 t.run("phases come in order", function()
     local function step(title, phase) return {title, phase = phase, run = nothing} end
     expect({steps = {step("p", "prepare"), check_step "c"}},
-        "step 'c' (check) comes after step 'p' (prepare); steps come in the order check, prepare, migrate, fixup")
+        "step 'c' (check) comes after step 'p' (prepare); steps come in the order check, prepare, migrate, "
+            .. "fixup")
     expect({steps = {step("f", "fixup"), step("m", "migrate")}},
-        "step 'm' (migrate) comes after step 'f' (fixup); steps come in the order check, prepare, migrate, fixup")
-    expect({steps = {step("m", "migrate"), step("n", "migrate")}}, "step 'n' is a second migrate step, after 'm'; a policy has at most one")
-    expect({takes = {"host"}, steps = {step("m", "migrate")}}, 'step \'m\' migrates; a policy that migrates takes { "instance", "host" }')
+        "step 'm' (migrate) comes after step 'f' (fixup); steps come in the order check, prepare, migrate, "
+            .. "fixup")
+    expect({steps = {step("m", "migrate"), step("n", "migrate")}},
+        "step 'n' is a second migrate step, after 'm'; a policy has at most one")
+    expect({takes = {"host"}, steps = {step("m", "migrate")}},
+        'step \'m\' migrates; a policy that migrates takes { "instance", "host" }')
 end)
 
 t.run("functions", function()
     expect_step({"x", phase = "check"}, "step 'x' has no function 'run'")
     expect_step({"x", phase = "check", run = "y"}, "'run' of step 'x' is a function, not a string")
-    expect_step({"x", phase = "check", run = nothing, when = true}, "'when' of step 'x' is a function, not a boolean")
-    expect_step({"x", phase = "prepare", run = nothing, verify = nothing}, "step 'x' (prepare) has a function 'verify'; only a fixup has one")
+    expect_step({"x", phase = "check", run = nothing, when = true},
+        "'when' of step 'x' is a function, not a boolean")
+    expect_step({"x", phase = "prepare", run = nothing, verify = nothing},
+        "step 'x' (prepare) has a function 'verify'; only a fixup has one")
 end)
 
 t.run("needs", function()
-    local function needing(needs, phase) return {"x", phase = phase or "check", run = nothing, needs = needs} end
-    expect({steps = {check_step "disk", needing {"dsik"}}}, "step 'x' needs 'dsik', which is no earlier check; did you mean 'disk'?")
-    expect({steps = {needing {"later"}, check_step "later"}}, "step 'x' needs 'later', which is no earlier check")
+    local function needing(needs, phase)
+        return {"x", phase = phase or "check", run = nothing, needs = needs}
+    end
+    expect({steps = {check_step "disk", needing {"dsik"}}},
+        "step 'x' needs 'dsik', which is no earlier check; did you mean 'disk'?")
+    expect({steps = {needing {"later"}, check_step "later"}},
+        "step 'x' needs 'later', which is no earlier check")
     expect({steps = {needing {"x"}}}, "step 'x' needs 'x', which is no earlier check")
-    expect({steps = {check_step "a", needing "a"}}, "'needs' of step 'x' is a list of titles of checks, not a string")
-    expect({steps = {check_step "a", needing({"a"}, "prepare")}}, "step 'x' (prepare) has needs; only a check has them")
+    expect({steps = {check_step "a", needing "a"}},
+        "'needs' of step 'x' is a list of titles of checks, not a string")
+    expect({steps = {check_step "a", needing({"a"}, "prepare")}},
+        "step 'x' (prepare) has needs; only a check has them")
 end)
 
 t.run("everything that is wrong is told at once", function()
@@ -190,7 +237,9 @@ local function problems_of(text)
     local value = assert(load(text, "=mine.lua", "t", {check = {}, unpack = table.unpack}))()
     local _, problems = policy.check(value, lint.check(text, "mine.lua", "").positions, "mine.lua")
     local shown = {}
-    for i, problem in ipairs(problems) do shown[i] = ("%d:%d: %s"):format(problem.line, problem.column, problem.message) end
+    for i, problem in ipairs(problems) do
+        shown[i] = ("%d:%d: %s"):format(problem.line, problem.column, problem.message)
+    end
     return shown
 end
 
@@ -217,7 +266,9 @@ end)
 
 t.run("a misspelt step of a library is nil, at the end of the list, too", function()
     local good = '{ "y", phase = "check", run = function() end }'
-    local function steps(list) return problems_of(('return { api = 1, summary = "x",\n  steps = {\n    %s } }'):format(list)) end
+    local function steps(list)
+        return problems_of(('return { api = 1, summary = "x",\n  steps = {\n    %s } }'):format(list))
+    end
     local complaint = "step %d is nil: a misspelt name of a library's step?"
     t.equal(steps("check.memry_fits, " .. good), {"3:5: " .. complaint:format(1)})
     t.equal(steps(good .. ",\n    check.memry_fits"), {"4:5: " .. complaint:format(2)})
@@ -229,16 +280,20 @@ end)
 -- What the operator gives.
 
 t.run("durations", function()
-    local good = {["10"] = 10, ["10s"] = 10, ["5m"] = 300, ["1h30m"] = 5400, ["250ms"] = 0.25, ["1.5h"] = 5400, ["0"] = 0, ["1m500ms"] = 60.5}
+    local good = {["10"] = 10, ["10s"] = 10, ["5m"] = 300, ["1h30m"] = 5400, ["250ms"] = 0.25,
+        ["1.5h"] = 5400, ["0"] = 0, ["1m500ms"] = 60.5}
     for text, seconds in pairs(good) do t.equal(policy.duration(text), seconds, text) end
-    for _, text in ipairs {"", "5 bananas", "s", "10 s", "-5", "30m1h", "1h1h", "1e3", "auto", "5mm", ("9"):rep(400)} do
+    for _, text in ipairs {"", "5 bananas", "s", "10 s", "-5", "30m1h", "1h1h", "1e3", "auto", "5mm", ("9")
+        :rep(400)} do
         t.equal(policy.duration(text), nil, text)
     end
 end)
 
 local SPEC = {
-    timeout = {type = "duration", default = "auto"}, count = {type = "integer", default = 3}, ratio = {type = "number"},
-    force = {type = "boolean", default = false}, mode = {type = "string", default = "fast", choices = {"fast", "safe"}}, text = {type = "string"},
+    timeout = {type = "duration", default = "auto"}, count = {type = "integer", default = 3},
+    ratio = {type = "number"},
+    force = {type = "boolean", default = false},
+    mode = {type = "string", default = "fast", choices = {"fast", "safe"}}, text = {type = "string"},
 }
 
 local function value_of(name, text)
@@ -249,21 +304,27 @@ end
 t.run("defaults, and converted values", function()
     t.equal(policy.params(SPEC, {}), {timeout = "auto", count = 3, force = false, mode = "fast"})
     local good = {
-        timeout = {["90s"] = 90, auto = "auto"}, count = {["7"] = 7, ["-1"] = -1}, ratio = {["0.5"] = 0.5, ["2"] = 2}, mode = {safe = "safe"},
+        timeout = {["90s"] = 90, auto = "auto"}, count = {["7"] = 7, ["-1"] = -1},
+        ratio = {["0.5"] = 0.5, ["2"] = 2}, mode = {safe = "safe"},
         text = {[""] = "", ["a=b"] = "a=b"},
-        force = {["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false},
+        force = {["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false,
+            off = false, ["0"] = false},
     }
     for name, cases in pairs(good) do
-        for text, expected in pairs(cases) do t.equal({value_of(name, text)}, {expected}, name .. "=" .. text) end
+        for text, expected in pairs(cases) do
+            t.equal({value_of(name, text)}, {expected}, name .. "=" .. text)
+        end
     end
 end)
 
 t.run("values that do not fit", function()
     local bad = {
         {"timeout", "5 bananas", "parameter 'timeout': '5 bananas' is no duration; write 90s, 10m or 1h30m"},
-        {"count", "1.5", "parameter 'count': '1.5' is no whole number"}, {"count", "0x10", "parameter 'count': '0x10' is no whole number"},
+        {"count", "1.5", "parameter 'count': '1.5' is no whole number"},
+        {"count", "0x10", "parameter 'count': '0x10' is no whole number"},
         {"count", "99999999999999999999", "parameter 'count': '99999999999999999999' is no whole number"},
-        {"ratio", "x", "parameter 'ratio': 'x' is no number"}, {"ratio", "1e999", "parameter 'ratio': '1e999' is no number"},
+        {"ratio", "x", "parameter 'ratio': 'x' is no number"},
+        {"ratio", "1e999", "parameter 'ratio': '1e999' is no number"},
         {"force", "maybe", "parameter 'force': 'maybe' is no boolean (true or false)"},
         {"mode", "fats", "parameter 'mode' is one of fast, safe, not 'fats'"},
     }
@@ -275,7 +336,8 @@ end)
 
 t.run("unknown parameters", function()
     local _, problem = value_of("timout", "5")
-    t.equal(problem, "unknown parameter 'timout' (did you mean 'timeout'?); the policy takes count, force, mode, ratio, text, timeout")
+    t.equal(problem, "unknown parameter 'timout' (did you mean 'timeout'?); the policy takes count, force, "
+        .. "mode, ratio, text, timeout")
     local _, problems = policy.params({}, {x = "1"})
     t.equal(problems, {"unknown parameter 'x'; the policy takes none"})
     _, problems = policy.params(SPEC, {x = "1", count = "y", ratio = "z"})

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Every kind of change that a policy can make, for the fault sweep; a file's owner, mode and contents change one after the other.
+-- Every kind of change that a policy can make, for the fault sweep; a file's owner, mode and contents change
+-- one after the other.
 local fixup  = require "migrun.fixup"
 local listen = require "migrun.listen"
 

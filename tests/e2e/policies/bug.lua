@@ -9,7 +9,8 @@ end
 return {
   api     = 1,
   summary = "Stumble in a step",
-  params  = { at = { type = "string", default = "check", choices = { "check", "prepare", "later", "migrate", "fixup" }, help = "in which step" } },
+  params  = { at = { type = "string", default = "check",
+    choices = { "check", "prepare", "later", "migrate", "fixup" }, help = "in which step" } },
   steps   = {
     at("a check", "check", "check", stumble),
     at("a change", "prepare", "later", function(run) run.source:write("/etc/e2e/text", "ours\n") end),

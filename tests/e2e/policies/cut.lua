@@ -7,9 +7,11 @@ return {
   api = 1,
   summary = "A run to be cut off",
   params = {
-    wait = { type = "string", default = "none", choices = { "none", "prepare", "migrate" }, help = "where to wait" },
+    wait = { type = "string", default = "none", choices = { "none", "prepare", "migrate" },
+      help = "where to wait" },
     seconds = { type = "integer", default = 60, help = "how long, in prepare" },
-    bandwidth = { type = "integer", default = 20, help = "of the move, in MiB/s, where it is to wait in migrate" },
+    bandwidth = { type = "integer", default = 20,
+      help = "of the move, in MiB/s, where it is to wait in migrate" },
   },
   steps = {
     { "change", phase = "prepare",
@@ -23,11 +25,14 @@ return {
     { "wait", phase = "prepare", when = function(run) return run.params.wait == "prepare" end,
       run = function(run)
         run.source:command({ "sleep", tostring(run.params.seconds) }, { reads = true, timeout = 120 })
-        for n = 1, 20 do run.dest:write("/etc/cut-new", ("newer %d\n"):format(n)) end       -- more than the journal's last page holds
+        -- more than the journal's last page holds
+        for n = 1, 20 do run.dest:write("/etc/cut-new", ("newer %d\n"):format(n)) end
       end },
     { "the guest", phase = "migrate",
       run = function(run)
-        run.instance:migrate(run.dest, { xml = listen.to_destination(run), params = run.params.wait == "migrate" and { bandwidth = run.params.bandwidth } or nil })
+        run.instance:migrate(run.dest,
+          { xml = listen.to_destination(run), params = run.params.wait == "migrate"
+          and { bandwidth = run.params.bandwidth } or nil })
       end },
     fixup.own_instance_files,
   },

@@ -22,7 +22,9 @@ return {
       host:write("/etc/e2e/text", "written\n")
       host:write("/etc/e2e/new", "new\n", { mode = tonumber("600", 8), user = "nobody", group = "daemon" })
       host:edit("/etc/e2e/lines", function(text) return text:gsub("two", "2") end)
-      host:edit_xml("/etc/e2e/xml", { changes = { "@colour" }, apply = function(document) document:set("@colour", "blue") end })
+      host:edit_xml("/etc/e2e/xml", { changes = { "@colour" }, apply = function(document)
+        document:set("@colour", "blue")
+      end })
       host:write("/etc/e2e/text", "written again\n")
     end),
     on_both("owners, modes, removals", function(host)

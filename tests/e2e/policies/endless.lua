@@ -16,7 +16,8 @@ return {
   api     = 1,
   summary = "Never end",
   params  = {
-    how   = { type = "string", default = "plain", choices = { "plain", "caught", "sorted", "pattern" }, help = "how" },
+    how   = { type = "string", default = "plain", choices = { "plain", "caught", "sorted", "pattern" },
+      help = "how" },
     later = { type = "boolean", default = false, help = "in a step that comes after a change" },
   },
   steps   = {

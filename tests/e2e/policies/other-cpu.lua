@@ -10,7 +10,8 @@ return {
     { "cpu is compatible", phase = "check",
       run = function(run)
         local xml = run.instance:xml()
-        local answer = run.dest.libvirt:compare_cpu(cpu, xml:get("devices/emulator"), xml:get("os/type/@arch"), xml:get("os/type/@machine"), xml:get("@type"))
+        local answer = run.dest.libvirt:compare_cpu(cpu, xml:get("devices/emulator"),
+          xml:get("os/type/@arch"), xml:get("os/type/@machine"), xml:get("@type"))
         if answer.result == "incompatible" then run:refuse(answer.message) end
         return answer.result
       end },

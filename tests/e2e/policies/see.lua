@@ -65,5 +65,7 @@ return {
   api     = 1,
   summary = "Change, and look",
   takes   = { "host" },
-  steps   = { { "change and look", phase = "prepare", run = function(run) look(run.hosts[1]); return "all is as it should be" end } },
+  steps   = { { "change and look", phase = "prepare", run = function(run)
+    look(run.hosts[1]); return "all is as it should be"
+  end } },
 }

@@ -9,26 +9,38 @@ local function change(changes, apply) return { changes = changes, apply = apply 
 local ways = {
   good = function(run, file, ready) run.source:edit_xml(file, ready) end,
   full = function(run, file, ready)
-    run.source:command({ "sh", "-c", "dd if=/dev/zero of=/run/e2e-full bs=4k 2>/dev/null; true" }, { undo = { "rm", "-f", "/run/e2e-full" } })
+    run.source:command({ "sh", "-c", "dd if=/dev/zero of=/run/e2e-full bs=4k 2>/dev/null; true" },
+      { undo = { "rm", "-f", "/run/e2e-full" } })
     run.source:edit_xml(file, ready)
   end,
   ["unknown flag"] = function(run, file, ready)
-    run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:add("qemuCaps", "<flag name='no-such-flag'/>") end))
+    run.source:edit_xml(file, change({ "qemuCaps" }, function(document)
+      document:add("qemuCaps", "<flag name='no-such-flag'/>")
+    end))
   end,
   ["not declared"] = function(run, file, ready)
-    run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:set("domain/devices/disk/alias/@name", "virtio-disk7") end))
+    run.source:edit_xml(file, change({ "qemuCaps" }, function(document)
+      document:set("domain/devices/disk/alias/@name", "virtio-disk7")
+    end))
   end,
-  ["another device address"] = function(run, file, ready)       -- what a starting libvirtd would end the guest for
-    run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:set("domain/devices/disk/address/@slot", "0x1e") end))
+  -- what a starting libvirtd would end the guest for
+  ["another device address"] = function(run, file, ready)
+    run.source:edit_xml(file, change({ "qemuCaps" }, function(document)
+      document:set("domain/devices/disk/address/@slot", "0x1e")
+    end))
   end,
-  ["declares nothing"] = function(run, file, ready) run.source:edit_xml(file, function(document) document:set("@state", "running") end) end,
+  ["declares nothing"] = function(run, file, ready)
+    run.source:edit_xml(file, function(document) document:set("@state", "running") end)
+  end,
   ["as text"] = function(run, file, ready) run.source:write(file, "<domstatus") end,
   ["caught"] = function(run, file, ready)
     run.source:edit_xml(file, ready)
     pcall(function() run.source:read("/no/such/file") end)
   end,
   ["not well-formed"] = function(run, file, ready)
-    run.source:edit_xml(file, change({ "qemuCaps" }, function(document) document:add("qemuCaps", "<flag name='x'>") end))
+    run.source:edit_xml(file, change({ "qemuCaps" }, function(document)
+      document:add("qemuCaps", "<flag name='x'>")
+    end))
   end,
   ["starts it"] = function(run) run.source:service("libvirtd"):start() end,
   ["a stop in it"] = function(run) run.source:service("libvirtd"):while_stopped(function() end) end,
@@ -36,7 +48,8 @@ local ways = {
   ["waits"] = function(run, file, ready)
     run.source:edit_xml(file, ready)
     run.source:command({ "touch", "/run/e2e-in-surgery" }, { undo = { "rm", "-f", "/run/e2e-in-surgery" } })
-    run.source:command({ "sh", "-c", "while [ -e /run/e2e-in-surgery ]; do sleep 0.1; done" }, { timeout = 100 })
+    run.source:command({ "sh", "-c", "while [ -e /run/e2e-in-surgery ]; do sleep 0.1; done" },
+      { timeout = 100 })
   end,
   ["loops"] = function(run)
     run.source:command({ "touch", "/run/e2e-in-surgery" }, { undo = { "rm", "-f", "/run/e2e-in-surgery" } })
@@ -55,7 +68,9 @@ return {
       run = function(run)
         local way = ways[run.params.way] or error("no such way")
         local ready = status.ready_to_move(run)
-        run.source:service("libvirtd"):while_stopped(function() way(run, run.instance:status_file(), ready) end)
+        run.source:service("libvirtd"):while_stopped(function()
+          way(run, run.instance:status_file(), ready)
+        end)
       end },
     { "fail afterwards", phase = "prepare", when = function(run) return run.params.way == "good" end,
       run = function(run) run:refuse("as the test wants it") end },

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Changes a file on each host, and then waits on the destination until it is killed, interrupted or told to fail.
+-- Changes a file on each host, and then waits on the destination until it is killed, interrupted or told to
+-- fail.
 return {
   api     = 1,
   summary = "Change something and wait",
@@ -11,7 +12,8 @@ return {
       end },
     { "a long command", phase = "prepare",
       run = function(run)
-        run.dest:command({ "sh", "-c", "until [ -e /run/e2e-go ]; do sleep 0.1; done; exit 1" }, { timeout = 100 })
+        run.dest:command({ "sh", "-c", "until [ -e /run/e2e-go ]; do sleep 0.1; done; exit 1" },
+          { timeout = 100 })
       end },
     { "the guest", phase = "migrate", run = function(run) run.instance:migrate(run.dest) end },
   },

@@ -7,7 +7,8 @@ return {
         time = 1795491600.5,
         told = 1795491600.625,
         boot_id = "8c82333a-e23e-41d4-ae6e-b1bae9c974b0",
-        cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor", "avx2" }, model = "AMD EPYC" },
+        cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
+            "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
         guests = {
             {
@@ -22,7 +23,8 @@ return {
             },
         },
         hostname = "compute-1",
-        instances = { fstype = "fuse.glusterfs", path = "/var/lib/nova/instances", source = "/srv/instances" },
+        instances = { fstype = "fuse.glusterfs", path = "/var/lib/nova/instances",
+            source = "/srv/instances" },
         libvirt = {
             conf = { auth_tcp = "none", listen_tcp = 1, remember_owner = 0 },
             domains = {
@@ -43,9 +45,11 @@ return {
             libvirt = "9.0.0",
         },
         machine_id = "cd8a74f1496f9a9c16af4bc10fc1d84b",
-        memory = { available = 23976218624, hugepage_size = 2097152, hugepages_free = 0, hugepages_total = 0, total = 25276514304 },
+        memory = { available = 23976218624, hugepage_size = 2097152, hugepages_free = 0, hugepages_total = 0,
+            total = 25276514304 },
         os = "Debian GNU/Linux 12 (bookworm)",
-        users = { ["libvirt-qemu"] = { gid = 107, group = "kvm", uid = 64055 }, root = { gid = 0, group = "root", uid = 0 } },
+        users = { ["libvirt-qemu"] = { gid = 107, group = "kvm", uid = 64055 },
+            root = { gid = 0, group = "root", uid = 0 } },
     },
     dest = {
         addresses = { "10.89.0.12" },
@@ -53,7 +57,8 @@ return {
         time = 1795491600.5,
         told = 1795491600.625,
         boot_id = "e4e6bee1-fcaa-42f1-9265-3696ae11989e",
-        cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor", "avx2" }, model = "AMD EPYC" },
+        cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
+            "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
         guests = {
             {
@@ -68,7 +73,8 @@ return {
             },
         },
         hostname = "compute-2",
-        instances = { fstype = "fuse.glusterfs", path = "/var/lib/nova/instances", source = "/srv/instances" },
+        instances = { fstype = "fuse.glusterfs", path = "/var/lib/nova/instances",
+            source = "/srv/instances" },
         libvirt = {
             conf = { auth_tcp = "none", listen_tcp = 1, remember_owner = 0 },
             domains = {
@@ -89,30 +95,37 @@ return {
             libvirt = "9.0.0",
         },
         machine_id = "3746bbd42b1334bccccd9e0a984b3647",
-        memory = { available = 23976218624, hugepage_size = 2097152, hugepages_free = 0, hugepages_total = 0, total = 25276514304 },
+        memory = { available = 23976218624, hugepage_size = 2097152, hugepages_free = 0, hugepages_total = 0,
+            total = 25276514304 },
         os = "Debian GNU/Linux 12 (bookworm)",
-        users = { ["libvirt-qemu"] = { gid = 107, group = "kvm", uid = 64055 }, root = { gid = 0, group = "root", uid = 0 } },
+        users = { ["libvirt-qemu"] = { gid = 107, group = "kvm", uid = 64055 },
+            root = { gid = 0, group = "root", uid = 0 } },
     },
     storage = { -- as both hosts saw it, the guest being idle for a moment
         ["/var/lib/nova/instances/instance-00000001/disk"] = {
             ctime = 1795547800999178645, fstype = "fuse.glusterfs", inode = 332, mtime = 1795547800999178645,
-            path = "/var/lib/nova/instances/instance-00000001/disk", size = 67108864, source = "/srv/instances", target = "/var/lib/nova/instances",
+            path = "/var/lib/nova/instances/instance-00000001/disk", size = 67108864,
+            source = "/srv/instances", target = "/var/lib/nova/instances",
             type = "file",
         },
         ["/srv/guest/vmlinuz"] = {
-            ctime = 1795547043843178645, fstype = "tmpfs", inode = 8, mtime = 1795547043843178645, path = "/srv/guest/vmlinuz", size = 14186432,
+            ctime = 1795547043843178645, fstype = "tmpfs", inode = 8, mtime = 1795547043843178645,
+            path = "/srv/guest/vmlinuz", size = 14186432,
             source = "tmpfs", target = "/srv/guest", type = "file",
         },
         ["/srv/guest/initrd.gz"] = {
-            ctime = 1795547043495178645, fstype = "tmpfs", inode = 7, mtime = 1795547043495178645, path = "/srv/guest/initrd.gz", size = 1179267,
+            ctime = 1795547043495178645, fstype = "tmpfs", inode = 7, mtime = 1795547043495178645,
+            path = "/srv/guest/initrd.gz", size = 1179267,
             source = "tmpfs", target = "/srv/guest", type = "file",
         },
     },
-    capabilities = "<domainCapabilities><path>/usr/bin/qemu-system-x86_64</path><domain>qemu</domain><machine>pc-q35-7.2</machine>"
+    capabilities = "<domainCapabilities><path>/usr/bin/qemu-system-x86_64</path><domain>qemu</domain>"
+        .. "<machine>pc-q35-7.2</machine>"
         .. "<arch>x86_64</arch><vcpu max='288'/></domainCapabilities>",
     settings = {
         instances = "/var/lib/nova/instances",
-        libvirt = { socket = "/run/libvirt/libvirt-sock", socket_ro = "/run/libvirt/libvirt-sock-ro", uri = "qemu+tcp://%s/system" },
+        libvirt = { socket = "/run/libvirt/libvirt-sock", socket_ro = "/run/libvirt/libvirt-sock-ro",
+            uri = "qemu+tcp://%s/system" },
         logs = { libvirtd = "/var/log/libvirt/libvirtd.log", qemu = "/var/log/libvirt/qemu/%s.log" },
         services = { libvirtd = { unit = "libvirtd" } },
     },
@@ -164,20 +177,28 @@ return {
             [49215] = { error = "Connection refused", ms = 1, open = false },
         },
     },
-    unreachable = { address = "192.0.2.1", ports = { [16509] = { error = "Network is unreachable", ms = 0, open = false } } },
+    unreachable = { address = "192.0.2.1",
+        ports = { [16509] = { error = "Network is unreachable", ms = 0, open = false } } },
     cpu = { message = "", result = "superset" },
     cpu_incompatible = {
-        message = "the CPU is incompatible with host CPU: Host CPU does not provide required features: vme, pcid, invpcid, rdseed",
+        message = "the CPU is incompatible with host CPU: Host CPU does not provide required features: "
+            .. "vme, pcid, invpcid, rdseed",
         result = "incompatible",
     },
     files = { -- alike on both: the storage is shared, and the guest's kernel is the same
-        ["/var/lib/nova/instances/instance-00000001"] = { type = "directory", size = 100, uid = 0, gid = 0, user = "root", group = "root" },
-        ["/var/lib/nova/instances/instance-00000001/console.log"] = { type = "file", size = 0, uid = 0, gid = 0, user = "root", group = "root" },
+        ["/var/lib/nova/instances/instance-00000001"] = { type = "directory", size = 100, uid = 0, gid = 0,
+            user = "root", group = "root" },
+        ["/var/lib/nova/instances/instance-00000001/console.log"] = { type = "file", size = 0, uid = 0,
+            gid = 0, user = "root", group = "root" },
         ["/var/lib/nova/instances/instance-00000001/disk"] = {
-            type = "file", size = 67108864, uid = 64055, gid = 64055, user = "libvirt-qemu", group = "libvirt-qemu",
+            type = "file", size = 67108864, uid = 64055, gid = 64055, user = "libvirt-qemu",
+            group = "libvirt-qemu",
         },
-        ["/var/lib/nova/instances/instance-00000001/libvirt.xml"] = { type = "file", size = 867, uid = 0, gid = 0, user = "root", group = "root" },
-        ["/srv/guest/vmlinuz"] = { type = "file", size = 14186432, uid = 0, gid = 0, user = "root", group = "root" },
-        ["/srv/guest/initrd.gz"] = { type = "file", size = 1179258, uid = 0, gid = 0, user = "root", group = "root" },
+        ["/var/lib/nova/instances/instance-00000001/libvirt.xml"] = { type = "file", size = 867, uid = 0,
+            gid = 0, user = "root", group = "root" },
+        ["/srv/guest/vmlinuz"] = { type = "file", size = 14186432, uid = 0, gid = 0, user = "root",
+            group = "root" },
+        ["/srv/guest/initrd.gz"] = { type = "file", size = 1179258, uid = 0, gid = 0, user = "root",
+            group = "root" },
     },
 }
