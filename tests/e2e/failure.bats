@@ -19,15 +19,17 @@ is_undone() {
   done
 }
 
-# slow: a guest that takes its time to move from $from to $to (wherever it is after an earlier test), and `creep` begins to move it, so
-# slowly that it cannot arrive before the test is done with it.
+# slow: a guest that takes its time to move from $from to $to (wherever it is after an earlier test), and
+# `creep` begins to move it, so slowly that it cannot arrive before the test is done with it.
 slow() {
   from=compute-1 to=compute-2
   if stands slow "$to" 2>/dev/null; then from=compute-2 to=compute-1; fi
   ensure slow "$from" memory=192 dirty=64 listen=own
 }
 creep() { begin "$@" -p bandwidth=1 policies/libvirt.lua slow "$to"; await 30 is_moving slow; }
-is_moving() { on "$from" virsh -q domjobinfo "$1" | grep -q 'Memory processed: *[1-9]' && qemu_pid "$1" "$to"; }
+is_moving() {
+  on "$from" virsh -q domjobinfo "$1" | grep -q 'Memory processed: *[1-9]' && qemu_pid "$1" "$to"
+}
 is_as_before() {
   stands slow "$from"
   on "$from" virsh -rq domjobinfo slow | grep -q 'Job type: *None' || fail "its job goes on"
@@ -63,7 +65,9 @@ teardown_file() { forget slow; forget still; }
   on compute-2 sh -c 'echo theirs >/etc/e2e/text; touch /run/e2e-go'
   finish
   ends_with_status 6
-  verdict_is "Not moved, and 1 thing could not be put back: still runs on compute-1; [0-9]* changes\\? undone."
+  local text="Not moved, and 1 thing could not be put back: still runs on compute-1; [0-9]* changes\\? "
+  text+="undone."
+  verdict_is "$text"
   says "/etc/e2e/text on compute-2: somebody else changed it since, so it was left as it is"
   [[ $(on compute-2 cat /etc/e2e/text) == theirs ]]
   original=$(grep -o '/var/lib/migrun/kept/[^ )]*' <<<"$output")
@@ -111,7 +115,9 @@ teardown_file() { forget slow; forget still; }
   idle still compute-1
   run migrun tests/e2e/policies/bug.lua still compute-2
   ends_with_status 1
-  verdict_is "Refused, nothing was touched: the policy has a mistake: tests/e2e/policies/bug.lua:2: attempt to index a nil value"
+  local text="Refused, nothing was touched: the policy has a mistake: tests/e2e/policies/bug.lua:2: attempt "
+  text+="to index a nil value"
+  verdict_is "$text"
   run migrun -p at=later tests/e2e/policies/bug.lua still compute-2
   ends_with_status 3
   verdict_is "Not moved: still runs on compute-1 as before; 1 change undone."
@@ -165,7 +171,8 @@ teardown_file() { forget slow; forget still; }
   says "QEMU on $to could not listen on $(on "$from" hostname -I | tr -d " ")"
   says "Remedy"
   [[ $output =~ $to:(/var/log/libvirt/qemu/slow.log):([0-9]+) ]]
-  on "$to" sed -n "${BASH_REMATCH[2]}p" "${BASH_REMATCH[1]}" | grep "Failed to bind socket: Cannot assign requested address"
+  on "$to" sed -n "${BASH_REMATCH[2]}p" "${BASH_REMATCH[1]}" |
+    grep "Failed to bind socket: Cannot assign requested address"
   is_as_before
 }
 
@@ -181,7 +188,7 @@ teardown_file() { forget slow; forget still; }
   moves_after_all
 }
 
-@test "interrupted while it moves: aborted, and it moves the next time; and meanwhile nobody else may move it" {
+@test "interrupted while it moves: aborted, and it moves the next time; meanwhile nobody else may" {
   slow
   creep
   run migrun policies/libvirt.lua slow "$to"

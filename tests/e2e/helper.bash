@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# For the tests in this folder: `load helper`. The lab is up (setup_suite.bash) with a controller, compute-1 and compute-2.
+# For the tests in this folder: `load helper`. The lab is up (setup_suite.bash) with a controller, compute-1
+# and compute-2.
 LAB=${LAB:-/run/migrun-lab}
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 instances=/var/lib/nova/instances
@@ -11,12 +12,15 @@ computes() { sed 1d "$LAB/hosts"; }
 
 # on HOST COMMAND …, in the checkout; stdin is passed on.
 on() { lab exec "$@"; }
-# migrun ARGUMENTS …, on the controller, with nothing on stdin. One that does not come to an end is ended with status 124.
+# migrun ARGUMENTS …, on the controller, with nothing on stdin. One that does not come to an end is ended with
+# status 124.
 migrun() { on controller timeout --foreground -k 5 $at_most migrun "$@" </dev/null; }
 
-# begin ARGUMENTS …: migrun, in the background; `finish` waits for its end and sets status and output, as `run` does.
+# begin ARGUMENTS …: migrun, in the background; `finish` waits for its end and sets status and output, as
+# `run` does.
 begin() {
-  on controller env --default-signal=INT,TERM,HUP timeout -k 5 $at_most migrun "$@" </dev/null >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
+  on controller env --default-signal=INT,TERM,HUP timeout -k 5 $at_most migrun "$@" </dev/null \
+    >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
   begun=$!
   await 10 begun_pid
 }
@@ -33,11 +37,15 @@ ends_with_status() { ((status == $1)) || fail "ended with status $status, not $1
 # The line of the verdict, from its first words on.
 verdict_is() { grep -q -- "^$1" <<<"$output" || fail "no verdict: $1" "---" "$output"; }
 
-# await SECONDS COMMAND …: until it succeeds. So long at most as it would take on a machine at ease, and a busy one is given many times that:
-# a test fails because something does not happen, not because it happens late.
+# await SECONDS COMMAND …: until it succeeds. So long at most as it would take on a machine at ease, and a
+# busy one is given many times that: a test fails because something does not happen, not because it happens
+# late.
 await() {
   local end=$((SECONDS + $1 * 15)); shift
-  until "$@" >/dev/null 2>&1; do ((SECONDS < end)) || { fail "waited in vain for: $*"; return; }; sleep 0.1; done
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < end)) || { fail "waited in vain for: $*"; return; }
+    sleep 0.1
+  done
 }
 
 # ---- guests ----
@@ -47,7 +55,8 @@ runs_at() { [[ $(domain_state "$1" "$2") == running ]]; }
 gone_from() { ! on "$2" virsh -rq list --all --name | grep -qxF -- "$1"; }
 qemu_pid() { on "$2" pgrep -f -- "guest=$1,"; }
 
-uuid_of() { md5sum <<<"$1" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/'; }     # as the lab gives it
+# as the lab gives it
+uuid_of() { md5sum <<<"$1" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/'; }
 
 # forget NAME: no host has it, no file of it is left.
 forget() {
@@ -60,17 +69,21 @@ forget() {
   rm -rf "$LAB/instances/$1" "$LAB/instances/$(uuid_of "$1")"
 }
 
-# idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [devices=XML] [folder=PATH] [emulator=PATH] [verb=define]: a small guest of any name, running (or only defined) there and
-# nowhere else. Its boot sector halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as Nova's are.
+# idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [devices=XML] [folder=PATH] [emulator=PATH]
+# [verb=define]: a small guest of any name, running (or only defined) there and nowhere else. Its boot sector
+# halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as Nova's are.
 idle() {
-  local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' devices='' folder=$instances emulator=/usr/bin/qemu-system-x86_64 verb=start uuid xml
+  local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' devices='' folder=$instances \
+    emulator=/usr/bin/qemu-system-x86_64 verb=start uuid xml
   uuid=$(uuid_of "$1")
   [[ $# -le 2 ]] || local "${@:3}"
   xml=$(idle_xml)
-  [[ $verb != start || $xml != "$(cat "$LAB/instances/$uuid/libvirt.xml" 2>/dev/null)" ]] || ! stands "$name" "$host" 2>/dev/null || return 0
+  [[ $verb != start || $xml != "$(cat "$LAB/instances/$uuid/libvirt.xml" 2>/dev/null)" ]] ||
+    ! stands "$name" "$host" 2>/dev/null || return 0
   forget "$name"
   mkdir -p "$LAB/instances/$uuid"
-  { printf "\372\364\353\375"; head -c 506 /dev/zero; printf "\125\252"; } >"$LAB/instances/$uuid/disk"     # cli; hlt; jmp to it
+  # cli; hlt; jmp to it
+  { printf "\372\364\353\375"; head -c 506 /dev/zero; printf "\125\252"; } >"$LAB/instances/$uuid/disk"
   truncate -s 1M "$LAB/instances/$uuid/disk"
   echo "$xml" >"$LAB/instances/$uuid/libvirt.xml"
   on "$host" virsh -q define "$instances/$uuid/libvirt.xml"
@@ -79,11 +92,15 @@ idle() {
 idle_xml() {
   cat <<X
 <domain type='qemu'>
-  <name>$(sed "s/&/\&amp;/g; s/</\&lt;/g" <<<"$name")</name><uuid>$uuid</uuid><memory unit='MiB'>$memory</memory><vcpu>1</vcpu>
+  <name>$(sed "s/&/\&amp;/g; s/</\&lt;/g" <<<"$name")</name>
+  <uuid>$uuid</uuid><memory unit='MiB'>$memory</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>$cpu
   <devices>
     <emulator>$emulator</emulator>
-    <disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/><source file='$folder/$uuid/disk'/><target dev='vda' bus='virtio'/></disk>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/><source file='$folder/$uuid/disk'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
     <graphics type='vnc' port='-1' autoport='yes' listen='$listen'/>
     $devices
   </devices>
@@ -94,11 +111,15 @@ X
 # stands NAME HOST: it runs there, is defined there and nowhere else, and its disk is QEMU's.
 stands() {
   local host folder
-  [[ $(domain_state "$1" "$2") == running ]] || { fail "$1 does not run on $2: $(domain_state "$1" "$2")"; return; }
+  [[ $(domain_state "$1" "$2") == running ]] ||
+    { fail "$1 does not run on $2: $(domain_state "$1" "$2")"; return; }
   [[ $(on "$2" virsh -rq dominfo "$1") =~ Persistent:\ *yes ]] || { fail "$1 is not defined on $2"; return; }
-  for host in $(computes); do [[ $host == "$2" ]] || gone_from "$1" "$host" || { fail "$1 is still on $host"; return; }; done
+  for host in $(computes); do
+    [[ $host == "$2" ]] || gone_from "$1" "$host" || { fail "$1 is still on $host"; return; }
+  done
   [[ -e $LAB/instances/$1 ]] && folder=$1 || folder=$(uuid_of "$1")
-  [[ $(owner "$folder/disk") == libvirt-qemu:libvirt-qemu ]] || fail "its disk belongs to $(owner "$folder/disk")"
+  [[ $(owner "$folder/disk") == libvirt-qemu:libvirt-qemu ]] ||
+    fail "its disk belongs to $(owner "$folder/disk")"
 }
 # loses_nothing NAME: it has not lost a line of its life, and lives on.
 loses_nothing() {
@@ -140,29 +161,34 @@ stands_still() {
   return 1
 } >&2
 
-owner() { stat -c '%U:%G' "$LAB/instances/$1"; }        # of NAME/FILE, by this machine's users (the hosts' are the same)
+# of NAME/FILE, by this machine's users (the hosts' are the same)
+owner() { stat -c '%U:%G' "$LAB/instances/$1"; }
 
 # ---- the world, to be compared before and after ----
 
-# A stable text of all that the hosts are: files with owner, mode, size and times, units, domains, processes. A host's root
-# is an overlay: all that it changed since it came up, and nothing else, lies in the upper folder. Left out is only what
-# changes by itself: the journal, what networkd notes about its link, what the running guest writes; and what everybody leaves who asks: a line
-# in libvirtd's log, and the time of /run, where migrun's private folder was.
+# A stable text of all that the hosts are: files with owner, mode, size and times, units, domains, processes.
+# A host's root is an overlay: all that it changed since it came up, and nothing else, lies in the upper
+# folder. Left out is only what changes by itself: the journal, what networkd notes about its link, what the
+# running guest writes; and what everybody leaves who asks: a line in libvirtd's log, and the time of /run,
+# where migrun's private folder was.
 world_snapshot() {
   local host
   log_out
   for host in $(hosts); do
     await 20 no_logins "$host"
-    { list_files "$LAB/$host/up" -path ./var/log/journal -o -path ./var/log/libvirt/libvirtd.log; on "$host" bash -s <<<"$(declare -f list_files host_snapshot); host_snapshot"; } |
+    { list_files "$LAB/$host/up" -path ./var/log/journal -o -path ./var/log/libvirt/libvirtd.log; on "$host" \
+      bash -s <<<"$(declare -f list_files host_snapshot); host_snapshot"; } |
       sort | sed "s/^/$host /"
   done
   list_files "$LAB/instances" -name disk -o -name console.log
-  (cd "$LAB/instances" && find . \( -name disk -o -name console.log \) -printf 'guest writes %p %m %u:%g\n' | sort)
+  (cd "$LAB/instances" && find . \( -name disk -o -name console.log \) -printf \
+    'guest writes %p %m %u:%g\n' | sort)
 }
 
 # list_files FOLDER PREDICATE …: with what find's predicate holds for left out.
 list_files() {
-  (cd "$1" && find . -xdev \( "${@:2}" \) -prune -o -type d -printf 'folder %p %m %u:%g %T@\n' -o -printf 'file %p %y %m %u:%g %s %T@ %C@ %l\n' |
+  (cd "$1" && find . -xdev \( "${@:2}" \) -prune -o -type d -printf 'folder %p %m %u:%g %T@\n' -o -printf \
+    'file %p %y %m %u:%g %s %T@ %C@ %l\n' |
     sort | sed "s|^|$1 |")
 }
 
@@ -172,8 +198,10 @@ host_snapshot() {  # on a host
   list_files /tmp -false
   list_files /dev/shm -false
   find /run/libvirt /etc/libvirt /etc/migrun -type f -exec sha256sum {} + 2>/dev/null | sed "s/^/content /"
-  systemctl list-units --all --plain --no-legend --type=service,socket,timer,target,mount | awk '{ print "unit", $1, $2, $3, $4 }'
-  systemctl show --property=Id,InvocationID,MainPID,NRestarts '*.service' | awk 'BEGIN { RS = ""; FS = "\n" } { print "service", $1, $2, $3, $4 }'
+  systemctl list-units --all --plain --no-legend --type=service,socket,timer,target,mount |
+    awk '{ print "unit", $1, $2, $3, $4 }'
+  systemctl show --property=Id,InvocationID,MainPID,NRestarts '*.service' |
+    awk 'BEGIN { RS = ""; FS = "\n" } { print "service", $1, $2, $3, $4 }'
   ps -eo ppid,pid,user,args --no-headers | awk -v self=$$ '$1 != self && $2 != self { print "process", $0 }'
   ss -Hltn | awk '{ print "listens", $4 }'
   for name in $(virsh -rq list --all --name 2>/dev/null); do
@@ -182,7 +210,10 @@ host_snapshot() {  # on a host
   done
 }
 # The logins that runs kept for the next one end.
-log_out() { on controller sh -c 'for s in /run/migrun-ssh/*; do case $s in *.*) ;; *) ssh -S "$s" -O exit login || true; rm -f "$s" ;; esac; done' 2>/dev/null; }
+log_out() {
+  on controller sh -c 'for s in /run/migrun-ssh/*; do case $s in *.*) ;;
+    *) ssh -S "$s" -O exit login || true; rm -f "$s" ;; esac; done' 2>/dev/null
+}
 no_logins() { ! on "$1" pgrep -f '^sshd: .*(@|\[priv\]|\[preauth\])|migrun-agent'; }
 
 # unchanged BEFORE_FILE: the world is what it was then (world_snapshot >BEFORE_FILE).
@@ -193,7 +224,8 @@ unchanged() {
 
 # ---- files and services to be changed by the policies of these tests ----
 
-# Both hosts get files of every kind of content, owner and mode, and two services; what the policies in policies/ change.
+# Both hosts get files of every kind of content, owner and mode, and two services; what the policies in
+# policies/ change.
 lay_out() {
   local host
   for host in $(computes); do

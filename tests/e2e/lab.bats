@@ -30,7 +30,8 @@ teardown() { other down; lab link compute-2 up; }
   for host in $(hosts); do
     run on controller ssh "$host" 'echo "$PATH"'
     says /usr/local/bin:
-    [[ $(on "$host" readlink /usr/local/bin/migrun) == "$(realpath -m "${LAB_BUILD:-$checkout/.build}")/migrun" ]]
+    [[ $(on "$host" readlink /usr/local/bin/migrun) == \
+      "$(realpath -m "${LAB_BUILD:-$checkout/.build}")/migrun" ]]
   done
 }
 
@@ -101,7 +102,8 @@ teardown() { other down; lab link compute-2 up; }
   run lab boot a compute-1 memory=lots
   ends_with_status 1; says "memory cannot be 'lots'"
   run lab boot a compute-1 colour=red
-  ends_with_status 1; says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient=)"
+  ends_with_status 1
+  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient=)"
   run lab exec nowhere true
   ends_with_status 1; says "no host 'nowhere'"
   run lab ticks nobody
@@ -141,7 +143,8 @@ teardown() { other down; lab link compute-2 up; }
 
   run other exec compute-1 virsh migrate --live --p2p one qemu+tcp://compute-2/system
   says "Unsafe migration: Migration without shared storage is unsafe"
-  other exec compute-1 virsh migrate --live --p2p --unsafe --persistent --undefinesource one qemu+tcp://compute-2/system
+  other exec compute-1 virsh migrate --live --p2p --unsafe --persistent --undefinesource one \
+    qemu+tcp://compute-2/system
   [[ $(stat -c %U "$other_files"/one/{console.log,disk,kernel,ramdisk} | sort -u) == root ]]
 
   run other status

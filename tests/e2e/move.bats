@@ -99,7 +99,9 @@ inactive() { on "$2" virsh -q dumpxml --inactive "$1"; }      # NAME HOST: its d
   idle mine compute-1
   run migrun --json policies/libvirt.lua mine compute-2
   ends_with_status 0
-  perl -MJSON::PP -e 'while (<STDIN>) { my $event = decode_json $_; die "no time or type: $_" unless $event->{time} && $event->{type} }' <<<"$output"
+  perl -MJSON::PP -e 'while (<STDIN>) {
+    my $event = decode_json $_; die "no time or type: $_" unless $event->{time} && $event->{type};
+  }' <<<"$output"
   [[ ${lines[0]} == *'"type":"begin"'* && ${lines[-1]} == *'"type":"verdict"'* ]]
   [[ ${lines[-1]} == *'"outcome":"moved","status":0,'* ]]
   id=$(sed -E 's/.*"run":"([^"]*)".*/\1/' <<<"${lines[-1]}")

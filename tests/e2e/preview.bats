@@ -9,7 +9,8 @@ teardown_file() { forget still; }
 @test "policies/libvirt.lua" {
   run migrun --dry-run policies/libvirt.lua still compute-2
   ends_with_status 0
-  [[ ${lines[0]} == "Preview: nothing is changed. still (32 MiB, 1 vCPU) from compute-1 to compute-2, by policies/libvirt.lua" ]]
+  [[ ${lines[0]} == "Preview: nothing is changed. still (32 MiB, 1 vCPU) from compute-1 to compute-2, "\
+"by policies/libvirt.lua" ]]
   says "-    <graphics type='vnc' port='-1' autoport='yes' listen='10.88.0.11'>"
   says "+    <graphics type='vnc' port='-1' autoport='yes' listen='10.88.0.12'>"
   says "disk → libvirt-qemu"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Runs that are cut off, and what is left of them: nothing. MOMENTS and MANY say how often to cut at random, and how many guests move at
-# once: few in `make check`, 50 and 20 in `make sweep`.
+# Runs that are cut off, and what is left of them: nothing. MOMENTS and MANY say how often to cut at random,
+# and how many guests move at once: few in `make check`, 50 and 20 in `make sweep`.
 load helper
 
 setup() { prepare; }
@@ -8,7 +8,10 @@ teardown_file() { forget cut; }
 prepare() {
   ensure cut compute-1 memory=96 listen=own
   pid=$(qemu_pid cut compute-1)
-  for host in compute-1 compute-2; do on "$host" sh -c 'rm -f /etc/cut-new; printf "as it was\n" >/etc/cut; chmod 640 /etc/cut; chown 1:2 /etc/cut'; done
+  for host in compute-1 compute-2; do
+    on "$host" sh -c 'rm -f /etc/cut-new; printf "as it was\n" >/etc/cut; chmod 640 /etc/cut;
+      chown 1:2 /etc/cut'
+  done
 }
 teardown() {
   on controller pkill -KILL -x migrun || true
@@ -28,7 +31,8 @@ as_before() {  # the guest, its process, the files, the claims
   runs_at cut compute-1 && gone_from cut compute-2 || fail "the guest is not where it was"
   [[ $(qemu_pid cut compute-1) == "$pid" ]] || fail "it is another process"
   for host in compute-1 compute-2; do
-    [[ $(on "$host" sh -c 'cat /etc/cut; stat -c %a:%u:%g /etc/cut') == $'as it was\n640:1:2' ]] || fail "/etc/cut on $host is not as it was"
+    [[ $(on "$host" sh -c 'cat /etc/cut; stat -c %a:%u:%g /etc/cut') == $'as it was\n640:1:2' ]] ||
+      fail "/etc/cut on $host is not as it was"
     ! on "$host" test -e /etc/cut-new || fail "/etc/cut-new is left on $host"
     [[ -z $(claims "$host") ]] || fail "a claim is left on $host"
   done
@@ -38,7 +42,8 @@ moved() {
   [[ -z $(claims compute-1)$(claims compute-2) ]] || fail "a claim is left"
 }
 
-# The world, but for what every client of libvirtd leaves in its log, and migrun's own folder in /run while it ran.
+# The world, but for what every client of libvirtd leaves in its log, and migrun's own folder in /run while it
+# ran.
 seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. '; }
 
 @test "killed while it prepares: others are kept away, recover undoes it, twice does no harm" {
@@ -100,7 +105,8 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
 }
 
 @test "a journal that cannot be written: nothing is begun" {
-  on controller sh -c 'mkdir -p /tmp/tiny; mount -t tmpfs -o size=64k tmpfs /tmp/tiny; head -c 65536 /dev/zero >/tmp/tiny/full; true' 2>/dev/null
+  on controller sh -c 'mkdir -p /tmp/tiny; mount -t tmpfs -o size=64k tmpfs /tmp/tiny;
+    head -c 65536 /dev/zero >/tmp/tiny/full; true' 2>/dev/null
   run migrun --state /tmp/tiny policies/libvirt.lua cut compute-2
   ends_with_status 2
   says "No space left on device"
@@ -140,7 +146,8 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
     reaches '"type":"progress"'
     on "$host" systemctl restart libvirtd
     status=0; wait "$run_pid" || status=$?
-    case $status in 0) moved ;; 3) as_before ;; *) fail "ended with status $status" "$(cat "$BATS_TEST_TMPDIR/run")" ;; esac
+    case $status in 0) moved ;; 3) as_before ;; *) fail "ended with status $status" \
+      "$(cat "$BATS_TEST_TMPDIR/run")" ;; esac
   done
 }
 
@@ -172,7 +179,8 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   begins -p wait=prepare tests/e2e/policies/cut.lua cut compute-2
   reaches '"title":"wait","index":[0-9]*,"status":"start"'
   # All three at once; nsenter stops with whom it waits for, and is not told when that one goes on.
-  on controller bash -c 'p=$(pgrep -x -o migrun); kill -STOP $p; kill -INT $p; kill -TERM $p; kill -HUP $p; kill -CONT $p'
+  on controller bash -c \
+    'p=$(pgrep -x -o migrun); kill -STOP $p; kill -INT $p; kill -TERM $p; kill -HUP $p; kill -CONT $p'
   while kill -0 "$run_pid" 2>/dev/null; do pkill -CONT -x nsenter || true; sleep 0.1; done
   status=0; wait "$run_pid" || status=$?
   ((status == 130)) || fail "ended with status $status"
@@ -202,7 +210,8 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
     status=0; wait "$run_pid" || status=$?
     [[ $signal == INT ]] || { bounded -q recover || true; }
     if runs_at cut compute-2; then moved; else as_before; fi
-    [[ $signal == KILL || $status == 0 || $status == 130 ]] || fail "interrupted, it ended with status $status" "$(cat "$BATS_TEST_TMPDIR/run")"
+    [[ $signal == KILL || $status == 0 || $status == 130 ]] ||
+      fail "interrupted, it ended with status $status" "$(cat "$BATS_TEST_TMPDIR/run")"
   done
 }
 
@@ -212,7 +221,9 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   for n in $many; do fresh "many-$n" compute-1 memory=96 listen=own 3>&- & pids+=($!); done
   wait "${pids[@]}"
   pids=()
-  for n in $many; do bounded -q policies/libvirt.lua "many-$n" compute-2 >"$BATS_TEST_TMPDIR/many-$n" 2>&1 3>&- & pids+=($!); done
+  for n in $many; do
+    bounded -q policies/libvirt.lua "many-$n" compute-2 >"$BATS_TEST_TMPDIR/many-$n" 2>&1 3>&- & pids+=($!)
+  done
   for n in $many; do wait "${pids[n - 1]}" || fail "many-$n" "$(cat "$BATS_TEST_TMPDIR/many-$n")"; done
   for n in $many; do
     runs_at "many-$n" compute-2
@@ -233,7 +244,9 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   for host in compute-1 compute-2; do on "$host" ls /var/lib/migrun/kept; done | grep -qx "$id"
   run migrun history --prune 0s
   ends_with_status 0
-  for host in compute-1 compute-2; do ! on "$host" ls /var/lib/migrun/kept | grep -x "$id" || fail "it is left on $host"; done
+  for host in compute-1 compute-2; do
+    ! on "$host" ls /var/lib/migrun/kept | grep -x "$id" || fail "it is left on $host"
+  done
   run migrun history
   says "No run has changed anything yet."
 }

@@ -6,10 +6,11 @@ setup() { log_out; idle still compute-1; lay_out; }
 teardown() {
   for host in $(computes); do
     on "$host" bash -c 'rm -f /etc/ssh/sshd_config.d/e2e.conf /root/.bashrc
-      [[ ! -e /root/.ssh/authorized_keys.away ]] || mv /root/.ssh/authorized_keys.away /root/.ssh/authorized_keys
+      cd /root/.ssh; [[ ! -e authorized_keys.away ]] || mv authorized_keys.away authorized_keys
       systemctl restart ssh'
   done
-  on controller bash -c '[[ ! -e /root/.ssh/known_hosts.true ]] || mv /root/.ssh/known_hosts.true /root/.ssh/known_hosts'
+  on controller bash -c \
+    '[[ ! -e /root/.ssh/known_hosts.true ]] || mv /root/.ssh/known_hosts.true /root/.ssh/known_hosts'
   nothing_is_left
 }
 teardown_file() { forget still; }
@@ -33,14 +34,19 @@ says_no() {
     [[ $(wc -l <<<"$output") == 1 ]] || fail "more than a line" "$output"
   done
 }
-site() { printf 'return { hosts = { "compute-1", "compute-2" }, ssh = { %s } }\n' "$1" | on controller tee /tmp/e2e-site.lua >/dev/null; }
+site() {
+  printf 'return { hosts = { "compute-1", "compute-2" }, ssh = { %s } }\n' "$1" |
+    on controller tee /tmp/e2e-site.lua >/dev/null
+}
 
 @test "sshd is stopped at the destination, or at the source" {
   on compute-2 systemctl stop ssh
   says_no "host compute-2 cannot be reached: ssh: connect to host compute-2 port 22: Connection refused"
   on compute-2 systemctl start ssh
   on compute-1 systemctl stop ssh
-  says_no "no instance 'still' on compute-2 (not asked: host compute-1 cannot be reached: ssh: connect to host compute-1 port 22: Connection refused)"
+  local text="no instance 'still' on compute-2 (not asked: host compute-1 cannot be reached: ssh: connect "
+  text+="to host compute-1 port 22: Connection refused)"
+  says_no "$text"
   says_no "host compute-1 cannot be reached" --source compute-1
 }
 
@@ -53,18 +59,25 @@ site() { printf 'return { hosts = { "compute-1", "compute-2" }, ssh = { %s } }\n
 @test "the host's own key is another one, or is not known" {
   on controller bash -c 'cd /root/.ssh; mv known_hosts known_hosts.true
     rm -f /tmp/e2e-key*; ssh-keygen -q -t ed25519 -N "" -f /tmp/e2e-key
-    { sed "s/^\*/compute-1/" known_hosts.true; echo "compute-2 $(cut -d" " -f1,2 /tmp/e2e-key.pub)"; } >known_hosts'
-  says_no "the ssh host key of compute-2 has changed: find out why before you trust it, then mend known_hosts (ssh-keygen -R compute-2)"
+    { sed "s/^\*/compute-1/" known_hosts.true
+      echo "compute-2 $(cut -d" " -f1,2 /tmp/e2e-key.pub)"; } >known_hosts'
+  local text="the ssh host key of compute-2 has changed: find out why before you trust it, then mend "
+  text+="known_hosts (ssh-keygen -R compute-2)"
+  says_no "$text"
   on controller sed -i '/compute-2/d' /root/.ssh/known_hosts
   says_no "the ssh host key of compute-2 is not known here: check it, and log in once with ssh compute-2"
 }
 
 @test "the agent is missing, or is another one" {
   site 'agent = "/usr/local/bin/no-agent"'
-  says_no "compute-2 has no /usr/local/bin/no-agent: install migrun's agent there, or name its path in the site file (agent = …)" --site /tmp/e2e-site.lua
+  local text="compute-2 has no /usr/local/bin/no-agent: install migrun's agent there, or name its path in "
+  text+="the site file (agent = …)"
+  says_no "$text" --site /tmp/e2e-site.lua
   site 'agent = "no-agent"'
   says_no "compute-2 has no no-agent: install migrun's agent there" --site /tmp/e2e-site.lua
-  on compute-2 bash -c 'printf "#!/bin/sh\necho migrun-agent 9.9.9 1\ncat >/dev/null\n" >/usr/local/bin/e2e-agent; chmod +x /usr/local/bin/e2e-agent'
+  on compute-2 bash -c \
+    'printf "#!/bin/sh\necho migrun-agent 9.9.9 1\ncat >/dev/null\n" >/usr/local/bin/e2e-agent;
+      chmod +x /usr/local/bin/e2e-agent'
   on compute-1 ln -sf migrun-agent /usr/local/bin/e2e-agent
   site 'agent = "e2e-agent"'
   says_no "compute-2 runs migrun-agent 9.9.9, this is migrun " --site /tmp/e2e-site.lua
@@ -124,11 +137,15 @@ become_root() {
     if [[ -d /etc/sudoers.d ]]; then
       echo "e2e ALL=(root) NOPASSWD: /usr/local/bin/migrun-agent" >/etc/sudoers.d/e2e
     else
-      printf "#include <unistd.h>\nint main(int c, char **v) { return setgid(0) || setuid(0) || execvp(v[2], v + 2); }\n" | gcc -xc -o /usr/local/bin/sudo -
+      printf "#include <unistd.h>\nint main(int c, char **v) { return %s; }\n" \
+        "setgid(0) || setuid(0) || execvp(v[2], v + 2)" | gcc -xc -o /usr/local/bin/sudo -
       chmod 4755 /usr/local/bin/sudo
     fi'
 }
-unbecome_root() { on "$1" bash -c 'rm -f /usr/local/bin/sudo /etc/sudoers.d/e2e; pkill -KILL -u e2e; userdel -rf e2e 2>/dev/null; true'; }
+unbecome_root() {
+  on "$1" bash -c 'rm -f /usr/local/bin/sudo /etc/sudoers.d/e2e; pkill -KILL -u e2e;
+    userdel -rf e2e 2>/dev/null; true'
+}
 
 @test "a user who is not root, and becomes it" {
   for host in $(computes); do become_root "$host"; done
@@ -207,7 +224,10 @@ sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
 
 # at_once [OPTION …]: three runs, which ask much and change nothing.
 at_once() {
-  on controller bash -c 'for i in 1 2 3; do migrun -q "$@" policies/preflight.lua still compute-2 >/tmp/e2e-$i 2>&1 || echo "failed: $i" >>/tmp/e2e-$i & done
+  on controller bash -c 'for i in 1 2 3; do
+      migrun -q "$@" policies/preflight.lua still compute-2 >/tmp/e2e-$i 2>&1 ||
+        echo "failed: $i" >>/tmp/e2e-$i &
+    done
     wait; cat /tmp/e2e-[123]' - "$@" >"$BATS_TEST_TMPDIR/said"
   [[ $(grep -c ^Done "$BATS_TEST_TMPDIR/said") == 3 ]] || fail "$(cat "$BATS_TEST_TMPDIR/said")"
 }
@@ -221,7 +241,8 @@ at_once() {
   dead=$(on compute-1 hostname -I | sed 's/[0-9]* *$/99/')
   device=$(on controller ip -o route get "$dead" | sed -E 's/.* dev ([^ ]+).*/\1/')
   on controller ip neigh replace "$dead" lladdr 02:00:00:00:00:99 dev "$device" nud permanent
-  printf 'return { hosts = { "compute-1", "compute-2", "%s" } }\n' "$dead" | on controller tee /tmp/e2e-site.lua >/dev/null
+  printf 'return { hosts = { "compute-1", "compute-2", "%s" } }\n' "$dead" |
+    on controller tee /tmp/e2e-site.lua >/dev/null
   at_once --site /tmp/e2e-site.lua
   on controller ip neigh del "$dead" dev "$device"
 }

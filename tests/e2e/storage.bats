@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Storage that libvirt does not know for shared, consoles written by QEMU, libvirtd started by its sockets: a lab of its own.
+# Storage that libvirt does not know for shared, consoles written by QEMU, libvirtd started by its sockets: a
+# lab of its own.
 export LAB=/run/migrun-lab-2 LAB_NET=10.87.0 LAB_BRIDGE=mrlab2
 load helper
 
@@ -23,7 +24,9 @@ is_as_before() {
   loses_nothing plain
 }
 creep() { begin -p bandwidth=5 -p unsafe=true policies/libvirt.lua plain "$to"; await 30 is_moving; }
-is_moving() { on "$from" virsh -q domjobinfo plain | grep -q 'Memory processed: *[1-9]' && qemu_pid plain "$to"; }
+is_moving() {
+  on "$from" virsh -q domjobinfo plain | grep -q 'Memory processed: *[1-9]' && qemu_pid plain "$to"
+}
 
 @test "libvirt would call it unsafe: that is known before, and the way out is named" {
   owned_right
@@ -71,7 +74,9 @@ is_moving() { on "$from" virsh -q domjobinfo plain | grep -q 'Memory processed: 
   on "$from" rm /run/e2e-in-surgery
   finish
   ends_with_status 0
-  for unit in libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket; do [[ $(on "$from" systemctl is-active $unit) == active ]]; done
+  for unit in libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket; do
+    [[ $(on "$from" systemctl is-active $unit) == active ]]
+  done
   [[ $(qemu_pid plain "$from") == "$qemu" ]]
   stands plain "$from"
   loses_nothing plain

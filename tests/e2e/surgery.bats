@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Surgery: libvirtd is stopped, its records are changed, it is started; whatever goes wrong, every guest is managed as before.
+# Surgery: libvirtd is stopped, its records are changed, it is started; whatever goes wrong, every guest is
+# managed as before.
 load helper
 
 others="by-1 by-2 by-3"
@@ -77,7 +78,8 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 
 @test "an edit that must not go into place does not: undeclared, not well-formed, as text, in a nested way" {
   local way
-  for way in "not declared" "another device address" "not well-formed" "declares nothing" "as text" "caught" "starts it" "a stop in it"; do
+  for way in "not declared" "another device address" "not well-formed" "declares nothing" "as text" "caught" \
+    "starts it" "a stop in it"; do
     daemon=$(libvirtd_pid)
     operate "$way"
     ((status == 3 || status == 1)) || fail "$way ended with status $status" "$output"
@@ -88,7 +90,8 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 @test "a later failure does not undo it: libvirtd has taken it over, and the verdict says so" {
   operate good
   ends_with_status 3
-  grep -q "Kept .*libvirtd on compute-1 (is restarted with /run/libvirt/qemu/op.xml edited" <<<"$output" || fail "not named as kept" "$output"
+  grep -q "Kept .*libvirtd on compute-1 (is restarted with /run/libvirt/qemu/op.xml edited" <<<"$output" ||
+    fail "not named as kept" "$output"
   managed
   [[ $(listens) != "$record" ]]
   forget op
@@ -103,7 +106,9 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
   await 60 on compute-1 virsh -q domblkerror by-2
   was_not_stopped
 
-  printf '#!/bin/sh\n[ "$2" != reconnect ] || { echo "I say no" >&2; exit 7; }\n' | on compute-1 sh -c 'mkdir -p /etc/libvirt/hooks; cat >/etc/libvirt/hooks/qemu; chmod 755 /etc/libvirt/hooks/qemu'
+  printf '#!/bin/sh\n[ "$2" != reconnect ] || { echo "I say no" >&2; exit 7; }\n' |
+    on compute-1 sh -c 'mkdir -p /etc/libvirt/hooks; cat >/etc/libvirt/hooks/qemu;
+      chmod 755 /etc/libvirt/hooks/qemu'
   operate good
   ends_with_status 3
   says "its hook /etc/libvirt/hooks/qemu fails"
@@ -112,7 +117,8 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
   on compute-1 rm /etc/libvirt/hooks/qemu
 
   on compute-1 virsh -q migrate-setspeed by-3 1
-  on compute-1 virsh -q migrate --live --p2p --bandwidth 1 by-3 qemu+tcp://compute-2/system >/dev/null 2>&1 3>&- &
+  on compute-1 virsh -q migrate --live --p2p --bandwidth 1 by-3 qemu+tcp://compute-2/system >/dev/null 2>&1 \
+    3>&- &
   await 60 on compute-1 sh -c "virsh -q domjobinfo by-3 | grep -q 'Memory processed: *[1-9]'"
   operate good
   ends_with_status 3
@@ -125,7 +131,8 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 }
 
 @test "a libvirtd that does not start again: the guests run on, what to do is said, and recover looks again" {
-  on compute-1 sh -c 'cp /etc/libvirt/libvirtd.conf /run/e2e-conf; echo "no such setting" >>/etc/libvirt/libvirtd.conf'
+  on compute-1 sh -c 'cp /etc/libvirt/libvirtd.conf /run/e2e-conf;
+    echo "no such setting" >>/etc/libvirt/libvirtd.conf'
   operate good
   on compute-1 sh -c 'cp /run/e2e-conf /etc/libvirt/libvirtd.conf; rm /run/e2e-conf'
   ends_with_status 6
@@ -141,24 +148,31 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 @test "a full /run: nothing is half written, and the guests are managed again" {
   on compute-1 sh -c 'mount -o remount,size=$(($(df -k --output=used /run | tail -n 1) + 2048))k /run'
   operate full
-  on compute-1 sh -c 'rm -f /run/e2e-full; mount -o remount,size=20% /run; systemctl reset-failed libvirtd; systemctl start libvirtd'
+  on compute-1 sh -c 'rm -f /run/e2e-full; mount -o remount,size=20% /run; systemctl reset-failed libvirtd;
+    systemctl start libvirtd'
   ((status == 3 || status == 6 || status == 2)) || fail "ended with status $status" "$output"
   says "No space left"
-  ((status != 6)) || migrun -q recover "$(sed -n 's/.*migrun recover \([0-9a-z-]*\) tries again.*/\1/p' <<<"$output")" || true
+  ((status != 6)) || migrun -q recover \
+    "$(sed -n 's/.*migrun recover \([0-9a-z-]*\) tries again.*/\1/p' <<<"$output")" || true
   as_before
 }
 
 @test "a modular daemon, by units and a socket of its own name" {
   on compute-1 sh -c '
     systemctl stop libvirtd
-    printf "[Socket]\nListenStream=/run/libvirt/virtqemud-sock\nSocketMode=0600\nFileDescriptorName=libvirtd.socket\n" >/etc/systemd/system/virtqemud.socket
-    printf "[Unit]\nRequires=virtqemud.socket\nAfter=virtqemud.socket\n[Service]\nType=notify\nExecStart=/usr/sbin/libvirtd --timeout 120\nKillMode=process\n" >/etc/systemd/system/virtqemud.service
+    cd /etc/systemd/system
+    printf "%s\n" "[Socket]" ListenStream=/run/libvirt/virtqemud-sock SocketMode=0600 \
+      FileDescriptorName=libvirtd.socket >virtqemud.socket
+    printf "%s\n" "[Unit]" Requires=virtqemud.socket After=virtqemud.socket "[Service]" Type=notify \
+      "ExecStart=/usr/sbin/libvirtd --timeout 120" KillMode=process >virtqemud.service
     systemctl daemon-reload; systemctl start virtqemud.socket'
   on controller sh -c 'cat >/tmp/modular.lua' <<<'return { hosts = { "compute-2", ["compute-1"] = {
-    services = { libvirtd = "virtqemud" }, libvirt = { socket = "/run/libvirt/virtqemud-sock", socket_ro = "/run/libvirt/virtqemud-sock" } } } }'
+    services = { libvirtd = "virtqemud" },
+    libvirt = { socket = "/run/libvirt/virtqemud-sock", socket_ro = "/run/libvirt/virtqemud-sock" } } } }'
   run migrun --site /tmp/modular.lua -p way=quick tests/e2e/policies/surgery.lua op
   units=$(on compute-1 systemctl is-active virtqemud.socket virtqemud.service libvirtd.service || true)
-  on compute-1 sh -c 'systemctl stop virtqemud.socket virtqemud.service; rm /etc/systemd/system/virtqemud.*; systemctl daemon-reload; systemctl start libvirtd'
+  on compute-1 sh -c 'systemctl stop virtqemud.socket virtqemud.service; rm /etc/systemd/system/virtqemud.*;
+    systemctl daemon-reload; systemctl start libvirtd'
   ends_with_status 0
   says "virtqemud on compute-1 is stopped for about 1 s; 4 guests run on, unmanaged meanwhile"
   [[ $units == $'active\nactive\ninactive' ]] || fail "units: $units"
@@ -168,13 +182,18 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 
 # ---- the guard ----
 
-in_surgery() { begin -p way=waits tests/e2e/policies/surgery.lua op; await 60 on compute-1 test -e /run/e2e-in-surgery; [[ $(on compute-1 systemctl is-active libvirtd) != active ]]; }
+in_surgery() {
+  begin -p way=waits tests/e2e/policies/surgery.lua op
+  await 60 on compute-1 test -e /run/e2e-in-surgery
+  [[ $(on compute-1 systemctl is-active libvirtd) != active ]]
+}
 libvirtd_is_back() {
   local since=$SECONDS
   await 60 on compute-1 systemctl -q is-active libvirtd
   local took=$((SECONDS - since)); echo "# back after $took s" >&3
 }
-is_told() { await 60 on compute-1 sh -c 'grep -q "\"told\"" /var/lib/migrun/claims/*.json'; }      # to whom finds the claim
+# to whom finds the claim
+is_told() { await 60 on compute-1 sh -c 'grep -q "\"told\"" /var/lib/migrun/claims/*.json'; }
 ends_as_before() {
   on compute-1 rm -f /run/e2e-in-surgery
   run migrun recover "$@"

@@ -7,12 +7,14 @@ nova() { on controller timeout --foreground -k 5 600 env OS_CLOUD="${cloud:-admi
 
 # What is asked for by nova.lua in the background; `finish` waits for its end (helper.bash).
 begin_nova() {
-  on controller env --default-signal=INT,TERM,HUP OS_CLOUD=admin timeout -k 5 900 migrun "$@" </dev/null >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
+  on controller env --default-signal=INT,TERM,HUP OS_CLOUD=admin timeout -k 5 900 migrun "$@" </dev/null \
+    >"$BATS_TEST_TMPDIR/begun" 2>&1 3>&- &
   begun=$!
   await 30 begun_pid
 }
 libvirt_name() { shown "$1" OS-EXT-SRV-ATTR:instance_name; }
-# begins_slowly SERVER: its move from compute-1 by nova.lua, which lasts until it is let go ($name: libvirt's).
+# begins_slowly SERVER: its move from compute-1 by nova.lua, which lasts until it is let go ($name:
+# libvirt's).
 begins_slowly() {
   name=$(libvirt_name "$1")
   on compute-1 virsh migrate-setspeed "$name" 2
@@ -59,13 +61,16 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
 
 @test "credentials that are none, or wrong: a sentence, and nothing touched" {
   run on controller env OS_CLOUD=nonsense migrun nova.lua mover compute-2
-  ends_with_status 1; says "cloud 'nonsense' (OS_CLOUD) is not in /etc/openstack/clouds.yaml; it has admin, operator, user"
+  ends_with_status 1
+  says "cloud 'nonsense' (OS_CLOUD) is not in /etc/openstack/clouds.yaml; it has admin, operator, user"
   run on controller env OS_CLOUD=admin OS_REGION_NAME=Nowhere migrun nova.lua mover compute-2
   ends_with_status 1; says "has no endpoint of Nova (compute, interface public, region Nowhere); it has"
   for wrong in OS_PASSWORD=wrong OS_PROJECT_NAME=nonsense; do
-    run on controller env OS_AUTH_URL=http://controller:5000/v3 OS_USERNAME=admin OS_PASSWORD=admin OS_PROJECT_NAME=demo OS_USER_DOMAIN_NAME=Default \
+    run on controller env OS_AUTH_URL=http://controller:5000/v3 OS_USERNAME=admin OS_PASSWORD=admin \
+      OS_PROJECT_NAME=demo OS_USER_DOMAIN_NAME=Default \
       OS_PROJECT_DOMAIN_NAME=Default "$wrong" migrun nova.lua mover compute-2
-    ends_with_status 2; says "does not let cloud 'envvars' (OS_* in the environment) in"; says "HTTP 401, req-"
+    ends_with_status 2; says "does not let cloud 'envvars' (OS_* in the environment) in"
+    says "HTTP 401, req-"
   done
 }
 
@@ -126,11 +131,13 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
 @test "no room on the destination, by Placement" {
   booted mover compute-1
   provider=$(placement GET /resource_providers?name=compute-2 | jq -r '.resource_providers[0].uuid')
-  free=$(placement GET "/resource_providers/$provider/inventories" | jq '.inventories.MEMORY_MB | (.total - .reserved) * .allocation_ratio | floor')
+  free=$(placement GET "/resource_providers/$provider/inventories" |
+    jq '.inventories.MEMORY_MB | (.total - .reserved) * .allocation_ratio | floor')
   used=$(placement GET "/resource_providers/$provider/usages" | jq .usages.MEMORY_MB)
   somebody=$(</proc/sys/kernel/random/uuid)
   placement PUT "/allocations/$somebody" "$(jq -n --arg p "$provider" --argjson n "$((free - used - 10))" \
-    '{allocations: {($p): {resources: {MEMORY_MB: $n}}}, consumer_generation: null, project_id: "e2e", user_id: "e2e"}')"
+    '{allocations: {($p): {resources: {MEMORY_MB: $n}}},
+      consumer_generation: null, project_id: "e2e", user_id: "e2e"}')"
   run nova nova.lua mover compute-2
   placement DELETE "/allocations/$somebody"
   ends_with_status 2; says "MiB, and Placement has 10 MiB of $free free on compute-2"
@@ -152,12 +159,14 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   openstack server delete doomed
   finish
   ends_with_status 3
-  verdict_is "Not moved: somebody deleted doomed in Nova meanwhile, and neither compute-1 nor compute-2 has it any more"
+  local text="Not moved: somebody deleted doomed in Nova meanwhile, and neither compute-1 nor compute-2 has "
+  text+="it any more"
+  verdict_is "$text"
   run nova recover
   ends_with_status 0; says "Nothing to recover"
 }
 
-@test "the source's nova-compute dies while it migrates: libvirt's own job is followed, and what Nova makes of it is said" {
+@test "the source's nova-compute dies while it migrates: libvirt's own job is followed" {
   booted orphan compute-1
   begins_slowly orphan
   on compute-1 sh -c 'systemctl kill -s KILL nova-compute; systemctl stop nova-compute'
@@ -176,7 +185,8 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   on controller systemctl kill -s KILL rabbitmq-server nova-conductor
   let_go
   await 300 runs_at "$name" compute-2
-  on controller sh -c 'systemctl reset-failed rabbitmq-server nova-conductor; systemctl start rabbitmq-server && systemctl start nova-conductor'
+  on controller sh -c 'systemctl reset-failed rabbitmq-server nova-conductor;
+    systemctl start rabbitmq-server && systemctl start nova-conductor'
   finish
   case $status in
     0) verdict_is "Moved: queued runs on compute-2"; [[ $(host_of queued) == compute-2 ]] ;;
@@ -196,7 +206,8 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   lab listen any
   ends_with_status 3
   verdict_is "Not moved: still runs on compute-1 as before"
-  says "QEMU on compute-2 could not listen on $address for VNC"; says "Nova says that the migration failed, and not why"; says "Remedy"
+  says "QEMU on compute-2 could not listen on $address for VNC"
+  says "Nova says that the migration failed, and not why"; says "Remedy"
 }
 
 @test "Ctrl-C aborts through Nova, and waits for the outcome" {
@@ -232,7 +243,8 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
     for host in compute-2 compute-1; do
       run nova nova-status-xml.lua old "$host"
       ends_with_status 0
-      verdict_is "Moved: old runs on $host and is gone from"; says "/run/libvirt/qemu/$(libvirt_name old).xml"; says "Nova agrees"
+      verdict_is "Moved: old runs on $host and is gone from"
+      says "/run/libvirt/qemu/$(libvirt_name old).xml"; says "Nova agrees"
       [[ $(host_of old) == "$host" ]]
       loses_nothing "$id"
     done
@@ -241,7 +253,8 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   openstack compute service set --disable --disable-reason "a test" compute-1 nova-compute
   run nova nova-status-xml.lua old compute-2
   locked=$(shown old locked)
-  service=$(openstack compute service list --long --host compute-1 --service nova-compute -f value -c Status -c State -c "Disabled Reason")
+  service=$(openstack compute service list --long --host compute-1 --service nova-compute -f value -c Status \
+    -c State -c "Disabled Reason")
   openstack server unlock old
   openstack compute service set --enable compute-1 nova-compute
   lab listen any

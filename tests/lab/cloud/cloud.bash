@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-# The lab's cloud: OpenStack on its hosts, from Debian's packages and in their units. Sourced by ../lab, whose words it uses.
+# The lab's cloud: OpenStack on its hosts, from Debian's packages and in their units. Sourced by ../lab, whose
+# words it uses.
 . "$here/cloud/conf.bash"
 . "$here/cloud/fill.bash"
 
-cloud_units="keystone placement-api glance-api neutron-api neutron-rpc-server nova-api nova-conductor nova-scheduler"
+cloud_units="keystone placement-api glance-api neutron-api neutron-rpc-server"
+cloud_units+=" nova-api nova-conductor nova-scheduler"
 cloud_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/migrun-lab
 cloud_api="$here/cloud/api"
 
@@ -12,17 +14,21 @@ mapfile -t cloud_packages <"$here/cloud/packages"
 # Installs what this machine lacks, before it has hosts: they show its files.
 cloud_install() {
   local missing
-  missing=$(comm -13 <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${cloud_packages[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort) \
+  missing=$(comm -13 \
+    <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${cloud_packages[@]}" 2>/dev/null |
+      sed -n 's/^installed //p' | sort) \
     <(printf '%s\n' "${cloud_packages[@]}" | sort) | paste -sd ' ')
   [[ $missing ]] || return 0
-  [[ -z $(any_lab) ]] || die "missing: $missing; they cannot be installed while another lab is up, whose hosts show this machine's files"
+  [[ -z $(any_lab) ]] ||
+    die "missing: $missing; another lab is up, whose hosts show this machine's files: take it down first"
   # shellcheck disable=SC2086
   "$checkout/tests/deps" $missing >&2 || die "the cloud's packages could not be installed"
 }
 
 # The kept databases and images: made once for these packages, this guest and what fills them.
 cloud_kept() {
-  { dpkg-query -W "${cloud_packages[@]}"; cat "$here"/cloud/{fill.bash,seed} "$here/guest/init" "$LAB/guest/vmlinuz" "$(command -v busybox)"; } |
+  { dpkg-query -W "${cloud_packages[@]}"; cat "$here"/cloud/{fill.bash,seed} "$here/guest/init" \
+    "$LAB/guest/vmlinuz" "$(command -v busybox)"; } |
     md5sum | sed -E "s|^(.{12}).*|$cloud_cache/cloud-\1.tar.gz|"
 }
 
@@ -38,7 +44,8 @@ cloud_lay_out() {
 # The errors in a log on a host, or its last lines.
 show_log() {
   echo "--- $1:/var/log/$2" >&2
-  on "$1" sh -c "grep -hE ' (ERROR|CRITICAL) |^[A-Za-z.]*(Error|Exception)|\[error\]' /var/log/$2 | tail -n 6 | grep . ||
+  on "$1" sh -c "
+    grep -hE ' (ERROR|CRITICAL) |^[A-Za-z.]*(Error|Exception)|\[error\]' /var/log/$2 | tail -n 6 | grep . ||
     tail -n 6 /var/log/$2" >&2 || true
 }
 
@@ -53,7 +60,8 @@ wait_for() {
 }
 answers() { curl --noproxy '*' -so /dev/null "http://$(address controller):$1"; }
 active() { on "$1" systemctl is-active "${@:2}"; }
-as() { on controller setpriv --reuid="$1" --regid="$1" --init-groups "${@:2}"; }      # as USER COMMAND …, on the controller
+# as USER COMMAND …, on the controller
+as() { on controller setpriv --reuid="$1" --regid="$1" --init-groups "${@:2}"; }
 
 start_openstack() {
   # shellcheck disable=SC2086
@@ -81,12 +89,16 @@ cloud_up() {
     on "$host" systemctl start --no-block nova-compute neutron-linuxbridge-agent
   done
   await_openstack
-  for host in $(computes); do wait_for "nova-compute on $host" "$host" nova/nova-compute.log active "$host" nova-compute; done
+  for host in $(computes); do
+    wait_for "nova-compute on $host" "$host" nova/nova-compute.log active "$host" nova-compute
+  done
   echo "lab: waiting for Nova and Placement to know the compute hosts" >&2
   # shellcheck disable=SC2046
   on controller "$cloud_api" ready $(computes) || {
     show_log controller nova/nova-scheduler.log
-    for host in $(computes); do show_log "$host" nova/nova-compute.log; show_log "$host" neutron/neutron-linuxbridge-agent.log; done
+    for host in $(computes); do
+      show_log "$host" nova/nova-compute.log; show_log "$host" neutron/neutron-linuxbridge-agent.log
+    done
     die "the cloud did not come up"
   }
 }
@@ -106,7 +118,9 @@ listen() {
     compute_conf "$host" | on "$host" tee /etc/nova/nova-compute.conf >/dev/null
     on "$host" systemctl restart --no-block nova-compute
   done
-  for host in $(computes); do wait_for "nova-compute on $host" "$host" nova/nova-compute.log active "$host" nova-compute; done
+  for host in $(computes); do
+    wait_for "nova-compute on $host" "$host" nova/nova-compute.log active "$host" nova-compute
+  done
   # shellcheck disable=SC2046
   on controller "$cloud_api" ready $(computes)
 }
@@ -122,8 +136,10 @@ server() {
 flavor [A-Za-z0-9.-]+
 network lab|none' "${@:3}"
   id=$(on controller "$cloud_api" boot "$name" "$host" "$image" "$flavor" "$network") || {
-    show_log controller nova/nova-conductor.log; show_log "$host" nova/nova-compute.log; die "$name did not boot"
+    show_log controller nova/nova-conductor.log; show_log "$host" nova/nova-compute.log
+    die "$name did not boot"
   }
-  await 600 ticked "$LAB/instances/$id" || die "$name did not boot: $(tail -c 200 "$LAB/instances/$id/console.log")"
+  await 600 ticked "$LAB/instances/$id" ||
+    die "$name did not boot: $(tail -c 200 "$LAB/instances/$id/console.log")"
   echo "$id"
 }

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-# What makes a host of the lab one of its cloud's: the files in which its OpenStack differs from Debian's. Sourced by ../lab;
-# write_controller and write_compute run in the place of its write_host, whose `up` (the host's own files) and `units` they use.
+# What makes a host of the lab one of its cloud's: the files in which its OpenStack differs from Debian's.
+# Sourced by ../lab; write_controller and write_compute run in the place of its write_host, whose `up` (the
+# host's own files) and `units` they use.
 
 put() { folder "$up" "$(dirname "$1")"; cat >"$up/$1"; }       # put PATH: its standard input
-dropin() { printf '[%s]\n' "$2" | cat - <(printf '%s\n' "${@:3}") | put "etc/systemd/system/$1.service.d/lab.conf"; }   # UNIT SECTION LINE …
+# UNIT SECTION LINE …
+dropin() {
+  printf '[%s]\n' "$2" | cat - <(printf '%s\n' "${@:3}") | put "etc/systemd/system/$1.service.d/lab.conf"
+}
 
 # How SERVICE logs in to Keystone. Addresses are names, so that kept databases fit every network.
 auth() {
@@ -33,24 +37,28 @@ X
 
 write_controller() {
   local service
-  hide "$up" var/lib/{mysql,rabbitmq/mnesia,glance/images} var/log/{mysql,rabbitmq,keystone,placement,glance,neutron,nova} \
+  hide "$up" var/lib/{mysql,rabbitmq/mnesia,glance/images} \
+    var/log/{mysql,rabbitmq,keystone,placement,glance,neutron,nova} \
     etc/{mysql/mariadb.conf.d,openstack}
   write_mariadb
   put etc/rabbitmq/rabbitmq.conf <<<$'loopback_users = none\nhandshake_timeout = 120000'
   # Erlang waits busily otherwise, for processors that others need.
-  put etc/rabbitmq/rabbitmq-env.conf <<<'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none"'
+  put etc/rabbitmq/rabbitmq-env.conf \
+    <<<'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none"'
   write_keystone; write_placement; write_glance; write_neutron; write_nova controller; write_policies
   write_clouds
-  # Debian's uwsgi settings close each connection after its answer and do not say so: who reuses it after a 204 is reset.
-  # With more than one thread a request is now and then never answered (eventlet).
+  # Debian's uwsgi settings close each connection after its answer and do not say so: who reuses it after a
+  # 204 is reset. With more than one thread a request is now and then never answered (eventlet).
   for service in keystone/keystone placement/placement-api neutron/neutron-api; do
-    sed -E 's/^(processes|threads) = .*/\1 = 1/; /^add-header/d; $ a add-header = Connection: close' "/etc/$service-uwsgi.ini" |
+    sed -E 's/^(processes|threads) = .*/\1 = 1/; /^add-header/d; $ a add-header = Connection: close' \
+      "/etc/$service-uwsgi.ini" |
       put "etc/$service-uwsgi.ini"
   done
   # Nova's API runs by itself instead, so that one request does not hold up the others.
   dropin nova-api Service ExecStart= \
     "ExecStart=/usr/bin/nova-api --config-file=/etc/nova/nova.conf --log-file=/var/log/nova/nova-api.log"
-  for service in keystone placement-api glance-api neutron-api neutron-rpc-server nova-api nova-conductor nova-scheduler; do
+  for service in keystone placement-api glance-api neutron-api neutron-rpc-server nova-api nova-conductor \
+    nova-scheduler; do
     put "etc/systemd/system/$service.service.d/order.conf" <<<$'[Unit]\nAfter=mariadb.service'
   done
 }
@@ -90,7 +98,9 @@ password_hash_rounds = 4
 [token]
 provider = fernet
 X
-  for key in 0 1; do put etc/keystone/fernet-keys/$key < <(head -c 32 /dev/urandom | base64 | tr '+/' '-_'); done
+  for key in 0 1; do
+    put etc/keystone/fernet-keys/$key < <(head -c 32 /dev/urandom | base64 | tr '+/' '-_')
+  done
   chown -R keystone: "$up/etc/keystone/fernet-keys"; chmod -R go= "$up/etc/keystone/fernet-keys"
 }
 
@@ -156,8 +166,8 @@ linuxbridge = true
 X
 }
 
-# Ports are taps on a bridge for each network, and the bridges meet by VXLAN. The agent's program is in Debian's neutron-common; its own
-# package has but a unit. As root it starts its helpers in half the time.
+# Ports are taps on a bridge for each network, and the bridges meet by VXLAN. The agent's program is in
+# Debian's neutron-common; its own package has but a unit. As root it starts its helpers in half the time.
 write_bridge_agent() {
   neutron_conf | put etc/neutron/neutron.conf
   put etc/neutron/plugins/ml2/linuxbridge_agent.ini <<X
@@ -171,12 +181,14 @@ X
 [Service]
 RuntimeDirectory=neutron lock/neutron
 ExecStart=/usr/bin/neutron-linuxbridge-agent --config-file=/etc/neutron/neutron.conf \\
-  --config-file=/etc/neutron/plugins/ml2/linuxbridge_agent.ini --log-file=/var/log/neutron/neutron-linuxbridge-agent.log
+  --config-file=/etc/neutron/plugins/ml2/linuxbridge_agent.ini \\
+  --log-file=/var/log/neutron/neutron-linuxbridge-agent.log
 Restart=on-failure
 X
 }
 
-# nova-compute that finds a database's address tries it for a minute before it starts: only the controller has them.
+# nova-compute that finds a database's address tries it for a minute before it starts: only the controller has
+# them.
 write_nova() {
   put etc/nova/nova.conf <<X
 [DEFAULT]
@@ -209,22 +221,28 @@ workers = 1
 discover_hosts_in_cells_interval = 5
 [oslo_concurrency]
 lock_path = /var/lock/nova
-$([[ $1 != controller ]] || printf '[%s]\n%s\n' api_database "$(database nova_api)" database "$(database nova)")
+$([[ $1 != controller ]] ||
+  printf '[%s]\n%s\n' api_database "$(database nova_api)" database "$(database nova)")
 X
   folder "$up" var/lib/nova
 }
 
 # The role `operator` may do what a migration takes, and no more: it is not `admin`, so a lock holds it back.
 write_policies() {
-  allow nova os_compute_api: os-migrate-server:migrate_live servers:migrations:{index,show,delete,force_complete} os-migrations:index \
-    os-services:{list,update} os-hypervisors:{list,list-detail,show,search,servers} os-extended-server-attributes servers:show:host_status \
+  allow nova os_compute_api: os-migrate-server:migrate_live \
+    servers:migrations:{index,show,delete,force_complete} os-migrations:index \
+    os-services:{list,update} os-hypervisors:{list,list-detail,show,search,servers} \
+    os-extended-server-attributes servers:show:host_status \
     os-instance-actions:events{,:details} os-server-diagnostics {servers:index,servers:detail}:get_all_tenants
-  allow placement placement: resource_providers:{list,show,inventories:list,usages,allocations:list} allocations:list
+  allow placement placement: resource_providers:{list,show,inventories:list,usages,allocations:list} \
+    allocations:list
   allow neutron "" get_port:binding:{host_id,profile,vif_type,vif_details} get_agent
 }
 allow() {  # SERVICE PREFIX RULE …, to those who may by Debian's own too
   local rule service=$1 prefix=$2
-  for rule in "${@:3}"; do printf '"%s%s": "role:admin or role:operator"\n' "$prefix" "$rule"; done | put "etc/$service/policy.d/10_lab.yaml"
+  for rule in "${@:3}"; do
+    printf '"%s%s": "role:admin or role:operator"\n' "$prefix" "$rule"
+  done | put "etc/$service/policy.d/10_lab.yaml"
 }
 
 write_clouds() {
@@ -253,7 +271,8 @@ write_compute() {
   write_bridge_agent "$1"
 }
 
-# Debian's own says kvm and is read last. libvirtd asks for no password on TCP; on its UNIX socket, polkit would bar Debian's user nova.
+# Debian's own says kvm and is read last. libvirtd asks for no password on TCP; on its UNIX socket, polkit
+# would bar Debian's user nova.
 compute_conf() {
   local listen=$server_listen
   case $listen in any) listen=0.0.0.0 ;; own) listen=$(address "$1") ;; esac
