@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Checks of a site's own, for its policies to require.
+-- A site's own checks, for its policies to require.
 local checks = {}
 
----Refuses a destination that would have less memory left than the share, in percent, of what it has.
+---Refuses a destination that would keep less than this share of its memory (percent) free.
 function checks.destination_keeps_a_reserve(percent)
   return { "destination keeps a reserve", phase = "check",
     run = function(run)
@@ -10,9 +10,10 @@ function checks.destination_keeps_a_reserve(percent)
       local left = memory.available - run.instance.facts.max_memory
       local share = 100 * left / memory.total
       if share < percent then
-        run:refuse(("%.0f %% of %s's memory would be left, and %d %% is the reserve"):format(share, run.dest.name, percent))
+        run:refuse(("only %.0f %% of %s's memory would stay free; the reserve is %d %%")
+          :format(share, run.dest.name, percent))
       end
-      return ("%.0f %% of %s's memory is left"):format(share, run.dest.name)
+      return ("%.0f %% of %s's memory stays free"):format(share, run.dest.name)
     end }
 end
 

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- A site's own procedure: as policies/libvirt.lua, and it asks one thing more and leaves a note on the destination while it works.
--- checks.lua lies beside it; tests/drain.lua tests the check without any host.
+-- A site's own procedure: like policies/libvirt.lua, with one more check, and a note on the destination for
+-- the time of the move. checks.lua is beside it; tests/drain.lua tests the check without any host. To empty a
+-- host, run it for each of its guests:
+--   for guest in $(ssh compute-1 virsh list --name); do migrun drain.lua "$guest" compute-2 || break; done
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local listen = require "migrun.listen"
@@ -10,8 +12,10 @@ local NOTE = "/run/migrun-drain"
 
 return {
   api     = 1,
-  summary = "Empty a host for maintenance, one guest at a time",
-  params  = { reason = { type = "string", default = "maintenance", help = "why, for the note on the destination" } },
+  summary = "Move one guest off a host that is being emptied for maintenance",
+  params  = {
+    reason = { type = "string", default = "maintenance", help = "written into the note on the destination" },
+  },
 
   steps = {
     check.guest_is_running,
@@ -22,7 +26,8 @@ return {
 
     { "leave a note", phase = "prepare",
       run = function(run)
-        run.dest:write(NOTE, ("%s comes from %s: %s\n"):format(run.instance.name, run.source.name, run.params.reason))
+        run.dest:write(NOTE, ("%s comes from %s: %s\n")
+          :format(run.instance.name, run.source.name, run.params.reason))
         return NOTE .. " on " .. run.dest.name
       end },
 
@@ -31,9 +36,9 @@ return {
 
     fixup.own_instance_files,
 
-    { "take the note away", phase = "fixup",
+    { "remove the note", phase = "fixup",
       run = function(run)
-        if not run.dest:stat(NOTE) then return "it is gone already" end
+        if not run.dest:stat(NOTE) then return "it is already gone" end
         run.dest:remove(NOTE)
       end },
   },

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Moves a running guest with libvirt alone: no OpenStack, no restart. Where it listens on an address that only the source has
--- (VNC, SPICE, serial ports), it gets the destination's own on the way. Copy this file and edit it for your site.
+-- Moves a running guest with libvirt alone: no OpenStack, no restart. Where the guest listens on an address
+-- that only the source has (VNC, SPICE, serial ports), it is rewritten to the destination's own on the way.
+-- Copy this file and edit it for your site.
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local listen = require "migrun.listen"
@@ -10,8 +11,10 @@ return {
   summary = "Move a running guest by libvirt, peer to peer",
 
   params = {
-    timeout   = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
-    unsafe    = { type = "boolean", default = false, help = "migrate though libvirt takes the storage for unsafe" },
+    timeout   = { type = "duration", default = "auto",
+      help = "abort after this time; auto: 800 s per GiB of memory" },
+    unsafe    = { type = "boolean", default = false,
+      help = "migrate even if libvirt calls the storage unsafe" },
     bandwidth = { type = "integer", default = 0, help = "MiB/s at most; 0: no limit" },
   },
 

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- The older way through Nova, for a Nova that does not put the destination's addresses into the destination's XML (where VNC, SPICE or
--- serial ports listen on an address that only the source has), or a guest whose record in libvirt holds a flag that the destination's does
--- not know: nova-compute and libvirtd on the source are stopped, what libvirt remembers of the guest is changed, both are started, and Nova
--- migrates. Nova of today does without all that, as long as each host's nova.conf has an address of its own: use nova.lua.
+-- The older way through Nova, for a Nova that does not put the destination's addresses into the destination's
+-- XML (where VNC, SPICE or serial ports listen on an address that only the source has), or for a guest whose
+-- record in libvirt holds a flag that the destination does not know: stops nova-compute and libvirtd on the
+-- source, edits libvirt's record of the guest, starts both, and lets Nova migrate. A current Nova needs none
+-- of this if each host's nova.conf has its own address: use nova.lua.
 --
--- nova-compute is stopped so that it neither disables its own service nor takes guests for stopped while libvirtd is away, and the instance
--- is locked in Nova so that nobody else is at it meanwhile. A lock bars a plain user from migrating, so it is taken off just before; at
--- every end the lock is as it was found, and nova-compute is up, and enabled or disabled as it was.
+-- nova-compute is stopped so that it neither disables its own service nor marks guests as stopped while
+-- libvirtd is down, and the instance is locked in Nova so that nobody else works on it meanwhile. A lock
+-- keeps a plain user from migrating, so it is removed just before. In every case the lock is restored in the
+-- end, and nova-compute is up, enabled or disabled as before.
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local nova   = require "migrun.nova"
@@ -20,7 +22,8 @@ return {
   summary = "Move an instance by Nova after surgery on libvirt's record of it",
 
   params = {
-    timeout = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
+    timeout = { type = "duration", default = "auto",
+      help = "abort after this time; auto: 800 s per GiB of memory" },
   },
 
   steps = {
@@ -28,7 +31,9 @@ return {
     nova.services_are_up,
     { "the destination is named", phase = "check",
       run = function(run)
-        if not run.dest then run:refuse "what is changed depends on the destination's addresses, so it cannot be any: name a host" end
+        if not run.dest then
+          run:refuse "the surgery depends on the destination's addresses: name a host instead of any"
+        end
         return run.dest.name
       end },
     check.guest_is_running,
@@ -49,14 +54,18 @@ return {
         run.saved.compute = nova.compute_service(run, run.source)
         run.nova:lock "migrun changes libvirt's record of it"
         compute:stop()
-        local live, defined = status.ready_to_move(run, { flags = { FLAG } }), status.ready_to_start_elsewhere(run)
+        local live = status.ready_to_move(run, { flags = { FLAG } })
+        local defined = status.ready_to_start_elsewhere(run)
         run.source:service("libvirtd"):while_stopped(function()
           run.source:edit_xml(run.instance:status_file(), live)
-          if run.instance.facts.persistent then run.source:edit_xml(run.instance:definition_file(), defined) end
+          if run.instance.facts.persistent then
+            run.source:edit_xml(run.instance:definition_file(), defined)
+          end
         end)
         compute:start()
         compute:wait(120)
-        return "libvirtd has taken it over, nova-compute is up again"
+        return run.preview and "libvirtd would take it over, nova-compute would be restarted"
+          or "libvirtd has taken it over, nova-compute is up again"
       end },
 
     { "live migration by Nova", phase = "migrate",

@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- Moves an instance by Nova's live migration: asks both worlds first, watches Nova and libvirt's job on the source, verifies in both, and
--- puts the files' ownership right. INSTANCE is its name or id in Nova, or libvirt's name of it; HOST is a compute host, or any for the
--- scheduler's choice. Copy this file and edit it for your site.
+-- Moves an instance by Nova's live migration: checks both Nova and libvirt first, watches Nova and libvirt's
+-- job on the source, verifies the result in both, and restores file ownership. INSTANCE is the instance's
+-- name or id in Nova, or its name in libvirt; HOST is a compute host, or any for the scheduler's choice. Copy
+-- this file and edit it for your site.
 --
--- Where VNC or a serial port listens on an address that only the source has, Nova of today puts the destination's own into the XML by
--- itself, as long as each host's nova.conf has an address of its own (server_listen, proxyclient_address). For a Nova that does not,
--- there is policies/nova-status-xml.lua.
+-- Where VNC or a serial port listens on an address that only the source has, a current Nova rewrites it to
+-- the destination's, if each host's nova.conf has its own (server_listen, proxyclient_address). For an older
+-- Nova, see policies/nova-status-xml.lua.
 local check = require "migrun.check"
 local fixup = require "migrun.fixup"
 local nova  = require "migrun.nova"
@@ -18,7 +19,8 @@ return {
   summary = "Move an instance by Nova's live migration",
 
   params = {
-    timeout = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
+    timeout = { type = "duration", default = "auto",
+      help = "abort after this time; auto: 800 s per GiB of memory" },
   },
 
   steps = {

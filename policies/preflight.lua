@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- Asks everything that is known to keep a guest from moving, and moves nothing: `migrun preflight.lua INSTANCE HOST`. Warnings keep nothing
--- from moving, and should be known. A policy that moves takes those checks that it needs.
+-- Runs every check that the library has, and moves nothing: `migrun preflight.lua INSTANCE HOST`. A warning
+-- does not keep a guest from moving. A policy that moves guests picks the checks that it needs.
 local check = require "migrun.check"
 
 return {
   api     = 1,
-  summary = "Ask whether a guest could move; nothing is changed",
+  summary = "Check whether a guest could move; nothing is changed",
 
   params = {
-    unsafe = { type = "boolean", default = false, help = "as libvirt.lua's: do not ask whether libvirt takes the storage for safe" },
+    unsafe = { type = "boolean", default = false,
+      help = "as in libvirt.lua: do not ask whether libvirt calls the storage safe" },
   },
 
   steps = {

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- The older way, for a QEMU or a Nova that cannot take a destination XML: libvirtd on the source is stopped, what libvirt remembers of the
--- guest is changed (it listens on every address, and the capability flag migrate-qemu-fd is gone), libvirtd is started, and the guest is
--- moved. Where libvirt takes a destination XML (1.1.0 and newer), libvirt.lua does without all that: use it.
+-- The older way, for a QEMU or a Nova that cannot take a destination XML: stops libvirtd on the source, edits
+-- its record of the guest (listen on every address, drop the capability flag migrate-qemu-fd), starts
+-- libvirtd and moves the guest. Where libvirt takes a destination XML (1.1.0 and newer), use libvirt.lua: it
+-- needs none of this.
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local status = require "migrun.status"
@@ -10,11 +11,13 @@ local FLAG = "migrate-qemu-fd"
 
 return {
   api     = 1,
-  summary = "Move a running guest after surgery on libvirt's record of it, its libvirtd being stopped for a second",
+  summary = "Move a running guest after surgery on libvirt's record of it (libvirtd stops for a second)",
 
   params = {
-    timeout = { type = "duration", default = "auto", help = "abort when it takes longer; auto: 800 s for each GiB of memory" },
-    unsafe  = { type = "boolean", default = false, help = "migrate though libvirt takes the storage for unsafe" },
+    timeout = { type = "duration", default = "auto",
+      help = "abort after this time; auto: 800 s per GiB of memory" },
+    unsafe  = { type = "boolean", default = false,
+      help = "migrate even if libvirt calls the storage unsafe" },
   },
 
   steps = {
@@ -38,17 +41,22 @@ return {
     { "listen on every address", phase = "prepare",
       when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,
       run  = function(run)
-        local live, defined = status.ready_to_move(run, { flags = { FLAG } }), status.ready_to_start_elsewhere(run)
+        local live = status.ready_to_move(run, { flags = { FLAG } })
+        local defined = status.ready_to_start_elsewhere(run)
         run.source:service("libvirtd"):while_stopped(function()
           run.source:edit_xml(run.instance:status_file(), live)
-          if run.instance.facts.persistent then run.source:edit_xml(run.instance:definition_file(), defined) end
+          if run.instance.facts.persistent then
+            run.source:edit_xml(run.instance:definition_file(), defined)
+          end
         end)
+        if run.preview then return "libvirtd would take it over" end
         return "libvirtd has taken it over; every guest is managed as before"
       end },
 
     { "the guest", phase = "migrate",
       run = function(run)
-        run.instance:migrate(run.dest, { timeout = run.params.timeout, flags = run.params.unsafe and { "UNSAFE" } or {} })
+        run.instance:migrate(run.dest,
+          { timeout = run.params.timeout, flags = run.params.unsafe and { "UNSAFE" } or {} })
       end },
 
     fixup.own_instance_files,

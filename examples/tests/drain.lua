@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Run with lua5.4 examples/tests/drain.lua: a check is a plain function over facts, so a table stands for the run.
+-- Run it with lua5.4 examples/tests/drain.lua. A check is a plain function over facts, so a table can stand
+-- in for the run.
 package.path = (arg[0]:match("^(.*)/tests/") or ".") .. "/?.lua;" .. package.path
 local checks = require "checks"
 
@@ -14,7 +15,7 @@ local function ask(available, needed)
   return ok and text or nil, refusal
 end
 
-assert(ask(50, 30) == "20 % of compute-9's memory is left")
+assert(ask(50, 30) == "20 % of compute-9's memory stays free")
 local _, refusal = ask(50, 45)
-assert(refusal == "5 % of compute-9's memory would be left, and 10 % is the reserve", refusal)
+assert(refusal == "only 5 % of compute-9's memory would stay free; the reserve is 10 %", refusal)
 print("ok")

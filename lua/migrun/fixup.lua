@@ -1,13 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- Fix-ups: steps that put right what a migration leaves behind, on the host where the guest is, after success and after failure.
+-- Fix-ups: steps that put right what a migration leaves behind, on the host where the guest is, after success
+-- and after failure.
 local fixup = {}
 
--- What the guest's XML names, by who writes it. Only the disk itself: never what lies below it (backingStore), which others share.
+-- What the guest's XML names, by who writes it. Only the disk itself: never what lies below it
+-- (backingStore), which others share.
 local qemu_files = {
   "devices/disk/source/@file", "os/nvram", "os/nvram/source/@file", "os/kernel", "os/initrd", "os/dtb",
 }
 local character_files = {
-  "devices/serial[@type='file']/source/@path", "devices/console[@type='file']/source/@path", "devices/parallel[@type='file']/source/@path",
+  "devices/serial[@type='file']/source/@path", "devices/console[@type='file']/source/@path",
+  "devices/parallel[@type='file']/source/@path",
   "devices/serial/log/@file", "devices/console/log/@file", "devices/parallel/log/@file",
 }
 
@@ -19,19 +22,23 @@ local function contains(list, value)
 end
 
 local function is_inside(path, folder)
-  return path:sub(1, #folder + 1) == folder .. "/" and not path:find("/../", 1, true) and not path:find("/./", 1, true)
+  return path:sub(1, #folder + 1) == folder .. "/" and not path:find("/../", 1, true)
+    and not path:find("/./", 1, true)
 end
 
 -- A number of a label ("+64055") or a name of it as the host's number.
 local function id(host, word, kind)
   if word:sub(1, 1) == "+" then return math.tointeger(tonumber(word:sub(2))) end
   local user = host.facts.users[word]
-  local number = math.tointeger(tonumber(word)) or (kind == "gid" and host.facts.groups[word]) or (kind == "uid" and user and user.uid)
+  local number = math.tointeger(tonumber(word)) or (kind == "gid" and host.facts.groups[word])
+    or (kind == "uid" and user and user.uid)
   if number then return number end
-  error(("the number of the %s %s, which the guest's XML names, is not known on %s"):format(kind == "gid" and "group" or "user", word, host.name))
+  error(("the number of the %s %s, which the guest's XML names, is not known on %s")
+    :format(kind == "gid" and "group" or "user", word, host.name))
 end
 
--- Whom QEMU runs as, by libvirt's own label of the guest ("+64055:+64055"), else by the user that QEMU's package makes.
+-- Whom QEMU runs as, by libvirt's own label of the guest ("+64055:+64055"), else by the user that QEMU's
+-- package makes.
 local function qemu_owner(run, xml)
   local host = run.instance:host()
   local user, group = (xml:get("seclabel[@model='dac']/label") or ""):match("^(.-):(.*)$")
@@ -40,12 +47,13 @@ local function qemu_owner(run, xml)
     local known = host.facts.users[name]
     if known then return { uid = known.uid, gid = host.facts.groups[name] or known.gid } end
   end
-  error(("whom QEMU runs as on %s cannot be told: the guest's XML has no label, and there is no user libvirt-qemu or qemu"):format(host.name))
+  error(("whom QEMU runs as on %s cannot be told: the guest's XML has no label, and there is no user "
+    .. "libvirt-qemu or qemu"):format(host.name))
 end
 
--- A log that virtlogd writes (the default) is root's; one that QEMU writes itself is QEMU's. A QEMU that has been running since before
--- the migration tells by the file it holds open (which a preview may not see), one that the migration started by its host's
--- stdio_handler (qemu.conf).
+-- A log that virtlogd writes (the default) is root's; one that QEMU writes itself is QEMU's. A QEMU that has
+-- been running since before the migration tells by the file it holds open (which a preview may not see), one
+-- that the migration started by its host's stdio_handler (qemu.conf).
 local function qemu_writes_logs(run, path)
   local host, held = run.instance:host(), run.instance.facts.files
   if host == run.source and held then return contains(held, path) end
@@ -59,8 +67,8 @@ local function live_xml(run)
   return domain and domain:xml() or run.instance:xml()
 end
 
----The files of the guest that a fix-up answers for, with the owner that libvirt gives each at a start: {path, uid, gid}.
----Only those inside the instance's own folder; those that do not exist are left out.
+---The files of the guest that a fix-up answers for, with the owner that libvirt gives each at a start: {path,
+---uid, gid}. Only those inside the instance's own folder; those that do not exist are left out.
 ---@param run Run
 ---@return table[]
 function fixup.wanted_owners(run)
@@ -74,14 +82,16 @@ function fixup.wanted_owners(run)
     seen[path] = true
     local stat = host:stat(path)
     if stat and stat.type == "file" then
-      wanted[#wanted + 1] = { path = path, name = path:sub(#folder + 2), uid = owner.uid, gid = owner.gid, stat = stat }
+      wanted[#wanted + 1] = { path = path, name = path:sub(#folder + 2), uid = owner.uid, gid = owner.gid,
+        stat = stat }
     end
   end
   for _, place in ipairs(qemu_files) do
     for _, path in ipairs(xml:find(place)) do
       local source = ("devices/disk/source[@file='%s']"):format(path)
       local label = path:find("'", 1, true) and "" or xml:get(source .. "/seclabel[@model='dac']/label") or ""
-      local left_alone = not path:find("'", 1, true) and xml:get(source .. "/seclabel[@model='dac']/@relabel") == "no"
+      local left_alone = not path:find("'", 1, true)
+        and xml:get(source .. "/seclabel[@model='dac']/@relabel") == "no"
       local user, group = label:match("^(.-):(.*)$")
       if not left_alone then
         add(path, user and { uid = id(host, user, "uid"), gid = id(host, group, "gid") } or qemu)
@@ -115,7 +125,9 @@ end
 local function forecast(run, files)
   local changes = {}
   for _, file in ipairs(files) do
-    if file.uid ~= 0 then changes[#changes + 1] = ("%s → %s"):format(file.name, user_name(run.dest, file.uid)) end
+    if file.uid ~= 0 then
+      changes[#changes + 1] = ("%s → %s"):format(file.name, user_name(run.dest, file.uid))
+    end
   end
   if #changes == 0 then return "no file of it lies in the instance's folder" end
   return "after the move, where libvirt leaves them to root: " .. table.concat(changes, ", ")
@@ -134,13 +146,16 @@ fixup.own_instance_files = {
       end
     end
     if #changed > 0 then return table.concat(changed, ", ") end
-    return #files == 0 and "the instance has no files of its own here" or ("%d files, owned right already"):format(#files)
+    return #files == 0 and "the instance has no files of its own here" or ("%d files, owned right already")
+      :format(#files)
   end,
   -- Asked again at the end: what the verdict says was seen, not assumed.
   verify = function(run)
     for _, file in ipairs(fixup.wanted_owners(run)) do
       if not is_right(file) then
-        run:refuse(("%s on %s belongs to %s, and should be %s's"):format(file.path, run.instance:host().name, owner_text(file), user_name(run.instance:host(), file.uid)))
+        run:refuse(("%s on %s belongs to %s, and should be %s's")
+          :format(file.path, run.instance:host().name, owner_text(file),
+          user_name(run.instance:host(), file.uid)))
       end
     end
     return "files owned right"

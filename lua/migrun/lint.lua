@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- Finds mistakes in the text of a policy before anything of it runs: names that do not exist, globals, misspelt fields of the objects that
--- the core gives. The objects' classes are those of the editor's annotations (meta.lua), so editor, lint and core say the same.
+-- Finds mistakes in the text of a policy before anything of it runs: names that do not exist, globals,
+-- misspelt fields of the objects that the core gives. The objects' classes are those of the editor's
+-- annotations (meta.lua), so editor, lint and core say the same.
 --
--- The text is parsed, but no tree of statements is kept: the parser resolves names as Lua does, and remembers expressions and tables,
--- from which the types of a few expressions follow. A local that is ever assigned again has no type: what is not sure is no problem.
+-- The text is parsed, but no tree of statements is kept: the parser resolves names as Lua does, and remembers
+-- expressions and tables, from which the types of a few expressions follow. A local that is ever assigned
+-- again has no type: what is not sure is no problem.
 local lint = {}
 
 local find, match, sub = string.find, string.match, string.sub
@@ -23,15 +25,16 @@ local function sorted_keys(...)
     return keys
 end
 
-local KEYWORDS = set_of [[and break do else elseif end false for function goto if in local nil not or repeat return then true until while]]
+local KEYWORDS = set_of [[and break do else elseif end false for function goto if in local nil not or repeat
+    return then true until while]]
 local SYMBOLS = set_of [[+ - * / % ^ # & ~ | << >> // == ~= <= >= < > = ( ) { } [ ] :: ; : , . .. ...]]
 local BINARY = set_of [[+ - * / // % ^ .. & | ~ << >> == ~= < <= > >= and or]]
 local UNARY = set_of [[- # ~ not]]
 local BLOCK_ENDS = set_of [[eof end else elseif until]]
 local CONSTANTS = set_of [[nil true false ... number string]]
 
-local GLOBALS = set_of [[string table math utf8 os assert error ipairs load next pairs pcall print rawequal rawget rawlen require select
-    setmetatable getmetatable tonumber tostring type xpcall _G _VERSION]]
+local GLOBALS = set_of [[string table math utf8 os assert error ipairs load next pairs pcall print rawequal
+    rawget rawlen require select setmetatable getmetatable tonumber tostring type xpcall _G _VERSION]]
 local REFUSED = set_of [[io debug coroutine package dofile loadfile rawset collectgarbage warn]]
 -- What a misspelt word may have meant, as it is read as a name: retrun { … } is the call of a global.
 local WORDS = set_of [[return true false nil not]]
@@ -39,8 +42,10 @@ local OS = set_of [[clock date time]]
 local LIBRARIES = {string = string, table = table, math = math, utf8 = utf8}
 
 local NOUNS = {
-    Host = "a host", Run = "the run", Instance = "the instance", Service = "a service", Libvirt = "a libvirt connection", Nova = "Nova",
-    Domain = "a domain", Document = "a document", Log = "a log", xml = "the module migrun.xml", json = "the module migrun.json",
+    Host = "a host", Run = "the run", Instance = "the instance", Service = "a service",
+    Libvirt = "a libvirt connection", Nova = "Nova",
+    Domain = "a domain", Document = "a document", Log = "a log", xml = "the module migrun.xml",
+    json = "the module migrun.json",
 }
 
 -- ---- the nearest name ----
@@ -54,7 +59,9 @@ local function distance(a, b)
         for j = 1, #b do
             local x, y = a:byte(i), b:byte(j)
             row[j] = math.min(above[j - 1] + (x == y and 0 or 1), above[j] + 1, row[j - 1] + 1)
-            if i > 1 and j > 1 and x == b:byte(j - 1) and a:byte(i - 1) == y then row[j] = math.min(row[j], above2[j - 2] + 1) end
+            if i > 1 and j > 1 and x == b:byte(j - 1) and a:byte(i - 1) == y then
+                row[j] = math.min(row[j], above2[j - 2] + 1)
+            end
         end
         above, above2 = row, above
     end
@@ -101,7 +108,8 @@ local function skip_blank(text, p)
     return p
 end
 
--- Just behind the string that opens at p, and its value; a value with escapes is nil: nothing here is compared with one.
+-- Just behind the string that opens at p, and its value; a value with escapes is nil: nothing here is
+-- compared with one.
 local function quoted(text, p)
     local quote, at = sub(text, p, p), p + 1
     while true do
@@ -155,8 +163,9 @@ local function scan(text)
 end
 
 -- ---- the parser ----
--- An expression is a constant's token, or a table with its kind (name, index, method, call, table, function, operation) and pos, a byte
--- of the text. A local is {value = its first one, where the text shows it; assigned = whether it is set later}.
+-- An expression is a constant's token, or a table with its kind (name, index, method, call, table, function,
+-- operation) and pos, a byte of the text. A local is {value = its first one, where the text shows it;
+-- assigned = whether it is set later}.
 
 local Parser = {}
 Parser.__index = Parser
@@ -180,9 +189,13 @@ function Parser:follow(shape)
 end
 
 -- Whether the next token is a name, and the one after it of this kind.
-function Parser:at_name_before(kind) return self:peek() == "name" and self.tokens[self.at + 1].kind == kind end
+function Parser:at_name_before(kind)
+    return self:peek() == "name" and self.tokens[self.at + 1].kind == kind
+end
 
-function Parser:problem(pos, message, ...) table.insert(self.problems, {pos = pos, message = message:format(...)}) end
+function Parser:problem(pos, message, ...)
+    table.insert(self.problems, {pos = pos, message = message:format(...)})
+end
 
 -- Names.
 
@@ -215,7 +228,8 @@ function Parser:check_global(token)
     local name = token.value
     if GLOBALS[name] or self:has_own_env() then return end
     if REFUSED[name] then return self:problem(token.pos, "'%s' is not available to policies", name) end
-    self:problem(token.pos, "undefined global '%s'%s", name, lint.did_you_mean(name, self:visible_names(GLOBALS, WORDS)))
+    self:problem(token.pos, "undefined global '%s'%s", name,
+        lint.did_you_mean(name, self:visible_names(GLOBALS, WORDS)))
 end
 
 -- A name that is read.
@@ -374,7 +388,8 @@ local function list_of_ipairs(node)
 end
 
 local SHAPES = {
-    [";"] = "", ["break"] = "", ["goto"] = "name", ["::"] = "name ::", ["do"] = "block end", ["while"] = "expression do block end",
+    [";"] = "", ["break"] = "", ["goto"] = "name", ["::"] = "name ::", ["do"] = "block end",
+    ["while"] = "expression do block end",
     ["repeat"] = "open statements until expression close",
 }
 local STATEMENTS = {}
@@ -389,7 +404,9 @@ STATEMENTS["for"] = function(self)
     local names = self:names()
     local list = (#names == 1 and self:accept("=") or self:expect("in")) and self:expressions()
     self:follow("do open")
-    for i, name in ipairs(names) do self:declare(name).element_of = i == 2 and list_of_ipairs(list[1]) or nil end
+    for i, name in ipairs(names) do
+        self:declare(name).element_of = i == 2 and list_of_ipairs(list[1]) or nil
+    end
     self:follow("statements close end")
 end
 
@@ -451,7 +468,8 @@ function Parser:statements()
 end
 
 local function parse(text)
-    local parser = setmetatable({tokens = scan(text), at = 1, problems = {}, members = {}, tables = {}}, Parser)
+    local parser = setmetatable({tokens = scan(text), at = 1, problems = {}, members = {}, tables = {}},
+        Parser)
     parser:open()
     parser.env = parser:declare("_ENV")
     parser:open()
@@ -462,7 +480,8 @@ end
 
 -- ---- classes ----
 
--- {class = {member = {type = of the field or of what the method returns, callbacks = {[argument] = class of its function's parameter}}}}
+-- {class = {member = {type = of the field or of what the method returns, callbacks = {[argument] = class of
+-- its function's parameter}}}}
 local function read_classes(meta)
     local function type_at_start(text) return (match(text, "^[%w_|%[%]]*"):gsub("|nil", "")) end
     local classes, class, returns, callbacks, argument = {}, nil, nil, {}, 0
@@ -490,7 +509,8 @@ end
 
 -- What the name stands for, when that is sure: the first value of a local that is never set again.
 local function resolve(node)
-    while node and node.kind == "name" and node.variable and not node.variable.assigned and node.variable.value do
+    while node and node.kind == "name" and node.variable and not node.variable.assigned
+        and node.variable.value do
         node = node.variable.value
     end
     return node
@@ -537,7 +557,8 @@ local function set_parameter(node, class)
     if class and node and node.kind == "function" and node.params[1] then node.params[1].class = class end
 end
 
--- Gives functions that the core calls the class of their parameter: those of steps, of XML changes, and those given to methods.
+-- Gives functions that the core calls the class of their parameter: those of steps, of XML changes, and those
+-- given to methods.
 local function set_parameters(parsed, classes)
     for _, node in ipairs(parsed.tables) do
         local first = node.items[1]
@@ -570,18 +591,24 @@ end
 -- What is wrong with a member that is asked for, or nil.
 local function member_problem(classes, node, params)
     local name, object, asked = node.key.value, node.object, resolve(node.object)
-    local class, global = type_of(classes, object), object.kind == "name" and not object.variable and object.name
+    local class, global = type_of(classes, object), object.kind == "name" and not object.variable
+        and object.name
     if classes[class] then
         local known = classes[class]
-        return not known[name] and ("unknown field '%s' of %s%s"):format(name, NOUNS[class] or class, lint.did_you_mean(name, sorted_keys(known)))
+        return not known[name] and ("unknown field '%s' of %s%s")
+            :format(name, NOUNS[class] or class, lint.did_you_mean(name, sorted_keys(known)))
     elseif global == "os" then
-        return not OS[name] and ("unknown field '%s' of os; policies have os.time, os.date and os.clock"):format(name)
+        return not OS[name] and ("unknown field '%s' of os; policies have os.time, os.date and os.clock")
+            :format(name)
     elseif LIBRARIES[global] then
         -- A site's module may have added a function of its own; a near miss is a mistake.
-        local hint = LIBRARIES[global][name] == nil and lint.did_you_mean(name, sorted_keys(LIBRARIES[global])) or ""
+        local hint = LIBRARIES[global][name] == nil
+            and lint.did_you_mean(name, sorted_keys(LIBRARIES[global])) or ""
         return hint ~= "" and ("unknown field '%s' of %s%s"):format(name, global, hint)
-    elseif params and asked.kind == "index" and asked.key.value == "params" and type_of(classes, asked.object) == "Run" then
-        return not params[name] and ("the policy has no parameter '%s'%s"):format(name, lint.did_you_mean(name, sorted_keys(params)))
+    elseif params and asked.kind == "index" and asked.key.value == "params"
+        and type_of(classes, asked.object) == "Run" then
+        return not params[name] and ("the policy has no parameter '%s'%s")
+            :format(name, lint.did_you_mean(name, sorted_keys(params)))
     end
     return nil
 end
@@ -618,19 +645,24 @@ local function locate(node, place, positions, path, depth)
         local key = item.key and item.key.value
         if not item.key then index, key = index + 1, index + 1 end
         if key then
-            local inner = type(key) == "number" and ("%s[%s]"):format(path, math.tointeger(key) or key) or path == "" and key or path .. "." .. key
+            local inner = type(key) == "number" and ("%s[%s]"):format(path, math.tointeger(key) or key)
+                or path == "" and key or path .. "." .. key
             positions[inner] = place((item.key or item.value).pos)
             positions[inner].many = not item.key and i == #node.items and MANY[item.value.kind] or nil
             local value = resolve(item.value)
-            if value.kind == "table" and depth < DEPTH_MAX then locate(value, place, positions, inner, depth + 1) end
+            if value.kind == "table" and depth < DEPTH_MAX then
+                locate(value, place, positions, inner, depth + 1)
+            end
         end
     end
 end
 
----Looks through the text of a policy (name: its file), with the classes of meta_text. Gives {problems = {{line, column, message}, …},
----positions = {[path] = {line, column}}}: problems in the order of the text; positions of the parts of the table that the file returns,
----by paths as "", "summary", "params.timeout.type", "steps[3]", "steps[3].phase": of a key where there is one, else of the expression.
----many: the last expression of a list, which may give any number of values. A text that is no Lua has neither problems nor positions.
+---Looks through the text of a policy (name: its file), with the classes of meta_text. Gives {problems =
+---{{line, column, message}, …}, positions = {[path] = {line, column}}}: problems in the order of the text;
+---positions of the parts of the table that the file returns, by paths as "", "summary",
+---"params.timeout.type", "steps[3]", "steps[3].phase": of a key where there is one, else of the expression.
+---many: the last expression of a list, which may give any number of values. A text that is no Lua has neither
+---problems nor positions.
 function lint.check(text, name, meta_text)
     local ok, parsed = pcall(parse, text)
     if not ok and parsed ~= SYNTAX then error(parsed, 0) end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Addresses that a guest listens on: graphics (VNC, SPICE), serial ports and consoles. One that belongs to the source alone makes
--- QEMU on the destination fail to start (Failed to bind socket: Cannot assign requested address); Nova, too, gives the guest the
--- destination's own address then, not 0.0.0.0, so that it is no more open than before.
+-- Addresses that a guest listens on: graphics (VNC, SPICE), serial ports and consoles. One that belongs to
+-- the source alone makes QEMU on the destination fail to start (Failed to bind socket: Cannot assign
+-- requested address); Nova, too, gives the guest the destination's own address then, not 0.0.0.0, so that it
+-- is no more open than before.
 local listen = {}
 
 -- Where libvirt's domain XML holds such an address (https://libvirt.org/formatdomain.html).
@@ -55,7 +56,8 @@ local function bits(address)
   return table.concat(text)
 end
 
----The address of a host that lies in the same network as one of the other host's: the one with the longest common beginning.
+---The address of a host that lies in the same network as one of the other host's: the one with the longest
+---common beginning.
 ---@param addresses string[]  the host's own
 ---@param other string        the other host's address
 ---@return string|nil
@@ -73,21 +75,24 @@ function listen.nearest(addresses, other)
   return best
 end
 
----Addresses that a guest listens on and that its source has but its destination has not, each with what replaces it there (nil: the
----destination has no address of that family).
+---Addresses that a guest listens on and that its source has but its destination has not, each with what
+---replaces it there (nil: the destination has no address of that family).
 ---@return {address: string, replacement: string|nil, devices: string[]}[]
 function listen.foreign(document, source_addresses, dest_addresses)
   local found, order, prefix = {}, {}, inside(document)
   for _, place in ipairs(listen.places) do
     local device = place:match("^devices/(%w+)")
     for _, address in ipairs(document:find(prefix .. place)) do
-      if contains(source_addresses, address) and not contains(dest_addresses, address) and not found[address] then
-        found[address] = { address = address, replacement = listen.nearest(dest_addresses, address), devices = {} }
+      local is_foreign = contains(source_addresses, address) and not contains(dest_addresses, address)
+      if is_foreign and not found[address] then
+        found[address] = { address = address, replacement = listen.nearest(dest_addresses, address),
+          devices = {} }
         order[#order + 1] = found[address]
       end
       if found[address] then
         local names = device ~= "graphics" and { device }
-          or document:find(("%sdevices/graphics[@listen='%s' or listen/@address='%s']/@type"):format(prefix, address, address))
+          or document:find(("%sdevices/graphics[@listen='%s' or listen/@address='%s']/@type")
+          :format(prefix, address, address))
         for _, name in ipairs(names) do
           if not contains(found[address].devices, name) then table.insert(found[address].devices, name) end
         end
@@ -97,7 +102,8 @@ function listen.foreign(document, source_addresses, dest_addresses)
   return order
 end
 
----The change of XML that gives the guest the destination's own address wherever it listens on one that the source alone has.
+---The change of XML that gives the guest the destination's own address wherever it listens on one that the
+---source alone has.
 ---@param run Run
 ---@return {changes: string[], apply: fun(document: Document)}
 function listen.to_destination(run)
@@ -109,7 +115,8 @@ function listen.to_destination(run)
         for _, place in ipairs(listen.places) do
           local element, attribute = place:match("^(.*)/@(%w+)$")
           if entry.replacement then
-            document:set(("%s[@%s='%s']/@%s"):format(element, attribute, entry.address, attribute), entry.replacement)
+            document:set(("%s[@%s='%s']/@%s"):format(element, attribute, entry.address, attribute),
+              entry.replacement)
           end
         end
       end
@@ -117,13 +124,15 @@ function listen.to_destination(run)
   }
 end
 
----Refuses a guest's XML on the source (its status XML, or a domain's) that listens on an address which only the destination has: when the
----move fails, the guest cannot be started there again. For the older way; 0.0.0.0 serves both hosts.
+---Refuses a guest's XML on the source (its status XML, or a domain's) that listens on an address which only
+---the destination has: when the move fails, the guest cannot be started there again. For the older way;
+---0.0.0.0 serves both hosts.
 ---@param run Run
 ---@param document Document
 function listen.refuse_destination(run, document)
   for _, entry in ipairs(listen.foreign(document, run.dest.facts.addresses, run.source.facts.addresses)) do
-    run:refuse(("%s would listen on %s, which only %s has: after a move that fails the guest could not start on %s again; use 0.0.0.0 (:: for IPv6)")
+    run:refuse(("%s would listen on %s, which only %s has: after a move that fails the guest could not "
+      .. "start on %s again; use 0.0.0.0 (:: for IPv6)")
       :format(table.concat(entry.devices, ", "), entry.address, run.dest.name, run.source.name))
   end
 end

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Checks that ask Nova and Placement. A policy with nova = true uses them together with those of migrun.check.
+-- Checks that ask Nova and Placement. A policy with nova = true uses them together with those of
+-- migrun.check.
 local nova = {}
 
 local function step(title, run, needs)
   return { title, phase = "check", run = run, needs = needs }
 end
 
--- A check of the destination: left out when the scheduler chooses it (HOST is any), as Nova asks the same then.
+-- A check of the destination: left out when the scheduler chooses it (HOST is any), as Nova asks the same
+-- then.
 function nova.of_destination(check)
   local copy = {}
   for key, value in pairs(check) do copy[key] = value end
@@ -18,19 +20,26 @@ nova.instance_is_ready = step("instance is ready in Nova", function(run)
   local server = run.nova.instance
   if server.status ~= "ACTIVE" then
     local fault = server.fault ~= "" and ("; its last fault: " .. server.fault) or ""
-    local remedy = server.status == "ERROR" and ("; when the guest is well: openstack server set --state active %s"):format(server.id) or ""
-    run:refuse(("its status in Nova is %s (%s)%s%s: only an ACTIVE instance is migrated live"):format(server.status, server.vm_state or "?", fault, remedy))
+    local remedy = server.status == "ERROR"
+      and ("; when the guest is well: openstack server set --state active %s"):format(server.id) or ""
+    run:refuse(("its status in Nova is %s (%s)%s%s: only an ACTIVE instance is migrated live")
+      :format(server.status, server.vm_state or "?", fault, remedy))
   end
   if (server.task_state or "") ~= "" then
-    run:refuse(("Nova is at work on it (%s): wait for its end (openstack server show %s)"):format(server.task_state, server.id))
+    run:refuse(("Nova is at work on it (%s): wait for its end (openstack server show %s)")
+      :format(server.task_state, server.id))
   end
   for _, migration in ipairs(run.nova:migrations()) do
-    local open = migration.status ~= "completed" and migration.status ~= "failed" and migration.status ~= "error" and migration.status ~= "cancelled"
+    local open = migration.status ~= "completed" and migration.status ~= "failed"
+      and migration.status ~= "error" and migration.status ~= "cancelled"
     if open then
-      run:refuse(("a live migration of it is under way in Nova (%d, %s, to %s): wait for its end"):format(migration.id, migration.status, migration.dest))
+      run:refuse(("a live migration of it is under way in Nova (%d, %s, to %s): wait for its end")
+        :format(migration.id, migration.status, migration.dest))
     end
   end
-  local locked = server.locked and (", locked" .. ((server.locked_reason or "") ~= "" and (" (" .. server.locked_reason .. ")") or "")) or ""
+  local locked = server.locked
+    and (", locked" .. ((server.locked_reason or "") ~= "" and (" (" .. server.locked_reason .. ")") or ""))
+    or ""
   return ("%s (%s) on %s, no task%s"):format(server.status, server.libvirt_name or "?", server.host, locked)
 end)
 
@@ -50,9 +59,11 @@ function nova.compute_service(run, host) return compute_of(run, host) end
 local function is_up(run, host)
   local service = compute_of(run, host)
   if service.forced_down then
-    run:refuse(("nova-compute on %s is forced down: when it works, openstack compute service set --up %s nova-compute"):format(host.name, service.host))
+    run:refuse(("nova-compute on %s is forced down: when it works, openstack compute service set --up %s "
+      .. "nova-compute"):format(host.name, service.host))
   elseif service.state ~= "up" then
-    run:refuse(("Nova says that nova-compute on %s is down (systemctl status nova-compute there)"):format(host.name))
+    run:refuse(("Nova says that nova-compute on %s is down (systemctl status nova-compute there)")
+      :format(host.name))
   end
   return service
 end
@@ -64,13 +75,15 @@ nova.services_are_up = step("nova-compute is up", function(run)
   local dest = is_up(run, run.dest)
   if dest.status ~= "enabled" then
     local reason = (dest.reason or "") ~= "" and ("; the reason given: " .. dest.reason) or ""
-    run:refuse(("nova-compute on %s is disabled, so Nova's scheduler takes no instance there%s (openstack compute service set --enable %s nova-compute)")
+    run:refuse(("nova-compute on %s is disabled, so Nova's scheduler takes no instance there%s (openstack "
+      .. "compute service set --enable %s nova-compute)")
       :format(run.dest.name, reason, dest.host))
   end
   return ("%s, %s up and enabled"):format(seen, run.dest.name)
 end)
 
--- What a service's nova.conf says of its message queue, which is its cell's: hosts and virtual host, without user and password.
+-- What a service's nova.conf says of its message queue, which is its cell's: hosts and virtual host, without
+-- user and password.
 local function queue_of(host)
   local path = "/etc/nova/nova.conf"
   if not host:stat(path) then return nil end
@@ -86,9 +99,12 @@ end
 
 nova.hosts_are_in_one_cell = step("both are in one cell", function(run)
   local here, there = queue_of(run.source), queue_of(run.dest)
-  if not here or not there then return "not to be seen: no transport_url in a host's /etc/nova/nova.conf; Nova will say" end
+  if not here or not there then
+    return "not to be seen: no transport_url in a host's /etc/nova/nova.conf; Nova will say"
+  end
   if here ~= there then
-    run:refuse(("%s and %s have different message queues (%s, %s), so they are in different cells: Nova migrates within a cell only"):format(run.source.name, run.dest.name, here, there))
+    run:refuse(("%s and %s have different message queues (%s, %s), so they are in different cells: Nova "
+      .. "migrates within a cell only"):format(run.source.name, run.dest.name, here, there))
   end
   return ("message queue %s"):format(here)
 end)
@@ -113,9 +129,13 @@ nova.placement_has_room = step("Placement has room", function(run)
     local class, need, unit = table.unpack(wanted)
     local r = need and room(provider, class)
     if r then
-      local text = ("%s %s of %s free on %s ((%s - %s reserved) × %g - %s used)"):format(whole(r.free), unit, whole(r.capacity), run.dest.name,
-        whole(r.inventory.total), whole(r.inventory.reserved or 0), r.inventory.allocation_ratio or 1, whole(r.used))
-      if r.free < need then run:refuse(("needs %s %s, and Placement has %s"):format(whole(need), unit, text)) end
+      local text = ("%s %s of %s free on %s ((%s - %s reserved) × %g - %s used)")
+        :format(whole(r.free), unit, whole(r.capacity), run.dest.name,
+        whole(r.inventory.total), whole(r.inventory.reserved or 0), r.inventory.allocation_ratio or 1,
+        whole(r.used))
+      if r.free < need then
+        run:refuse(("needs %s %s, and Placement has %s"):format(whole(need), unit, text))
+      end
       seen[#seen + 1] = ("needs %s, %s"):format(whole(need), text)
     end
   end
@@ -126,14 +146,17 @@ nova.server_group_allows = step("server group allows it", function(run)
   local groups = run.nova.instance.groups
   if not groups or #groups == 0 then return groups and "in no server group" or "not told by this Nova" end
   for _, id in ipairs(groups) do
-    local group = run.nova:request("GET", "/os-server-groups/" .. id, nil, { microversion = "2.64" }).server_group
+    local group = run.nova:request("GET", "/os-server-groups/" .. id, nil,
+      { microversion = "2.64" }).server_group
     if group.policy == "anti-affinity" or group.policy == "affinity" then
       for _, member in ipairs(group.members) do
         local there = member ~= run.nova.instance.id and run.nova:server(member).host == run.dest.name
         if there and group.policy == "anti-affinity" then
-          run:refuse(("the server group %s is anti-affinity, and its member %s is on %s"):format(group.name, member, run.dest.name))
+          run:refuse(("the server group %s is anti-affinity, and its member %s is on %s")
+            :format(group.name, member, run.dest.name))
         elseif member ~= run.nova.instance.id and not there and group.policy == "affinity" then
-          run:refuse(("the server group %s is affinity, and its member %s is not on %s"):format(group.name, member, run.dest.name))
+          run:refuse(("the server group %s is affinity, and its member %s is not on %s")
+            :format(group.name, member, run.dest.name))
         end
       end
     end
@@ -148,7 +171,8 @@ nova.cpu_is_compatible = function(check)
     if ok then return answer end
     local text = type(answer) == "table" and answer.message or tostring(answer)
     if text:lower():find("unknown cpu feature", 1, true) then
-      run:refuse(text .. " (Nova is known to say no for this where the guest would run: skip_cpu_compare_on_dest in nova.conf's [workarounds], or a newer libvirt there)")
+      run:refuse(text .. " (Nova is known to say no for this where the guest would run: "
+        .. "skip_cpu_compare_on_dest in nova.conf's [workarounds], or a newer libvirt there)")
     end
     error(answer, 0)
   end }
@@ -179,8 +203,13 @@ nova.service_as_found = { "nova-compute as it was", phase = "fixup",
   end,
   verify = function(run)
     local was, now = run.saved.compute, compute_of(run, run.source)
-    if now.state ~= "up" then run:refuse(("nova-compute on %s is %s in Nova (systemctl status nova-compute there)"):format(run.source.name, now.state)) end
-    if now.status ~= was.status then run:refuse(("nova-compute on %s is %s, and was %s"):format(run.source.name, now.status, was.status)) end
+    if now.state ~= "up" then
+      run:refuse(("nova-compute on %s is %s in Nova (systemctl status nova-compute there)")
+        :format(run.source.name, now.state))
+    end
+    if now.status ~= was.status then
+      run:refuse(("nova-compute on %s is %s, and was %s"):format(run.source.name, now.status, was.status))
+    end
     return "nova-compute as it was"
   end }
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a policy file returned: checked whole before anything of it runs, and put into the one form that the core knows. And the parameters
--- that an operator gives to it.
+-- What a policy file returned: checked whole before anything of it runs, and put into the one form that the
+-- core knows. And the parameters that an operator gives to it.
 local lint = require "migrun.lint"
 
 local policy = {}
@@ -27,11 +27,15 @@ function policy.duration(text)
     return math.tointeger(seconds) or seconds
 end
 
-local BOOLEANS = {["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false}
+local BOOLEANS = {["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false,
+    off = false, ["0"] = false}
 
-local function is_finite(value) return type(value) == "number" and value > -math.huge and value < math.huge end
+local function is_finite(value)
+    return type(value) == "number" and value > -math.huge and value < math.huge
+end
 
--- Of each type: what it is called, the value of a text, and the value of what a policy wrote; both nil when it does not fit.
+-- Of each type: what it is called, the value of a text, and the value of what a policy wrote; both nil when
+-- it does not fit.
 local TYPES = {
     string = {
         noun = "text",
@@ -95,7 +99,9 @@ Check.__index = Check
 
 -- Where the part at path stands, or else what it is a part of.
 function Check:place(path)
-    while not self.positions[path] and path ~= "" do path = path:match("^(.*)%[[^%]]*%]$") or path:match("^(.*)%.") or "" end
+    while not self.positions[path] and path ~= "" do
+        path = path:match("^(.*)%[[^%]]*%]$") or path:match("^(.*)%.") or ""
+    end
     return self.positions[path] or {line = 1, column = 1}
 end
 
@@ -109,14 +115,16 @@ function Check:keys(value, known, path, what, has_title)
     for key in pairs(value) do
         if not contains(known, key) and not (has_title and key == 1) then
             local hint = type(key) == "string" and lint.did_you_mean(key, known) or ""
-            local place = type(key) == "number" and ("%s[%s]"):format(path, key) or path == "" and tostring(key) or path .. "." .. tostring(key)
-            self:problem(place, "unknown key %s of %s%s", show(key), what, hint ~= "" and hint or "; known are " .. list_text(known))
+            local place = type(key) == "number" and ("%s[%s]"):format(path, key) or path == ""
+                and tostring(key) or path .. "." .. tostring(key)
+            self:problem(place, "unknown key %s of %s%s", show(key), what, hint ~= "" and hint
+                or "; known are " .. list_text(known))
         end
     end
 end
 
--- Indices of the elements of a list, in order, and how many holes it has. Holes are problems (on_hole says so of the nil at %d), at its
--- end, too, where the text has an expression; and so are other keys.
+-- Indices of the elements of a list, in order, and how many holes it has. Holes are problems (on_hole says so
+-- of the nil at %d), at its end, too, where the text has an expression; and so are other keys.
 local HOLES_MAX = 20
 function Check:indices(list, path, what, on_hole)
     local indices, length, holes = {}, 0, 0
@@ -155,11 +163,13 @@ end
 function Check:choices(kind, choices, path, what)
     if choices == nil then return nil end
     if type(choices) ~= "table" or next(choices) == nil then
-        return self:problem(path, "the choices of %s are a list of values, not %s", what, type(choices) == "table" and "an empty one" or a(choices))
+        return self:problem(path, "the choices of %s are a list of values, not %s", what,
+            type(choices) == "table" and "an empty one" or a(choices))
     end
     local result = {}
     for _, i in ipairs(self:indices(choices, path, "the choices of " .. what, "choice %d is nil")) do
-        result[#result + 1] = self:fitting(kind, choices[i], ("%s[%d]"):format(path, i), ("choice %d of %s"):format(i, what))
+        result[#result + 1] = self:fitting(kind, choices[i], ("%s[%d]"):format(path, i), ("choice %d of %s")
+            :format(i, what))
     end
     return result
 end
@@ -169,22 +179,29 @@ function Check:param(name, param)
     if type(name) ~= "string" or not name:find("^[%a_][%w_-]*$") then
         return self:problem(path, "%s: the name of a parameter is made of letters, digits, _ and -", what)
     elseif type(param) ~= "table" then
-        return self:problem(path, "%s is a table, as { type = \"string\", default = \"x\", help = \"what it is\" }, not %s", what, a(param))
+        return self:problem(path,
+            "%s is a table, as { type = \"string\", default = \"x\", help = \"what it is\" }, not %s", what,
+            a(param))
     end
     self:keys(param, PARAM_KEYS, path, what)
     local kind = TYPES[param.type]
     if not kind then
-        local given = param.type == nil and "has no type" or ("has the unknown type %s"):format(show(param.type))
+        local given = param.type == nil and "has no type" or ("has the unknown type %s")
+            :format(show(param.type))
         local hint = lint.did_you_mean(tostring(param.type), TYPE_NAMES)
-        return self:problem(path .. ".type", "%s %s%s", what, given, hint ~= "" and hint or "; types are " .. list_text(TYPE_NAMES))
+        return self:problem(path .. ".type", "%s %s%s", what, given, hint ~= "" and hint or "; types are "
+            .. list_text(TYPE_NAMES))
     end
     if param.help ~= nil and type(param.help) ~= "string" then
         self:problem(path .. ".help", "the help of %s is a text, not %s", what, a(param.help))
     end
     local choices, default = self:choices(kind, param.choices, path .. ".choices", what), nil
-    if param.default ~= nil then default = self:fitting(kind, param.default, path .. ".default", "the default of " .. what) end
+    if param.default ~= nil then
+        default = self:fitting(kind, param.default, path .. ".default", "the default of " .. what)
+    end
     if choices and default ~= nil and not contains(choices, default) then
-        self:problem(path .. ".default", "the default of %s is %s, which is none of its choices (%s)", what, show(default), list_text(choices))
+        self:problem(path .. ".default", "the default of %s is %s, which is none of its choices (%s)", what,
+            show(default), list_text(choices))
     end
     return {type = param.type, default = default, help = param.help, choices = choices}
 end
@@ -204,8 +221,10 @@ end
 function Check:title(step, path, number)
     local title = step[1]
     if type(title) ~= "string" or not title:find("%S") then
-        local given = title == nil and "has no title" or type(title) == "string" and "has an empty title" or "has a title that is " .. a(title)
-        self:problem(title == nil and path or path .. "[1]", "step %d %s; a step begins with its title: { \"check the disk\", … }", number, given)
+        local given = title == nil and "has no title" or type(title) == "string" and "has an empty title"
+            or "has a title that is " .. a(title)
+        self:problem(title == nil and path or path .. "[1]",
+            "step %d %s; a step begins with its title: { \"check the disk\", … }", number, given)
         return ("step %d"):format(number)
     elseif self.steps_by_title[title] then
         self:problem(path .. "[1]", "two steps have the title '%s'; titles are unique", title)
@@ -229,16 +248,19 @@ end
 function Check:order(phase, path, title)
     local last = self.last
     if last and RANK[phase] < RANK[last.phase] then
-        self:problem(path, "step '%s' (%s) comes after step '%s' (%s); steps come in the order %s", title, phase, last.title, last.phase,
+        self:problem(path, "step '%s' (%s) comes after step '%s' (%s); steps come in the order %s", title,
+            phase, last.title, last.phase,
             list_text(PHASES))
     elseif phase == "migrate" and last and last.phase == "migrate" then
-        self:problem(path, "step '%s' is a second migrate step, after '%s'; a policy has at most one", title, last.title)
+        self:problem(path, "step '%s' is a second migrate step, after '%s'; a policy has at most one", title,
+            last.title)
     else
         self.last = {title = title, phase = phase}
     end
     self.migrates = self.migrates or phase == "migrate"
     if phase == "migrate" and self.takes and #self.takes < 2 then
-        self:problem(path, "step '%s' migrates; a policy that migrates takes { \"instance\", \"host\" }", title)
+        self:problem(path, "step '%s' migrates; a policy that migrates takes { \"instance\", \"host\" }",
+            title)
     end
 end
 
@@ -248,9 +270,11 @@ function Check:functions(step, path, title, phase)
         if name == "run" and value == nil then
             self:problem(path, "step '%s' has no function 'run'", title)
         elseif value ~= nil and type(value) ~= "function" then
-            self:problem(path .. "." .. name, "'%s' of step '%s' is a function, not %s", name, title, a(value))
+            self:problem(path .. "." .. name, "'%s' of step '%s' is a function, not %s", name, title,
+                a(value))
         elseif name == "verify" and value ~= nil and phase and phase ~= "fixup" then
-            self:problem(path .. ".verify", "step '%s' (%s) has a function 'verify'; only a fixup has one", title, phase)
+            self:problem(path .. ".verify", "step '%s' (%s) has a function 'verify'; only a fixup has one",
+                title, phase)
         end
     end
 end
@@ -286,7 +310,9 @@ end
 function Check:step(step, number)
     local path = ("steps[%d]"):format(number)
     if type(step) ~= "table" then
-        return self:problem(path, "step %d is a table, as { \"title\", phase = \"check\", run = function(run) … end }, not %s", number, a(step))
+        return self:problem(path,
+            "step %d is a table, as { \"title\", phase = \"check\", run = function(run) … end }, not %s",
+            number, a(step))
     end
     local title = self:title(step, path, number)
     self:keys(step, STEP_KEYS, path, ("step '%s'"):format(title), true)
@@ -295,16 +321,19 @@ function Check:step(step, number)
     local needs = self:needs(step, path, title, phase)
     if phase then self:order(phase, path, title) end
     self.steps_by_title[title] = phase or "unknown"
-    return {title = title, phase = phase, needs = needs, run = step.run, when = step.when, verify = step.verify}
+    return {title = title, phase = phase, needs = needs, run = step.run, when = step.when,
+        verify = step.verify}
 end
 
 function Check:steps(steps)
     local result = {}
     if type(steps) ~= "table" then
-        self:problem("steps", steps == nil and "the policy has no steps" or "steps is a list of steps, not %s", a(steps))
+        self:problem("steps", steps == nil and "the policy has no steps"
+            or "steps is a list of steps, not %s", a(steps))
         return result
     end
-    local indices, holes = self:indices(steps, "steps", "steps", "step %d is nil: a misspelt name of a library's step?")
+    local indices, holes = self:indices(steps, "steps", "steps",
+        "step %d is nil: a misspelt name of a library's step?")
     if #indices + holes == 0 then self:problem("steps", "the list of steps is empty") end
     for _, i in ipairs(indices) do result[#result + 1] = self:step(steps[i], i) end
     return result
@@ -318,14 +347,16 @@ function Check:takes_of(takes)
         for i, name in ipairs(known) do same = same and (takes == nil or takes[i] == name) end
         if same then return known end
     end
-    self:problem("takes", "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\" }, { \"host\" } or {}")
+    self:problem("takes",
+        "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\" }, { \"host\" } or {}")
     return nil
 end
 
 function Check:policy(value)
     self:keys(value, POLICY_KEYS, "", "the policy")
     if value.api ~= 1 then
-        self:problem("api", value.api == nil and "the policy does not say for which version of migrun's API it is: api = 1"
+        self:problem("api", value.api == nil
+            and "the policy does not say for which version of migrun's API it is: api = 1"
             or "the policy is for version %s of migrun's API; this migrun has api = 1", show(value.api))
     end
     if type(value.summary) ~= "string" or not value.summary:find("%S") then
@@ -338,21 +369,25 @@ function Check:policy(value)
     local params, steps = self:params(value.params), self:steps(value.steps)
     local takes = self.takes or {}
     return {
-        summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"), takes_host = contains(takes, "host"),
+        summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"),
+        takes_host = contains(takes, "host"),
         migrates = self.migrates, nova = value.nova == true, params = params, steps = steps,
     }
 end
 
----Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or nil, and the problems:
----{{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host, migrates, params = {[name] = {type, default, help,
----choices}}, steps = {{title, phase, needs = {…}, run, when, verify}, …}}; durations are seconds or "auto".
+---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
+---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host,
+---migrates, params = {[name] = {type, default, help, choices}}, steps = {{title, phase, needs = {…}, run,
+---when, verify}, …}}; durations are seconds or "auto".
 function policy.check(value, positions, name)
-    local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {}, migrates = false}, Check)
+    local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
+        migrates = false}, Check)
     local result
     if type(value) == "table" then
         result = check:policy(value)
     else
-        check:problem("", "%s returns %s; a policy ends in: return { api = 1, summary = …, steps = { … } }", name or "the policy", a(value))
+        check:problem("", "%s returns %s; a policy ends in: return { api = 1, summary = …, steps = { … } }",
+            name or "the policy", a(value))
     end
     table.sort(check.problems, function(x, y)
         if x.line ~= y.line then return x.line < y.line end
@@ -362,7 +397,8 @@ function policy.check(value, positions, name)
     return #check.problems == 0 and result or nil, check.problems
 end
 
----The values of a policy's parameters (policy.check's params) from what the command line gives, texts by name, and the problems: sentences.
+---The values of a policy's parameters (policy.check's params) from what the command line gives, texts by
+---name, and the problems: sentences.
 function policy.params(spec, given)
     local values, problems = {}, {}
     local names = sorted_names(spec)
@@ -372,12 +408,15 @@ function policy.params(spec, given)
         local value = param and TYPES[param.type].parse(text)
         if not param then
             local near = lint.nearest(name, names)
-            problems[#problems + 1] = ("unknown parameter '%s'%s; %s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "",
+            problems[#problems + 1] = ("unknown parameter '%s'%s; %s")
+                :format(name, near and (" (did you mean '%s'?)"):format(near) or "",
                 #names == 0 and "the policy takes none" or "the policy takes " .. table.concat(names, ", "))
         elseif value == nil then
-            problems[#problems + 1] = ("parameter '%s': '%s' is no %s"):format(name, text, TYPES[param.type].noun)
+            problems[#problems + 1] = ("parameter '%s': '%s' is no %s")
+                :format(name, text, TYPES[param.type].noun)
         elseif param.choices and not contains(param.choices, value) then
-            problems[#problems + 1] = ("parameter '%s' is one of %s, not '%s'"):format(name, list_text(param.choices), text)
+            problems[#problems + 1] = ("parameter '%s' is one of %s, not '%s'")
+                :format(name, list_text(param.choices), text)
         else
             values[name] = value
         end

@@ -10,14 +10,16 @@ local function files()
     return names
 end
 
--- A variable that is freed when it leaves its scope, and was not set by then, frees whatever lay on the stack.
+-- A variable that is freed when it leaves its scope, and was not set by then, frees whatever lay on the
+-- stack.
 local function unset(text)
     local found = {}
     text = text:gsub("\\\"", ""):gsub("\"[^\"\n]*\"", "\"\""):gsub("//[^\n]*", ""):gsub("#define[^\n]*", "")
     for _, pattern in ipairs { "%f[%w_]cleanup(%b())", "%f[%w_]auto_[a-z]+%f[%s]" } do
         for start in text:gmatch("()" .. pattern) do
             -- What stands between brackets is no matter: "a = f(x, y), b" is two declarations.
-            local declaration = text:sub(start):match("^[^;]*"):gsub("^cleanup%b()", ""):gsub("%b()", ""):gsub("%b{}", "")
+            local declaration = text:sub(start):match("^[^;]*"):gsub("^cleanup%b()", "")
+            declaration = declaration:gsub("%b()", ""):gsub("%b{}", "")
             for one in declaration:gmatch("[^,]+") do
                 if not one:find("=", 1, true) then found[#found + 1] = one:match("[%w_]+%s*$") or one end
             end

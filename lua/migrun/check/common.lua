@@ -12,7 +12,8 @@ end
 function common.size(bytes)
   local gib = bytes / 2 ^ 30
   if gib >= 10 then return ("%.1f GiB"):format(gib) end
-  return (bytes >= 2 ^ 20 or bytes == 0) and ("%d MiB"):format(bytes // 2 ^ 20) or ("%d KiB"):format((bytes + 1023) // 1024)
+  if bytes >= 2 ^ 20 or bytes == 0 then return ("%d MiB"):format(bytes // 2 ^ 20) end
+  return ("%d KiB"):format((bytes + 1023) // 1024)
 end
 
 function common.contains(list, value)
@@ -36,8 +37,9 @@ function common.refuse_all(run, reasons)
   if #reasons > 0 then run:refuse(table.concat(reasons, "; ")) end
 end
 
----The guest's disks: {target, type, path (of a file or a device), protocol, name, pool, volume, readonly, shareable, transient, cache, format,
----backing (files below it), document}; a drive with nothing in it is left out.
+---The guest's disks: {target, type, path (of a file or a device), protocol, name, pool, volume, readonly,
+---shareable, transient, cache, format, backing (files below it), document}; a drive with nothing in it is
+---left out.
 function common.disks(run)
   local disks = {}
   for _, fragment in ipairs(run.instance:xml():fragments("devices/disk")) do

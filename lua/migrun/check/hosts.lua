@@ -5,8 +5,8 @@ local step, contains = common.step, common.contains
 
 local check = {}
 
--- libvirt's own defaults where a URI names no port (https://libvirt.org/uri.html), and where migrations arrive
--- (migration_port_min and _max of qemu.conf).
+-- libvirt's own defaults where a URI names no port (https://libvirt.org/uri.html), and where migrations
+-- arrive (migration_port_min and _max of qemu.conf).
 local transport_ports = { tcp = 16509, tls = 16514, ssh = 22 }
 local MIGRATION_PORTS = { 49152, 49215 }
 
@@ -15,8 +15,9 @@ local function conf_of(host) return host.facts.libvirt.conf or {} end
 check.destination_is_another_host = step("destination is another host", function(run)
   local here, there = run.source.facts, run.dest.facts
   if here.boot_id == there.boot_id or here.machine_id == there.machine_id then
-    run:refuse(("%s and %s are the same machine (machine id %s), or one was cloned from the other with its id: give each its own "
-      .. "(systemd-machine-id-setup)"):format(run.source.name, run.dest.name, there.machine_id))
+    run:refuse(("%s and %s are the same machine (machine id %s), or one was cloned from the other with its "
+      .. "id: give each its own (systemd-machine-id-setup)")
+      :format(run.source.name, run.dest.name, there.machine_id))
   end
   return ("%s: libvirt %s, QEMU %s"):format(run.dest.name, there.libvirt.libvirt, there.libvirt.hypervisor)
 end)
@@ -30,7 +31,8 @@ end
 
 local function migration_ports(host)
   local conf = conf_of(host)
-  return tonumber(conf.migration_port_min) or MIGRATION_PORTS[1], tonumber(conf.migration_port_max) or MIGRATION_PORTS[2]
+  return tonumber(conf.migration_port_min) or MIGRATION_PORTS[1], tonumber(conf.migration_port_max)
+    or MIGRATION_PORTS[2]
 end
 
 -- A port behind a firewall does not answer; one that nobody listens on yet refuses at once.
@@ -41,19 +43,22 @@ end
 -- A name that leads back to the host that asks, as the 127.0.1.1 of many /etc/hosts.
 local function refuse_own_address(run, from, name, address)
   if address and (address:find("^127%.") or address == "::1" or contains(from.facts.addresses, address)) then
-    run:refuse(("%s is %s for %s, which is %s itself: put its true address into /etc/hosts there, or into the name server")
+    run:refuse(("%s is %s for %s, which is %s itself: put its true address into /etc/hosts there, or into "
+      .. "the name server")
       :format(name, address, from.name, from.name))
   end
 end
 
--- Whether migrations from one host arrive at the other: under the name that its libvirtd will give to the source.
+-- Whether migrations from one host arrive at the other: under the name that its libvirtd will give to the
+-- source.
 local function reach_migrations(run, from, to, name, answers)
   local first, last = migration_ports(to)
   local there = answers or from:reach(name, { first, last })
   refuse_own_address(run, from, name, there.address)
   for _, port in ipairs { first, last } do
     if is_blocked(there.ports[port]) then
-      run:refuse(("%s cannot reach %s:%d (%s): migrations arrive on ports %d-%d, which a firewall should let through")
+      run:refuse(("%s cannot reach %s:%d (%s): migrations arrive on ports %d-%d, which a firewall should "
+        .. "let through")
         :format(from.name, name, port, there.ports[port].error, first, last))
     end
   end
@@ -65,13 +70,14 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
   local port = libvirt_port(dest.settings.libvirt.uri)
   local name = conf_of(dest).migration_host or dest.facts.libvirt.hostname or dest.name
   if name:find("^localhost") then
-    run:refuse(("libvirtd on %s calls itself %s, and %s would be told to send the guest there: give its own address a line with its name in "
-      .. "/etc/hosts"):format(dest.name, name, source.name))
+    run:refuse(("libvirtd on %s calls itself %s, and %s would be told to send the guest there: give its "
+      .. "own address a line with its name in /etc/hosts"):format(dest.name, name, source.name))
   end
   local there = source:reach(dest, { port, first, last })
   refuse_own_address(run, source, dest.name, there.address)
   if not there.ports[port].open then
-    run:refuse(("%s cannot reach libvirtd on %s:%d (%s): is it listening there, and does a firewall let it through?")
+    run:refuse(("%s cannot reach libvirtd on %s:%d (%s): is it listening there, and does a firewall let it "
+      .. "through?")
       :format(source.name, dest.name, port, there.ports[port].error))
   end
   reach_migrations(run, source, dest, name, name == dest.name and there)
@@ -83,24 +89,29 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
     run:refuse(("%s cannot reach %s:%d (%s)"):format(dest.name, source.name, back, here.ports[back].error))
   end
   reach_migrations(run, dest, source, source.name, here)
-  return ("%s → %s:%d, %d-%d · %s → %s"):format(source.name, dest.name, port, first, last, dest.name, source.name)
+  return ("%s → %s:%d, %d-%d · %s → %s")
+    :format(source.name, dest.name, port, first, last, dest.name, source.name)
 end)
 
 check.guest_is_not_on_destination = step("guest is not there yet", function(run)
   local guest, there = run.instance, run.dest.facts
   for _, domain in ipairs(there.libvirt.domains) do
     if domain.uuid == guest.uuid or domain.name == guest.name then
-      local which = domain.uuid == guest.uuid and guest.name or ("another guest of the name %s (%s)"):format(domain.name, domain.uuid)
+      local which = domain.uuid == guest.uuid and guest.name or ("another guest of the name %s (%s)")
+        :format(domain.name, domain.uuid)
       if domain.state == "shut off" then
-        run:refuse(("%s is defined on %s, shut off: when nothing else needs it, remove it there with virsh undefine --keep-nvram %s")
+        run:refuse(("%s is defined on %s, shut off: when nothing else needs it, remove it there with virsh "
+          .. "undefine --keep-nvram %s")
           :format(which, run.dest.name, domain.uuid))
       end
-      run:refuse(("%s is %s on %s: find out which of the two is the true one before anything else"):format(which, domain.state, run.dest.name))
+      run:refuse(("%s is %s on %s: find out which of the two is the true one before anything else")
+        :format(which, domain.state, run.dest.name))
     end
   end
   for _, process in ipairs(there.guests or {}) do
     if process.uuid == guest.uuid then
-      run:refuse(("a QEMU of it (pid %d) runs on %s though libvirtd does not know it: find out why before anything else")
+      run:refuse(("a QEMU of it (pid %d) runs on %s though libvirtd does not know it: find out why before "
+        .. "anything else")
         :format(process.pid, run.dest.name))
     end
   end
@@ -115,8 +126,8 @@ local function number_of(word, known)
   return type(entry) == "table" and entry.uid or entry
 end
 
--- Whom QEMU runs as on a host: {user, group, uid, gid}. By the guest's own label where that is fixed, else by qemu.conf, else by the user
--- that QEMU's package makes.
+-- Whom QEMU runs as on a host: {user, group, uid, gid}. By the guest's own label where that is fixed, else by
+-- qemu.conf, else by the user that QEMU's package makes.
 local function qemu_user(host, label)
   local users, groups, conf = host.facts.users, host.facts.groups, conf_of(host)
   local own = users["libvirt-qemu"] and "libvirt-qemu" or users.qemu and "qemu" or "root"
@@ -133,14 +144,15 @@ check.same_qemu_user = step("same QEMU user", function(run)
   local label = run.instance:xml():get("seclabel[@type='static'][@model='dac']/label")
   local here, there = qemu_user(run.source, label), qemu_user(run.dest, label)
   if not here.uid or here.uid ~= there.uid or here.gid ~= there.gid then
-    run:refuse(("QEMU is %s on %s and %s on %s: give user and group the same numbers on both (usermod -u, groupmod -g), or the guest's files are "
-      .. "another's on one of them"):format(user_text(here), run.source.name, user_text(there), run.dest.name))
+    run:refuse(("QEMU is %s on %s and %s on %s: give user and group the same numbers on both (usermod -u, "
+      .. "groupmod -g), or the guest's files are another's on one of them")
+      :format(user_text(here), run.source.name, user_text(there), run.dest.name))
   end
   return user_text(here) .. " on both hosts"
 end)
 
--- By how many seconds at least and at most a host's clock is ahead of this machine's: its first word came after the question was sent, its
--- last before the answer was there.
+-- By how many seconds at least and at most a host's clock is ahead of this machine's: its first word came
+-- after the question was sent, its last before the answer was there.
 local function ahead(host)
   local facts = host.facts
   return facts.told - facts.clock.answered, facts.time - facts.clock.asked
@@ -149,9 +161,11 @@ end
 check.clocks_agree = step("clocks agree", function(run)
   local source_least, source_most = ahead(run.source)
   local dest_least, dest_most = ahead(run.dest)
-  local least, most = math.max(dest_least - source_most, source_least - dest_most), math.max(dest_most - source_least, source_most - dest_least)
+  local least, most = math.max(dest_least - source_most, source_least - dest_most),
+    math.max(dest_most - source_least, source_most - dest_least)
   if least > 1 then
-    run:refuse(("the clocks of %s and %s are at least %.1f s apart, and the guest's would jump by it: see to NTP on both (timedatectl)")
+    run:refuse(("the clocks of %s and %s are at least %.1f s apart, and the guest's would jump by it: see "
+      .. "to NTP on both (timedatectl)")
       :format(run.source.name, run.dest.name, least))
   end
   return ("at most %.2f s apart"):format(most)
@@ -163,7 +177,8 @@ check.transport_is_guarded = step("transport is guarded", function(run)
     local conf = conf_of(host)
     local listens = conf.listen_tcp == 1 or transport_of(host.settings.libvirt.uri) == "tcp"
     if listens and conf.auth_tcp == "none" then
-      run:warn(("libvirtd on %s asks nobody who they are (auth_tcp = \"none\"): whoever reaches its TCP port is root there"):format(host.name))
+      run:warn(("libvirtd on %s asks nobody who they are (auth_tcp = \"none\"): whoever reaches its TCP "
+        .. "port is root there"):format(host.name))
       told[#told + 1] = host.name .. " asks nobody who they are"
     end
     forced = forced or conf.migrate_tls_force == 1
@@ -171,7 +186,8 @@ check.transport_is_guarded = step("transport is guarded", function(run)
   if forced then
     told[#told + 1] = "only with the flag TLS (migrate_tls_force)"
   else
-    run:warn(("the guest's memory goes from %s to %s unencrypted, unless the migration has the flag TLS"):format(run.source.name, run.dest.name))
+    run:warn(("the guest's memory goes from %s to %s unencrypted, unless the migration has the flag TLS")
+      :format(run.source.name, run.dest.name))
     told[#told + 1] = "memory unencrypted without the flag TLS"
   end
   return table.concat(told, "; ")

@@ -23,7 +23,8 @@ check.cpu_is_compatible = step("cpu is compatible", function(run)
   if mode == "host-passthrough" or mode == "maximum" then
     local missing = missing_flags(run.source.facts.cpu.flags or {}, dest.facts.cpu.flags or {})
     if #missing > 0 then
-      run:refuse(("the guest has the CPU of %s itself (%s), and %s lacks %s"):format(run.source.name, mode, dest.name, table.concat(missing, ", ")))
+      run:refuse(("the guest has the CPU of %s itself (%s), and %s lacks %s")
+        :format(run.source.name, mode, dest.name, table.concat(missing, ", ")))
     end
     return ("guest has its host's own CPU (%s); %s has every feature of it"):format(mode, dest.name)
   end
@@ -49,17 +50,20 @@ check.machine_exists = step("machine exists there", function(run)
   local document, source, dest = run.instance:xml(), run.source, run.dest
   local emulator, machine = document:get("devices/emulator"), document:get("os/type/@machine")
   local libvirt = dest.libvirt
-  local can = ask(run, libvirt.domain_capabilities, libvirt, emulator, document:get("os/type/@arch"), machine, document:get("@type"))
+  local can = ask(run, libvirt.domain_capabilities, libvirt, emulator, document:get("os/type/@arch"), machine,
+    document:get("@type"))
   local most, vcpus = math.tointeger(tonumber(can:get("vcpu/@max"))), run.instance.facts.vcpus
   if most and vcpus > most then
     run:refuse(("it has %d vCPUs, and %s on %s takes %d at most"):format(vcpus, machine, dest.name, most))
   end
   local here, there = source.facts.libvirt.hypervisor, dest.facts.libvirt.hypervisor
   if here and there and not common.at_least(there, here) then
-    run:warn(("QEMU on %s (%s) is older than on %s (%s): QEMU promises migrations to the same or a newer version alone")
+    run:warn(("QEMU on %s (%s) is older than on %s (%s): QEMU promises migrations to the same or a newer "
+      .. "version alone")
       :format(dest.name, there, source.name, here))
   end
-  return ("%s of %s on %s%s"):format(machine, emulator, dest.name, most and (", up to %d vCPUs"):format(most) or "")
+  return ("%s of %s on %s%s")
+    :format(machine, emulator, dest.name, most and (", up to %d vCPUs"):format(most) or "")
 end)
 
 check.memory_fits = step("memory fits", function(run)
@@ -67,11 +71,14 @@ check.memory_fits = step("memory fits", function(run)
   local need = run.instance.facts.max_memory
   if #xml:fragments("memoryBacking/hugepages") > 0 then
     local free = (memory.hugepages_free or 0) * (memory.hugepage_size or 0)
-    if free < need then run:refuse(("needs %s in huge pages, %s are free on %s"):format(size(need), size(free), dest)) end
+    if free < need then
+      run:refuse(("needs %s in huge pages, %s are free on %s"):format(size(need), size(free), dest))
+    end
     return ("needs %s in huge pages, %s free on %s"):format(size(need), size(free), dest)
   end
   if memory.available < need then
-    run:refuse(("needs %s, %s available of %s on %s"):format(size(need), size(memory.available), size(memory.total), dest))
+    run:refuse(("needs %s, %s available of %s on %s")
+      :format(size(need), size(memory.available), size(memory.total), dest))
   end
   return ("needs %s, %s free on %s"):format(size(need), size(memory.available), dest)
 end)
@@ -85,12 +92,14 @@ check.listen_addresses_exist = step("listen addresses exist", function(run)
       run:refuse(("%s on %s exists only on %s, and %s has no address that could take its place")
         :format(device, entry.address, source.name, dest.name))
     end
-    seen[#seen + 1] = ("%s on %s exists only on %s: is to become %s"):format(device, entry.address, source.name, entry.replacement)
+    seen[#seen + 1] = ("%s on %s exists only on %s: is to become %s")
+      :format(device, entry.address, source.name, entry.replacement)
   end
   return #seen > 0 and table.concat(seen, "; ") or "none belongs to the source alone"
 end)
 
--- For the older way, by libvirt's status XML: an address that only the destination has keeps the guest from starting when the move fails.
+-- For the older way, by libvirt's status XML: an address that only the destination has keeps the guest from
+-- starting when the move fails.
 check.status_listens_at_source = step("status XML listens here", function(run)
   local path = run.instance:status_file()
   listen.refuse_destination(run, xml.parse(run.source:read(path)))

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Of the guest's storage: that both hosts mean the same disk by the same name, proven by what each of them sees of it.
+-- Of the guest's storage: that both hosts mean the same disk by the same name, proven by what each of them
+-- sees of it.
 local common = require "migrun.check.common"
 local step, contains, size = common.step, common.contains, common.size
 
@@ -13,7 +14,8 @@ end
 
 -- ---- files ----
 
--- Each write gives a file another time of change, to the nanosecond, which nobody can set: two hosts that see the same one see one file.
+-- Each write gives a file another time of change, to the nanosecond, which nobody can set: two hosts that see
+-- the same one see one file.
 local function is_same_state(one, other)
   return one.size == other.size and one.mtime == other.mtime and one.ctime == other.ctime
     and (one.inode == other.inode or one.ctime % 1000000000 ~= 0)
@@ -37,16 +39,18 @@ local function difference(here, there, source, dest)
   compare("inode", function(seen) return "inode " .. seen.inode end)
   compare("ctime", function(seen) return "last changed " .. time_text(seen.ctime) end)
   if place_text(here) ~= place_text(there) then
-    different[#different + 1] = ("on %s there, on %s on %s"):format(place_text(there), place_text(here), source.name)
+    different[#different + 1] = ("on %s there, on %s on %s")
+      :format(place_text(there), place_text(here), source.name)
   end
   return table.concat(different, ", ")
 end
 
 local ROUNDS = 3
 
--- Where the guest writes, two looks at one file seldom fall between the same two writes. So the destination's is taken between two of the
--- source's: it must be one of them, or, while the guest writes without pause, lie between them, and where the inodes differ do so twice. The
--- later rounds wait, as some servers' clients show a write of another host only after a second.
+-- Where the guest writes, two looks at one file seldom fall between the same two writes. So the destination's
+-- is taken between two of the source's: it must be one of them, or, while the guest writes without pause, lie
+-- between them, and where the inodes differ do so twice. The later rounds wait, as some servers' clients show
+-- a write of another host only after a second.
 local function proven_as_it_changes(source, dest, path, inode_is_same)
   local between = 0
   for round = 1, ROUNDS do
@@ -55,7 +59,9 @@ local function proven_as_it_changes(source, dest, path, inode_is_same)
     local after = source:storage({ path })[path]
     if not (before and there and after) then return false end
     if is_same_state(there, before) or is_same_state(there, after) then return true end
-    if before.ctime < there.ctime and there.ctime < after.ctime then between = between + (inode_is_same and 2 or 1) end
+    if before.ctime < there.ctime and there.ctime < after.ctime then
+      between = between + (inode_is_same and 2 or 1)
+    end
     if between >= 2 then return true end
   end
   return false
@@ -64,10 +70,13 @@ end
 -- What both see of a file that must be one; nil, and the reason, when it is not proven to be.
 local function one_file(run, path, here, there)
   local source, dest = run.source, run.dest
-  if not is_same_state(here, there) and not proven_as_it_changes(source, dest, path, here.inode == there.inode) then
-    return nil, ("%s is another file on %s: %s"):format(path, dest.name, difference(here, there, source, dest))
+  if not is_same_state(here, there)
+    and not proven_as_it_changes(source, dest, path, here.inode == there.inode) then
+    return nil, ("%s is another file on %s: %s")
+      :format(path, dest.name, difference(here, there, source, dest))
   end
-  return ("one file on both, inode %d, %s, last changed %s, on %s"):format(there.inode, size(there.size), time_text(here.ctime), place_text(here))
+  return ("one file on both, inode %d, %s, last changed %s, on %s")
+    :format(there.inode, size(there.size), time_text(here.ctime), place_text(here))
 end
 
 -- ---- devices ----
@@ -76,23 +85,31 @@ local function one_device(run, path, here, there)
   for _, id in ipairs(here.ids) do
     if contains(there.ids, id) then
       if here.size == there.size then return ("one device on both, %s, %s"):format(id, size(here.size)) end
-      return nil, ("%s (%s) has %d bytes on %s and %d on %s: rescan it where it was not"):format(path, id, here.size, run.source.name, there.size, run.dest.name)
+      return nil, ("%s (%s) has %d bytes on %s and %d on %s: rescan it where it was not")
+        :format(path, id, here.size, run.source.name, there.size, run.dest.name)
     end
   end
   if #here.ids == 0 or #there.ids == 0 then
-    return nil, ("nothing tells whether %s is the same device on %s: it has no WWN, serial or device-mapper uuid on %s")
+    return nil, ("nothing tells whether %s is the same device on %s: it has no WWN, serial or "
+      .. "device-mapper uuid on %s")
       :format(path, run.dest.name, #here.ids == 0 and run.source.name or run.dest.name)
   end
-  return nil, ("%s is another device on %s: %s there, %s on %s"):format(path, run.dest.name, there.ids[1], here.ids[1], run.source.name)
+  return nil, ("%s is another device on %s: %s there, %s on %s")
+    :format(path, run.dest.name, there.ids[1], here.ids[1], run.source.name)
 end
 
 -- The disk behind a path of each host (they are the same, but for volumes).
 local function one_disk(run, here_path, there_path)
   local here, there = behind(run.source, here_path), behind(run.dest, there_path)
-  if not here then return nil, ("%s cannot be seen on %s, where the guest uses it"):format(here_path, run.source.name) end
-  if not there then return nil, ("%s is not on %s: is its storage mounted there?"):format(there_path, run.dest.name) end
+  if not here then
+    return nil, ("%s cannot be seen on %s, where the guest uses it"):format(here_path, run.source.name)
+  end
+  if not there then
+    return nil, ("%s is not on %s: is its storage mounted there?"):format(there_path, run.dest.name)
+  end
   if here.type ~= there.type or (here.type ~= "file" and here.type ~= "block") then
-    return nil, ("%s is a %s on %s and a %s on %s"):format(here_path, here.type, run.source.name, there.type, run.dest.name)
+    return nil, ("%s is a %s on %s and a %s on %s")
+      :format(here_path, here.type, run.source.name, there.type, run.dest.name)
   end
   return (here.type == "file" and one_file or one_device)(run, here_path, here, there)
 end
@@ -100,7 +117,8 @@ end
 -- ---- network disks, volumes ----
 
 local default_ports = {
-  rbd = 6789, iscsi = 3260, nbd = 10809, gluster = 24007, nfs = 2049, http = 80, https = 443, ftp = 21, ftps = 990, ssh = 22, sheepdog = 7000,
+  rbd = 6789, iscsi = 3260, nbd = 10809, gluster = 24007, nfs = 2049, http = 80, https = 443, ftp = 21,
+  ftps = 990, ssh = 22, sheepdog = 7000,
   vxhs = 9999,
 }
 
@@ -117,9 +135,12 @@ end
 local function one_cluster(run, disk)
   local path = disk.document:get("source/config/@file") or "/etc/ceph/ceph.conf"
   local here, there = cluster_of(run.source, path), cluster_of(run.dest, path)
-  if not there then return nil, ("%s is not on %s, and the disk names no monitor"):format(path, run.dest.name) end
+  if not there then
+    return nil, ("%s is not on %s, and the disk names no monitor"):format(path, run.dest.name)
+  end
   if here ~= there then
-    return nil, ("%s tells of another cluster on %s: %s there, %s on %s"):format(path, run.dest.name, there, here or "none", run.source.name)
+    return nil, ("%s tells of another cluster on %s: %s there, %s on %s")
+      :format(path, run.dest.name, there, here or "none", run.source.name)
   end
   return "cluster " .. there
 end
@@ -149,15 +170,19 @@ local function one_volume(run, disk)
     local ok, volume = pcall(host.libvirt.volume, host.libvirt, disk.pool, disk.volume)
     if ok then return volume end
     if type(volume) ~= "table" or volume.domain ~= "libvirt" then error(volume, 0) end
-    return nil, ("volume %s of pool %s is not on %s: %s"):format(disk.volume, disk.pool, host.name, volume.message)
+    return nil, ("volume %s of pool %s is not on %s: %s")
+      :format(disk.volume, disk.pool, host.name, volume.message)
   end
   local here, problem = find(run.source)
   if not here then return nil, problem end
   local there, other = find(run.dest)
   if not there then return nil, other end
-  if here.path:sub(1, 1) == "/" and there.path:sub(1, 1) == "/" then return one_disk(run, here.path, there.path) end
+  if here.path:sub(1, 1) == "/" and there.path:sub(1, 1) == "/" then
+    return one_disk(run, here.path, there.path)
+  end
   if here.key ~= there.key or here.source ~= there.source then
-    return nil, ("volume %s of pool %s is %s of %s on %s, and %s of %s on %s"):format(disk.volume, disk.pool, there.key, there.source, run.dest.name,
+    return nil, ("volume %s of pool %s is %s of %s on %s, and %s of %s on %s")
+      :format(disk.volume, disk.pool, there.key, there.source, run.dest.name,
       here.key, here.source, run.source.name)
   end
   return ("volume %s of pool %s: %s of %s on both"):format(disk.volume, disk.pool, here.key, here.source)
@@ -169,9 +194,12 @@ end
 local function is_there(run, path)
   local here, there = behind(run.source, path), behind(run.dest, path)
   if not here then return true end
-  if not there then return false, ("%s is not on %s: is its storage mounted there?"):format(path, run.dest.name) end
+  if not there then
+    return false, ("%s is not on %s: is its storage mounted there?"):format(path, run.dest.name)
+  end
   if here.size ~= there.size then
-    return false, ("%s is another file on %s: %d bytes there, %d on %s"):format(path, run.dest.name, there.size, here.size, run.source.name)
+    return false, ("%s is another file on %s: %d bytes there, %d on %s")
+      :format(path, run.dest.name, there.size, here.size, run.source.name)
   end
   return true
 end
@@ -210,7 +238,11 @@ check.same_storage = step("same disks on both hosts", function(run)
   for _, disk in ipairs(disks) do
     if not (disk.readonly and disk.path) then
       local text, problem = one_disk_of_any_kind(run, disk)
-      if text then seen[#seen + 1] = ("%s: %s"):format(disk.target, text) else problems[#problems + 1] = ("%s: %s"):format(disk.target, problem) end
+      if text then
+        seen[#seen + 1] = ("%s: %s"):format(disk.target, text)
+      else
+        problems[#problems + 1] = ("%s: %s"):format(disk.target, problem)
+      end
     end
   end
   for _, path in ipairs(read_only_paths(run, disks)) do
@@ -218,13 +250,17 @@ check.same_storage = step("same disks on both hosts", function(run)
     if ok then others = others + 1 else problems[#problems + 1] = problem end
   end
   common.refuse_all(run, problems)
-  if others > 0 then seen[#seen + 1] = ("%d read-only file%s there too"):format(others, others == 1 and "" or "s") end
+  if others > 0 then
+    seen[#seen + 1] = ("%d read-only file%s there too"):format(others, others == 1 and "" or "s")
+  end
   return #seen > 0 and table.concat(seen, "; ") or "the guest has no disk"
 end)
 
--- What libvirt takes for shared (by the kind of the file system, whatever it really is), and of these what stays coherent by itself.
+-- What libvirt takes for shared (by the kind of the file system, whatever it really is), and of these what
+-- stays coherent by itself.
 local shared_types = {
-  nfs = true, nfs4 = true, gfs2 = true, ocfs2 = true, afs = true, cifs = true, smb3 = true, ceph = true, gpfs = true, acfs = true, beegfs = true,
+  nfs = true, nfs4 = true, gfs2 = true, ocfs2 = true, afs = true, cifs = true, smb3 = true, ceph = true,
+  gpfs = true, acfs = true, beegfs = true,
   ["fuse.glusterfs"] = true, ["fuse.quobyte"] = true,
 }
 local cluster_types = { gfs2 = true, ocfs2 = true, ceph = true }
@@ -234,7 +270,8 @@ local function type_for_libvirt(host, seen)
   if seen.fstype:sub(1, 4) ~= "fuse" then return seen.fstype end
   local best
   for _, mount in ipairs(host.facts.mounts or {}) do
-    local inside = mount.target == "/" or seen.path == mount.target or seen.path:sub(1, #mount.target + 1) == mount.target .. "/"
+    local inside = mount.target == "/" or seen.path == mount.target
+      or seen.path:sub(1, #mount.target + 1) == mount.target .. "/"
     if inside and (not best or #mount.target > #best.target) then best = mount end
   end
   return best and best.fstype or seen.fstype
@@ -257,15 +294,18 @@ local function unsafe_reason(run, disk)
     if not seen then return nil end
     local fstype = type_for_libvirt(host, seen)
     if not shared_types[fstype] and not is_listed_as_shared(host, seen.path) then
-      return ("%s lies on %s (%s), which libvirt does not know for shared storage"):format(disk.target, fstype, seen.source)
+      return ("%s lies on %s (%s), which libvirt does not know for shared storage")
+        :format(disk.target, fstype, seen.source)
     end
     coherent = cluster_types[fstype]
   end
   local facts = host.facts.libvirt
   local drops_cache = common.at_least(facts.libvirt, "5.6.0") and common.at_least(facts.hypervisor, "4.0.0")
-  if not (coherent or drops_cache or disk.shareable or disk.cache == "none" or disk.cache == "directsync") then
+  local uncached = disk.cache == "none" or disk.cache == "directsync"
+  if not (coherent or drops_cache or disk.shareable or uncached) then
     return ("%s has cache='%s', which libvirt %s and QEMU %s do not empty on the way (give it cache='none')")
-      :format(disk.target, disk.cache or "default", facts.libvirt, facts.hypervisor or "of an unknown version")
+      :format(disk.target, disk.cache or "default", facts.libvirt,
+        facts.hypervisor or "of an unknown version")
   end
 end
 
@@ -279,7 +319,8 @@ check.libvirt_calls_it_safe = step("libvirt calls it safe", function(run)
     end
   end
   if #reasons > 0 then
-    run:refuse(table.concat(reasons, "; ") .. ": libvirt would call the migration unsafe. Where both hosts do share the storage, -p unsafe=true "
+    run:refuse(table.concat(reasons, "; ")
+      .. ": libvirt would call the migration unsafe. Where both hosts do share the storage, -p unsafe=true "
       .. "(of libvirt.lua) passes it, or shared_filesystems in qemu.conf (libvirt 11)")
   end
   return #seen > 0 and table.concat(seen, ", ") or "no disk that it asks about"
