@@ -34,17 +34,46 @@ static json_t *expectation(const json_t *state)
                                              : json_pack("{s:O}", "sha256", json_object_get(state, "sha256"));
 }
 
+// Of a change of contents: what was there, as it was read (NULL: nothing), and what shall be there.
+struct contents {
+    char *original, *text;
+    size_t len;
+};
+
+// original is stolen.
+static struct contents *contents_new(char *original, const char *text, size_t len)
+{
+    struct contents *c = xcalloc(1, sizeof *c);
+    c->original = original;
+    c->len = len;
+    if (text) {
+        c->text = xmalloc(len + 1);
+        memcpy(c->text, text, len);
+        c->text[len] = '\0';
+    }
+    return c;
+}
+
+static void free_contents(void *own)
+{
+    struct contents *c = own;
+    free(c->original);
+    free(c->text);
+    free(c);
+}
+
 static int agent_change(const struct effect *e, const char *op, json_t *args, struct error *err)
 {
     auto_message struct message answer = {0};
+    const struct contents *c = e->own;
     json_object_set(args, "path", json_object_get(e->data, "target"));
     effect_note(e, args);
-    return host_call(e->host->agent, op, args, e->body, e->body_len, 60000, &answer, err);
+    return host_call(e->host->agent, op, args, c ? c->text : NULL, c ? c->len : 0, 60000, &answer, err);
 }
 
 // ---- contents, and whether the file is there ----
 
-static int observe_contents(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_contents(struct effect *e, enum observed *seen, struct error *err)
 {
     auto_free char *data = NULL;
     size_t len;
@@ -63,14 +92,14 @@ static int observe_contents(const struct effect *e, enum observed *seen, struct 
     return 0;
 }
 
-static int apply_contents(struct effect *e, const char *op, struct error *err)
+static enum made apply_contents(struct effect *e, const char *op, struct error *err)
 {
     json_t *args = json_pack("{s:o}", "expect", expectation(effect_before(e)));
     static const char *const given[] = {"mode", "uid", "gid"};
     for (size_t i = 0; i < COUNT_OF(given); i++)
         if (json_object_get(effect_after(e), given[i]))
             json_object_set(args, given[i], json_object_get(effect_after(e), given[i]));
-    return agent_change(e, op, args, err);
+    return made_of(agent_change(e, op, args, err), err);
 }
 
 static int undo_contents(struct effect *e, struct error *err)
@@ -85,27 +114,32 @@ static int undo_contents(struct effect *e, struct error *err)
 static int describe_contents(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     const char *path = effect_target(e), *host = run_host_name(e->host);
+    const struct contents *c = e->own;
     bool was_absent = json_flag(effect_before(e), "absent", false),
          is_absent = json_flag(effect_after(e), "absent", false);
     auto_free char *label = xasprintf("%s on %s", path, host);
-    if (diff_text(e->original, e->body, was_absent ? "/dev/null" : label, is_absent ? "/dev/null" : label,
-                  detail, err) < 0)
+    if (diff_text(c ? c->original : NULL, c ? c->text : NULL, was_absent ? "/dev/null" : label,
+                  is_absent ? "/dev/null" : label, detail, err) < 0)
         return -1;
     *summary = xstrdup(was_absent ? "is made" : is_absent ? "is removed" : "is changed");
     return 0;
 }
 
-static int apply_write(struct effect *e, struct error *err) { return apply_contents(e, "write", err); }
-static int apply_remove(struct effect *e, struct error *err) { return apply_contents(e, "remove", err); }
+static enum made apply_write(struct effect *e, struct error *err) { return apply_contents(e, "write", err); }
+static enum made apply_remove(struct effect *e, struct error *err)
+{
+    return apply_contents(e, "remove", err);
+}
 
 static void imagine_write(const struct effect *e)
 {
+    const struct contents *c = e->own;
     json_t *stat = json_deep_copy(effect_before(e));
     json_object_update(stat, (json_t *)(uintptr_t)effect_after(e));
     json_object_del(stat, "absent");
     json_object_set_new(stat, "type", json_string("file"));
     overlay_set(e->host, "file", effect_target(e),
-                json_pack("{s:o, s:o}", "stat", stat, "content", json_stringn_nocheck(e->body, e->body_len)));
+                json_pack("{s:o, s:o}", "stat", stat, "content", json_stringn_nocheck(c->text, c->len)));
 }
 
 static void imagine_remove(const struct effect *e)
@@ -120,6 +154,7 @@ const struct effect_kind effect_file_write = {
     .apply = apply_write,
     .undo = undo_contents,
     .imagine = imagine_write,
+    .free_own = free_contents,
 };
 const struct effect_kind effect_file_remove = {
     .name = "file.remove",
@@ -128,6 +163,7 @@ const struct effect_kind effect_file_remove = {
     .apply = apply_remove,
     .undo = undo_contents,
     .imagine = imagine_remove,
+    .free_own = free_contents,
 };
 
 int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat,
@@ -145,13 +181,9 @@ int change_write(struct run_host *h, const char *path, const char *old, size_t o
     json_t *after = state_of(NULL, text, len);
     if (options)
         json_object_update(after, (json_t *)(uintptr_t)options);
-    struct effect *e = effect_new(&effect_file_write, h, path, old ? state_of(stat, old, old_len) : absent(),
+    struct effect *e = effect_new(OF_file_write, h, path, old ? state_of(stat, old, old_len) : absent(),
                                   after);
-    e->original = old ? xstrndup(old, old_len) : NULL;
-    e->body = xmalloc(len + 1);
-    memcpy(e->body, text, len);
-    e->body[len] = '\0';
-    e->body_len = len;
+    e->own = contents_new(old ? xstrndup(old, old_len) : NULL, text, len);
     return gate_pass(e, NULL, err);
 }
 
@@ -164,15 +196,15 @@ int change_remove(struct run_host *h, const char *path, struct error *err)
         return -1;
     if (!old)
         return error_errno(err, ENOENT, "%s", what);
-    struct effect *e = effect_new(&effect_file_remove, h, path, state_of(stat, old, len), absent());
-    e->original = steal(&old);
+    struct effect *e = effect_new(OF_file_remove, h, path, state_of(stat, old, len), absent());
+    e->own = contents_new(steal(&old), NULL, 0);
     return gate_pass(e, NULL, err);
 }
 
 // ---- owner and mode ----
 
-static int observe_members(const struct effect *e, const char *const *members, size_t count,
-                           enum observed *seen, struct error *err)
+static int observe_members(struct effect *e, const char *const *members, size_t count, enum observed *seen,
+                           struct error *err)
 {
     auto_json json_t *stat = NULL;
     if (run_stat(e->host, effect_target(e), &stat, err) < 0)
@@ -189,12 +221,12 @@ static int observe_members(const struct effect *e, const char *const *members, s
 
 static const char *const owner_members[] = {"uid", "gid"}, *const mode_members[] = {"mode"};
 
-static int observe_owner(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_owner(struct effect *e, enum observed *seen, struct error *err)
 {
     return observe_members(e, owner_members, COUNT_OF(owner_members), seen, err);
 }
 
-static int observe_mode(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_mode(struct effect *e, enum observed *seen, struct error *err)
 {
     return observe_members(e, mode_members, COUNT_OF(mode_members), seen, err);
 }
@@ -251,13 +283,13 @@ static int set_mode(const struct effect *e, const json_t *stat, const json_t *fr
                         err);
 }
 
-static int apply_owner(struct effect *e, struct error *err)
+static enum made apply_owner(struct effect *e, struct error *err)
 {
-    return set_owner(e, effect_before(e), effect_before(e), effect_after(e), err);
+    return made_of(set_owner(e, effect_before(e), effect_before(e), effect_after(e), err), err);
 }
-static int apply_mode(struct effect *e, struct error *err)
+static enum made apply_mode(struct effect *e, struct error *err)
 {
-    return set_mode(e, effect_before(e), effect_before(e), effect_after(e), err);
+    return made_of(set_mode(e, effect_before(e), effect_before(e), effect_after(e), err), err);
 }
 
 // A later change of the contents, and its undo, put another file in the place: what is there now is looked at
@@ -345,7 +377,7 @@ int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid,
         json_object_set_new(after, "user", json_string(user));
     if (group)
         json_object_set_new(after, "group", json_string(group));
-    return gate_pass(effect_new(&effect_file_owner, h, path, state_of(stat, NULL, 0), after), NULL, err);
+    return gate_pass(effect_new(OF_file_owner, h, path, state_of(stat, NULL, 0), after), NULL, err);
 }
 
 int change_mode(struct run_host *h, const char *path, int mode, struct error *err)
@@ -357,8 +389,8 @@ int change_mode(struct run_host *h, const char *path, int mode, struct error *er
     if (json_int(stat, "mode", -1) == mode)
         return 0;
     return gate_pass(
-        effect_new(&effect_file_mode, h, path, state_of(stat, NULL, 0), json_pack("{s:i}", "mode", mode)),
-        NULL, err);
+        effect_new(OF_file_mode, h, path, state_of(stat, NULL, 0), json_pack("{s:i}", "mode", mode)), NULL,
+        err);
 }
 
 int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id, struct error *err)

@@ -25,15 +25,37 @@ static bool has(const json_t *flags, const char *name)
 
 static const char *uuid_of(const struct run *run) { return json_str(run->instance, "uuid", ""); }
 
+// The guest's XML and its definition, as they are and as the destination gets them (after NULL: the same).
+struct texts {
+    struct text_pair live, defined;
+    char *difference; // once it was told
+};
+
+static void free_texts(void *own)
+{
+    struct texts *t = own;
+    char *all[] = {t->live.before, t->live.after, t->defined.before, t->defined.after, t->difference};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        free(all[i]);
+    free(t);
+}
+
+static struct text_pair copy_of(const struct text_pair *texts)
+{
+    return texts->after ? (struct text_pair){.before = xstrdup(texts->before), .after = xstrdup(texts->after)}
+                        : (struct text_pair){0};
+}
+
 // What the destination's XML has that the source's has not.
 static int tell_difference(const struct effect *e, char **detail, struct error *err)
 {
     auto_free char *from = xasprintf("%s on %s", effect_target(e), run_host_name(e->host->run->source));
     auto_free char *to = xasprintf("%s on %s", effect_target(e), run_host_name(e->host)), *live = NULL,
                    *defined = NULL;
-    if (diff_text(e->original, e->body, from, to, &live, err) < 0)
+    const struct texts *t = e->own;
+    if (diff_text(t->live.before, t->live.after, from, to, &live, err) < 0)
         return -1;
-    if (e->second.after && diff_text(e->second.before, e->second.after, from, to, &defined, err) < 0)
+    if (t->defined.after && diff_text(t->defined.before, t->defined.after, from, to, &defined, err) < 0)
         return -1;
     // The definition, which its next start will take, usually changes as the live XML does.
     if (defined && !STREQ(defined, live))
@@ -46,17 +68,18 @@ static int tell_difference(const struct effect *e, char **detail, struct error *
 static int describe_migrate(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     const json_t *after = effect_after(e);
+    const struct texts *t = e->own;
     auto_free char *timeout = duration_text(json_num(after, "timeout", 0));
     *summary = xasprintf("peer to peer, to %s, up to %s", json_str(after, "uri", ""), timeout);
     *detail = NULL;
-    if (e->detail)
-        *detail = xstrdup(e->detail);
-    else if (e->body)
+    if (t && t->difference)
+        *detail = xstrdup(t->difference);
+    else if (t && t->live.after)
         return tell_difference(e, detail, err);
     return 0;
 }
 
-static int observe_migrate(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_migrate(struct effect *e, enum observed *seen, struct error *err)
 {
     (void)err;
     switch (run_whereabouts(e->host->run, NULL)) {
@@ -179,33 +202,34 @@ static int note_start(const struct effect *e, struct error *err)
     return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
 }
 
-static int apply_migrate(struct effect *e, struct error *err)
+static enum made apply_migrate(struct effect *e, struct error *err)
 {
     struct run *run = e->host->run;
     const json_t *after = effect_after(e);
     auto_json json_t *params = json_deep_copy(json_object_get(after, "params"));
-    if (e->body)
-        json_object_set_new(params, "destination_xml", json_string(e->body));
-    if (e->second.after && has(json_object_get(after, "flags"), "PERSIST_DEST"))
-        json_object_set_new(params, "persistent_xml", json_string(e->second.after));
+    struct texts *t = e->own;
+    if (t->live.after)
+        json_object_set_new(params, "destination_xml", json_string(t->live.after));
+    if (t->defined.after && has(json_object_get(after, "flags"), "PERSIST_DEST"))
+        json_object_set_new(params, "persistent_xml", json_string(t->defined.after));
     if (try_uri(run, json_str(after, "uri", ""), err) < 0)
-        return -1;
+        return NOT_MADE;
     struct virt_migration *migration;
     double started = wall_time();
     if (note_start(e, err) < 0)
-        return -1;
+        return NOT_MADE;
     run->migration_attempted = true;
     if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params,
                            json_object_get(after, "flags"), &migration, err) < 0)
-        return -1;
-    if (e->body) // told at the end; meanwhile there is time for it
-        tell_difference(e, &e->detail, NULL);
+        return NOT_MADE;
+    if (t->live.after) // told at the end; meanwhile there is time for it
+        tell_difference(e, &t->difference, NULL);
     struct error why = {0};
     int stopped = watch(run, migration, json_num(after, "timeout", 0), &why);
     if (virt_migrate_end(migration, err) < 0) {
         if (stopped < 0 && err)
             *err = why;
-        return -1;
+        return MADE_UNKNOWN;
     }
     run->moved = true;
     double seconds = wall_time() - started;
@@ -216,7 +240,7 @@ static int apply_migrate(struct effect *e, struct error *err)
     }
     e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total",
                           json_num(job, "memory_total", 0));
-    return 0;
+    return MADE;
 }
 
 const struct effect_kind effect_migrate = {
@@ -224,6 +248,7 @@ const struct effect_kind effect_migrate = {
     .describe = describe_migrate,
     .observe = observe_migrate,
     .apply = apply_migrate,
+    .free_own = free_texts,
 };
 
 // The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
@@ -291,18 +316,13 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
     double timeout = run_migrate_timeout(run, options);
     auto_json json_t *uri = fill_name(
         json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
-    struct effect *e = effect_new(&effect_migrate, dest, name,
+    struct effect *e = effect_new(OF_migrate, dest, name,
                                   json_pack("{s:s}", "host", run_host_name(run->source)),
                                   json_pack("{s:s, s:O, s:O, s:O, s:f}", "host", run_host_name(dest), "uri",
                                             uri, "flags", flags, "params", params, "timeout", timeout));
-    if (live->after) {
-        e->body = xstrdup(live->after);
-        e->body_len = strlen(live->after);
-        e->original = xstrdup(live->before);
-    }
-    if (persistent->after)
-        e->second = (struct text_pair){.before = xstrdup(persistent->before),
-                                       .after = xstrdup(persistent->after)};
+    struct texts *texts = e->own = xcalloc(1, sizeof *texts);
+    texts->live = copy_of(live);
+    texts->defined = copy_of(persistent);
     if (gate_pass(e, outcome, err) < 0)
         return -1;
     if (run->options->preview)

@@ -35,13 +35,9 @@ static int describe_live(const struct effect *e, char **summary, char **detail, 
     return 0;
 }
 
-static int observe_live(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_live(struct effect *e, enum observed *seen, struct error *err)
 {
     (void)err;
-    if (!e->host->run->by_nova) { // the request was refused
-        *seen = SEEN_BEFORE;
-        return 0;
-    }
     switch (run_whereabouts(e->host->run, NULL)) {
     case GUEST_AT_SOURCE: *seen = SEEN_BEFORE; break;
     case GUEST_AT_DEST: *seen = SEEN_AFTER; break;
@@ -215,7 +211,7 @@ static void keep_request_id(struct effect *e, const char *request_id)
     json_object_set_new(e->result, "request_id", json_text(request_id));
 }
 
-static int apply_live(struct effect *e, struct error *err)
+static enum made apply_live(struct effect *e, struct error *err)
 {
     struct run *run = e->host->run;
     char request_id[REQUEST_ID_MAX] = "";
@@ -223,15 +219,15 @@ static int apply_live(struct effect *e, struct error *err)
     double started = wall_time(), timeout = json_num(effect_after(e), "timeout", 0);
     struct error refused = {0};
     if (note_start(e, err) < 0)
-        return -1;
+        return NOT_MADE;
     run->migration_attempted = run->by_nova = true;
     int rc = nova_live_migrate(run->cloud, run->server, host, request_id, &refused);
     keep_request_id(e, request_id);
     // What Nova refuses has not begun; an answer that was lost says nothing.
-    if (rc < 0 && refused.domain == ERR_OPENSTACK && refused.code >= 400 && refused.code < 500) {
+    if (made_of(rc, &refused) == NOT_MADE) {
         run->migration_attempted = run->by_nova = false;
         *err = refused;
-        return -1;
+        return NOT_MADE;
     }
     if (rc < 0)
         run_message(run, "warning", "%s: whether Nova has begun is not known, so it is looked for",
@@ -249,10 +245,10 @@ static int apply_live(struct effect *e, struct error *err)
     json_decref(w.migration);
     free(w.deserted);
     if (rc < 0)
-        return -1;
+        return MADE_UNKNOWN;
     run->moved = true;
     take_result(e, started);
-    return 0;
+    return MADE;
 }
 
 const struct effect_kind effect_nova_migrate = {
@@ -292,7 +288,7 @@ int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *op
     if (dest)
         json_object_set_new(after, "host", json_text(run_nova_name(dest)));
     struct effect *e = effect_new(
-        &effect_nova_migrate, dest ? dest : run->source, server_name(run),
+        OF_nova_migrate, dest ? dest : run->source, server_name(run),
         json_pack("{s:s, s:I}", "host", run_nova_name(run->source), "migration", (json_int_t)last), after);
     json_object_set_new(e->data, "server", json_string(run_server_id(run)));
     if (gate_pass(e, outcome, err) < 0)
@@ -314,7 +310,7 @@ static int describe_lock(const struct effect *e, char **summary, char **detail, 
     return 0;
 }
 
-static int observe_lock(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_lock(struct effect *e, enum observed *seen, struct error *err)
 {
     struct cloud *cloud;
     auto_json json_t *server = NULL;
@@ -342,7 +338,10 @@ static int set_lock(struct effect *e, const json_t *state, struct error *err)
     return rc;
 }
 
-static int apply_lock(struct effect *e, struct error *err) { return set_lock(e, effect_after(e), err); }
+static enum made apply_lock(struct effect *e, struct error *err)
+{
+    return made_of(set_lock(e, effect_after(e), err), err);
+}
 static int undo_lock(struct effect *e, struct error *err) { return set_lock(e, effect_before(e), err); }
 
 static void imagine_lock(const struct effect *e)
@@ -381,7 +380,7 @@ int change_nova_lock(struct run *run, bool locked, const char *reason, struct er
     bool before = json_flag(now, "locked", false);
     if (before == locked)
         return 0;
-    struct effect *e = effect_new(&effect_nova_lock, run_instance_host(run), server_name(run),
+    struct effect *e = effect_new(OF_nova_lock, run_instance_host(run), server_name(run),
                                   lock_state(before, json_str(now, "locked_reason", NULL)),
                                   lock_state(locked, reason));
     json_object_set_new(e->data, "server", json_string(run_server_id(run)));
@@ -400,7 +399,7 @@ static int describe_request(const struct effect *e, char **summary, char **detai
     return 0;
 }
 
-static int observe_request(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_request(struct effect *e, enum observed *seen, struct error *err)
 {
     (void)e;
     (void)err;
@@ -430,13 +429,16 @@ static int send_request(struct effect *e, const json_t *what, json_t **body, str
     return rc;
 }
 
-static int apply_request(struct effect *e, struct error *err)
+static enum made apply_request(struct effect *e, struct error *err)
 {
     json_t *body = NULL;
+    struct cloud *cloud;
+    if (run_cloud(e->host->run, &cloud, err) < 0)
+        return NOT_MADE;
     if (send_request(e, effect_after(e), &body, err) < 0)
-        return -1;
+        return made_of(-1, err);
     json_object_set_new(e->result, "body", body ? body : json_null());
-    return 0;
+    return MADE;
 }
 
 static int undo_request(struct effect *e, struct error *err)
@@ -467,5 +469,5 @@ int change_nova_request(struct run *run, const char *method, const char *path, c
     json_object_set_new(after, "path", json_text(path));
     if (body)
         json_object_set_new(after, "body", json_deep_copy(body));
-    return gate_pass(effect_new(&effect_nova_request, h, path, json_object(), after), result, err);
+    return gate_pass(effect_new(OF_nova_request, h, path, json_object(), after), result, err);
 }

@@ -3,6 +3,7 @@
 #include "run/change.h"
 #include "run/gate.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ static int describe_service(const struct effect *e, char **summary, char **detai
     return 0;
 }
 
-static int observe_service(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_service(struct effect *e, enum observed *seen, struct error *err)
 {
     if (STREQ(json_str(effect_after(e), "action", ""), "restart")) {
         *seen = SEEN_UNKNOWN; // a restart leaves no trace that could be told from none
@@ -50,9 +51,9 @@ static int observe_service(const struct effect *e, enum observed *seen, struct e
     return 0;
 }
 
-static int apply_service(struct effect *e, struct error *err)
+static enum made apply_service(struct effect *e, struct error *err)
 {
-    return service_call(e, json_str(effect_after(e), "action", ""), err);
+    return made_of(service_call(e, json_str(effect_after(e), "action", ""), err), err);
 }
 
 static int undo_service(struct effect *e, struct error *err)
@@ -100,8 +101,7 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
                               "timeout", (json_int_t)(timeout_ms ? timeout_ms : 90000));
     if (commands)
         json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
-    return gate_pass(effect_new(&effect_service, h, unit, json_pack("{s:s}", "state", state), after), NULL,
-                     err);
+    return gate_pass(effect_new(OF_service, h, unit, json_pack("{s:s}", "state", state), after), NULL, err);
 }
 
 // ---- commands ----
@@ -131,7 +131,7 @@ static int describe_command(const struct effect *e, char **summary, char **detai
     return 0;
 }
 
-static int observe_command(const struct effect *e, enum observed *seen, struct error *err)
+static int observe_command(struct effect *e, enum observed *seen, struct error *err)
 {
     (void)e;
     (void)err;
@@ -139,24 +139,39 @@ static int observe_command(const struct effect *e, enum observed *seen, struct e
     return 0;
 }
 
+// What a command is given on its stdin; it is written down nowhere.
+struct input {
+    size_t len;
+    char text[];
+};
+
+// A command that began left what it left. One that could not be started made nothing.
+static enum made command_made(const struct error *err)
+{
+    bool not_started = err->domain == ERR_SYSTEM && err->code != EFBIG;
+    return not_started ? NOT_MADE : made_of(-1, err);
+}
+
 static int command_call(struct effect *e, const json_t *argv, struct message *answer, struct error *err)
 {
     int64_t timeout = json_int(effect_after(e), "timeout", 60000);
+    const struct input *input = argv == json_object_get(effect_after(e), "undo") ? NULL : e->own;
     json_t *args = json_pack("{s:O, s:I, s:b, s:b}", "argv", argv, "timeout", (json_int_t)timeout, "reads", 0,
-                             "stdin", e->body != NULL);
+                             "stdin", input != NULL);
     effect_note(e, args);
-    return host_call(e->host->agent, "command", args, e->body, e->body_len, timeout + 10000, answer, err);
+    return host_call(e->host->agent, "command", args, input ? input->text : NULL, input ? input->len : 0,
+                     timeout + 10000, answer, err);
 }
 
-static int apply_command(struct effect *e, struct error *err)
+static enum made apply_command(struct effect *e, struct error *err)
 {
     auto_message struct message answer = {0};
     if (command_call(e, json_object_get(effect_after(e), "argv"), &answer, err) < 0)
-        return -1;
+        return command_made(err);
     e->result = json_deep_copy(json_object_get(answer.head, "result"));
     json_object_set_new(e->result, "stdout",
                         json_stringn_nocheck(answer.body ? answer.body : "", answer.body_len));
-    return 0;
+    return MADE;
 }
 
 static int undo_command(struct effect *e, struct error *err)
@@ -182,6 +197,7 @@ const struct effect_kind effect_command = {
     .apply = apply_command,
     .undo = undo_command,
     .stays = command_stays,
+    .free_own = free,
 };
 
 int change_command(struct run_host *h, json_t *args, const char *input, size_t input_len,
@@ -193,12 +209,11 @@ int change_command(struct run_host *h, json_t *args, const char *input, size_t i
     *answer = (struct message){0};
     if (gate_open(h->run, what, err) < 0)
         return -1;
-    struct effect *e = effect_new(&effect_command, h, text, json_object(), steal(&after));
+    struct effect *e = effect_new(OF_command, h, text, json_object(), steal(&after));
     if (input) {
-        e->body = xmalloc(input_len + 1);
-        memcpy(e->body, input, input_len);
-        e->body[input_len] = '\0';
-        e->body_len = input_len;
+        struct input *own = e->own = xmalloc(sizeof *own + input_len);
+        own->len = input_len;
+        memcpy(own->text, input, input_len);
     }
     const json_t *result = NULL;
     if (gate_pass(e, &result, err) < 0)

@@ -40,7 +40,7 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
     struct buf all = {0};
     size_t i;
     json_t *edit;
-    json_array_foreach(e->staged, i, edit) {
+    json_array_foreach(e->own, i, edit) {
         const char *old = json_string_value(json_object_get(edit, "old"));
         auto_free char *label = xasprintf("%s on %s", json_str(edit, "path", ""), run_host_name(e->host)),
                        *diff = NULL;
@@ -53,6 +53,8 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
     *detail = all.data ? buf_take(&all) : NULL;
     return 0;
 }
+
+static void free_staged(void *own) { json_decref(own); }
 
 static int describe_surgery(const struct effect *e, char **summary, char **detail, struct error *err)
 {
@@ -78,17 +80,30 @@ static int describe_surgery(const struct effect *e, char **summary, char **detai
     return -1;
 }
 
-// The host knows: its guard may have ended it. One that is still open there is ended by this (but in a
-// preview).
-static int observe_surgery(const struct effect *e, enum observed *seen, struct error *err)
+static int ask(struct effect *e, const char *action, struct error *err)
 {
-    struct effect *known = (struct effect *)(uintptr_t)e;
-    const char *action = e->host->run->options->preview ? "look" : "settle";
-    if (call(e, action, json_object(), NULL, 0, END_MS, &known->result, err) < 0)
+    if (call(e, action, json_object(), NULL, 0, END_MS, &e->result, err) < 0)
         return err->domain == ERR_HOST && !e->host->run->recovers && !STREQ(phase_of(e), "committed")
                    ? error_prefix(err, "its agent there, or its guard, starts it again by itself, but that "
                                        "could not be seen")
                    : -1;
+    return 0;
+}
+
+// One that is still open there is ended by this. Its host knows what became of it.
+static int settle_surgery(struct effect *e, struct error *err)
+{
+    if (ask(e, "settle", err) < 0)
+        return -1;
+    e->made = STREQ(phase_of(e), "none") ? NOT_MADE : MADE; // it may have been put back since
+    return 0;
+}
+
+// The host knows: its guard may have ended it.
+static int observe_surgery(struct effect *e, enum observed *seen, struct error *err)
+{
+    if (ask(e, "look", err) < 0)
+        return -1;
     const json_t *lost = json_object_get(e->result, "lost"), *text;
     size_t i;
     auto_buf struct buf all = {0};
@@ -112,9 +127,11 @@ const struct effect_kind effect_surgery = {
     .name = "surgery",
     .describe = describe_surgery,
     .observe = observe_surgery,
+    .settle = settle_surgery,
     .undo = undo_surgery,
     .stays = surgery_stays,
     .result_kept = true,
+    .free_own = free_staged,
 };
 
 // ---- the scope ----
@@ -163,14 +180,14 @@ int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, 
     // Who stops libvirtd wants the host for itself: no other run may move a guest there meanwhile.
     if (is_libvirtd(h, unit) && run_claim(run, true, err) < 0)
         return -1;
-    struct effect *e = effect_new(&effect_surgery, h, unit, json_object(), request_of(h, unit, commands));
+    struct effect *e = effect_new(OF_surgery, h, unit, json_object(), request_of(h, unit, commands));
     if (gate_begin(e, err) < 0)
         return -1;
     if (!run->options->preview) {
         describe_surgery(e, &summary, &detail, NULL);
         run_message(run, "info", "%s on %s %s", unit, run_host_name(h), summary);
         if (stop(e, err) < 0)
-            return gate_end(e, -1, NULL, err);
+            return gate_end(e, MADE_UNKNOWN, NULL, err);
     }
     free(run->spoilt);
     run->spoilt = NULL;
@@ -193,11 +210,11 @@ int surgery_stage(struct run_host *h, const char *path, const char *old, const j
     struct effect *e = run->surgery;
     auto_json json_t *expected = expect;
     auto_free char *keep = xasprintf("%s/%d", run->id, (int)++run->next_effect);
-    if (!e->staged)
-        e->staged = json_array();
-    json_array_append_new(e->staged, json_pack("{s:o, s:o, s:o}", "path", json_text(path), "old",
-                                               old ? json_string_nocheck(old) : json_null(), "text",
-                                               json_stringn_nocheck(text, len)));
+    if (!e->own)
+        e->own = json_array();
+    json_array_append_new(e->own, json_pack("{s:o, s:o, s:o}", "path", json_text(path), "old",
+                                            old ? json_string_nocheck(old) : json_null(), "text",
+                                            json_stringn_nocheck(text, len)));
     json_t *args = json_pack("{s:o, s:s, s:O}", "path", json_text(path), "keep", keep, "expect", expected);
     if (run->options->preview)
         json_decref(args);
@@ -222,7 +239,7 @@ int surgery_end(struct run *run, const char *failure, struct error *err)
     if (why)
         error_set(err, domain, REFUSED_OTHER, "%s", why);
     if (run->options->preview)
-        return gate_end(e, why ? -1 : 0, NULL, err);
+        return gate_end(e, why ? NOT_MADE : MADE, NULL, err);
     json_object_clear(run->overlay);
     int rc = -1;
     if (!why)
@@ -230,5 +247,7 @@ int surgery_end(struct run *run, const char *failure, struct error *err)
     else if (call(e, "abort", json_object(), NULL, 0, END_MS, &e->result, &aborting) < 0 &&
              aborting.domain != ERR_HOST) // that is told when it is undone
         error_set(err, domain, REFUSED_OTHER, "%s; and then: %s", why, aborting.message);
-    return gate_end(e, rc, NULL, err) < 0 || !e->host->run->exclusive ? rc : run_claim(run, false, err);
+    return gate_end(e, rc < 0 ? MADE_UNKNOWN : MADE, NULL, err) < 0 || !e->host->run->exclusive
+               ? rc
+               : run_claim(run, false, err);
 }

@@ -11,15 +11,20 @@
 
 const char *const phase_names[4] = {"check", "prepare", "migrate", "fixup"};
 
-struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target,
-                          json_t *before, json_t *after)
+#define KIND(name) [OF_##name] = &effect_##name,
+static const struct effect_kind *const kinds[] = {EFFECT_KINDS(KIND)};
+#undef KIND
+
+struct effect *effect_new(enum effect_kind_of kind, struct run_host *host, const char *target, json_t *before,
+                          json_t *after)
 {
     struct effect *e = xcalloc(1, sizeof *e);
-    e->kind = kind;
+    e->kind = kinds[kind];
     e->host = host;
+    e->made = NOT_MADE;
     const struct step *step = host->run->step;
     e->of_fixup = step && step->phase == PHASE_FIXUP;
-    e->data = json_pack("{s:s, s:s, s:o, s:o, s:o}", "kind", kind->name, "host", run_host_name(host),
+    e->data = json_pack("{s:s, s:s, s:o, s:o, s:o}", "kind", e->kind->name, "host", run_host_name(host),
                         "target", json_text(target), "before", before, "after", after);
     json_object_set_new(e->data, "step", json_text(step ? step->title : ""));
     if (e->of_fixup)
@@ -33,12 +38,8 @@ void effect_free(struct effect *e)
         return;
     json_decref(e->data);
     json_decref(e->result);
-    free(e->body);
-    free(e->original);
-    free(e->detail);
-    json_decref(e->staged);
-    free(e->second.before);
-    free(e->second.after);
+    if (e->own)
+        e->kind->free_own(e->own);
     free(e);
 }
 
@@ -53,12 +54,6 @@ void effect_note(const struct effect *e, json_t *request)
     json_object_set(request, "note", e->data);
 }
 
-static const struct effect_kind *const kinds[] = {
-    &effect_file_write,   &effect_file_remove, &effect_file_owner,   &effect_file_mode,
-    &effect_service,      &effect_command,     &effect_surgery,      &effect_migrate,
-    &effect_nova_migrate, &effect_nova_lock,   &effect_nova_request,
-};
-
 struct effect *effect_from(struct run_host *host, const json_t *data, int number)
 {
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
@@ -69,6 +64,7 @@ struct effect *effect_from(struct run_host *host, const json_t *data, int number
                              .host = host,
                              .number = number,
                              .data = json_deep_copy(data),
+                             .made = MADE_UNKNOWN,
                              .of_fixup = json_flag(data, "fixup", false)};
         return e;
     }
@@ -151,39 +147,63 @@ int gate_begin(struct effect *e, struct error *err)
     struct run *run = e->host->run;
     gate_remember(run, e); // whatever happens, its end is the run's end
     e->number = (int)++run->next_effect;
+    e->made = NOT_MADE;
     e->undone = true; // nothing was made
     if (run->options->preview)
         return 0;
     if (fault_point("before the journal", err) < 0 || record(e, "about", true, err) < 0)
         return -1;
+    e->made = MADE_UNKNOWN;
     e->undone = false;
     return 0;
 }
 
-// "About to" and no "done": asks what is there, so that the undo neither misses a change nor undoes what was
-// never made.
-static int fail(struct effect *e, const char *summary, const struct error *err)
+enum made made_of(int rc, const struct error *err)
 {
-    enum observed seen = SEEN_UNKNOWN;
+    bool refused = err->domain == ERR_REFUSED ||
+                   (err->domain == ERR_OPENSTACK && err->code >= 400 && err->code < 500);
+    return rc == 0 ? MADE : refused ? NOT_MADE : MADE_UNKNOWN;
+}
+
+// What is there of it; what may still be under way is brought to its end first.
+static int look_at(struct effect *e, enum observed *seen, struct error *err)
+{
+    *seen = SEEN_UNKNOWN;
+    if (e->kind->settle && !e->host->run->options->preview && e->kind->settle(e, err) < 0)
+        return -1;
+    return e->kind->observe(e, seen, err);
+}
+
+// It was not made, as far as is known. What is not known is looked at, so that the undo neither misses a
+// change nor undoes one that was never made.
+static int fail(struct effect *e, enum made made, const char *summary, const struct error *err)
+{
+    enum observed seen;
     struct error ignored;
-    if (e->kind->observe(e, &seen, &ignored) < 0)
-        seen = SEEN_UNKNOWN;
-    e->undone = seen == SEEN_BEFORE;
-    record(e, seen == SEEN_BEFORE ? "not made" : "uncertain", false, NULL);
-    tell(e, "failed", summary, NULL, err ? err->message : NULL);
+    if (made == MADE_UNKNOWN && look_at(e, &seen, &ignored) == 0 && seen == SEEN_BEFORE)
+        made = NOT_MADE;
+    e->made = made;
+    e->undone = made == NOT_MADE;
+    record(e, made == NOT_MADE ? "not made" : "uncertain", false, NULL);
+    tell(e, "failed", summary, NULL, err->message);
     return -1;
 }
 
-int gate_end(struct effect *e, int rc, const json_t **result, struct error *err)
+int gate_end(struct effect *e, enum made made, const json_t **result, struct error *err)
 {
     if (e->host->run->options->preview)
-        return rc < 0 ? -1 : preview(e, err);
+        return made == MADE ? preview(e, err) : -1;
     auto_free char *summary = NULL, *detail = NULL;
-    struct error ignored;
+    struct error ignored, own;
+    if (!err)
+        err = &own;
     if (e->kind->describe(e, &summary, &detail, &ignored) < 0)
         summary = xstrdup("");
-    if (rc < 0 || fault_point("after the change", err) < 0)
-        return fail(e, summary, err);
+    if (made == MADE && fault_point("after the change", err) < 0)
+        made = MADE_UNKNOWN;
+    if (made != MADE)
+        return fail(e, made, summary, err);
+    e->made = MADE;
     tell(e, "done", summary, detail, NULL);
     if (result)
         *result = e->result;
@@ -192,21 +212,25 @@ int gate_end(struct effect *e, int rc, const json_t **result, struct error *err)
 
 int gate_pass(struct effect *e, const json_t **result, struct error *err)
 {
-    bool preview = e->host->run->options->preview;
+    struct error own;
+    if (!err)
+        err = &own;
     if (gate_begin(e, err) < 0)
         return -1;
-    return gate_end(e,
-                    preview                                     ? 0
-                    : fault_point("before the change", err) < 0 ? -1
-                                                                : e->kind->apply(e, err),
-                    result, err);
+    enum made made = e->host->run->options->preview              ? MADE
+                     : fault_point("before the change", err) < 0 ? NOT_MADE
+                                                                 : e->kind->apply(e, err);
+    return gate_end(e, made, result, err);
 }
+
+#define NOT_KNOWN "it is not known whether it was made"
 
 enum undoing { UNDO_FAILED, UNDO_DONE, UNDO_KEPT, UNDO_NOTHING };
 
 static void keep_as_it_is(struct effect *e, const char *summary)
 {
-    auto_free char *text = xasprintf("%s on %s (%s)", effect_target(e), run_host_name(e->host), summary);
+    auto_free char *text = xasprintf("%s on %s (%s%s)", effect_target(e), run_host_name(e->host), summary,
+                                     e->made == MADE ? "" : "; " NOT_KNOWN);
     json_array_append_new(e->host->run->kept, json_text(text));
     tell(e, "kept", summary, NULL, NULL);
 }
@@ -242,7 +266,7 @@ static enum undoing fail_undo(struct effect *e, const char *summary, const struc
                               json_t *problems)
 {
     auto_free char *text = NULL;
-    if (e->original || json_object_get(effect_before(e), "sha256"))
+    if (json_object_get(effect_before(e), "sha256"))
         text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)",
                          effect_target(e), run_host_name(e->host), err->message, e->host->run->id, e->number);
     else
@@ -256,13 +280,38 @@ static enum undoing fail_undo(struct effect *e, const char *summary, const struc
     return UNDO_FAILED;
 }
 
+// Nothing of it is there (any more). Nobody says that it was undone where it may never have been made.
+static enum undoing nothing_there(struct effect *e, const char *summary)
+{
+    bool never_made = e->made != MADE;
+    e->undone = true;
+    if (e->host->run->options->preview)
+        return UNDO_NOTHING;
+    record(e, never_made ? "not made" : "undone", false, NULL);
+    if (never_made)
+        return UNDO_NOTHING;
+    tell(e, "undone", summary, NULL, NULL);
+    return UNDO_DONE;
+}
+
+static int undo_it(struct effect *e, enum observed seen, struct error *err)
+{
+    if (seen == SEEN_OTHER)
+        return error_set(err, ERR_REFUSED, REFUSED_CHANGED,
+                         "somebody else changed it since, so it was left as it is");
+    if (seen == SEEN_UNKNOWN && e->made != MADE)
+        run_message(e->host->run, "warning", "%s on %s: " NOT_KNOWN ", so it is undone", effect_target(e),
+                    run_host_name(e->host));
+    return e->kind->undo(e, err);
+}
+
 static enum undoing undo_one(struct effect *e, json_t *problems)
 {
     bool preview = e->host->run->options->preview;
     auto_free char *summary = NULL, *detail = NULL;
     struct error err = {0};
     enum observed seen = SEEN_UNKNOWN;
-    bool ok = !e->kind->undo || e->kind->observe(e, &seen, &err) == 0;
+    bool ok = !e->kind->undo || look_at(e, &seen, &err) == 0;
     if (e->kind->describe(e, &summary, &detail, NULL) < 0)
         summary = xstrdup("");
     if (!e->kind->undo || (ok && e->kind->stays && e->kind->stays(e))) {
@@ -272,18 +321,15 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
         keep_as_it_is(e, summary);
         return UNDO_KEPT;
     }
+    if (ok && seen == SEEN_BEFORE)
+        return nothing_there(e, summary);
     if (preview) {
         e->undone = true;
-        if (ok && seen != SEEN_BEFORE)
+        if (ok)
             tell(e, "would", summary, NULL, NULL);
-        return ok && seen != SEEN_BEFORE ? UNDO_DONE : UNDO_NOTHING;
+        return ok ? UNDO_DONE : UNDO_NOTHING;
     }
-    if (ok && seen == SEEN_OTHER)
-        ok = error_set(&err, ERR_REFUSED, REFUSED_CHANGED,
-                       "somebody else changed it since, so it was left as it is") == 0;
-    else if (ok && seen != SEEN_BEFORE)
-        ok = e->kind->undo(e, &err) == 0;
-    if (!ok)
+    if (!ok || undo_it(e, seen, &err) < 0)
         return fail_undo(e, summary, &err, problems);
     e->undone = true;
     record(e, "undone", false, NULL);

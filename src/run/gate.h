@@ -6,34 +6,39 @@
 
 #include "run/run.h"
 
+// What is there of a change: what was before it, what it makes, something else, or it cannot be known.
 enum observed { SEEN_BEFORE, SEEN_AFTER, SEEN_OTHER, SEEN_UNKNOWN };
+
+// Whether a change was made. NOT_MADE: refused, so that nothing of it is there and nothing is to be undone.
+// MADE_UNKNOWN: its answer was lost, or came half way; it is observed before anybody undoes it.
+enum made { MADE, NOT_MADE, MADE_UNKNOWN };
 
 struct effect {
     const struct effect_kind *kind;
     struct run_host *host;
     int number;
-    json_t *data; // {kind, host, target, before, after, step, fixup}; nothing secret
-    char *body;   // what the change puts in place and is not written down: a file's new contents
-    size_t body_len;
-    char *original; // what was there, as it was read, to show the difference (NULL: nothing)
-    struct text_pair
-        second;     // a second text that changes with it (a guest's definition), not written down either
-    json_t *staged; // a surgery's edits, [{path, old (or null), text}], not written down either
-    char *detail;   // the difference that it makes, where it is known already
+    json_t *data;   // {kind, host, target, before, after, step, fixup, temporary}; nothing secret
+    void *own;      // what its kind needs for making and showing it, and nobody writes down; kind->free_own
     json_t *result; // what apply, or observe, has to say
-    bool undone;
-    bool of_fixup; // it puts things right, so no failure undoes it
+    enum made made; // as far as its journal tells
+    bool undone;    // there is nothing (more) to undo
+    bool of_fixup;  // it puts things right, so no failure undoes it
+    bool temporary; // of a temporary step: taken back at every end
 };
 
 struct effect_kind {
     const char *name;
     // One line ("root:root → nova:nova") and, where there is one, a diff. Caller frees both.
     int (*describe)(const struct effect *e, char **summary, char **detail, struct error *err);
-    // What of it is there now: before, after, something else, or it cannot be known.
-    int (*observe)(const struct effect *e, enum observed *seen, struct error *err);
-    int (*apply)(struct effect *e, struct error *err);
+    // Looks what of it is there now, and changes nothing (but e->result, where there is something to say).
+    int (*observe)(struct effect *e, enum observed *seen, struct error *err);
+    // NULL where gate_begin and gate_end stand around it. err is set (and never NULL) unless it was made.
+    enum made (*apply)(struct effect *e, struct error *err);
     // NULL: there is no undoing it (a migration).
     int (*undo)(struct effect *e, struct error *err);
+    // NULL, or brings to its end what may still be under way on its host, before it is observed there. Not in
+    // a preview.
+    int (*settle)(struct effect *e, struct error *err);
     // NULL, or whether this one, as it was just observed, stays as it is and is named as kept (a command that
     // nothing undoes).
     bool (*stays)(const struct effect *e);
@@ -41,15 +46,33 @@ struct effect_kind {
     bool result_kept;
     // What a preview's later reads shall see.
     void (*imagine)(const struct effect *e);
+    void (*free_own)(void *own);
 };
 
-extern const struct effect_kind effect_file_write, effect_file_remove, effect_file_owner, effect_file_mode,
-    effect_service, effect_command, effect_surgery, effect_migrate, effect_nova_migrate, effect_nova_lock,
-    effect_nova_request;
+// Every kind there is. An effect is made of one of these, so a kind that is not in this list cannot be used.
+#define EFFECT_KINDS(KIND) \
+    KIND(file_write)       \
+    KIND(file_remove)      \
+    KIND(file_owner)       \
+    KIND(file_mode)        \
+    KIND(service)          \
+    KIND(command)          \
+    KIND(surgery)          \
+    KIND(migrate)          \
+    KIND(nova_migrate)     \
+    KIND(nova_lock)        \
+    KIND(nova_request)
+
+#define KIND(name) OF_##name,
+enum effect_kind_of { EFFECT_KINDS(KIND) };
+#undef KIND
+#define KIND(name) extern const struct effect_kind effect_##name;
+EFFECT_KINDS(KIND)
+#undef KIND
 
 // A new effect; before and after are stolen.
-struct effect *effect_new(const struct effect_kind *kind, struct run_host *host, const char *target,
-                          json_t *before, json_t *after);
+struct effect *effect_new(enum effect_kind_of kind, struct run_host *host, const char *target, json_t *before,
+                          json_t *after);
 void effect_free(struct effect *e);
 const char *effect_target(const struct effect *e);
 const json_t *effect_before(const struct effect *e);
@@ -67,10 +90,13 @@ int gate_open(struct run *run, const char *what, struct error *err);
 // Makes the change (a preview: shows it). The effect is the gate's afterwards. result: what apply said,
 // borrowed; may be NULL.
 int gate_pass(struct effect *e, const json_t **result, struct error *err);
-// The same in two halves, for a change that takes a while: between them it is about to be made. gate_end's rc
-// tells whether it was.
+// The same in two halves, for a change that takes a while: between them it is about to be made. gate_end is
+// told what became of it, and returns 0 only when it was made.
 int gate_begin(struct effect *e, struct error *err);
-int gate_end(struct effect *e, int rc, const json_t **result, struct error *err);
+int gate_end(struct effect *e, enum made made, const json_t **result, struct error *err);
+// Whether a call that returned rc made its change, by who says no: a refusal of migrun's own or of the cloud
+// (4xx) made nothing; after any other failure it is not known.
+enum made made_of(int rc, const struct error *err);
 // Undoes all that was made and is not undone, last first (a preview tells what would be undone). Returns how
 // many could not be; problems: array of texts to add to.
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems);

@@ -98,6 +98,7 @@ static int take_records(struct run *run, const json_t *records, struct error *er
             e->undone = true; // a migration that failed was attempted all the same: what it took from the
                               // guest's files is given back
         } else if (e && STREQ(type, "done")) {
+            e->made = MADE;
             e->result = json_incref(json_object_get(record, "result"));
         } else if (STREQ(type, "saved")) {
             json_decref(run->saved);

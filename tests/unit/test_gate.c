@@ -30,6 +30,7 @@ struct host {
     const char *fails;    // this operation does
     const char *fails_at; // but only of this path
     bool half;            // but only after it did what it should
+    struct error refusal; // with this, NULL domain: the connection is lost
     bool lost;            // nothing is answered any more
 };
 
@@ -173,6 +174,10 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
     }
     bool fails = host.fails && STREQ(host.fails, op) && !STREQ(action, "state") &&
                  (!host.fails_at || STREQ(host.fails_at, json_str(request, "path", "")));
+    if (fails && host.refusal.domain) {
+        *err = host.refusal;
+        return -1;
+    }
     if (fails && !host.half)
         return lost(err);
     bool is_service = STREQ(op, "service"), is_command = STREQ(op, "command");
@@ -509,6 +514,91 @@ static void a_unit_that_is_on_its_way_is_no_unit_that_was_not_started(void **sta
     assert_string_equal(host.service, "inactive");
 }
 
+static void what_is_refused_is_not_undone(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    host.fails = "write";
+    error_set(&host.refusal, ERR_REFUSED, REFUSED_CHANGED, "/a was changed since it was looked at");
+    fails_to_write("/a", "new", ERR_REFUSED);
+    set_text("/a", "theirs");
+    journal_tells("about 1, not made 1");
+    all_is_undone(0);
+    asked_for("[]");
+    holds("/a", "theirs");
+}
+
+static void what_is_refused_because_of_others_is_not_undone(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    auto_json json_t *stat = NULL;
+    auto_free char *old = NULL;
+    size_t len;
+    set_text("/a", "old");
+    assert_int_equal(run_read(&there, "/a", &old, &len, &stat, &err), 0);
+    set_text("/a", "theirs");
+    assert_int_equal(change_write(&there, "/a", old, len, stat, "new", 3, NULL, &err), -1);
+    assert_int_equal(err.code, REFUSED_CHANGED);
+    journal_tells("about 1, not made 1");
+    all_is_undone(0);
+    holds("/a", "theirs");
+}
+
+static json_t *command(const char *undo_by)
+{
+    return undo_by ? json_pack("{s:[s], s:[s]}", "argv", "make", "undo", undo_by)
+                   : json_pack("{s:[s]}", "argv", "make");
+}
+
+static void fails_to_run(const char *undo_by)
+{
+    struct error err = {0};
+    auto_message struct message answer = {0};
+    assert_int_equal(change_command(&there, command(undo_by), NULL, 0, &answer, &err), -1);
+}
+
+static void a_program_that_cannot_start_is_neither_undone_nor_kept(void **state)
+{
+    (void)state;
+    host.fails = "command";
+    error_errno(&host.refusal, ENOENT, "cannot start make");
+    fails_to_run("unmake");
+    fails_to_run(NULL);
+    journal_tells("about 1, not made 1, about 2, not made 2");
+    operator_hears("failed 1, failed 2");
+    all_is_undone(0);
+    asked_for("[]");
+    assert_int_equal(json_array_size(run.kept), 0);
+}
+
+static bool is_told(const char *text)
+{
+    size_t i;
+    json_t *event;
+    json_array_foreach(events, i, event)
+        if (strstr(json_str(event, "text", ""), text))
+            return true;
+    return false;
+}
+
+static void a_command_whose_answer_is_lost_is_undone_and_that_is_said(void **state)
+{
+    (void)state;
+    host.fails = "command";
+    host.half = true;
+    fails_to_run("unmake");
+    fails_to_run(NULL);
+    host.fails = NULL;
+    journal_tells("about 1, uncertain 1, about 2, uncertain 2");
+    all_is_undone(1);
+    asked_for("[\"command \"]");
+    assert_true(is_told("make on compute-1: it is not known whether it was made, so it is undone"));
+    assert_int_equal(json_array_size(run.kept), 1);
+    assert_non_null(
+        strstr(json_string_value(json_array_get(run.kept, 0)), "it is not known whether it was made"));
+}
+
 static void what_cannot_be_asked_is_no_success(void **state)
 {
     (void)state;
@@ -608,12 +698,6 @@ static void fix_ups_stay(void **state)
     all_is_undone(1);
     holds("/a", "");
     holds("/b", "new");
-}
-
-static json_t *command(const char *undo_by)
-{
-    return undo_by ? json_pack("{s:[s], s:[s]}", "argv", "make", "undo", undo_by)
-                   : json_pack("{s:[s]}", "argv", "make");
 }
 
 static void commands_are_undone_by_theirs(void **state)
@@ -717,6 +801,10 @@ int main(void)
         TEST(what_was_not_made_is_not_undone),
         TEST(what_was_made_though_it_failed_is_undone),
         TEST(a_unit_that_is_on_its_way_is_no_unit_that_was_not_started),
+        TEST(what_is_refused_is_not_undone),
+        TEST(what_is_refused_because_of_others_is_not_undone),
+        TEST(a_program_that_cannot_start_is_neither_undone_nor_kept),
+        TEST(a_command_whose_answer_is_lost_is_undone_and_that_is_said),
         TEST(what_cannot_be_asked_is_no_success),
         TEST(the_last_is_undone_first),
         TEST(what_another_changed_stays),

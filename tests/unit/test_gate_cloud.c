@@ -200,7 +200,47 @@ static void a_request_that_is_refused_has_its_id(void **state)
     struct error err = {0};
     assert_int_equal(change_nova_request(&run, "POST", "/things", NULL, how, &result, &err), -1);
     assert_string_equal(err.message, "Neutron says no to POST /things: no reason is given (HTTP 409, req-1)");
-    journal_and_json_tell("about none, uncertain req-1", "failed req-1");
+    journal_and_json_tell("about none, not made req-1", "failed req-1");
+}
+
+// What is asked for with an undo; how often the undo is sent.
+static size_t undone_after(const char *answers, const char *journal, const char *json)
+{
+    begin(answers);
+    auto_json json_t *how = json_of("{'undo': {'method': 'POST', 'path': '/os-aggregates/1/remove'}}");
+    const json_t *result;
+    struct error err = {0};
+    assert_int_equal(change_nova_request(&run, "POST", "/os-aggregates/1/add", NULL, how, &result, &err), -1);
+    undo_all(0);
+    journal_and_json_tell(journal, json);
+    return asked_for("/v2.1/os-aggregates/1/remove");
+}
+
+static void a_request_that_is_refused_is_not_undone(void **state)
+{
+    (void)state;
+    assert_int_equal(undone_after(ANSWER("POST", "/v2.1/os-aggregates/1/add", 409, "req-1"),
+                                  "about none, not made req-1", "failed req-1"),
+                     0);
+}
+
+static void a_request_whose_end_is_not_known_is_undone(void **state)
+{
+    (void)state;
+    assert_int_equal(undone_after(ANSWER("POST", "/v2.1/os-aggregates/1/add", 500, "req-1") ", " ANSWER(
+                                      "POST", "/v2.1/os-aggregates/1/remove", 200, "req-2"),
+                                  "about none, uncertain req-1, undone req-2", "failed req-1, undone req-2"),
+                     1);
+}
+
+static void a_lock_that_is_refused_is_not_undone(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    begin(ANSWER("POST", "/v2.1/servers/1/action", 403, "req-1"));
+    assert_int_equal(change_nova_lock(&run, true, "moving", &err), -1);
+    undo_all(0);
+    journal_and_json_tell("about none, not made req-1", "failed req-1");
 }
 
 static void a_lock_has_its_id(void **state)
@@ -278,6 +318,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_request_has_its_id),
         TEST(a_request_that_is_refused_has_its_id),
+        TEST(a_request_that_is_refused_is_not_undone),
+        TEST(a_request_whose_end_is_not_known_is_undone),
+        TEST(a_lock_that_is_refused_is_not_undone),
         TEST(a_lock_has_its_id),
         TEST(an_undo_that_is_refused_has_its_id),
         TEST(a_preview_asks_for_no_change),
