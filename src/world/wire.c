@@ -20,7 +20,11 @@ int wire_send(int fd, const json_t *head, const void *body, size_t body_len, str
     auto_free char *text = json_dumps(head, JSON_COMPACT);
     size_t len = text ? strlen(text) : 0;
     if (!text || len > WIRE_HEAD_MAX || body_len > WIRE_BODY_MAX)
-        return error_errno(err, EMSGSIZE, "a message of %zu + %zu bytes", len, body_len);
+        return error_set(
+            err, ERR_SYSTEM, EMSGSIZE,
+            "%zu bytes of JSON and %zu bytes of contents are too large to be sent (at most %u and "
+            "%u)",
+            len, body_len, WIRE_HEAD_MAX, WIRE_BODY_MAX);
     uint32_t lengths[2] = {htonl((uint32_t)len), htonl((uint32_t)body_len)};
     // One write for a message without a body, so that a request is one packet.
     auto_buf struct buf frame = {0};

@@ -34,7 +34,7 @@ struct message {
 void message_free(struct message *m);
 #define auto_message cleanup(message_free)
 
-// Whole message to fd. -1 with errno in err.
+// Whole message to fd. -1: ERR_SYSTEM with errno; EMSGSIZE: it is too large, and nothing was sent.
 int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err);
 // Bytes that arrived, cut into messages: feed what was read, take messages until it returns 0.
 struct wire_reader {

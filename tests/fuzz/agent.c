@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Any request to an agent that reads only: what could change something is refused, all else is answered.
 // Paths lead into a folder of the fuzzer's, and the network is one that answers by a host's name.
-#define main agent_main
-int agent_main(int argc, char **argv);
-#include "../../src/world/agent/main.c"
-#undef main
-
 #include "fuzz.h"
+
+#include "base/io.h"
+#include "world/agent/ops_internal.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -146,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     auto_json json_t *result = NULL;
     auto_buf struct buf body = {0};
     struct error err = {0};
-    if (serve_one(&agent, &request, &result, &body, &err) == 0) {
+    if (agent_serve(&agent, &request, &result, &body, &err) == 0) {
         auto_free char *text = json_dumps(result, JSON_COMPACT);
         HOLDS(op && !op->writes && json_is_object(result) && text);
         return 0;

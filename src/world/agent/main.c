@@ -26,41 +26,6 @@ static int complain(const char *format, ...)
     return 1;
 }
 
-static int serve_one(struct agent *agent, const struct message *request, json_t **result, struct buf *body,
-                     struct error *err)
-{
-    const char *name = json_str(request->head, "op", "");
-    const struct op *op = op_find(name);
-    if (!op)
-        return error_set(err, ERR_BUG, 0, "the agent has no operation '%s'", name);
-    if (agent->read_only && op->writes && op->writes(request->head))
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
-                         "the agent was started to read only, and %s could change something", name);
-    if (json_object_get(request->head, "note") && note_effect(request->head, err) < 0)
-        return -1;
-    return op->serve(agent, request->head, request->body, request->body_len, result, body, err);
-}
-
-// A message without an id (a ping that only tells that migrun lives) gets no answer.
-static int answer(struct agent *agent, const struct message *request)
-{
-    const json_t *id = json_object_get(request->head, "id");
-    auto_json json_t *head = json_object();
-    auto_buf struct buf body = {0};
-    json_t *result = NULL;
-    struct error err = {0};
-    if (!id)
-        return 0;
-    if (serve_one(agent, request, &result, &body, &err) < 0) {
-        buf_free(&body);
-        json_object_set_new(head, "error", wire_error(&err));
-    } else {
-        json_object_set_new(head, "result", result ? result : json_object());
-    }
-    json_object_set(head, "id", (json_t *)(uintptr_t)id);
-    return wire_send(STDOUT_FILENO, head, body.data, body.len, NULL);
-}
-
 // How long to wait for migrun's next word. In a surgery it must not be silent for long, and not take too
 // long.
 static int patience(const struct agent *agent)
@@ -96,7 +61,7 @@ static int serve(struct agent *agent, const struct lockdown *lockdown)
             break;
         }
         if (taken) {
-            open = answer(agent, &request) == 0;
+            open = agent_answer(agent, &request, STDOUT_FILENO) == 0;
             continue;
         }
         struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};

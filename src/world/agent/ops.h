@@ -89,5 +89,12 @@ struct op {
     int (*serve)(struct agent *agent, const json_t *request, const char *body, size_t body_len,
                  json_t **result, struct buf *result_body, struct error *err);
 };
+// Serves one request: the operation that it names, after its note is on the disk. What an agent that reads
+// only may not do is refused (ERR_REFUSED). *result is NULL or a new reference.
+int agent_serve(struct agent *agent, const struct message *request, json_t **result, struct buf *body,
+                struct error *err);
+// Serves it and sends the answer to fd; a request without an id (a ping that only tells that migrun lives) is
+// not served. An answer that is too large to be sent is answered by an error. -1: fd takes no more.
+int agent_answer(struct agent *agent, const struct message *request, int fd);
 extern const struct op ops[]; // ends with a NULL name; the table in ops.c, the functions in a file a topic
 #endif
