@@ -25,7 +25,7 @@ CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
-	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c lockdown.c)
+	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c spawn.c socket.c lockdown.c)
 MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/world/openstack/*.c src/run/*.c src/lua/*.c src/cli/*.c)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread

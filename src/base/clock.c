@@ -14,6 +14,12 @@ int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+void nap_ms(int64_t milliseconds)
+{
+    struct timespec nap = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+    nanosleep(&nap, NULL);
+}
+
 int64_t deadline_in(int64_t milliseconds) { return milliseconds > 0 ? now_ms() + milliseconds : 0; }
 
 int deadline_poll_ms(int64_t deadline)

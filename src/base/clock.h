@@ -10,6 +10,7 @@ int64_t now_ms(void);
 int64_t deadline_in(int64_t milliseconds); // 0 or less: no deadline
 int deadline_poll_ms(int64_t deadline);    // for poll(2): -1 without a deadline, else 0…INT_MAX
 double wall_time(void);                    // seconds since the epoch
+void nap_ms(int64_t milliseconds);         // sleeps; a signal ends it
 // Text of a duration for people: "0.2 s", "12 s", "3 min 20 s", "1 h 5 min".
 char *duration_text(double seconds);
 // "10", "10s", "5m", "1h30m", "250ms" into seconds. -1 when the text is no duration.

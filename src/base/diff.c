@@ -154,16 +154,17 @@ static int open_text(const char *text, struct error *err)
 
 static int run_diff(const char *before, const char *after, bool context, char **output, struct error *err)
 {
-    auto_fd int before_fd = open_text(before, err);
-    if (before_fd < 0)
-        return -1;
     auto_fd int after_fd = open_text(after, err);
     if (after_fd < 0)
         return -1;
-    auto_free char *before_path = xasprintf("/dev/fd/%d", before_fd),
-                   *after_path = xasprintf("/dev/fd/%d", after_fd);
-    const char *argv[] = {"diff", "--text", context ? "-U3" : "-U0", before_path, after_path, NULL};
-    struct process_request request = {.argv = argv, .deadline = deadline_in(30000), .watch_fd = -1};
+    auto_free char *after_path = xasprintf("/dev/fd/%d", after_fd);
+    const char *argv[] = {"diff", "--text", context ? "-U3" : "-U0", "-", after_path, NULL};
+    struct process_request request = {.argv = argv,
+                                      .input = before,
+                                      .input_len = strlen(before),
+                                      .keep_fd = after_fd,
+                                      .deadline = deadline_in(30000),
+                                      .watch_fd = -1};
     struct process_result result;
     if (process_run(&request, &result, err) < 0)
         return error_prefix(err, "cannot compare two texts");

@@ -43,13 +43,6 @@ void util_signals(void)
 
 void interrupts_last_words(const char *words) { snprintf(last_words, sizeof last_words, "%s", words); }
 
-void util_signals_default(void)
-{
-    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    for (size_t i = 0; i < COUNT_OF(ours); i++)
-        signal(ours[i], SIG_DFL);
-}
-
 void interrupts_hold(void)
 {
     signal(SIGINT, SIG_IGN);

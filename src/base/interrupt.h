@@ -15,8 +15,6 @@ void util_signals(void);
 // Once armed with these words (copied), the third interrupt writes them to stderr and ends the process at
 // once.
 void interrupts_last_words(const char *words);
-// In a child: signals as a program finds them at its start.
-void util_signals_default(void);
 // From now on the three signals are ignored: what cannot be undone any more is finished.
 void interrupts_hold(void);
 

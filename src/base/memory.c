@@ -2,7 +2,6 @@
 #include "base/memory.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,13 +30,19 @@ void *xrealloc(void *p, size_t size) { return or_abort(realloc(p, size ? size : 
 char *xstrdup(const char *text) { return or_abort(strdup(text)); }
 char *xstrndup(const char *text, size_t length) { return or_abort(strndup(text, length)); }
 
-char *xasprintf(const char *format, ...)
+char *xvasprintf(const char *format, va_list args)
 {
     char *text;
-    va_list args;
-    va_start(args, format);
     if (vasprintf(&text, format, args) < 0)
         abort();
+    return text;
+}
+
+char *xasprintf(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = xvasprintf(format, args);
     va_end(args);
     return text;
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_LIMIT = 16 << 20, TERM_PATIENCE_MS = 2000, LISTEN_EVERY_MS = 500 };
+enum { DEFAULT_LIMIT = 16 << 20, TERM_PATIENCE_MS = 2000, LISTEN_EVERY_MS = 500, LOOK_EVERY_MS = 10 };
 
 struct child {
     pid_t pid;
-    int pid_fd;               // readable once it has ended
+    int pid_fd;               // readable once it has ended; -1 where the kernel has none (before 5.3)
     int in, out, err, failed; // our ends; failed tells why it could not be started
     size_t written;
 };
@@ -30,36 +31,25 @@ static void close_pair(int pair[2])
     util_close_fd(&pair[1]);
 }
 
-static _Noreturn void become(const struct process_request *request, int in, int out, int err, int failed)
-{
-    // A process group of its own, so that what it starts ends with it; it ends when we end.
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        signal(signal_number, SIG_DFL);
-    dup2(in, 0);
-    dup2(out, 1);
-    dup2(err, 2);
-    if (request->before_exec)
-        request->before_exec(request->before_exec_arg, failed);
-    execvp(request->argv[0], (char *const *)(uintptr_t)request->argv);
-    dprintf(failed, "%s", strerror(errno));
-    _exit(127);
-}
-
 static int start(const struct process_request *request, struct child *c, struct error *err)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, errors[2] = {-1, -1}, failed[2] = {-1, -1};
-    if (request->input ? pipe2(in, O_CLOEXEC) < 0 : (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+    if ((request->input && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0 ||
+        pipe2(errors, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC) < 0)
         goto bad;
-    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC) < 0)
-        goto bad;
-    c->pid = fork();
+    // Its process group is its own, so that what it starts ends with it.
+    c->pid = spawn(&(struct spawn){.in = in[0],
+                                   .out = out[1],
+                                   .err = errors[1],
+                                   .keep = {failed[1], request->keep_fd},
+                                   .dies_by = SIGKILL});
     if (c->pid < 0)
         goto bad;
-    if (c->pid == 0)
-        become(request, in[0], out[1], errors[1], failed[1]);
-    setpgid(c->pid, c->pid); // both sides, so that neither is too late
+    if (c->pid == 0) {
+        if (request->before_exec)
+            request->before_exec(request->before_exec_arg, failed[1]);
+        spawn_exec(request->argv, failed[1], true);
+    }
     c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
     c->in = steal_fd(&in[1]);
     c->out = steal_fd(&out[0]);
@@ -130,11 +120,23 @@ static bool too_silent(const struct process_request *request, struct silence *s)
     return now_ms() - s->since > request->watch_silence_ms;
 }
 
-// How long to sleep: to the deadline; where silence matters, a little while.
-static int nap_ms(const struct process_request *request)
+static int at_most(int wait, int most) { return wait < 0 || wait > most ? most : wait; }
+
+// How long to wait for any of it: to the deadline; where silence matters, or nothing tells of the child's
+// end, a little while.
+static int patience(const struct process_request *request, const struct child *c)
 {
-    int left = deadline_poll_ms(request->deadline);
-    return request->watch_silence_ms && (left < 0 || left > LISTEN_EVERY_MS) ? LISTEN_EVERY_MS : left;
+    int wait = deadline_poll_ms(request->deadline);
+    if (request->watch_silence_ms)
+        wait = at_most(wait, LISTEN_EVERY_MS);
+    return c->pid_fd < 0 ? at_most(wait, LOOK_EVERY_MS) : wait;
+}
+
+// Its status stays, to be waited for.
+static bool has_ended(const struct child *c)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == c->pid;
 }
 
 // Feeds and reads until the child has ended. What it left running in the background may hold the pipes open:
@@ -155,11 +157,11 @@ static enum stop attend(const struct process_request *request, struct child *c, 
             {.fd = request->watch_fd, .events = POLLRDHUP},
             {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN},
         };
-        if (poll(fds, COUNT_OF(fds), nap_ms(request)) < 0 && errno != EINTR)
+        if (poll(fds, COUNT_OF(fds), patience(request, c)) < 0 && errno != EINTR)
             return STOP_HANGUP;
         if (fds[0].revents)
             push_input(request, c);
-        bool ended = fds[3].revents != 0;
+        bool ended = has_ended(c); // before its last words are read
         if ((c->out >= 0 && drain(&c->out, &result->out, limit) < 0) ||
             (c->err >= 0 && drain(&c->err, &result->err, limit) < 0))
             return STOP_TOO_MUCH;
@@ -177,10 +179,12 @@ static enum stop attend(const struct process_request *request, struct child *c, 
 static void end(struct child *c)
 {
     kill(-c->pid, SIGTERM);
-    struct pollfd ended = {.fd = c->pid_fd, .events = POLLIN};
     int64_t deadline = deadline_in(TERM_PATIENCE_MS);
-    while (poll(&ended, 1, deadline_poll_ms(deadline)) < 0 && errno == EINTR)
-        ;
+    while (!has_ended(c) && now_ms() < deadline) {
+        struct pollfd ended = {.fd = c->pid_fd, .events = POLLIN};
+        poll(&ended, 1,
+             at_most(deadline_poll_ms(deadline), c->pid_fd < 0 ? LOOK_EVERY_MS : TERM_PATIENCE_MS));
+    }
     kill(-c->pid, SIGKILL);
 }
 

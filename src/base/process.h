@@ -15,6 +15,7 @@ struct process_request {
                          // later KILL.
     size_t output_limit; // bytes kept of stdout and stderr each (0: 16 MiB); what is more fails with
                          // ERR_SYSTEM EFBIG
+    int keep_fd;         // 0, or a descriptor that it keeps under its number (all others are closed)
     int watch_fd; // -1, or a descriptor whose hang-up (or EOF) ends the child too (the agent's own stdin)
     int watch_silence_ms; // 0, or: nothing new there for so long ends the child as well (what has come is
                           // left unread)

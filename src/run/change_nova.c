@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     TICK_MS = 100,
@@ -129,8 +128,7 @@ static bool is_over(const struct watch *w)
 static void watch_live(struct watch *w)
 {
     while (!is_over(w)) {
-        struct timespec pause = {.tv_nsec = TICK_MS * 1000000L};
-        nanosleep(&pause, NULL);
+        nap_ms(TICK_MS);
         watch_job(w);
         if (now_ms() >= w->ask_nova)
             ask_nova(w);

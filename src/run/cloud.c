@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000, STUCK_MS = 300000, QUIET_MS = 5000 };
 
@@ -190,12 +189,6 @@ int run_adopt_dest(struct run *run, const char *nova_name, struct error *err)
     return journal_add(run->journal, line, true, err);
 }
 
-static void rest(int ms)
-{
-    struct timespec pause = {.tv_nsec = ms * 1000000L};
-    nanosleep(&pause, NULL);
-}
-
 // Nothing of the migration is there: has Nova forgotten the request, or not come to it yet? An answer without
 // a task says nothing of it: so is that about an instance of a cell that is down.
 static bool never_began(struct run *run, int64_t begun)
@@ -309,7 +302,7 @@ bool run_nova_settled(struct run *run, char **text)
 {
     int64_t patience = deadline_in(CONNECT_MS), begun = deadline_in(3000), begins = deadline_in(BEGIN_MS);
     bool told = false;
-    for (;; rest(POLL_MS)) {
+    for (;; nap_ms(POLL_MS)) {
         struct error err = {0};
         auto_json json_t *migration = NULL;
         if (run_nova_migration(run, &migration, &err) == 0) {

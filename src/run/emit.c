@@ -40,9 +40,7 @@ void run_message(struct run *run, const char *level, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0)
-        abort();
+    char *text = xvasprintf(format, args);
     va_end(args);
     run_emit(run, "message", json_pack("{s:s, s:o}", "level", level, "text", json_text(text)));
     free(text);

@@ -3,6 +3,7 @@
 // Nothing is changed.
 #include "base/clock.h"
 #include "base/lockdown.h"
+#include "base/spawn.h"
 #include "base/xml.h"
 #include "run/cloud.h"
 #include "run/gate.h"
@@ -50,11 +51,8 @@ static void name_run(struct run *run)
 static _Noreturn void clear_after(int alive, const char *dir)
 {
     char byte;
-    setsid();
     prctl(PR_SET_NAME, "migrun-janitor"); // so that who looks for migrun finds migrun
-    dup2(alive, 0);
-    close_range(1, ~0U, 0);
-    while (read(0, &byte, 1) < 0 && errno == EINTR)
+    while (read(alive, &byte, 1) < 0 && errno == EINTR)
         ;
     DIR *folder = opendir(dir);
     for (struct dirent *entry; folder && (entry = readdir(folder));)
@@ -76,15 +74,12 @@ static int make_dir(struct run *run, struct error *err)
     int alive[2];
     if (!mkdtemp(run->dir) || pipe2(alive, O_CLOEXEC) < 0)
         return error_errno(err, errno, "cannot make the private folder %s", run->dir);
-    pid_t pid = fork();
+    pid_t pid = spawn(
+        &(struct spawn){.in = alive[0], .out = -1, .err = -1, .session = true, .detached = true});
     if (pid < 0)
         return error_errno(err, errno, "cannot start a process");
-    if (pid == 0) {
-        if (fork() == 0)
-            clear_after(alive[0], run->dir);
-        _exit(0);
-    }
-    waitpid(pid, NULL, 0);
+    if (pid == 0)
+        clear_after(STDIN_FILENO, run->dir);
     close(alive[0]);
     run->janitor = alive[1];
     return 0;

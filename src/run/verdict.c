@@ -8,7 +8,6 @@
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SETTLE_MS = 15000, CONNECT_MS = 45000 };
 
@@ -111,8 +110,7 @@ enum whereabouts run_whereabouts(struct run *run, char **text)
         free(dest.state);
         if (!again)
             return where;
-        struct timespec pause = {.tv_sec = away, .tv_nsec = away ? 0 : 50000000};
-        nanosleep(&pause, NULL);
+        nap_ms(away ? 1000 : 50);
     }
 }
 
@@ -152,9 +150,7 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
 {
     va_list args;
     va_start(args, format);
-    char *line = NULL;
-    if (vasprintf(&line, format, args) < 0)
-        abort();
+    char *line = xvasprintf(format, args);
     va_end(args);
     // In doubt, the claims stay until it is known; else they go before the end is told.
     if (run->claimed && status != OUTCOME_IN_DOUBT)

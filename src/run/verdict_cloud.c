@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SETTLE_MS = 10000, AGAIN_MS = 150 };
 
@@ -24,9 +23,7 @@ static void found(struct findings *f, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0)
-        abort();
+    char *text = xvasprintf(format, args);
     va_end(args);
     json_array_append_new(f->problems, json_text(text));
     free(text);
@@ -191,8 +188,7 @@ size_t verdict_cloud(struct run *run, struct run_host *at, json_t *details)
         auto_json json_t *problems = ask_all(run, at);
         size_t count = json_array_size(problems);
         if (count && now_ms() < patience && interrupt_count < 2) {
-            struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
-            nanosleep(&pause, NULL);
+            nap_ms(AGAIN_MS);
             continue;
         }
         for (size_t i = 0; i < count; i++)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/socket.h"
+#include "base/spawn.h"
+#include "base/thread.h"
 #include "world/host.h"
 #include "world/ssh.h"
 
@@ -10,10 +13,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@ enum {
     DEFAULT_TIMEOUT_MS = 30000,
     CLOSE_MS = 100,
     END_MS = 1000,
-    INHERITED_MS = 3000
+    INHERITED_MS = 3000,
+    RELAY_BACKLOG = 8
 };
 
 struct host {
@@ -80,22 +82,9 @@ static char *local_agent(const struct host_spec *spec)
     return xstrdup(spec->agent);
 }
 
-// In the child: own session (a Ctrl-C of the terminal is migrun's to handle), ended when migrun ends.
-static void begin_child(int in, int out, int err)
-{
-    setsid();
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    dup2(in, 0);
-    dup2(out, 1);
-    dup2(err, 2);
-    util_signals_default();
-}
-
 static _Noreturn void exec_words(const struct words *words)
 {
-    execvp(words->v[0], words->v);
-    dprintf(2, "%s: %s\n", words->v[0], strerror(errno));
-    _exit(127);
+    spawn_exec((const char *const *)words->v, STDERR_FILENO, false);
 }
 
 static void add_local_agent(struct words *words, const struct host *host)
@@ -158,9 +147,9 @@ static int launch(struct host *host, struct error *err)
         add_remote_agent(&words, host);
     if (host->login && !host->inherited)
         ssh_login_words(&login_words, host->spec, host->login);
-    host->pid = fork();
+    host->pid = spawn(
+        &(struct spawn){.in = in[0], .out = out[1], .err = errors[1], .session = true, .dies_by = SIGTERM});
     if (host->pid == 0) {
-        begin_child(in[0], out[1], errors[1]);
         if (login_words.n)
             ssh_login_make(host->login, &login_words);
         exec_words(&words);
@@ -248,7 +237,7 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
     // What it has to say, and its status, come a little later than the end of its output.
     for (int64_t deadline = deadline_in(END_MS);
          (ended = waitpid(host->pid, &status, WNOHANG)) == 0 && now_ms() < deadline;)
-        usleep(5000);
+        nap_ms(5);
     drain_errors(host);
     host->lost = true;
     const char *name = host->spec->name, *address = host->spec->address;
@@ -323,7 +312,7 @@ static int read_some(struct host *host, char *chunk, size_t size, size_t *got, i
         if (fds[1].revents & POLLIN)
             drain_errors(host);
         else if (fds[1].revents && !fds[0].revents)
-            poll(NULL, 0, 1); // stderr closed before stdout: no busy loop
+            nap_ms(1); // stderr closed before stdout: no busy loop
         if (deadline && now_ms() >= deadline && !(fds[0].revents & POLLIN)) {
             error_set(err, ERR_TIMEOUT, 0, "%s did not answer in time", host->spec->name);
             if (err)
@@ -473,9 +462,8 @@ int host_keep_alive(struct host *host, struct error *err)
 {
     if (pipe2(host->beat_stop, O_CLOEXEC) < 0)
         return error_errno(err, errno, "cannot make a pipe");
-    int rc = pthread_create(&host->beat, NULL, beat, host);
-    if (rc)
-        return error_errno(err, rc, "cannot start a thread");
+    if (thread_start(&host->beat, beat, host) < 0)
+        return error_errno(err, errno, "cannot start a thread");
     host->beating = true;
     return 0;
 }
@@ -538,12 +526,8 @@ int host_call(struct host *host, const char *op, json_t *args, const void *body,
 // ssh may look at the ping before it sees the connection.)
 static bool leads_somewhere(struct host *host)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(host->socket_ro) >= sizeof address.sun_path)
-        return false;
-    strcpy(address.sun_path, host->socket_ro);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+    auto_fd int fd = unix_connect(host->socket_ro, SOCK_STREAM | SOCK_NONBLOCK);
+    if (fd < 0)
         return false;
     for (int i = 0; i < 2; i++) {
         auto_message struct message pong = {0};
@@ -554,17 +538,21 @@ static bool leads_somewhere(struct host *host)
     return poll(&hangup, 1, 0) == 0;
 }
 
+static _Noreturn void serve_clients(int fd, const struct words *words)
+{
+    signal(SIGCHLD, SIG_IGN);
+    for (int client; (client = accept(fd, NULL, NULL)) >= 0; close(client))
+        if (spawn(&(struct spawn){
+                .in = client, .out = client, .err = -1, .session = true, .dies_by = SIGTERM}) == 0)
+            exec_words(words);
+    _exit(0);
+}
+
 // Listens on path; for each client one more ssh runs the agent's relay to libvirt's socket over there.
 static int start_relay(struct host *host, const char *path, const char *remote, pid_t *pid, struct error *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return error_set(err, ERR_HOST, HOST_OTHER, "the name of %s is too long for a socket",
-                         host->spec->name);
-    strcpy(address.sun_path, path);
-    unlink(path);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0)
+    auto_fd int fd = unix_listen(path, RELAY_BACKLOG);
+    if (fd < 0)
         return error_errno(err, errno, "cannot listen on %s", path);
     auto_buf struct buf arguments = {0};
     buf_puts(&arguments, "--relay ");
@@ -574,24 +562,10 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
     words_add(&words, "--");
     words_add(&words, host->spec->address);
     words_take(&words, ssh_agent_command(host->spec, arguments.data));
-    *pid = fork();
-    if (*pid == 0) {
-        setsid();
-        util_signals_default();
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        signal(SIGCHLD, SIG_IGN);
-        int null = open("/dev/null", O_WRONLY);
-        for (;;) {
-            int client = accept(fd, NULL, NULL);
-            if (client < 0)
-                _exit(0);
-            if (fork() == 0) {
-                begin_child(client, client, null);
-                exec_words(&words);
-            }
-            close(client);
-        }
-    }
+    *pid = spawn(
+        &(struct spawn){.in = -1, .out = -1, .err = -1, .keep = {fd}, .session = true, .dies_by = SIGTERM});
+    if (*pid == 0)
+        serve_clients(fd, &words);
     return *pid < 0 ? error_errno(err, errno, "cannot start a relay to %s", host->spec->name) : 0;
 }
 
@@ -640,7 +614,7 @@ static void end_child(pid_t pid, int patience_ms)
             waitpid(pid, NULL, 0);
             return;
         }
-        poll(NULL, 0, 2);
+        nap_ms(2);
     }
 }
 

@@ -63,17 +63,6 @@ static void library_init(void)
         pthread_detach(thread);
 }
 
-int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-    sigset_t all, old;
-    sigfillset(&all); // signals are the main thread's
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int failed = pthread_create(thread, NULL, run, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = failed;
-    return failed ? -1 : 0;
-}
-
 static void announce(int event_fd)
 {
     uint64_t one = 1;

@@ -3,9 +3,9 @@
 #ifndef MIGRUN_WORLD_LIBVIRT_INTERNAL_H
 #define MIGRUN_WORLD_LIBVIRT_INTERNAL_H
 
+#include "base/thread.h"
 #include "world/libvirt.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 // One call of libvirt, made by the worker. It belongs to worker and caller together, so that a caller may
@@ -52,8 +52,6 @@ virDomainPtr virt_lookup(virConnectPtr connection, const char *name_or_uuid);
 // Waits until fd is readable: 1 it is, 0 the deadline passed, -1 an interrupt came meanwhile (earlier ones do
 // not count).
 int wait_readable(int fd, int64_t deadline);
-// Starts a thread that takes no signals. -1 with errno.
-int thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
 
 static inline void virt_free_domain(virDomainPtr *domain)
 {

@@ -2,14 +2,14 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/process.h"
+#include "base/socket.h"
+#include "base/spawn.h"
 #include "world/ssh.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -176,12 +176,8 @@ void ssh_login_free(struct login *login)
 
 bool ssh_login_there(const struct login *login)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(login->control) >= sizeof address.sun_path)
-        return false;
-    strcpy(address.sun_path, login->control);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    auto_fd int fd = unix_connect(login->control, SOCK_STREAM | SOCK_NONBLOCK);
+    return fd >= 0;
 }
 
 void ssh_login_words(struct words *w, const struct host_spec *spec, const struct login *login)
@@ -195,11 +191,10 @@ void ssh_login_words(struct words *w, const struct host_spec *spec, const struct
     words_add(w, spec->address);
 }
 
-// Somebody else who makes it is waited for, but not for long: whom ssh does not reach, it looks for during
-// ten seconds.
+// Waits briefly if another run is logging in; ssh itself needs ten seconds to give up on an unreachable host.
 static bool may_make(int lock)
 {
-    for (int64_t deadline = deadline_in(MAKER_MS); flock(lock, LOCK_EX | LOCK_NB) < 0; poll(NULL, 0, 10))
+    for (int64_t deadline = deadline_in(MAKER_MS); flock(lock, LOCK_EX | LOCK_NB) < 0; nap_ms(10))
         if (now_ms() >= deadline)
             return false;
     return true;
@@ -213,15 +208,12 @@ void ssh_login_make(const struct login *login, const struct words *words)
     unlink(login->control); // of a login that was killed
     int status = 0;
     int64_t quickly = deadline_in(QUICK_MS);
-    pid_t pid = fork();
-    if (pid == 0) {
-        // It ends with its maker until it has logged in; a process that it goes through (ProxyJump) stays
-        // with it, not with the run.
-        setpgid(0, 0);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execvp(words->v[0], words->v);
-        _exit(127);
-    }
+    // It ends with its maker until it has logged in. A process that it goes through (ProxyJump) is in its
+    // process group, not in the run's.
+    pid_t pid = spawn(
+        &(struct spawn){.in = STDIN_FILENO, .out = STDOUT_FILENO, .err = STDERR_FILENO, .dies_by = SIGKILL});
+    if (pid == 0)
+        spawn_exec((const char *const *)words->v, STDERR_FILENO, false);
     // What failed at once, the agent's own ssh tries again, and says why: of a login that is kept, ssh drops
     // what its ProxyJump says.
     if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0 && now_ms() >= quickly)
@@ -244,7 +236,7 @@ void ssh_login_end(const struct login *login)
 {
     if (!ssh_login_there(login))
         return;
-    // Nobody else's: then not even what hangs at the other end (a libvirtd) keeps it.
+    // No other users: it exits at once, even if a forwarded connection is still open.
     bool alone = login->users >= 0 && flock(login->users, LOCK_EX | LOCK_NB) == 0;
     if (!request(login, alone ? "exit" : "stop"))
         unlink(login->control); // left to its fate, but not found any more

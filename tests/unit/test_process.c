@@ -13,7 +13,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,6 +145,96 @@ static void test_silence(void **state)
     close(pair[1]);
 }
 
+// Whatever is open here, and not only what is closed on exec.
+static void test_nothing_is_inherited(void **state)
+{
+    (void)state;
+    int pair[2];
+    assert_int_equal(pipe(pair), 0);
+    struct process_result result;
+    assert_int_equal(run("ls /proc/self/fd | head -n 3; ls /proc/self/fd | wc -l", NULL,
+                         (struct process_request){.watch_fd = -1}, &result, NULL),
+                     0);
+    assert_string_equal(result.out.data, "0\n1\n2\n4\n"); // ls has the folder open
+    process_result_free(&result);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+// The signals that this process ignores or blocks are nobody else's matter.
+static void test_default_signals(void **state)
+{
+    (void)state;
+    sigset_t term, before;
+    struct process_result result;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, &before);
+    void (*handler)(int) = signal(SIGTERM, SIG_IGN);
+    assert_int_equal(
+        run("kill -TERM $$; exit 7", NULL, (struct process_request){.watch_fd = -1}, &result, NULL), 0);
+    signal(SIGTERM, handler);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    assert_int_equal(result.signal, SIGTERM);
+    process_result_free(&result);
+}
+
+// ---- a kernel without the newer system calls ----
+
+static void refuse_calls(const int *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct sock_filter program[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)numbers[i], 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog filter = {.len = COUNT_OF(program), .filter = program};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+            _exit(20);
+    }
+}
+
+// Runs in a process of its own, whose exit status says what was wrong.
+static int on_an_old_kernel(void)
+{
+    static const int newer[] = {SYS_pidfd_open, SYS_close_range};
+    refuse_calls(newer, COUNT_OF(newer));
+    struct process_result result;
+    if (run("cat; exit 3", "hello", (struct process_request){.watch_fd = -1, .deadline = deadline_in(60000)},
+            &result, NULL) < 0)
+        return 21;
+    if (result.timed_out || result.status != 3 || !STREQ(result.out.data, "hello"))
+        return 22;
+    process_result_free(&result);
+    // What it leaves running holds its pipes open.
+    if (run("sleep 600 & echo $!", NULL,
+            (struct process_request){.watch_fd = -1, .deadline = deadline_in(60000)}, &result, NULL) < 0 ||
+        result.timed_out)
+        return 23;
+    kill((pid_t)atoi(result.out.data), SIGKILL);
+    process_result_free(&result);
+    if (run("sleep 600", NULL, (struct process_request){.watch_fd = -1, .deadline = deadline_in(1)}, &result,
+            NULL) < 0 ||
+        !result.timed_out || !result.signal)
+        return 24;
+    process_result_free(&result);
+    return 0;
+}
+
+static void test_an_old_kernel(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(on_an_old_kernel());
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 // ---- a command that only reads ----
 
 static void lock_in(void *unused, int error_fd)
@@ -238,6 +333,9 @@ int main(void)
         cmocka_unit_test(test_too_much),
         cmocka_unit_test(test_hangup),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_nothing_is_inherited),
+        cmocka_unit_test(test_default_signals),
+        cmocka_unit_test(test_an_old_kernel),
         cmocka_unit_test(test_reading_command),
         cmocka_unit_test(test_lockdown_self),
     };

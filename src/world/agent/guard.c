@@ -4,6 +4,8 @@
 // back.
 #include "base/clock.h"
 #include "base/process.h"
+#include "base/socket.h"
+#include "base/spawn.h"
 #include "world/agent/surgery.h"
 
 #include <errno.h>
@@ -13,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { LOOK_EVERY_MS = 100, ARM_MS = 15000 };
@@ -56,19 +57,12 @@ static int arm_process(const char *self, const char *keep, struct error *err)
 {
     int ready[2];
     char byte;
-    if (pipe(ready) < 0)
+    if (pipe2(ready, O_CLOEXEC) < 0)
         return error_errno(err, errno, "libvirtd is not stopped: its guard cannot be armed");
-    pid_t pid = fork();
-    if (pid == 0) {
-        setsid();
-        auto_fd int null = open("/dev/null", O_RDWR);
-        dup2(null, 0);
-        dup2(ready[1], 1);
-        dup2(null, 2);
-        if (fork() == 0)
-            execl(self, self, "--guard", keep, (char *)NULL);
-        _exit(0);
-    }
+    pid_t pid = spawn(
+        &(struct spawn){.in = -1, .out = ready[1], .err = -1, .session = true, .detached = true});
+    if (pid == 0)
+        spawn_exec((const char *const[]){self, "--guard", keep, NULL}, STDERR_FILENO, false);
     close(ready[1]);
     struct pollfd in = {.fd = ready[0], .events = POLLIN};
     bool armed = pid > 0 && poll(&in, 1, ARM_MS) > 0 && read(ready[0], &byte, 1) == 1;
@@ -99,16 +93,9 @@ static void say_ready(void)
         close(STDOUT_FILENO);
         return;
     }
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = strlen(path);
-    auto_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || len >= sizeof address.sun_path)
-        return;
-    memcpy(address.sun_path, path, len);
-    if (*path == '@')
-        address.sun_path[0] = '\0';
-    (void)sendto(fd, ready, strlen(ready), MSG_NOSIGNAL, (struct sockaddr *)&address,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+    auto_fd int fd = unix_connect(path, SOCK_DGRAM);
+    if (fd >= 0)
+        (void)send(fd, ready, strlen(ready), MSG_NOSIGNAL);
 }
 
 // An agent that hangs is ended, so that its lock is free.
@@ -131,7 +118,7 @@ int guard_main(const char *keep)
         return 1;
     say_ready();
     int64_t deadline = deadline_in(SURGERY_GUARD_MS);
-    for (int got = 0; got == 0; poll(NULL, 0, LOOK_EVERY_MS)) {
+    for (int got = 0; got == 0; nap_ms(LOOK_EVERY_MS)) {
         got = surgery_lock(&s, false, &err);
         if (got < 0)
             return 1;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/lockdown.h"
+#include "base/socket.h"
 #include "world/agent/surgery.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -96,12 +96,8 @@ static int pass_on(int from, int to)
 // one.
 static int relay(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return complain("%s is too long for a socket's path", path);
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+    int fd = unix_connect(path, SOCK_STREAM);
+    if (fd < 0)
         return complain("cannot connect to %s: %s", path, strerror(errno));
     for (;;) {
         struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};

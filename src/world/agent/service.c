@@ -2,6 +2,7 @@
 // Services: by systemctl, or by the commands that the site gives for them.
 #include "base/clock.h"
 #include "base/process.h"
+#include "base/socket.h"
 #include "world/agent/ops_internal.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { DEFAULT_TIMEOUT_MS = 90000, DEFAULT_WAIT_MS = 30000, LOOK_MS = 10000, POLL_MS = 50 };
@@ -225,12 +225,8 @@ static const struct daemon *daemon_of(const char *unit)
 
 int socket_connects(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return errno == EACCES ? 0 : errno;
-    return 0;
+    auto_fd int fd = unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
+    return fd >= 0 || errno == EACCES ? 0 : errno;
 }
 
 // 1: it answers, 0: not yet (and why).

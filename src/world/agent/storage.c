@@ -3,12 +3,12 @@
 // every other: so that two hosts can find out whether they mean the same one.
 #include "world/agent/ops_internal.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -216,7 +216,7 @@ SERVE(serve_storage)
 {
     int64_t wait = json_int(request, "after", 0);
     if (wait > 0)
-        poll(NULL, 0, (int)(wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS));
+        nap_ms(wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS);
     auto_json json_t *all_mounts = mounts();
     *result = json_pack("{s:o}", "paths", behind_paths(json_object_get(request, "paths"), all_mounts));
     return 0;

@@ -74,7 +74,7 @@ int surgery_lock(struct surgery *s, bool wait, struct error *err)
             return 1;
         if (errno != EWOULDBLOCK && errno != EINTR)
             return error_errno(err, errno, "%s/%s/%s", agent_keep_dir, s->run, name);
-    } while (wait && now_ms() < deadline && usleep(50000) == 0);
+    } while (wait && now_ms() < deadline && (nap_ms(50), true));
     return 0;
 }
 

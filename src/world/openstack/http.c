@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     WHOLE_MS = 60000,
@@ -331,8 +330,7 @@ static bool pause_before(int try, const struct http_answer *answer, int64_t dead
     int64_t wait = asked >= 0 ? (int64_t)(asked * 1000) : FIRST_PAUSE_MS << try;
     if (try + 1 >= TRIES || interrupt_count > 0 || now_ms() + wait >= deadline)
         return false;
-    struct timespec pause = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000};
-    nanosleep(&pause, NULL); // a signal ends it
+    nap_ms(wait);
     return interrupt_count == 0;
 }
 

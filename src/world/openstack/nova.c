@@ -27,9 +27,7 @@ static int get(struct cloud *cloud, const char *service, int minor, const char *
 {
     va_list args;
     va_start(args, format);
-    char *path = NULL;
-    if (vasprintf(&path, format, args) < 0)
-        abort();
+    char *path = xvasprintf(format, args);
     va_end(args);
     const struct cloud_request request = {
         .service = service, .method = "GET", .path = path, .minor = minor, .what = what};

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// The one way to fork: what a child must not inherit (descriptors, signal handlers, the terminal) is taken
+// from it.
+#ifndef MIGRUN_BASE_SPAWN_H
+#define MIGRUN_BASE_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct spawn {
+    int in, out, err; // become its stdin, stdout and stderr; -1: /dev/null
+    int keep[2];      // more descriptors that it keeps, under their numbers; 0: none
+    bool session;     // it has a session of its own (the terminal's Ctrl-C is migrun's to handle); false: a
+                      // process group of its own
+    int dies_by;      // the signal that ends it when the process that started it ends; 0: it lives on
+    bool detached;    // nobody waits for it (dies_by is then 0)
+};
+// In the caller: the child's pid (of no use when it is detached), or -1 with errno. In the child: 0; signals
+// are as a program finds them at its start, and no other descriptor is open.
+pid_t spawn(const struct spawn *how);
+// Becomes the program argv[0], which is looked up in PATH. Where that fails, writes "NAME: why" (why alone
+// when bare) to error_fd and exits with 127.
+_Noreturn void spawn_exec(const char *const *argv, int error_fd, bool bare);
+
+#endif
