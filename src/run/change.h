@@ -41,6 +41,10 @@ int surgery_stage(struct run_host *h, const char *path, const char *old, const j
 int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live,
                    const struct text_pair *persistent, const json_t **outcome, struct error *err);
 
+// Whether the run's instance, by its definition on h, starts with that host. Nothing happens when it is so
+// already.
+int change_autostart(struct run_host *h, bool on, struct error *err);
+
 // Of both kinds of migration: libvirt's job as progress, and how long it may take (s) by options.timeout,
 // else by the guest's memory.
 void run_tell_progress(struct run *run, const json_t *job, bool last);

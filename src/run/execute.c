@@ -2,6 +2,7 @@
 // The steps of a run in order, by the rules of their phases (the design's table).
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "run/change.h"
 #include "run/cloud.h"
 #include "run/gate.h"
 #include "run/journal.h"
@@ -26,15 +27,20 @@ struct tally {
 
 static const char *instance_name(const struct run *run) { return run_instance_name(run); }
 
-static void tell_step(struct run *run, size_t i, const char *status, const char *text, double since)
+static void tell_a_step(struct run *run, const struct step *step, size_t i, const char *status,
+                        const char *text, double since)
 {
-    const struct step *step = &run->procedure->steps[i];
     json_t *fields = json_pack("{s:s, s:s, s:i, s:s, s:o*}", "phase", phase_names[step->phase], "title",
                                step->title, "index", (int)i, "status", status, "text",
                                text ? json_text(text) : NULL);
     if (since > 0)
         json_object_set_new(fields, "seconds", json_real(wall_time() - since));
     run_emit(run, "step", fields);
+}
+
+static void tell_step(struct run *run, size_t i, const char *status, const char *text, double since)
+{
+    tell_a_step(run, &run->procedure->steps[i], i, status, text, since);
 }
 
 // Runs a step: 0 done or left out, -1 failed.
@@ -55,7 +61,7 @@ static int perform(struct run *run, size_t i, struct tally *tally, struct error 
     }
     if (rc == 0) {
         tell_step(run, i, "start", why, 0);
-        rc = procedure->perform(procedure->data, i, &text, err);
+        rc = gate_enter(run, err) < 0 ? -1 : procedure->perform(procedure->data, i, &text, err);
     }
     run->step = NULL;
     tally->answers[i] = rc == 0 ? ANSWER_YES : ANSWER_NO;
@@ -167,7 +173,7 @@ static size_t count_effects(const struct run *run)
     size_t n = 0;
     for (size_t i = 0; i < run->n_effects; i++)
         n += !run->effects[i]->undone && run->effects[i]->kind != &effect_migrate &&
-             run->effects[i]->kind != &effect_nova_migrate;
+             run->effects[i]->kind != &effect_nova_migrate && !run->effects[i]->kind->promise;
     return n;
 }
 
@@ -460,15 +466,34 @@ static int begin_changes(struct run *run, struct error *err)
 // libvirt does not carry it along with a persistent definition.
 static void keep_autostart(struct run *run, struct tally *tally)
 {
+    static const struct step step = {.title = "keep its autostart", .phase = PHASE_FIXUP};
     struct error err = {0};
-    if (!json_flag(run->instance, "autostart", false) || !json_flag(run->instance, "persistent", false) ||
-        (run->dest->virt &&
-         virt_set_autostart(run->dest->virt, json_str(run->instance, "uuid", ""), true, &err) == 0))
+    double since = wall_time();
+    if (!run->dest || !json_flag(run->instance, "autostart", false) ||
+        !json_flag(run->instance, "persistent", false))
+        return;
+    run->step = &step;
+    run->phase = step.phase;
+    tell_a_step(run, &step, run->procedure->n_steps, "start", NULL, 0);
+    int rc = change_autostart(run->dest, true, &err);
+    run->step = NULL;
+    tell_a_step(run, &step, run->procedure->n_steps, rc < 0 ? "failed" : "ok", rc < 0 ? err.message : NULL,
+                since);
+    if (rc == 0)
         return;
     auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_dest_name(run),
                                      err.message);
     verdict_detail(tally->details, "", text);
     tally->not_fixed++;
+}
+
+// What temporary steps made, at an end that undoes nothing else.
+static void take_back(struct run *run, struct tally *tally)
+{
+    auto_json json_t *problems = json_array();
+    size_t undone;
+    tally->not_fixed += gate_take_back(run, &undone, problems);
+    add_not_undone(tally, problems);
 }
 
 // A run that was cut off in its fix-ups had done all that it was to do before.
@@ -491,6 +516,7 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         if (failure && !was_in_fixups(run))
             return end_undone(run, tally, failure, false);
         run_fixups(run, tally);
+        take_back(run, tally);
         return end_done(run, tally);
     }
     auto_free char *seen = NULL;
@@ -525,6 +551,7 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     }
     keep_autostart(run, tally);
     run_fixups(run, tally);
+    take_back(run, tally);
     ask_cloud(run, tally, run->dest);
     return end_moved(run, tally);
 }
@@ -549,6 +576,8 @@ static int execute(struct run *run, struct tally *tally)
         return conclude(run, tally, failed ? &err : NULL);
     if (failed)
         return end_preview(run, tally, &err);
+    if (procedure->migrates)
+        keep_autostart(run, tally);
     run_fixups(run, tally);
     return end_preview(run, tally, NULL);
 }

@@ -23,12 +23,15 @@ struct effect *effect_new(enum effect_kind_of kind, struct run_host *host, const
     e->host = host;
     e->made = NOT_MADE;
     const struct step *step = host->run->step;
-    e->of_fixup = step && step->phase == PHASE_FIXUP;
+    e->of_fixup = step && host->run->phase == PHASE_FIXUP;
+    e->temporary = step && step->temporary && !e->of_fixup;
     e->data = json_pack("{s:s, s:s, s:o, s:o, s:o}", "kind", e->kind->name, "host", run_host_name(host),
                         "target", json_text(target), "before", before, "after", after);
     json_object_set_new(e->data, "step", json_text(step ? step->title : ""));
     if (e->of_fixup)
         json_object_set_new(e->data, "fixup", json_true());
+    if (e->temporary)
+        json_object_set_new(e->data, "temporary", json_true());
     return e;
 }
 
@@ -65,7 +68,8 @@ struct effect *effect_from(struct run_host *host, const json_t *data, int number
                              .number = number,
                              .data = json_deep_copy(data),
                              .made = MADE_UNKNOWN,
-                             .of_fixup = json_flag(data, "fixup", false)};
+                             .of_fixup = json_flag(data, "fixup", false),
+                             .temporary = json_flag(data, "temporary", false)};
         return e;
     }
     return NULL;
@@ -129,8 +133,9 @@ static int preview(struct effect *e, struct error *err)
     auto_free char *summary = NULL, *detail = NULL;
     if (e->kind->describe(e, &summary, &detail, err) < 0)
         return -1;
-    tell(e, "would", summary, detail, NULL);
-    e->host->run->n_would++;
+    auto_free char *text = xasprintf("%s%s", summary, e->temporary ? " (undone at the end)" : "");
+    tell(e, "would", text, detail, NULL);
+    e->host->run->n_would += !e->kind->promise;
     if (e->kind->imagine)
         e->kind->imagine(e);
     return 0;
@@ -204,7 +209,8 @@ int gate_end(struct effect *e, enum made made, const json_t **result, struct err
     if (made != MADE)
         return fail(e, made, summary, err);
     e->made = MADE;
-    tell(e, "done", summary, detail, NULL);
+    if (!e->kind->promise)
+        tell(e, "done", summary, detail, NULL);
     if (result)
         *result = e->result;
     return record(e, "done", false, err);
@@ -243,11 +249,11 @@ static bool same_thing(const struct effect *a, const struct effect *b)
 }
 
 // Whether a later change of the same thing could not be undone: what was before that one would be put back
-// over what was before this one.
-static bool waits_for_later(const struct run *run, size_t i)
+// over what was before this one. wanted: the changes that are undone now.
+static bool waits_for_later(const struct run *run, size_t i, bool (*wanted)(const struct effect *))
 {
     for (size_t later = i + 1; later < run->n_effects; later++)
-        if (waits(run->effects[later]) && same_thing(run->effects[later], run->effects[i]))
+        if (wanted(run->effects[later]) && same_thing(run->effects[later], run->effects[i]))
             return true;
     return false;
 }
@@ -337,14 +343,15 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
     return UNDO_DONE;
 }
 
-size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
+static size_t undo_all(struct run *run, bool (*wanted)(const struct effect *), size_t *undone,
+                       json_t *problems)
 {
     size_t failed = 0;
     bool told = false;
     *undone = 0;
     for (size_t i = run->n_effects; i-- > 0;) {
         struct effect *e = run->effects[i];
-        if (!waits(e) || waits_for_later(run, i))
+        if (!wanted(e) || waits_for_later(run, i, wanted))
             continue;
         if (interrupt_count > 1 && !told) {
             run_message(run, "warning",
@@ -358,4 +365,16 @@ size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
         *undone += came_to == UNDO_DONE;
     }
     return failed;
+}
+
+static bool is_borrowed(const struct effect *e) { return e->temporary && waits(e); }
+
+size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
+{
+    return undo_all(run, waits, undone, problems);
+}
+
+size_t gate_take_back(struct run *run, size_t *undone, json_t *problems)
+{
+    return undo_all(run, is_borrowed, undone, problems);
 }

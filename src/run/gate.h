@@ -42,6 +42,9 @@ struct effect_kind {
     // NULL, or whether this one, as it was just observed, stays as it is and is named as kept (a command that
     // nothing undoes).
     bool (*stays)(const struct effect *e);
+    // It changes nothing by itself (a step's promise to take back what it does): not told when it is made,
+    // nor counted among the changes.
+    bool promise;
     // What apply has to say goes into the journal, for a recovery to tell by (it holds no secret).
     bool result_kept;
     // What a preview's later reads shall see.
@@ -61,7 +64,9 @@ struct effect_kind {
     KIND(migrate)          \
     KIND(nova_migrate)     \
     KIND(nova_lock)        \
-    KIND(nova_request)
+    KIND(nova_request)     \
+    KIND(autostart)        \
+    KIND(step)
 
 #define KIND(name) OF_##name,
 enum effect_kind_of { EFFECT_KINDS(KIND) };
@@ -97,8 +102,14 @@ int gate_end(struct effect *e, enum made made, const json_t **result, struct err
 // Whether a call that returned rc made its change, by who says no: a refusal of migrun's own or of the cloud
 // (4xx) made nothing; after any other failure it is not known.
 enum made made_of(int rc, const struct error *err);
+// Before the run's step is performed: one that says itself how it is taken back (step.undoes) has that
+// remembered, so that every end of the run, a recovery's too, does it.
+int gate_enter(struct run *run, struct error *err);
 // Undoes all that was made and is not undone, last first (a preview tells what would be undone). Returns how
 // many could not be; problems: array of texts to add to.
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems);
+// The same for what temporary steps made, alone: at an end that undoes nothing else. Not while the guest
+// still moves, or may.
+size_t gate_take_back(struct run *run, size_t *undone, json_t *problems);
 
 #endif

@@ -43,6 +43,8 @@ struct step {
     enum phase phase;
     const char **needs; // titles of checks
     size_t n_needs;
+    bool temporary; // what it changes is taken back at every end of the run, last first
+    bool undoes;    // it has a function that takes back what it did (procedure->undo)
 };
 
 // A policy, as the floors below Lua see it. perform's text says what was seen or done; wanted's says why.
@@ -60,6 +62,9 @@ struct procedure {
     int (*perform)(void *data, size_t step, char **text, struct error *err);
     // After the fix-ups: is what the step put right, right? 1: the step has no such question.
     int (*verify)(void *data, size_t step, char **text, struct error *err);
+    // Takes back what a step did that says how (step.undoes): where its changes are undone; for a temporary
+    // one at every end. Its own changes are not undone in their turn. NULL: no step says how.
+    int (*undo)(void *data, size_t step, char **text, struct error *err);
     // Cause and remedy of a failed migration: an array of {label, text} (events.h). Never fails the run.
     json_t *(*explain)(void *data, const struct error *failure);
     void *data;

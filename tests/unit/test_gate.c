@@ -729,6 +729,161 @@ static void a_second_interrupt_tells_what_is_left(void **state)
     assert_int_equal(told, 1);
 }
 
+// ---- temporary changes ----
+
+static struct step silence = {.title = "Silence it", .phase = PHASE_PREPARE, .temporary = true};
+
+static size_t taken_back(size_t failed)
+{
+    auto_json json_t *problems = json_array();
+    size_t count = 99;
+    json_array_clear(host.asked);
+    assert_int_equal(gate_take_back(&run, &count, problems), failed);
+    assert_int_equal(json_array_size(problems), failed);
+    return count;
+}
+
+static void what_is_temporary_is_taken_back_at_a_good_end(void **state)
+{
+    (void)state;
+    must_write("/a", "new");
+    enter(&silence);
+    must_write("/b", "new");
+    must_write("/c", "new");
+    enter(&fixup);
+    must_write("/d", "new");
+    assert_int_equal(taken_back(0), 2);
+    asked_for("[\"restore /c\", \"restore /b\"]");
+    journal_tells("about 1, done 1, about 2, done 2, about 3, done 3, about 4, done 4, undone 3, undone 2");
+    assert_int_equal(taken_back(0), 0);
+    all_is_undone(1);
+    holds("/a", "");
+    holds("/d", "new");
+}
+
+static void what_is_temporary_is_undone_at_a_bad_end(void **state)
+{
+    (void)state;
+    enter(&silence);
+    must_write("/b", "new");
+    enter(&prepare);
+    must_write("/a", "new");
+    all_is_undone(2);
+    asked_for("[\"restore /a\", \"restore /b\"]");
+}
+
+static void what_is_temporary_and_was_changed_again_is_left_and_named(void **state)
+{
+    (void)state;
+    enter(&silence);
+    must_write("/b", "new");
+    enter(&prepare);
+    must_write("/b", "newer");
+    assert_int_equal(taken_back(1), 0);
+    holds("/b", "newer");
+}
+
+static void what_is_temporary_is_known_from_the_journal(void **state)
+{
+    (void)state;
+    enter(&silence);
+    must_write("/b", "new");
+    auto_json json_t *all = records();
+    struct effect *e = effect_from(&there, json_object_get(json_array_get(all, 1), "effect"), 1);
+    assert_true(e->temporary && !e->of_fixup);
+    effect_free(e);
+}
+
+// A policy whose steps say how they are taken back.
+static struct {
+    int asked;
+    bool fails;
+} policy;
+
+static int take_back(void *data, size_t step, char **text, struct error *err)
+{
+    (void)data;
+    (void)text;
+    assert_ptr_equal(run.step, &run.procedure->steps[step]);
+    policy.asked++;
+    if (policy.fails)
+        return error_set(err, ERR_POLICY, 0, "it is stuck");
+    must_write("/taken-back", "yes");
+    return 0;
+}
+
+static struct step own_steps[] = {{.title = "Ask for it", .phase = PHASE_PREPARE, .undoes = true}};
+static struct procedure own = {.steps = own_steps, .n_steps = 1, .undo = take_back};
+
+static void enter_own(bool temporary)
+{
+    struct error err = {0};
+    own_steps[0].temporary = temporary;
+    policy.asked = 0;
+    policy.fails = false;
+    run.procedure = &own;
+    run.source = &there;
+    enter(&own_steps[0]);
+    if (gate_enter(&run, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void a_step_that_says_how_is_asked_to_undo(void **state)
+{
+    (void)state;
+    enter_own(false);
+    must_write("/a", "new");
+    run.step = NULL;
+    assert_int_equal(taken_back(0), 0);
+    assert_int_equal(policy.asked, 0);
+    interrupt_count = 1; // taking back is never refused
+    all_is_undone(2);
+    interrupt_count = 0;
+    assert_int_equal(policy.asked, 1);
+    asked_for("[\"restore /a\", \"write /taken-back\"]");
+    journal_tells("about 1, done 1, about 2, done 2, undone 2, about 3, done 3, undone 1");
+    operator_hears("done 2, undone 2, done 3, undone 1");
+    assert_null(run.step);
+    all_is_undone(0); // what it did is not undone in its turn
+    holds("/taken-back", "yes");
+}
+
+static void a_temporary_step_that_says_how_is_asked_at_a_good_end(void **state)
+{
+    (void)state;
+    enter_own(true);
+    run.step = NULL;
+    policy.fails = true;
+    assert_int_equal(taken_back(1), 0);
+    policy.fails = false;
+    assert_int_equal(taken_back(0), 1);
+    assert_int_equal(policy.asked, 2);
+    all_is_undone(0);
+}
+
+static void a_step_that_is_not_there_any_more_is_named(void **state)
+{
+    (void)state;
+    enter_own(true);
+    struct procedure empty = {.undo = NULL};
+    run.procedure = &empty;
+    assert_int_equal(taken_back(1), 0);
+}
+
+static void a_preview_tells_what_is_taken_back(void **state)
+{
+    (void)state;
+    options.preview = true;
+    enter_own(true);
+    must_write("/b", "new");
+    assert_int_equal(taken_back(0), 0);
+    operator_hears("would 1, would 2");
+    for (size_t i = 0; i < 2; i++)
+        assert_non_null(strstr(json_str(json_array_get(events, i), "summary", ""), "undone at the end"));
+    assert_int_equal(run.n_would, 1);
+    options.preview = false;
+}
+
 // ---- previews ----
 
 static void a_preview_only_tells(void **state)
@@ -813,6 +968,14 @@ int main(void)
         TEST(fix_ups_stay),
         TEST(commands_are_undone_by_theirs),
         TEST(a_second_interrupt_tells_what_is_left),
+        TEST(what_is_temporary_is_taken_back_at_a_good_end),
+        TEST(what_is_temporary_is_undone_at_a_bad_end),
+        TEST(what_is_temporary_and_was_changed_again_is_left_and_named),
+        TEST(what_is_temporary_is_known_from_the_journal),
+        TEST(a_step_that_says_how_is_asked_to_undo),
+        TEST(a_temporary_step_that_says_how_is_asked_at_a_good_end),
+        TEST(a_step_that_is_not_there_any_more_is_named),
+        TEST(a_preview_tells_what_is_taken_back),
         TEST(a_preview_only_tells),
         TEST(effects_come_back_from_the_journal),
     };
