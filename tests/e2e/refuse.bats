@@ -129,7 +129,7 @@ return { api = 1, summary = "s", steps = { { "a step", phase = "check",
 L
   ends_with_status 1
   says "unknown field 'chwon' of a host; did you mean 'chown'?"
-  says "/dev/stdin:2:"
+  says "/dev/stdin:4:"
 }
 
 # ---- 2: the world says no ----
@@ -158,7 +158,7 @@ wrong_names() {
 
 @test "the host where it is" {
   meanwhile refused 2 "still is on compute-1 already: name another host" policies/libvirt.lua still compute-1
-  on controller sh -c 'echo "10.88.0.11 other-name" >>/etc/hosts'
+  on controller sh -c 'echo "$0 other-name" >>/etc/hosts' "${LAB_NET:-10.88.0}.11"
   run migrun --source compute-1 policies/libvirt.lua still other-name
   on controller sed -i '/other-name/d' /etc/hosts
   ends_with_status 2
@@ -225,11 +225,11 @@ wrong_cpu() {
   text+="virsh undefine --keep-nvram $uuid"
   says_no "$text"
   on compute-2 virsh -q undefine still
-  sed -e "s/<uuid>[^<]*/<uuid>$(uuid_of another)/" -e '/<disk/d' "$LAB/instances/$uuid/libvirt.xml" |
+  sed -e "s/<uuid>[^<]*/<uuid>$(uuid_of another)/" -e '/<disk/,/<\/disk>/d' "$LAB/instances/$uuid/libvirt.xml" |
     on compute-2 virsh -q define /dev/stdin
   says_no "another guest of the name still ($(uuid_of another)) is defined on compute-2, shut off"
   on compute-2 virsh -q undefine still
-  sed '/<disk/d' "$LAB/instances/$uuid/libvirt.xml" | on compute-2 virsh -q create /dev/stdin
+  sed '/<disk/,/<\/disk>/d' "$LAB/instances/$uuid/libvirt.xml" | on compute-2 virsh -q create /dev/stdin
   local text="still is active on both compute-2 and compute-1: find out which is the true one before "
   text+="anything else"
   says_no "$text"
