@@ -4,7 +4,6 @@
 # virtiofs; old libvirts).
 load helper
 
-net=${LAB_NET:-10.88.0}
 setup() {
   uuid=$(uuid_of still) folder=$instances/$(uuid_of still)
   idle still compute-1 "listen=$net.11"

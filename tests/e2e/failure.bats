@@ -215,7 +215,7 @@ teardown_file() { forget slow; forget still; }
 # ---- after it ----
 
 @test "a fix-up fails: moved, but; the others run" {
-  idle still compute-1 listen=10.88.0.11
+  idle still compute-1 listen=$net.11
   run migrun tests/e2e/policies/fixup-fails.lua still compute-2
   ends_with_status 4
   verdict_is "Moved, but 1 fix-up failed: still runs on compute-2 and is gone from compute-1"

@@ -3,6 +3,7 @@
 # and compute-2.
 LAB=${LAB:-/run/migrun-lab}
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+net=${LAB_NET:-10.88.0}      # the hosts: .10 the controller, .11 compute-1, …
 instances=/var/lib/nova/instances
 at_most=600            # seconds that any migrun may take: only one that hangs is ever ended by it
 

@@ -87,7 +87,7 @@ teardown() { other down; lab link compute-2 up; }
   lab link compute-2 down
   ! on controller ssh -o ConnectTimeout=1 compute-2 true || fail "it is still reached"
   run on compute-2 ip -br address show host0
-  says 10.88.0.12
+  says $net.12
   lab link compute-2 up
   await 10 on controller ssh -o ConnectTimeout=1 compute-2 true
 }

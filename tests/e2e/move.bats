@@ -29,15 +29,15 @@ inactive() { on "$2" virsh -q dumpxml --inactive "$1"; }      # NAME HOST: its d
   moves mover compute-2
   says "files owned right"
   for xml in "$(inactive mover compute-2)" "$(on compute-2 virsh -rq dumpxml mover)"; do
-    grep -q "listen='10.88.0.12'" <<<"$xml"
-    ! grep "10.88.0.11" <<<"$xml" || fail "the source's address is left in it"
+    grep -q "listen='$net.12'" <<<"$xml"
+    ! grep "$net.11" <<<"$xml" || fail "the source's address is left in it"
   done
   on compute-2 virsh -q destroy mover
   on compute-2 virsh -q start mover
   stands mover compute-2
   run on compute-2 ss -Hltn
-  says 10.88.0.12:59
-  says_not 10.88.0.11
+  says $net.12:59
+  says_not $net.11
 }
 
 @test "virsh cannot move it, migrun can" {
@@ -71,7 +71,7 @@ inactive() { on "$2" virsh -q dumpxml --inactive "$1"; }      # NAME HOST: its d
 
 @test "names with spaces, quotes, letters of any script; named by its name, moved by its uuid" {
   for name in "bücher & co's <1>" "-n" "a..b"; do
-    idle "$name" compute-1 listen=10.88.0.11
+    idle "$name" compute-1 listen=$net.11
     run migrun policies/libvirt.lua -- "$name" compute-2
     ends_with_status 0
     verdict_is "Moved: $name runs on compute-2 and is gone from compute-1;"

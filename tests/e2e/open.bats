@@ -50,7 +50,7 @@ teardown_file() { forget still; }
 }
 
 @test "the source under another name is no second host" {
-  on controller sh -c 'echo "10.88.0.11 other-name" >>/etc/hosts'
+  on controller sh -c 'echo "$0 other-name" >>/etc/hosts' "$net.11"
   run migrun policies/libvirt.lua still other-name
   on controller sed -i '/other-name/d' /etc/hosts
   ends_with_status 2

@@ -2,7 +2,7 @@
 # A preview changes nothing, and shows everything.
 load helper
 
-setup() { idle still compute-1 listen=10.88.0.11; lay_out; world_snapshot >"$BATS_TEST_TMPDIR/world"; }
+setup() { idle still compute-1 listen=$net.11; lay_out; world_snapshot >"$BATS_TEST_TMPDIR/world"; }
 teardown() { unchanged "$BATS_TEST_TMPDIR/world"; }
 teardown_file() { forget still; }
 
@@ -11,8 +11,8 @@ teardown_file() { forget still; }
   ends_with_status 0
   [[ ${lines[0]} == "Preview: nothing is changed. still (32 MiB, 1 vCPU) from compute-1 to compute-2, "\
 "by policies/libvirt.lua" ]]
-  says "-    <graphics type='vnc' port='-1' autoport='yes' listen='10.88.0.11'>"
-  says "+    <graphics type='vnc' port='-1' autoport='yes' listen='10.88.0.12'>"
+  says "-    <graphics type='vnc' port='-1' autoport='yes' listen='$net.11'>"
+  says "+    <graphics type='vnc' port='-1' autoport='yes' listen='$net.12'>"
   says "disk → libvirt-qemu"
   verdict_is "Would move still to compute-2: 16 checks passed, 1 change. Run it without --dry-run."
 }

@@ -146,7 +146,7 @@ wrong_names() {
   refused 2 "host compute-9 is not known: the name compute-9 does not resolve here" policies/libvirt.lua \
     still compute-9
   refused 2 "host compute-9 is not known" --source compute-9 policies/libvirt.lua still compute-2
-  refused 2 "host 10.88.0.99 cannot be reached: " policies/libvirt.lua still 10.88.0.99
+  refused 2 "host $net.99 cannot be reached: " policies/libvirt.lua still $net.99
   refused 2 "no instance 'still' on compute-2" --source compute-2 policies/libvirt.lua still compute-2
   for name in '-oProxyCommand=touch /tmp/x' 'compute-2;touch /tmp/x' '$(touch /tmp/x)' 'two words' "$long" \
     ''; do
@@ -158,7 +158,7 @@ wrong_names() {
 
 @test "the host where it is" {
   meanwhile refused 2 "still is on compute-1 already: name another host" policies/libvirt.lua still compute-1
-  on controller sh -c 'echo "$0 other-name" >>/etc/hosts' "${LAB_NET:-10.88.0}.11"
+  on controller sh -c 'echo "$0 other-name" >>/etc/hosts' "$net.11"
   run migrun --source compute-1 policies/libvirt.lua still other-name
   on controller sed -i '/other-name/d' /etc/hosts
   ends_with_status 2
