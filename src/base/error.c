@@ -22,7 +22,7 @@ static const char *const domain_names[] = {
     [ERR_BUG] = "bug",
 };
 
-int error_setv(struct error *err, enum error_domain domain, int code, const char *format, va_list args)
+int(error_setv)(struct error *err, enum error_domain domain, int code, const char *format, va_list args)
 {
     if (!err)
         return -1;
@@ -36,7 +36,7 @@ int error_setv(struct error *err, enum error_domain domain, int code, const char
     return -1;
 }
 
-int error_set(struct error *err, enum error_domain domain, int code, const char *format, ...)
+int(error_set)(struct error *err, enum error_domain domain, int code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -45,7 +45,7 @@ int error_set(struct error *err, enum error_domain domain, int code, const char 
     return -1;
 }
 
-int error_errno(struct error *err, int errno_value, const char *format, ...)
+int(error_errno)(struct error *err, int errno_value, const char *format, ...)
 {
     char message[sizeof err->message];
     va_list args;
@@ -55,7 +55,7 @@ int error_errno(struct error *err, int errno_value, const char *format, ...)
     return error_set(err, ERR_SYSTEM, errno_value, "%s: %s", message, strerror(errno_value));
 }
 
-int error_prefix(struct error *err, const char *format, ...)
+int(error_prefix)(struct error *err, const char *format, ...)
 {
     if (!err)
         return -1;

@@ -60,6 +60,17 @@ int error_errno(struct error *err, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // Puts "format: " before the message that is there. Returns -1.
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// Compilers and analyzers of other files see that these return -1, so that they follow no path on which a
+// function has failed and returned 0.
+static inline int error_minus_one(int minus_one)
+{
+    (void)minus_one;
+    return -1;
+}
+#define error_set(...) error_minus_one(error_set(__VA_ARGS__))
+#define error_setv(...) error_minus_one(error_setv(__VA_ARGS__))
+#define error_errno(...) error_minus_one(error_errno(__VA_ARGS__))
+#define error_prefix(...) error_minus_one(error_prefix(__VA_ARGS__))
 // The domain's name as Lua and --json show it ("libvirt", "host", …), and back (ERR_BUG for an unknown name).
 const char *error_domain_name(enum error_domain domain);
 enum error_domain error_domain_from_name(const char *name);

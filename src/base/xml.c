@@ -71,11 +71,11 @@ static const char *markup_end(const char *p)
             return close ? close + strlen(kinds[i].close) : p + strlen(p);
         }
     for (char quote = 0; *p; p++) {
-        if (quote)
-            quote = *p == quote ? 0 : quote;
-        else if (*p == '"' || *p == '\'')
+        if (quote && *p == quote)
+            quote = 0;
+        else if (!quote && (*p == '"' || *p == '\''))
             quote = *p;
-        else if (*p == '>')
+        else if (!quote && *p == '>')
             return p + 1;
     }
     return p;
@@ -108,7 +108,7 @@ static int find_spans(struct xml *doc)
                 span->end = after;
             }
         } else if (p[1] != '!' && p[1] != '?') {
-            if (doc->count == cap) {
+            if (doc->count >= cap) {
                 cap = cap ? cap * 2 : 64;
                 doc->spans = xrealloc(doc->spans, cap * sizeof *doc->spans);
                 open = xrealloc(open, cap * sizeof *open);
@@ -258,7 +258,7 @@ static xmlXPathObjectPtr evaluate(const struct xml *doc, const char *xpath, stru
     context->error = on_xpath_error;
     context->userData = &first;
     context->node = xml_root(doc);
-    context->opLimit = 50 * 1000 * 1000; // seconds of work, not hours
+    context->opLimit = 50UL * 1000 * 1000; // seconds of work, not hours
     register_namespaces(context, context->node);
     xmlXPathRegisterFuncLookup(context, find_function, context);
     xmlXPathObjectPtr object = xmlXPathEval((const xmlChar *)xpath, context);
@@ -775,6 +775,8 @@ char *xml_path_at_line(const struct xml *doc, long line)
     size_t end = start + strcspn(doc->text + start, "\n");
     // The first element that begins on the line, else the innermost one that the line is in.
     xmlNodePtr root = xml_root(doc);
+    if (!root)
+        return xstrdup("");
     const xmlNode *found = root;
     for (xmlNodePtr node = root; node; node = next_element(node, root)) {
         const struct span *span = node->_private;

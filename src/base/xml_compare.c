@@ -108,14 +108,14 @@ static bool pair(const struct comparison *c, const xmlNode *a, const xmlNode *b,
 static bool children_align(const struct comparison *c, const xmlNode *a, const xmlNode *b, xmlNodePtr *as,
                            size_t na, xmlNodePtr *bs, size_t nb, char **where)
 {
-    if (na + 1 > 4 * 1024 * 1024 / (nb + 1)) {
+    if (na + 1 > 4UL * 1024 * 1024 / (nb + 1)) {
         tell(where, a, " (too many differences to compare)");
         return false;
     }
-    auto_free char *good = xcalloc((na + 1) * (nb + 1), 1);
+    auto_free bool *good = xcalloc((na + 1) * (nb + 1), sizeof *good);
     for (size_t i = na + 1; i-- > 0;)
         for (size_t j = nb + 1; j-- > 0;) {
-            char *here = &good[i * (nb + 1) + j];
+            bool *here = &good[i * (nb + 1) + j];
             *here = (i == na && j == nb) || (i < na && here[nb + 1] && is_allowed(c, as[i])) ||
                     (j < nb && here[1] && is_allowed(c, bs[j])) ||
                     (i < na && j < nb && here[nb + 2] && pair(c, as[i], bs[j], na == nb, NULL));

@@ -101,7 +101,8 @@ static int put_table(const json_t *rows)
         for (size_t c = 0; c < COLUMNS; c++) {
             cells[i][c] = shown_text(row ? texts[c] : heads[c], utf8);
             for (char *p = cells[i][c]; row && c == 4 && *p; p++)
-                *p = *p == '_' ? ' ' : *p;
+                if (*p == '_')
+                    *p = ' ';
             size_t width = text_columns(cells[i][c]);
             widths[c] = width > widths[c] ? width : widths[c];
         }

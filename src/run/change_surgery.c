@@ -77,6 +77,7 @@ static int describe_surgery(const struct effect *e, char **summary, char **detai
     if (tell_differences(e, detail, err) == 0)
         return 0;
     free(*summary);
+    *summary = NULL;
     return -1;
 }
 
@@ -184,7 +185,8 @@ int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, 
     if (gate_begin(e, err) < 0)
         return -1;
     if (!run->options->preview) {
-        describe_surgery(e, &summary, &detail, NULL);
+        if (describe_surgery(e, &summary, &detail, err) < 0)
+            return gate_end(e, NOT_MADE, NULL, err);
         run_message(run, "info", "%s on %s %s", unit, run_host_name(h), summary);
         if (stop(e, err) < 0)
             return gate_end(e, MADE_UNKNOWN, NULL, err);

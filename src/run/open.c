@@ -381,7 +381,7 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
             at = h;
         }
     }
-    if (!found && run->server)
+    if (!found && run->server && run->source)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it "
                          "before anything else (virsh list --all on "

@@ -163,7 +163,7 @@ static int state_by_command(const struct service *service, struct unit_state *st
         return error_set(err, ERR_TIMEOUT, 0, "%s did not tell in %d s whether %s is active",
                          service->command[0], LOOK_MS / 1000, service->unit);
     *state = (struct unit_state){.found = true};
-    strcpy(state->state, ended.status == 0 ? "active" : "inactive");
+    snprintf(state->state, sizeof state->state, "%s", ended.status == 0 ? "active" : "inactive");
     return 0;
 }
 
@@ -197,7 +197,7 @@ static int act(const struct service *service, const char *action, int64_t timeou
         return units_show(&service->unit, 1, deadline_in(LOOK_MS), state, err);
     // The site's command for this action does not tell the state, but it ended well.
     *state = (struct unit_state){.found = true};
-    strcpy(state->state, STREQ(action, "stop") ? "inactive" : "active");
+    snprintf(state->state, sizeof state->state, "%s", STREQ(action, "stop") ? "inactive" : "active");
     return 0;
 }
 

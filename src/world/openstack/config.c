@@ -14,8 +14,6 @@
 
 enum { FILE_MAX = 1 << 20 };
 
-extern char **environ;
-
 // ---- files ----
 
 static const char *home(void)
@@ -133,7 +131,8 @@ static json_t *from_environment(void)
         any = any || !is_selector(*entry, (size_t)(equals - *entry));
         auto_free char *key = xstrndup(*entry + 3, (size_t)(equals - *entry - 3));
         for (char *p = key; *p; p++)
-            *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+            if (*p >= 'A' && *p <= 'Z')
+                *p = (char)(*p + 32);
         json_object_set_new(values, key, json_text(equals + 1));
     }
     if (any)
