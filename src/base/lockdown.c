@@ -155,7 +155,7 @@ static int no_sockets(void)
 }
 
 // Root's other powers (firewall, links, time, reboot, other processes): only reading any file stays.
-static int few_capabilities(void)
+static int drop_capabilities(void)
 {
     for (unsigned long capability = 0; capability < 64; capability++)
         if (capability != CAP_DAC_READ_SEARCH && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
@@ -167,7 +167,7 @@ static int few_capabilities(void)
 // In a world of its own for processes and shared memory: it reaches no other process, and what it leaves
 // running ends with it. Returns in the process that becomes the command; the other one waits for it, and ends
 // as it does.
-static void apart(void)
+static void own_pid_namespace(void)
 {
     if (geteuid() != 0 || unshare(CLONE_NEWPID | CLONE_NEWIPC) < 0)
         return;
@@ -188,10 +188,10 @@ static void apart(void)
 
 int lockdown_command(void)
 {
-    apart();
+    own_pid_namespace();
     // Inside a locked-in agent the mounts are read-only already, and may not be touched.
     read_only_mounts();
-    if (few_capabilities() < 0 || landlock(SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL) < 0)
+    if (drop_capabilities() < 0 || landlock(SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL) < 0)
         return -1;
     return no_sockets();
 }

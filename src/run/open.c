@@ -222,7 +222,7 @@ static bool do_without(struct run *run, size_t i, const struct error *failure, s
 static int finish_agents(struct run *run, struct buf *away, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++)
-        if (host_prove(run->hosts[i]->agent, err) < 0)
+        if (host_check_login(run->hosts[i]->agent, err) < 0)
             return -1;
     int64_t deadline = deadline_in(CONNECT_MS);
     for (size_t i = 0; i < run->n_hosts;) {
@@ -233,7 +233,7 @@ static int finish_agents(struct run *run, struct buf *away, struct error *err)
                 return -1;
             continue;
         }
-        if (host_open_way(h->agent, err) < 0)
+        if (host_connect_libvirt(h->agent, err) < 0)
             return -1;
         i++;
     }
@@ -507,7 +507,7 @@ int run_connect(struct run *run, struct buf *away, struct error *err)
 
 static int join(struct run *run, struct run_host *h, struct error *err)
 {
-    if (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_open_way(h->agent, err) < 0 ||
+    if (host_finish(h->agent, deadline_in(CONNECT_MS), err) < 0 || host_connect_libvirt(h->agent, err) < 0 ||
         host_keep_alive(h->agent, err) < 0)
         return -1;
     auto_free char *uri = host_libvirt_uri(h->agent, false);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "base/clock.h"
 #include "base/interrupt.h"
-#include "base/socket.h"
 #include "base/spawn.h"
 #include "base/thread.h"
-#include "world/host.h"
-#include "world/ssh.h"
+#include "world/host_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,45 +23,16 @@ enum {
     CLOSE_MS = 100,
     END_MS = 1000,
     INHERITED_MS = 3000,
-    RELAY_BACKLOG = 8
-};
-
-struct host {
-    struct host_spec *spec;
-    bool read_only;
-    struct login *login;  // the agent is a session in it; NULL: the connection is its own
-    bool inherited;       // it is an earlier run's,
-    int64_t proven_by;    // which has to prove by then that it leads there
-    bool end_login;       // the next run shall not have it
-    pid_t pid;            // ssh, or the agent itself where the host is this machine
-    int to, from, errors; // its stdin, stdout, stderr
-    struct buf said;      // what came on stderr, the last of it
-    struct buf greeting;
-    struct wire_reader reader;
-    json_int_t next_id, awaited_id;
-    json_t *hello;
-    char *socket, *socket_ro; // libvirt's sockets as they are reached from here
-    pid_t relays[2];          // processes that relay them by the agent, where ssh may not forward
-    bool lost;
-    pthread_mutex_t sending; // the keep-alive thread sends too
-    pthread_t beat;
-    int beat_stop[2];
-    bool beating;
+    LOOK_EVERY_MS = 200,
+    FINISH_MS = 1000
 };
 
 const char *host_name(const struct host *host) { return host->spec->name; }
 const struct host_spec *host_spec(const struct host *host) { return host->spec; }
-bool host_read_only(const struct host *host) { return host->read_only; }
 const char *host_missing(const struct host *host) { return json_str(host->hello, "missing", NULL); }
 const char *host_hostname(const struct host *host) { return json_str(host->hello, "hostname", ""); }
-bool host_is_root(const struct host *host) { return json_flag(host->hello, "root", false); }
 
 // ---- starting the agent ----
-
-static const char *libvirt_setting(const struct host_spec *spec, const char *key)
-{
-    return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
-}
 
 // The agent beside this program when there is one, so that a build runs with its own agent; else the one in
 // PATH.
@@ -80,11 +49,6 @@ static char *local_agent(const struct host_spec *spec)
         free(beside);
     }
     return xstrdup(spec->agent);
-}
-
-static _Noreturn void exec_words(const struct words *words)
-{
-    spawn_exec((const char *const *)words->v, STDERR_FILENO, false);
 }
 
 static void add_local_agent(struct words *words, const struct host *host)
@@ -152,7 +116,7 @@ static int launch(struct host *host, struct error *err)
     if (host->pid == 0) {
         if (login_words.n)
             ssh_login_make(host->login, &login_words);
-        exec_words(&words);
+        spawn_exec((const char *const *)words.v, STDERR_FILENO, false);
     }
     int failure = errno;
     close(in[0]);
@@ -161,6 +125,7 @@ static int launch(struct host *host, struct error *err)
     host->to = in[1];
     host->from = out[0];
     host->errors = errors[0];
+    fcntl(host->to, F_SETFL, O_NONBLOCK);
     fcntl(host->from, F_SETFL, O_NONBLOCK);
     fcntl(host->errors, F_SETFL, O_NONBLOCK);
     return host->pid < 0 ? error_errno(err, failure, "cannot start %s for %s",
@@ -182,9 +147,9 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
                           .next_id = 1};
     pthread_mutex_init(&host->sending, NULL);
     host->spec = host_spec_copy(spec);
-    host->socket = spec->local ? xstrdup(libvirt_setting(spec, "socket"))
+    host->socket = spec->local ? xstrdup(host_libvirt_setting(spec, "socket"))
                                : xasprintf("%s/%s", dir, spec->name);
-    host->socket_ro = spec->local ? xstrdup(libvirt_setting(spec, "socket_ro"))
+    host->socket_ro = spec->local ? xstrdup(host_libvirt_setting(spec, "socket_ro"))
                                   : xasprintf("%s/%s-ro", dir, spec->name);
     host->login = read_only ? NULL : ssh_login(spec); // a preview leaves nothing behind
     if (launch(host, err) < 0) {
@@ -224,6 +189,15 @@ static char *last_words(const struct host *host)
     return last ? printable(last) : NULL;
 }
 
+// What came before the greeting, or instead of it: its first line, at most 80 bytes of it. Caller frees;
+// NULL: nothing.
+static char *first_line(const char *text)
+{
+    size_t len = text ? strcspn(text, "\r\n") : 0;
+    auto_free char *line = len ? xstrndup(text, len < 80 ? len : 80) : NULL;
+    return line ? printable(line) : NULL;
+}
+
 static bool said(const struct host *host, const char *text)
 {
     return host->said.data && strcasestr(host->said.data, text);
@@ -243,6 +217,9 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
     const char *name = host->spec->name, *address = host->spec->address;
     int exited = ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     auto_free char *words = last_words(host);
+    auto_free char *answered = greeted ? NULL : first_line(host->greeting.data);
+    // ssh ends with the status of what it ran over there, and with 255 when it could not.
+    bool other_program = exited >= 0 && (exited != 255 || host->spec->local);
     if (greeted) {
         error_set(err, ERR_HOST, HOST_LOST,
                   "the connection to %s broke%s%s: look whether the host and its sshd are up, then ask again",
@@ -275,22 +252,72 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
                   "host %s is not known: the name %s does not resolve here; look at the spelling, or give "
                   "its address in the site file",
                   name, address);
+    } else if (answered || other_program) {
+        error_set(err, ERR_HOST, HOST_NO_AGENT,
+                  "%s on %s is not migrun-agent: it %s%s%s (status %d); install the agent there, or name its "
+                  "path in the site file (agent = …)",
+                  host->spec->agent, name,
+                  answered ? "answered '"
+                  : words  ? "said '"
+                           : "said nothing",
+                  answered ? answered
+                  : words  ? words
+                           : "",
+                  answered || words ? "'" : "", exited);
     } else if (words) {
         error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: %s", name, words);
     } else {
         error_set(err, ERR_HOST, HOST_UNREACHED,
-                  "host %s cannot be reached: ssh ended without a word (status %d)", name, exited);
+                  "host %s cannot be reached: ssh exited with status %d and no message", name, exited);
     }
     if (err)
         snprintf(err->source, sizeof err->source, "%s", name);
     return -1;
 }
 
+// How long to wait, and what ends it. An interrupt counts only when it comes meanwhile; and the second only
+// while connecting: calls that are made after one (to undo, to verify) still work.
+struct patience {
+    int64_t deadline;
+    sig_atomic_t interrupts; // before it began
+    bool connecting;
+};
+
+static bool is_interrupted(const struct patience *p)
+{
+    return interrupt_count > p->interrupts && (p->connecting || p->interrupts == 0);
+}
+
+// Waits until fd is ready for what is wanted; takes what the agent's stderr says meanwhile. 0, or -1.
+static int wait_for(struct host *host, int fd, short wanted, const struct patience *p, const char *doing,
+                    struct error *err)
+{
+    const char *name = host->spec->name;
+    // The interrupts' descriptor stays readable after the first: later ones are looked for now and then.
+    struct pollfd fds[] = {{.fd = fd, .events = wanted},
+                           {.fd = host->errors, .events = POLLIN},
+                           {.fd = p->interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
+    if (is_interrupted(p))
+        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s %s", doing, name);
+    int wait = deadline_poll_ms(p->deadline);
+    int ready = poll(fds, COUNT_OF(fds), wait < 0 || wait > LOOK_EVERY_MS ? LOOK_EVERY_MS : wait);
+    if (ready < 0 && errno != EINTR)
+        return error_errno(err, errno, "%s %s", doing, name);
+    if (ready > 0 && fds[1].revents & POLLIN)
+        drain_errors(host);
+    else if (ready > 0 && fds[1].revents && !fds[0].revents)
+        nap_ms(1); // stderr closed before stdout: no busy loop
+    if (!p->deadline || now_ms() < p->deadline || (ready > 0 && fds[0].revents))
+        return 0;
+    error_set(err, ERR_TIMEOUT, 0, "%s did not answer in time", name);
+    if (err)
+        snprintf(err->source, sizeof err->source, "%s", name);
+    return -1;
+}
+
 // Waits until the agent has sent something, and reads it. 1: bytes came, 0: the stream ended, -1: error.
-// An interrupt counts only when it comes during the wait: calls made after one (to undo, to verify) still
-// work.
-static int read_some(struct host *host, char *chunk, size_t size, size_t *got, int64_t deadline,
-                     sig_atomic_t interrupts, struct error *err)
+static int read_some(struct host *host, char *chunk, size_t size, size_t *got, const struct patience *p,
+                     struct error *err)
 {
     for (;;) {
         ssize_t n = read(host->from, chunk, size);
@@ -300,31 +327,13 @@ static int read_some(struct host *host, char *chunk, size_t size, size_t *got, i
         }
         if (errno != EAGAIN && errno != EINTR)
             return error_errno(err, errno, "reading from %s", host->spec->name);
-        struct pollfd fds[] = {{.fd = host->from, .events = POLLIN},
-                               {.fd = host->errors, .events = POLLIN},
-                               {.fd = interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
-        if (interrupts == 0 && interrupt_count > 0)
-            return error_set(err, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", host->spec->name);
-        int wait = deadline_poll_ms(deadline);
-        int ready = poll(fds, COUNT_OF(fds), wait < 0 || wait > 1000 ? 1000 : wait);
-        if (ready < 0 && errno != EINTR)
-            return error_errno(err, errno, "waiting for %s", host->spec->name);
-        if (fds[1].revents & POLLIN)
-            drain_errors(host);
-        else if (fds[1].revents && !fds[0].revents)
-            nap_ms(1); // stderr closed before stdout: no busy loop
-        if (deadline && now_ms() >= deadline && !(fds[0].revents & POLLIN)) {
-            error_set(err, ERR_TIMEOUT, 0, "%s did not answer in time", host->spec->name);
-            if (err)
-                snprintf(err->source, sizeof err->source, "%s", host->spec->name);
+        if (wait_for(host, host->from, POLLIN, p, p->connecting ? "connecting to" : "waiting for", err) < 0)
             return -1;
-        }
     }
 }
 
-static int take_message(struct host *host, struct message *m, int64_t deadline, struct error *err)
+static int take_message(struct host *host, struct message *m, const struct patience *p, struct error *err)
 {
-    sig_atomic_t interrupts = interrupt_count;
     for (;;) {
         int taken = wire_take(&host->reader, m, err);
         if (taken < 0) {
@@ -335,7 +344,7 @@ static int take_message(struct host *host, struct message *m, int64_t deadline, 
             return 0;
         char chunk[65536];
         size_t n;
-        int rc = read_some(host, chunk, sizeof chunk, &n, deadline, interrupts, err);
+        int rc = read_some(host, chunk, sizeof chunk, &n, p, err);
         if (rc < 0)
             return -1;
         if (rc == 0)
@@ -368,11 +377,11 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
 {
     auto_free char *line = NULL;
     const char *name = host->spec->name;
-    sig_atomic_t interrupts = interrupt_count;
+    const struct patience waiting = {.deadline = deadline, .interrupts = interrupt_count, .connecting = true};
     while (!find_greeting(host, &line)) {
         char chunk[4096];
         size_t n;
-        int rc = read_some(host, chunk, sizeof chunk, &n, deadline, interrupts, err);
+        int rc = read_some(host, chunk, sizeof chunk, &n, &waiting, err);
         if (rc < 0)
             return -1;
         if (rc == 0)
@@ -393,7 +402,7 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
                          ": install the same version on both",
                          name, version);
     auto_message struct message hello = {0};
-    if (take_message(host, &hello, deadline, err) < 0)
+    if (take_message(host, &hello, &waiting, err) < 0)
         return -1;
     host->hello = json_incref(json_object_get(hello.head, "hello"));
     if (!json_is_object(host->hello))
@@ -417,7 +426,7 @@ static void forget_agent(struct host *host)
     host->lost = false;
 }
 
-int host_prove(struct host *host, struct error *err)
+int host_check_login(struct host *host, struct error *err)
 {
     struct error failure;
     if (!host->inherited || host->hello)
@@ -435,7 +444,7 @@ int host_prove(struct host *host, struct error *err)
 
 int host_finish(struct host *host, int64_t deadline, struct error *err)
 {
-    if (host_prove(host, err) < 0)
+    if (host_check_login(host, err) < 0)
         return -1;
     return host->hello ? 0 : greet(host, deadline, err);
 }
@@ -446,15 +455,17 @@ static void *beat(void *data)
 {
     struct host *host = data;
     struct pollfd stop = {.fd = host->beat_stop[0], .events = POLLIN};
-    json_t *ping = json_pack("{s:s}", "op", "ping");
+    auto_json json_t *ping = json_pack("{s:s}", "op", "ping");
+    auto_buf struct buf frame = {0};
+    wire_frame(ping, 0, &frame, NULL);
     while (poll(&stop, 1, WIRE_PING_MS) == 0) {
+        // So few bytes go into a pipe as a whole, or not at all: where it is full they need not.
         pthread_mutex_lock(&host->sending);
-        int rc = wire_send(host->to, ping, NULL, 0, NULL);
+        bool broken = write(host->to, frame.data, frame.len) < 0 && errno != EAGAIN;
         pthread_mutex_unlock(&host->sending);
-        if (rc < 0)
+        if (broken)
             break; // the next call finds out, and says so
     }
-    json_decref(ping);
     return NULL;
 }
 
@@ -470,32 +481,77 @@ int host_keep_alive(struct host *host, struct error *err)
 
 // ---- calls ----
 
-int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
-              struct error *err)
+// Sends bytes of a request; begun: some of it are sent already. An interrupt lets it a moment to finish what
+// was begun: half a request ends the connection.
+static int send_bytes(struct host *host, const char *bytes, size_t len, bool begun, struct patience *p,
+                      struct error *err)
 {
-    auto_json json_t *request = args ? args : json_object();
-    if (host->lost) {
-        error_set(err, ERR_HOST, HOST_LOST, "the connection to %s is lost", host->spec->name);
+    while (len) {
+        ssize_t n = write(host->to, bytes, len);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return error_errno(err, errno, "sending a message");
+        if (n >= 0) {
+            bytes += n;
+            len -= (size_t)n;
+            begun = true;
+            continue;
+        }
+        struct error failure;
+        if (wait_for(host, host->to, POLLOUT, p, "sending to", &failure) == 0)
+            continue;
+        if (failure.domain == ERR_INTERRUPTED && begun && p->interrupts == 0) {
+            *p = (struct patience){.deadline = deadline_in(FINISH_MS), .interrupts = interrupt_count};
+            continue;
+        }
+        host->lost = begun;
+        if (host->interrupts < p->interrupts)
+            return error_set(err, ERR_INTERRUPTED, 0, "interrupted while sending to %s", host->spec->name);
+        if (err)
+            *err = failure;
         return -1;
     }
+    return 0;
+}
+
+static int send_until(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
+                      int64_t deadline, struct error *err)
+{
+    auto_json json_t *request = args ? args : json_object();
+    auto_buf struct buf frame = {0};
+    struct error failure = {0};
+    if (host->lost)
+        return error_set(err, ERR_HOST, HOST_LOST, "the connection to %s is lost", host->spec->name);
     host->awaited_id = host->next_id++;
+    host->interrupts = interrupt_count;
     json_object_set_new(request, "id", json_integer(host->awaited_id));
     json_object_set_new(request, "op", json_string(op));
+    if (wire_frame(request, body_len, &frame, err) < 0)
+        return -1;
+    struct patience p = {.deadline = deadline, .interrupts = host->interrupts};
     pthread_mutex_lock(&host->sending);
-    int rc = wire_send(host->to, request, body, body_len, err);
+    int rc = send_bytes(host, frame.data, frame.len, false, &p, &failure);
+    if (rc == 0)
+        rc = send_bytes(host, body, body_len, true, &p, &failure);
     pthread_mutex_unlock(&host->sending);
-    if (rc < 0 && (!err || err->code == EPIPE))
+    if (rc < 0 && failure.domain == ERR_SYSTEM && failure.code == EPIPE)
         return explain_end(host, true, err);
+    if (rc < 0 && err)
+        *err = failure;
     return rc;
 }
 
-int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err)
+int host_send(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
+              struct error *err)
 {
-    // The agent keeps the operation's own deadline; what is waited for here is longer than that.
-    int64_t deadline = deadline_in(timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS);
+    return send_until(host, op, args, body, body_len, deadline_in(DEFAULT_TIMEOUT_MS), err);
+}
+
+static int receive_until(struct host *host, int64_t deadline, struct message *answer, struct error *err)
+{
+    const struct patience p = {.deadline = deadline, .interrupts = host->interrupts};
     for (;;) {
         *answer = (struct message){0};
-        if (take_message(host, answer, deadline, err) < 0)
+        if (take_message(host, answer, &p, err) < 0)
             return -1;
         // The answer to a call that was given up earlier (a deadline, an interrupt) may still come first.
         if (json_int(answer->head, "id", -1) == host->awaited_id)
@@ -511,84 +567,22 @@ int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, 
     return 0;
 }
 
+int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err)
+{
+    // The agent keeps the operation's own deadline; what is waited for here is longer than that.
+    return receive_until(host, deadline_in(timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS), answer, err);
+}
+
 int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
               int64_t timeout_ms, struct message *answer, struct error *err)
 {
-    return host_send(host, op, args, body, body_len, err) < 0 ? -1
-                                                              : host_receive(host, timeout_ms, answer, err);
-}
-
-// ---- the way to libvirtd ----
-
-// Whether a forwarded socket leads anywhere: where sshd forbids forwarding, ssh takes the connection here and
-// hangs up as soon as sshd has said no; libvirtd waits for its client to speak. What ssh carries comes in
-// order, so the answer to a ping that was sent after the connection's opening comes after that no. (Twice, as
-// ssh may look at the ping before it sees the connection.)
-static bool leads_somewhere(struct host *host)
-{
-    auto_fd int fd = unix_connect(host->socket_ro, SOCK_STREAM | SOCK_NONBLOCK);
-    if (fd < 0)
-        return false;
-    for (int i = 0; i < 2; i++) {
-        auto_message struct message pong = {0};
-        if (host_call(host, "ping", NULL, NULL, 0, 0, &pong, NULL) < 0)
-            return false;
-    }
-    struct pollfd hangup = {.fd = fd, .events = POLLIN};
-    return poll(&hangup, 1, 0) == 0;
-}
-
-static _Noreturn void serve_clients(int fd, const struct words *words)
-{
-    signal(SIGCHLD, SIG_IGN);
-    for (int client; (client = accept(fd, NULL, NULL)) >= 0; close(client))
-        if (spawn(&(struct spawn){
-                .in = client, .out = client, .err = -1, .session = true, .dies_by = SIGTERM}) == 0)
-            exec_words(words);
-    _exit(0);
-}
-
-// Listens on path; for each client one more ssh runs the agent's relay to libvirt's socket over there.
-static int start_relay(struct host *host, const char *path, const char *remote, pid_t *pid, struct error *err)
-{
-    auto_fd int fd = unix_listen(path, RELAY_BACKLOG);
-    if (fd < 0)
-        return error_errno(err, errno, "cannot listen on %s", path);
-    auto_buf struct buf arguments = {0};
-    buf_puts(&arguments, "--relay ");
-    ssh_quote(&arguments, remote);
-    auto_words struct words words = {0};
-    ssh_words(&words, host->spec, host->login ? host->login->control : NULL);
-    words_add(&words, "--");
-    words_add(&words, host->spec->address);
-    words_take(&words, ssh_agent_command(host->spec, arguments.data));
-    *pid = spawn(
-        &(struct spawn){.in = -1, .out = -1, .err = -1, .keep = {fd}, .session = true, .dies_by = SIGTERM});
-    if (*pid == 0)
-        serve_clients(fd, &words);
-    return *pid < 0 ? error_errno(err, errno, "cannot start a relay to %s", host->spec->name) : 0;
-}
-
-// Called before a preview locks itself in: sockets are made here.
-int host_open_way(struct host *host, struct error *err)
-{
-    if (host->spec->local ||
-        (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host)))
-        return 0;
-    if (start_relay(host, host->socket, libvirt_setting(host->spec, "socket"), &host->relays[0], err) < 0)
-        return -1;
-    return start_relay(host, host->socket_ro, libvirt_setting(host->spec, "socket_ro"), &host->relays[1],
-                       err);
-}
-
-char *host_libvirt_uri(const struct host *host, bool read_only)
-{
-    return xasprintf("qemu+unix:///system?socket=%s", read_only ? host->socket_ro : host->socket);
+    int64_t deadline = deadline_in(timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS);
+    return send_until(host, op, args, body, body_len, deadline, err) < 0
+               ? -1
+               : receive_until(host, deadline, answer, err);
 }
 
 // ---- once more ----
-
-bool host_is_lost(const struct host *host) { return host->lost; }
 
 int host_revive(struct host *host, int64_t deadline, struct error *err)
 {

@@ -18,7 +18,7 @@ int host_finish(struct host *host, int64_t deadline, struct error *err);
 // Where an earlier run's login is used: waits until it has led to the agent, some seconds at most; one that
 // has not is made anew, as if it had not been there (host_finish tells what becomes of it). For several
 // hosts, before host_finish, so that they are made side by side.
-int host_prove(struct host *host, struct error *err);
+int host_check_login(struct host *host, struct error *err);
 // From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because
 // a preview locks itself in between the two, which threads that exist would escape.
 int host_keep_alive(struct host *host, struct error *err);
@@ -26,16 +26,12 @@ void host_leave(struct host *host); // tells the agent to end; host_close waits 
 void host_close(struct host *host); // ends the agent, waits for it
 // Before host_close: the next run shall log in anew.
 void host_end_login(struct host *host);
-// Whether the connection broke; and once more, with a new agent: 0 when it is there again. Not for a preview,
-// which is locked in.
-bool host_is_lost(const struct host *host);
+// Connects once more, with a new agent. Not for a preview, which is locked in.
 int host_revive(struct host *host, int64_t deadline, struct error *err);
 const char *host_name(const struct host *host);
 const struct host_spec *host_spec(const struct host *host);
-bool host_read_only(const struct host *host);
 // What a read-only agent's kernel lacks to lock it in (a sentence), or NULL.
 const char *host_missing(const struct host *host);
-bool host_is_root(const struct host *host);
 const char *host_hostname(const struct host *host); // its own, however it was reached
 
 // One operation of agent/ops.h. args is stolen (op is added). timeout_ms bounds the whole; 0: 30 s.
@@ -49,7 +45,7 @@ int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, 
 // Makes the way to this host's libvirtd: the sockets that ssh forwards, or, where sshd forbids that (or the
 // user there becomes root by sudo), one more ssh a connection that runs the agent's relay. Before a preview
 // locks itself in.
-int host_open_way(struct host *host, struct error *err);
+int host_connect_libvirt(struct host *host, struct error *err);
 // The libvirt URI of that way ("qemu+unix:///system?socket=…"); read_only: of the read-only socket. Caller
 // frees.
 char *host_libvirt_uri(const struct host *host, bool read_only);

@@ -15,7 +15,7 @@ void message_free(struct message *m)
     *m = (struct message){0};
 }
 
-int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err)
+int wire_frame(const json_t *head, size_t body_len, struct buf *frame, struct error *err)
 {
     auto_free char *text = json_dumps(head, JSON_COMPACT);
     size_t len = text ? strlen(text) : 0;
@@ -26,10 +26,17 @@ int wire_send(int fd, const json_t *head, const void *body, size_t body_len, str
             "%u)",
             len, body_len, WIRE_HEAD_MAX, WIRE_BODY_MAX);
     uint32_t lengths[2] = {htonl((uint32_t)len), htonl((uint32_t)body_len)};
+    buf_add(frame, lengths, sizeof lengths);
+    buf_add(frame, text, len);
+    return 0;
+}
+
+int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err)
+{
     // One write for a message without a body, so that a request is one packet.
     auto_buf struct buf frame = {0};
-    buf_add(&frame, lengths, sizeof lengths);
-    buf_add(&frame, text, len);
+    if (wire_frame(head, body_len, &frame, err) < 0)
+        return -1;
     if (write_all(fd, frame.data, frame.len) < 0 || (body_len && write_all(fd, body, body_len) < 0))
         return error_errno(err, errno, "sending a message");
     return 0;

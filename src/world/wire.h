@@ -36,6 +36,8 @@ void message_free(struct message *m);
 
 // Whole message to fd. -1: ERR_SYSTEM with errno; EMSGSIZE: it is too large, and nothing was sent.
 int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err);
+// The bytes of a message up to its body, for who sends them by himself. -1: ERR_SYSTEM EMSGSIZE.
+int wire_frame(const json_t *head, size_t body_len, struct buf *frame, struct error *err);
 // Bytes that arrived, cut into messages: feed what was read, take messages until it returns 0.
 struct wire_reader {
     struct buf pending;

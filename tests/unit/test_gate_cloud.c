@@ -38,17 +38,14 @@ int host_start(UNUSED const struct host_spec *s, UNUSED const char *d, UNUSED bo
     fail();
 }
 void host_close(UNUSED struct host *h) { fail(); }
-bool host_is_lost(UNUSED const struct host *h) NOT_CALLED
-    int host_prove(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+int host_check_login(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
     void host_end_login(UNUSED struct host *h)
 {
     fail();
 }
 int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct error *e) NOT_CALLED const
-    struct host_spec *host_spec(UNUSED const struct host *h) NOT_CALLED
-    bool host_read_only(UNUSED const struct host *h) NOT_CALLED const
-    char *host_missing(UNUSED const struct host *h) NOT_CALLED
-    bool host_is_root(UNUSED const struct host *h) NOT_CALLED const
+    struct host_spec *host_spec(UNUSED const struct host *h) NOT_CALLED const
+    char *host_missing(UNUSED const struct host *h) NOT_CALLED const
     char *host_hostname(UNUSED const struct host *h) NOT_CALLED
     int host_call(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body,
                   UNUSED size_t len, UNUSED int64_t timeout_ms, UNUSED struct message *answer,
@@ -57,7 +54,7 @@ int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct er
                   UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
     int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer,
                      UNUSED struct error *e) NOT_CALLED
-    int host_open_way(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
+    int host_connect_libvirt(UNUSED struct host *h, UNUSED struct error *e) NOT_CALLED
     char *host_libvirt_uri(UNUSED const struct host *h, UNUSED bool read_only) NOT_CALLED
 
     // ---- a run ----

@@ -24,7 +24,6 @@ struct host {
 
 const char *host_name(const struct host *host) { return host->spec->name; }
 const struct host_spec *host_spec(const struct host *host) { return host->spec; }
-bool host_read_only(const struct host *host) { return host->read_only; }
 
 const char *host_missing(const struct host *host)
 {
@@ -33,12 +32,6 @@ const char *host_missing(const struct host *host)
 }
 
 const char *host_hostname(const struct host *host) { return host_name(host); }
-
-bool host_is_root(const struct host *host)
-{
-    (void)host;
-    return true;
-}
 
 // ---- operations, and the faults ----
 
@@ -147,9 +140,7 @@ int host_finish(struct host *host, int64_t deadline, struct error *err)
     return error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: no route to host", name);
 }
 
-bool host_is_lost(const struct host *host) { return host->lost; }
-
-int host_prove(struct host *host, struct error *err)
+int host_check_login(struct host *host, struct error *err)
 {
     (void)host;
     (void)err;
@@ -169,7 +160,7 @@ int host_keep_alive(struct host *host, struct error *err)
     return 0;
 }
 
-int host_open_way(struct host *host, struct error *err)
+int host_connect_libvirt(struct host *host, struct error *err)
 {
     (void)host;
     (void)err;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// The way to a host's libvirtd: the sockets that ssh forwards, or relays.
+#include "base/socket.h"
+#include "base/spawn.h"
+#include "world/host_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { RELAY_BACKLOG = 8 };
+
+const char *host_libvirt_setting(const struct host_spec *spec, const char *key)
+{
+    return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
+}
+
+// Whether a forwarded socket leads anywhere: where sshd forbids forwarding, ssh takes the connection here and
+// hangs up as soon as sshd has said no; libvirtd waits for its client to speak. What ssh carries comes in
+// order, so the answer to a ping that was sent after the connection's opening comes after that no. (Twice, as
+// ssh may look at the ping before it sees the connection.)
+static bool leads_somewhere(struct host *host)
+{
+    auto_fd int fd = unix_connect(host->socket_ro, SOCK_STREAM | SOCK_NONBLOCK);
+    if (fd < 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        auto_message struct message pong = {0};
+        if (host_call(host, "ping", NULL, NULL, 0, 0, &pong, NULL) < 0)
+            return false;
+    }
+    struct pollfd hangup = {.fd = fd, .events = POLLIN};
+    return poll(&hangup, 1, 0) == 0;
+}
+
+static _Noreturn void serve_clients(int fd, const struct words *words)
+{
+    signal(SIGCHLD, SIG_IGN);
+    for (int client; (client = accept(fd, NULL, NULL)) >= 0; close(client))
+        if (spawn(&(struct spawn){
+                .in = client, .out = client, .err = -1, .session = true, .dies_by = SIGTERM}) == 0)
+            spawn_exec((const char *const *)words->v, STDERR_FILENO, false);
+    _exit(0);
+}
+
+// Listens on path; for each client one more ssh runs the agent's relay to libvirt's socket over there.
+static int start_relay(struct host *host, const char *path, const char *remote, pid_t *pid, struct error *err)
+{
+    auto_fd int fd = unix_listen(path, RELAY_BACKLOG);
+    if (fd < 0)
+        return error_errno(err, errno, "cannot listen on %s", path);
+    auto_buf struct buf arguments = {0};
+    buf_puts(&arguments, "--relay ");
+    ssh_quote(&arguments, remote);
+    auto_words struct words words = {0};
+    ssh_words(&words, host->spec, host->login ? host->login->control : NULL);
+    words_add(&words, "--");
+    words_add(&words, host->spec->address);
+    words_take(&words, ssh_agent_command(host->spec, arguments.data));
+    *pid = spawn(
+        &(struct spawn){.in = -1, .out = -1, .err = -1, .keep = {fd}, .session = true, .dies_by = SIGTERM});
+    if (*pid == 0)
+        serve_clients(fd, &words);
+    return *pid < 0 ? error_errno(err, errno, "cannot start a relay to %s", host->spec->name) : 0;
+}
+
+// Called before a preview locks itself in: sockets are made here.
+int host_connect_libvirt(struct host *host, struct error *err)
+{
+    if (host->spec->local ||
+        (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host)))
+        return 0;
+    if (start_relay(host, host->socket, host_libvirt_setting(host->spec, "socket"), &host->relays[0], err) <
+        0)
+        return -1;
+    return start_relay(host, host->socket_ro, host_libvirt_setting(host->spec, "socket_ro"), &host->relays[1],
+                       err);
+}
+
+char *host_libvirt_uri(const struct host *host, bool read_only)
+{
+    return xasprintf("qemu+unix:///system?socket=%s", read_only ? host->socket_ro : host->socket);
+}
