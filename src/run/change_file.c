@@ -26,6 +26,13 @@ static json_t *state_of(const json_t *stat, const char *data, size_t len)
     return state;
 }
 
+// What the agent makes a new file where nothing else is given.
+static json_t *new_file(void)
+{
+    return json_pack("{s:i, s:i, s:i, s:s, s:s}", "mode", 0644, "uid", 0, "gid", 0, "user", "root", "group",
+                     "root");
+}
+
 static json_t *absent(void) { return json_pack("{s:b}", "absent", 1); }
 
 static json_t *expectation(const json_t *state)
@@ -73,32 +80,55 @@ static int agent_change(const struct effect *e, const char *op, json_t *args, st
 
 // ---- contents, and whether the file is there ----
 
+// Who may do what with a file: what a change of contents may change, too.
+static const char *const owner_members[] = {"uid", "gid"}, *const mode_members[] = {"mode"},
+                         *const rights[] = {"mode", "uid", "gid"};
+
+// Whether the file with this stat (NULL: there is none) and hash is as a state says; of what the state leaves
+// open anything will do.
+static bool is_as(const json_t *state, const json_t *stat, const char *hash)
+{
+    if (json_flag(state, "absent", false) || !stat)
+        return json_flag(state, "absent", false) && !stat;
+    bool same = STREQ(json_str(state, "sha256", ""), hash);
+    for (size_t i = 0; i < COUNT_OF(rights); i++) {
+        const json_t *wanted = json_object_get(state, rights[i]);
+        same = same && (!wanted || json_equal(wanted, json_object_get(stat, rights[i])));
+    }
+    return same;
+}
+
+// A file that is written anew stays who it was but for what is given.
+static json_t *state_afterwards(const struct effect *e)
+{
+    json_t *state = json_copy((json_t *)(uintptr_t)effect_before(e));
+    json_object_del(state, "absent");
+    json_object_update(state, (json_t *)(uintptr_t)effect_after(e));
+    return state;
+}
+
 static int observe_contents(struct effect *e, enum observed *seen, struct error *err)
 {
     auto_free char *data = NULL;
+    auto_json json_t *stat = NULL, *after = state_afterwards(e);
     size_t len;
-    if (run_read(e->host, effect_target(e), &data, &len, NULL, err) < 0)
+    if (run_read(e->host, effect_target(e), &data, &len, &stat, err) < 0)
         return -1;
     char hash[65] = "";
     if (data)
         sha256_hex(data, len, hash);
-    const json_t *states[] = {effect_before(e), effect_after(e)};
-    bool same[2];
-    for (int i = 0; i < 2; i++)
-        same[i] = json_flag(states[i], "absent", false)
-                      ? !data
-                      : data && STREQ(json_str(states[i], "sha256", ""), hash);
-    *seen = same[0] ? SEEN_BEFORE : same[1] ? SEEN_AFTER : SEEN_OTHER;
+    *seen = is_as(effect_before(e), stat, hash) ? SEEN_BEFORE
+            : is_as(after, stat, hash)          ? SEEN_AFTER
+                                                : SEEN_OTHER;
     return 0;
 }
 
 static enum made apply_contents(struct effect *e, const char *op, struct error *err)
 {
     json_t *args = json_pack("{s:o}", "expect", expectation(effect_before(e)));
-    static const char *const given[] = {"mode", "uid", "gid"};
-    for (size_t i = 0; i < COUNT_OF(given); i++)
-        if (json_object_get(effect_after(e), given[i]))
-            json_object_set(args, given[i], json_object_get(effect_after(e), given[i]));
+    for (size_t i = 0; i < COUNT_OF(rights); i++)
+        if (json_object_get(effect_after(e), rights[i]))
+            json_object_set(args, rights[i], json_object_get(effect_after(e), rights[i]));
     return made_of(agent_change(e, op, args, err), err);
 }
 
@@ -111,6 +141,44 @@ static int undo_contents(struct effect *e, struct error *err)
     return host_call(e->host->agent, "restore", args, NULL, 0, 60000, &answer, err);
 }
 
+// "nova:nova", by numbers where no names are known. Caller frees.
+static char *owner_text(const json_t *state)
+{
+    auto_free char *user = json_object_get(state, "user")
+                               ? xstrdup(json_str(state, "user", ""))
+                               : xasprintf("%lld", (long long)json_int(state, "uid", -1));
+    auto_free char *group = json_object_get(state, "group")
+                                ? xstrdup(json_str(state, "group", ""))
+                                : xasprintf("%lld", (long long)json_int(state, "gid", -1));
+    return xasprintf("%s:%s", user, group);
+}
+
+static bool differs(const json_t *before, const json_t *after, const char *member)
+{
+    return json_object_get(after, member) &&
+           !json_equal(json_object_get(before, member), json_object_get(after, member));
+}
+
+// ", root:root → nova:nova, mode 0644 → 0600": what else than contents changes; "" for nothing. before: NULL
+// of a new file. Caller frees.
+static char *rights_text(const json_t *before, const json_t *after)
+{
+    auto_buf struct buf text = {0};
+    if (differs(before, after, "uid") || differs(before, after, "gid")) {
+        auto_json json_t *whole = before ? json_copy((json_t *)(uintptr_t)before) : new_file();
+        auto_free char *was = before ? owner_text(before) : NULL;
+        json_object_update(whole, (json_t *)(uintptr_t)after);
+        auto_free char *is = owner_text(whole);
+        buf_printf(&text, ", %s%s%s", was ? was : "", was ? " → " : "", is);
+    }
+    if (differs(before, after, "mode") && before)
+        buf_printf(&text, ", mode %04o → %04o", (unsigned)json_int(before, "mode", 0),
+                   (unsigned)json_int(after, "mode", 0));
+    else if (differs(before, after, "mode"))
+        buf_printf(&text, ", mode %04o", (unsigned)json_int(after, "mode", 0));
+    return buf_take(&text);
+}
+
 static int describe_contents(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     const char *path = effect_target(e), *host = run_host_name(e->host);
@@ -121,7 +189,9 @@ static int describe_contents(const struct effect *e, char **summary, char **deta
     if (diff_text(c ? c->original : NULL, c ? c->text : NULL, was_absent ? "/dev/null" : label,
                   is_absent ? "/dev/null" : label, detail, err) < 0)
         return -1;
-    *summary = xstrdup(was_absent ? "is made" : is_absent ? "is removed" : "is changed");
+    auto_free char *more = is_absent ? xstrdup("")
+                                     : rights_text(was_absent ? NULL : effect_before(e), effect_after(e));
+    *summary = xasprintf("%s%s", was_absent ? "create" : is_absent ? "remove" : "modify", more);
     return 0;
 }
 
@@ -134,9 +204,9 @@ static enum made apply_remove(struct effect *e, struct error *err)
 static void imagine_write(const struct effect *e)
 {
     const struct contents *c = e->own;
-    json_t *stat = json_deep_copy(effect_before(e));
+    bool is_new = json_flag(effect_before(e), "absent", false);
+    json_t *stat = is_new ? new_file() : json_deep_copy(effect_before(e));
     json_object_update(stat, (json_t *)(uintptr_t)effect_after(e));
-    json_object_del(stat, "absent");
     json_object_set_new(stat, "type", json_string("file"));
     overlay_set(e->host, "file", effect_target(e),
                 json_pack("{s:o, s:o}", "stat", stat, "content", json_stringn_nocheck(c->text, c->len)));
@@ -166,13 +236,47 @@ const struct effect_kind effect_file_remove = {
     .free_own = free_contents,
 };
 
+// The name of a number among the users or groups that the host's facts know.
+static const char *known_name(const struct run_host *h, const char *kind, int64_t id)
+{
+    const char *name;
+    json_t *known;
+    bool group = STREQ(kind, "gid");
+    json_object_foreach(json_object_get(h->facts, group ? "groups" : "users"), name, known)
+        if ((group ? json_integer_value(known) : json_int(known, "uid", -1)) == id)
+            return name;
+    return NULL;
+}
+
+// Adds the names of the owner that a state tells in numbers.
+static void name_owner(const struct run_host *h, json_t *state)
+{
+    static const char *const members[][2] = {{"uid", "user"}, {"gid", "group"}};
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        const json_t *id = json_object_get(state, members[i][0]);
+        const char *name = id ? known_name(h, members[i][0], json_integer_value(id)) : NULL;
+        if (name)
+            json_object_set_new(state, members[i][1], json_string(name));
+        else if (id)
+            json_object_del(state, members[i][1]);
+    }
+}
+
+static bool has_rights(const json_t *stat, const json_t *options)
+{
+    for (size_t i = 0; i < COUNT_OF(rights); i++)
+        if (differs(stat, options, rights[i]))
+            return false;
+    return true;
+}
+
 int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat,
                  const char *text, size_t len, const json_t *options, struct error *err)
 {
     auto_free char *what = xasprintf("writing %s on %s", path, run_host_name(h));
     if (gate_open(h->run, what, err) < 0)
         return -1;
-    if (old && old_len == len && memcmp(old, text, len) == 0 && !options)
+    if (old && old_len == len && memcmp(old, text, len) == 0 && has_rights(stat, options))
         return 0;
     if (surgery_takes(h)) {
         auto_json json_t *before = old ? state_of(stat, old, old_len) : absent();
@@ -181,6 +285,7 @@ int change_write(struct run_host *h, const char *path, const char *old, size_t o
     json_t *after = state_of(NULL, text, len);
     if (options)
         json_object_update(after, (json_t *)(uintptr_t)options);
+    name_owner(h, after);
     struct effect *e = effect_new(OF_file_write, h, path, old ? state_of(stat, old, old_len) : absent(),
                                   after);
     e->own = contents_new(old ? xstrndup(old, old_len) : NULL, text, len);
@@ -203,15 +308,14 @@ int change_remove(struct run_host *h, const char *path, struct error *err)
 
 // ---- owner and mode ----
 
-static int observe_members(struct effect *e, const char *const *members, size_t count, enum observed *seen,
-                           struct error *err)
+static int observe_members(const struct effect *e, const char *const *members, size_t count, json_t **stat,
+                           enum observed *seen, struct error *err)
 {
-    auto_json json_t *stat = NULL;
-    if (run_stat(e->host, effect_target(e), &stat, err) < 0)
+    if (run_stat(e->host, effect_target(e), stat, err) < 0)
         return -1;
-    bool before = stat != NULL, after = stat != NULL;
+    bool before = *stat != NULL, after = *stat != NULL;
     for (size_t i = 0; i < count; i++) {
-        const json_t *now = json_object_get(stat, members[i]);
+        const json_t *now = json_object_get(*stat, members[i]);
         before = before && json_equal(now, json_object_get(effect_before(e), members[i]));
         after = after && json_equal(now, json_object_get(effect_after(e), members[i]));
     }
@@ -219,27 +323,27 @@ static int observe_members(struct effect *e, const char *const *members, size_t 
     return 0;
 }
 
-static const char *const owner_members[] = {"uid", "gid"}, *const mode_members[] = {"mode"};
+// The kernel takes the set-id bits of a file that is given another owner. Without them it is not as before.
+static bool lost_bits(const json_t *before, const json_t *stat)
+{
+    int64_t was = json_int(before, "mode", 0), is = json_int(stat, "mode", 0);
+    return (was & 06000) && (is & 0777) == (was & 0777) && (is & 06000) != (was & 06000);
+}
 
 static int observe_owner(struct effect *e, enum observed *seen, struct error *err)
 {
-    return observe_members(e, owner_members, COUNT_OF(owner_members), seen, err);
+    auto_json json_t *stat = NULL;
+    if (observe_members(e, owner_members, COUNT_OF(owner_members), &stat, seen, err) < 0)
+        return -1;
+    if (*seen == SEEN_BEFORE && lost_bits(effect_before(e), stat))
+        *seen = SEEN_AFTER; // half way back
+    return 0;
 }
 
 static int observe_mode(struct effect *e, enum observed *seen, struct error *err)
 {
-    return observe_members(e, mode_members, COUNT_OF(mode_members), seen, err);
-}
-
-static char *owner_text(const json_t *state)
-{
-    auto_free char *user = json_object_get(state, "user")
-                               ? xstrdup(json_str(state, "user", ""))
-                               : xasprintf("%lld", (long long)json_int(state, "uid", -1));
-    auto_free char *group = json_object_get(state, "group")
-                                ? xstrdup(json_str(state, "group", ""))
-                                : xasprintf("%lld", (long long)json_int(state, "gid", -1));
-    return xasprintf("%s:%s", user, group);
+    auto_json json_t *stat = NULL;
+    return observe_members(e, mode_members, COUNT_OF(mode_members), &stat, seen, err);
 }
 
 static int describe_owner(const struct effect *e, char **summary, char **detail, struct error *err)
@@ -294,20 +398,31 @@ static enum made apply_mode(struct effect *e, struct error *err)
 
 // A later change of the contents, and its undo, put another file in the place: what is there now is looked at
 // anew.
-static int undo_with(struct effect *e,
-                     int (*set)(const struct effect *, const json_t *, const json_t *, const json_t *,
-                                struct error *),
-                     struct error *err)
+static int look_again(const struct effect *e, json_t **stat, struct error *err)
 {
-    auto_json json_t *stat = NULL;
-    if (run_stat(e->host, effect_target(e), &stat, err) < 0)
+    if (run_stat(e->host, effect_target(e), stat, err) < 0)
         return -1;
-    return stat ? set(e, stat, effect_after(e), effect_before(e), err)
-                : error_errno(err, ENOENT, "%s on %s", effect_target(e), run_host_name(e->host));
+    return *stat ? 0 : error_errno(err, ENOENT, "%s on %s", effect_target(e), run_host_name(e->host));
 }
 
-static int undo_owner(struct effect *e, struct error *err) { return undo_with(e, set_owner, err); }
-static int undo_mode(struct effect *e, struct error *err) { return undo_with(e, set_mode, err); }
+static int undo_owner(struct effect *e, struct error *err)
+{
+    auto_json json_t *stat = NULL, *back = NULL;
+    const json_t *before = effect_before(e);
+    if (look_again(e, &stat, err) < 0)
+        return -1;
+    bool is_back = json_equal(json_object_get(stat, "uid"), json_object_get(before, "uid")) &&
+                   json_equal(json_object_get(stat, "gid"), json_object_get(before, "gid"));
+    if ((!is_back && set_owner(e, stat, effect_after(e), before, err) < 0) || look_again(e, &back, err) < 0)
+        return -1;
+    return lost_bits(before, back) ? set_mode(e, back, back, before, err) : 0;
+}
+
+static int undo_mode(struct effect *e, struct error *err)
+{
+    auto_json json_t *stat = NULL;
+    return look_again(e, &stat, err) < 0 ? -1 : set_mode(e, stat, effect_after(e), effect_before(e), err);
+}
 
 // Owner and mode change the stat that later reads see; the contents stay as they are.
 static void imagine_stat(const struct effect *e)
@@ -344,18 +459,6 @@ static int must_stat(struct run_host *h, const char *what, const char *path, jso
     if (run_stat(h, path, stat, err) < 0)
         return -1;
     return *stat ? 0 : error_errno(err, ENOENT, "%s", what);
-}
-
-// The name of a number among the users or groups that the host's facts know.
-static const char *known_name(const struct run_host *h, const char *kind, int64_t id)
-{
-    const char *name;
-    json_t *known;
-    bool group = STREQ(kind, "gid");
-    json_object_foreach(json_object_get(h->facts, group ? "groups" : "users"), name, known)
-        if ((group ? json_integer_value(known) : json_int(known, "uid", -1)) == id)
-            return name;
-    return NULL;
 }
 
 int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid, struct error *err)

@@ -28,7 +28,7 @@ static int describe_service(const struct effect *e, char **summary, char **detai
     (void)err;
     const char *action = json_str(effect_after(e), "action", ""),
                *state = json_str(effect_before(e), "state", "unknown");
-    *summary = STREQ(action, "restart") ? xasprintf("%s, is restarted", state)
+    *summary = STREQ(action, "restart") ? xasprintf("%s, restart", state)
                                         : xasprintf("%s → %s", state, json_str(effect_after(e), "state", ""));
     *detail = NULL;
     return 0;
@@ -126,7 +126,7 @@ static int describe_command(const struct effect *e, char **summary, char **detai
     (void)err;
     const json_t *undo = json_object_get(effect_after(e), "undo");
     auto_free char *back = words_text(undo);
-    *summary = undo ? xasprintf("is run; %s undoes it", back) : xstrdup("is run");
+    *summary = undo ? xasprintf("run (undo: %s)", back) : xstrdup("run");
     *detail = NULL;
     return 0;
 }

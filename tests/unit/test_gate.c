@@ -99,18 +99,33 @@ static bool matches(const json_t *file, const json_t *expect)
 
 static void set_text(const char *path, const char *text)
 {
-    json_object_set_new(host.files, path, json_pack("{s:s, s:i}", "text", text, "mode", 0644));
+    json_object_set_new(host.files, path,
+                        json_pack("{s:s, s:i, s:i, s:i}", "text", text, "mode", 0644, "uid", 0, "gid", 0));
+}
+
+// A change of owner takes the set-id bits away, as the kernel does.
+static int serve_members(const char *op, json_t *file, const json_t *request, struct error *err)
+{
+    static const char *const members[] = {"mode", "uid", "gid"};
+    const json_t *expect = json_object_get(request, "expect");
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        if (json_object_get(expect, members[i]) &&
+            json_int(expect, members[i], -1) != json_int(file, members[i], -1))
+            return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "changed since");
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        if (json_object_get(request, members[i]))
+            json_object_set(file, members[i], json_object_get(request, members[i]));
+    if (STREQ(op, "chown"))
+        json_object_set_new(file, "mode", json_integer(json_int(file, "mode", 0) & 0777));
+    return 0;
 }
 
 static int serve_change(const char *op, const json_t *request, const char *body, struct error *err)
 {
     const char *path = json_str(request, "path", ""), *keep = json_str(request, "keep", "");
     json_t *file = json_object_get(host.files, path), *expect = json_object_get(request, "expect");
-    if (STREQ(op, "chmod")) {
-        if (json_int(expect, "mode", -1) != json_int(file, "mode", 0))
-            return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "changed since");
-        return json_object_set(file, "mode", json_object_get(request, "mode"));
-    }
+    if (STREQ(op, "chmod") || STREQ(op, "chown"))
+        return serve_members(op, file, request, err);
     if (!matches(file, expect))
         return error_set(err, ERR_REFUSED, REFUSED_CHANGED, "changed since");
     if (STREQ(op, "restore")) {
@@ -121,7 +136,15 @@ static int serve_change(const char *op, const json_t *request, const char *body,
     json_object_set_new(host.kept, keep, file ? json_deep_copy(file) : json_null());
     if (STREQ(op, "remove"))
         return json_object_del(host.files, path);
+    auto_json json_t *old = json_incref(file);
     set_text(path, body);
+    const json_t *from[] = {old, request};
+    static const char *const members[] = {"mode", "uid", "gid"};
+    for (size_t i = 0; i < COUNT_OF(from) * COUNT_OF(members); i++) {
+        json_t *given = json_object_get(from[i / 3], members[i % 3]);
+        if (given)
+            json_object_set(json_object_get(host.files, path), members[i % 3], given);
+    }
     return 0;
 }
 
@@ -130,8 +153,9 @@ static int serve_look(const char *op, const json_t *request, struct message *ans
     const json_t *file = json_object_get(host.files, json_str(request, "path", ""));
     if (!file)
         return error_errno(err, ENOENT, "compute-1");
-    answer->head = json_pack("{s:{s:s, s:O, s:i, s:i}}", "result", "type", "file", "mode",
-                             json_object_get(file, "mode"), "device", 1, "inode", 2);
+    answer->head = json_pack("{s:{s:s, s:O, s:O, s:O, s:i, s:i}}", "result", "type", "file", "mode",
+                             json_object_get(file, "mode"), "uid", json_object_get(file, "uid"), "gid",
+                             json_object_get(file, "gid"), "device", 1, "inode", 2);
     if (STREQ(op, "read")) {
         answer->body = xstrdup(json_str(file, "text", ""));
         answer->body_len = strlen(answer->body);
@@ -708,7 +732,7 @@ static void commands_are_undone_by_theirs(void **state)
     all_is_undone(1); // the one that nothing undoes is kept
     asked_for("[\"command \"]");
     assert_int_equal(json_array_size(run.kept), 1);
-    assert_string_equal(json_string_value(json_array_get(run.kept, 0)), "make on compute-1 (is run)");
+    assert_string_equal(json_string_value(json_array_get(run.kept, 0)), "make on compute-1 (run)");
 }
 
 static void a_second_interrupt_tells_what_is_left(void **state)
@@ -724,6 +748,129 @@ static void a_second_interrupt_tells_what_is_left(void **state)
         told += strstr(json_str(event, "text", ""),
                        "Still to be undone: 2 changes, the next is /b on compute-1") != NULL;
     assert_int_equal(told, 1);
+}
+
+// ---- all that a change of a file changes ----
+
+static void write_with(const char *path, const char *text, const char *options_json)
+{
+    struct error err = {0};
+    auto_free char *old = NULL;
+    auto_json json_t *stat = NULL, *given = json_loads(options_json, 0, NULL);
+    size_t len;
+    if (run_read(&there, path, &old, &len, &stat, &err) < 0 ||
+        change_write(&there, path, old, len, stat, text, strlen(text), given, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void belongs(const char *path, int mode, int uid, int gid)
+{
+    const json_t *file = json_object_get(host.files, path);
+    assert_int_equal(json_int(file, "mode", -1), mode);
+    assert_int_equal(json_int(file, "uid", -1), uid);
+    assert_int_equal(json_int(file, "gid", -1), gid);
+}
+
+static void the_same_text_with_another_owner_is_put_back(void **state)
+{
+    (void)state;
+    set_text("/a", "same");
+    write_with("/a", "same", "{\"mode\": 384, \"uid\": 5, \"gid\": 6}");
+    belongs("/a", 0600, 5, 6);
+    assert_string_equal(json_str(json_array_get(events, 0), "summary", ""),
+                        "modify, 0:0 → 5:6, mode 0644 → 0600");
+    all_is_undone(1);
+    asked_for("[\"restore /a\"]");
+    belongs("/a", 0644, 0, 0);
+    holds("/a", "same");
+}
+
+static void the_same_text_with_the_same_owner_is_no_change(void **state)
+{
+    (void)state;
+    set_text("/a", "same");
+    write_with("/a", "same", "{\"mode\": 420, \"uid\": 0}");
+    assert_int_equal(run.n_effects, 0);
+}
+
+static void another_owner_that_is_not_known_to_be_given_is_looked_at(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    auto_json json_t *given = json_pack("{s:i}", "mode", 0600), *stat = NULL;
+    auto_free char *old = NULL;
+    size_t len;
+    set_text("/a", "same");
+    assert_int_equal(run_read(&there, "/a", &old, &len, &stat, &err), 0);
+    host.fails = "write";
+    host.half = true;
+    assert_int_equal(change_write(&there, "/a", old, len, stat, "same", 4, given, &err), -1);
+    journal_tells("about 1, uncertain 1");
+    all_is_undone(1);
+    belongs("/a", 0644, 0, 0);
+}
+
+static void who_gave_it_another_mode_since_is_not_overwritten(void **state)
+{
+    (void)state;
+    set_text("/a", "old");
+    must_write("/a", "new");
+    json_object_set_new(json_object_get(host.files, "/a"), "mode", json_integer(0640));
+    json_decref(undo(0, 1));
+    holds("/a", "new");
+}
+
+static void the_set_id_bits_that_go_with_an_owner_come_back_with_it(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    set_text("/a", "a program");
+    json_object_set_new(json_object_get(host.files, "/a"), "mode", json_integer(04755));
+    if (change_owner(&there, "/a", 5, 6, &err) < 0)
+        fail_msg("%s", err.message);
+    belongs("/a", 0755, 5, 6);
+    all_is_undone(1);
+    belongs("/a", 04755, 0, 0);
+}
+
+static void an_owner_that_is_back_without_its_set_id_bits_is_not_back(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    set_text("/a", "a program");
+    json_object_set_new(json_object_get(host.files, "/a"), "mode", json_integer(04755));
+    if (change_owner(&there, "/a", 5, 6, &err) < 0)
+        fail_msg("%s", err.message);
+    host.fails = "chmod";
+    json_decref(undo(0, 1));
+    belongs("/a", 0755, 0, 0);
+    host.fails = NULL;
+    all_is_undone(1);
+    belongs("/a", 04755, 0, 0);
+}
+
+static const char *would(size_t i) { return json_str(json_array_get(events, i), "summary", ""); }
+
+static void a_preview_knows_what_a_new_file_would_be(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    options.preview = true;
+    there.facts = json_loads("{\"users\": {\"root\": {\"uid\": 0}, \"nova\": {\"uid\": 64060}}, "
+                             "\"groups\": {\"root\": 0, \"nova\": 64060}}",
+                             0, NULL);
+    write_with("/a", "new", "{\"uid\": 64060, \"gid\": 64060}");
+    assert_int_equal(change_owner(&there, "/a", 0, 0, &err), 0);
+    assert_int_equal(change_mode(&there, "/a", 0600, &err), 0);
+    write_with("/b", "new", "{}");
+    assert_int_equal(change_owner(&there, "/b", 64060, -1, &err), 0);
+    assert_string_equal(would(0), "create, nova:nova");
+    assert_string_equal(would(1), "nova:nova → root:root");
+    assert_string_equal(would(2), "0644 → 0600");
+    assert_string_equal(would(3), "create");
+    assert_string_equal(would(4), "root:root → nova:root");
+    json_decref(there.facts);
+    there.facts = NULL;
 }
 
 // ---- temporary changes ----
@@ -965,6 +1112,13 @@ int main(void)
         TEST(fix_ups_stay),
         TEST(commands_are_undone_by_theirs),
         TEST(a_second_interrupt_tells_what_is_left),
+        TEST(the_same_text_with_another_owner_is_put_back),
+        TEST(the_same_text_with_the_same_owner_is_no_change),
+        TEST(another_owner_that_is_not_known_to_be_given_is_looked_at),
+        TEST(who_gave_it_another_mode_since_is_not_overwritten),
+        TEST(the_set_id_bits_that_go_with_an_owner_come_back_with_it),
+        TEST(an_owner_that_is_back_without_its_set_id_bits_is_not_back),
+        TEST(a_preview_knows_what_a_new_file_would_be),
         TEST(what_is_temporary_is_taken_back_at_a_good_end),
         TEST(what_is_temporary_is_undone_at_a_bad_end),
         TEST(what_is_temporary_and_was_changed_again_is_left_and_named),
