@@ -31,9 +31,17 @@ int surgery_end(struct run *run, const char *failure, struct error *err);
 bool surgery_takes(const struct run_host *h); // whether one is open there
 void surgery_spoil(struct run *run,
                    const char *why); // an error in it, if one is open: it will not be committed
-// change_write's way there. expect (stolen) as the agent's write has it.
-int surgery_stage(struct run_host *h, const char *path, const char *old, const json_t *stat, json_t *expect,
-                  const char *text, size_t len, struct error *err);
+bool surgery_has(const struct run_host *h, const char *path); // and something is staged for that file
+// A change of a file's contents, owner or mode on its way there. old: its text now (NULL: no such file);
+// rights: NULL or {mode, uid, gid}, as they are given; how: their difference, for people ("" none); stat: as
+// it will be; expect (stolen) as the agent's write has it.
+struct staged {
+    const char *path, *old, *text, *how;
+    size_t len;
+    const json_t *rights, *stat;
+    json_t *expect;
+};
+int surgery_stage(struct run_host *h, const struct staged *edit, struct error *err);
 // Moves the run's instance to dest. options: {uri, flags: [names], params: {…}, timeout (s, 0: auto)}; xml:
 // the destination's, or NULL. live and persistent: the guest's migratable XML and its definition before and
 // after the policy's change (after NULL: no change), which are taken over. outcome (owned by the gate, may be

@@ -159,6 +159,16 @@ static bool differs(const json_t *before, const json_t *after, const char *membe
            !json_equal(json_object_get(before, member), json_object_get(after, member));
 }
 
+// What is given goes over what is there; a name that is not known any more goes.
+static void take_rights(json_t *state, const json_t *given)
+{
+    if (json_object_get(given, "uid"))
+        json_object_del(state, "user");
+    if (json_object_get(given, "gid"))
+        json_object_del(state, "group");
+    json_object_update(state, (json_t *)(uintptr_t)given);
+}
+
 // ", root:root → nova:nova, mode 0644 → 0600": what else than contents changes; "" for nothing. before: NULL
 // of a new file. Caller frees.
 static char *rights_text(const json_t *before, const json_t *after)
@@ -167,7 +177,7 @@ static char *rights_text(const json_t *before, const json_t *after)
     if (differs(before, after, "uid") || differs(before, after, "gid")) {
         auto_json json_t *whole = before ? json_copy((json_t *)(uintptr_t)before) : new_file();
         auto_free char *was = before ? owner_text(before) : NULL;
-        json_object_update(whole, (json_t *)(uintptr_t)after);
+        take_rights(whole, after);
         auto_free char *is = owner_text(whole);
         buf_printf(&text, ", %s%s%s", was ? was : "", was ? " → " : "", is);
     }
@@ -206,7 +216,7 @@ static void imagine_write(const struct effect *e)
     const struct contents *c = e->own;
     bool is_new = json_flag(effect_before(e), "absent", false);
     json_t *stat = is_new ? new_file() : json_deep_copy(effect_before(e));
-    json_object_update(stat, (json_t *)(uintptr_t)effect_after(e));
+    take_rights(stat, effect_after(e));
     json_object_set_new(stat, "type", json_string("file"));
     overlay_set(e->host, "file", effect_target(e),
                 json_pack("{s:o, s:o}", "stat", stat, "content", json_stringn_nocheck(c->text, c->len)));
@@ -270,6 +280,40 @@ static bool has_rights(const json_t *stat, const json_t *options)
     return true;
 }
 
+// What happens to a file while a service is stopped happens to all of it at once, when that ends.
+static int stage(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat,
+                 const char *text, size_t len, const json_t *options, struct error *err)
+{
+    auto_json json_t *before = old ? state_of(stat, old, old_len) : absent(),
+                     *after = stat ? json_deep_copy(stat) : new_file(),
+                     *given = options ? json_copy((json_t *)(uintptr_t)options) : json_object();
+    name_owner(h, given);
+    auto_free char *how = rights_text(old ? stat : NULL, given);
+    take_rights(after, given);
+    json_object_set_new(after, "type", json_string("file"));
+    return surgery_stage(h,
+                         &(struct staged){.path = path,
+                                          .old = old,
+                                          .text = text,
+                                          .len = len,
+                                          .how = *how ? how + 2 : how,
+                                          .rights = options,
+                                          .stat = after,
+                                          .expect = expectation(before)},
+                         err);
+}
+
+// Another owner or mode of a file that is staged.
+static int stage_again(struct run_host *h, const char *path, json_t *options, struct error *err)
+{
+    auto_json json_t *rights_given = options, *stat = NULL;
+    auto_free char *text = NULL;
+    size_t len;
+    return run_read(h, path, &text, &len, &stat, err) < 0
+               ? -1
+               : stage(h, path, text, len, stat, text, len, rights_given, err);
+}
+
 int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat,
                  const char *text, size_t len, const json_t *options, struct error *err)
 {
@@ -278,10 +322,8 @@ int change_write(struct run_host *h, const char *path, const char *old, size_t o
         return -1;
     if (old && old_len == len && memcmp(old, text, len) == 0 && has_rights(stat, options))
         return 0;
-    if (surgery_takes(h)) {
-        auto_json json_t *before = old ? state_of(stat, old, old_len) : absent();
-        return surgery_stage(h, path, old, stat, expectation(before), text, len, err);
-    }
+    if (surgery_takes(h))
+        return stage(h, path, old, old_len, stat, text, len, options, err);
     json_t *after = state_of(NULL, text, len);
     if (options)
         json_object_update(after, (json_t *)(uintptr_t)options);
@@ -301,6 +343,10 @@ int change_remove(struct run_host *h, const char *path, struct error *err)
         return -1;
     if (!old)
         return error_errno(err, ENOENT, "%s", what);
+    if (surgery_has(h, path))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s: while_stopped has just been told to change it; remove it before or after",
+                         what);
     struct effect *e = effect_new(OF_file_remove, h, path, state_of(stat, old, len), absent());
     e->own = contents_new(steal(&old), NULL, 0);
     return gate_pass(e, NULL, err);
@@ -432,7 +478,7 @@ static void imagine_stat(const struct effect *e)
     if (run_stat(e->host, effect_target(e), &stat, NULL) < 0 || !stat)
         return;
     json_t *value = seen ? json_copy((json_t *)(uintptr_t)seen) : json_object();
-    json_object_update(stat, (json_t *)(uintptr_t)effect_after(e));
+    take_rights(stat, effect_after(e));
     json_object_set(value, "stat", stat);
     overlay_set(e->host, "file", effect_target(e), value);
 }
@@ -461,6 +507,13 @@ static int must_stat(struct run_host *h, const char *what, const char *path, jso
     return *stat ? 0 : error_errno(err, ENOENT, "%s", what);
 }
 
+// The name of an owner that stays, also where the host's facts do not have it.
+static void keep_name(json_t *after, const json_t *stat, const char *id, const char *name)
+{
+    if (json_equal(json_object_get(after, id), json_object_get(stat, id)) && json_object_get(stat, name))
+        json_object_set(after, name, json_object_get(stat, name));
+}
+
 int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid, struct error *err)
 {
     auto_free char *what = xasprintf("giving %s on %s another owner", path, run_host_name(h));
@@ -472,14 +525,11 @@ int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid,
     if (uid == json_int(stat, "uid", -1) && gid == json_int(stat, "gid", -1))
         return 0;
     json_t *after = json_pack("{s:I, s:I}", "uid", (json_int_t)uid, "gid", (json_int_t)gid);
-    const char *user = uid == json_int(stat, "uid", -1) ? json_str(stat, "user", NULL)
-                                                        : known_name(h, "uid", uid);
-    const char *group = gid == json_int(stat, "gid", -1) ? json_str(stat, "group", NULL)
-                                                         : known_name(h, "gid", gid);
-    if (user)
-        json_object_set_new(after, "user", json_string(user));
-    if (group)
-        json_object_set_new(after, "group", json_string(group));
+    if (surgery_has(h, path))
+        return stage_again(h, path, after, err);
+    name_owner(h, after);
+    keep_name(after, stat, "uid", "user");
+    keep_name(after, stat, "gid", "group");
     return gate_pass(effect_new(OF_file_owner, h, path, state_of(stat, NULL, 0), after), NULL, err);
 }
 
@@ -491,6 +541,8 @@ int change_mode(struct run_host *h, const char *path, int mode, struct error *er
         return -1;
     if (json_int(stat, "mode", -1) == mode)
         return 0;
+    if (surgery_has(h, path))
+        return stage_again(h, path, json_pack("{s:i}", "mode", mode), err);
     return gate_pass(
         effect_new(OF_file_mode, h, path, state_of(stat, NULL, 0), json_pack("{s:i}", "mode", mode)), NULL,
         err);

@@ -49,6 +49,9 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
             return -1;
         }
         buf_puts(&all, diff);
+        const char *how = json_str(edit, "how", "");
+        if (*how)
+            buf_printf(&all, "%s on %s: %s\n", json_str(edit, "path", ""), run_host_name(e->host), how);
     }
     *detail = all.data ? buf_take(&all) : NULL;
     return 0;
@@ -205,28 +208,41 @@ void surgery_spoil(struct run *run, const char *why)
         run->spoilt = xstrdup(why);
 }
 
-int surgery_stage(struct run_host *h, const char *path, const char *old, const json_t *stat, json_t *expect,
-                  const char *text, size_t len, struct error *err)
+bool surgery_has(const struct run_host *h, const char *path)
+{
+    size_t i;
+    json_t *edit;
+    if (surgery_takes(h))
+        json_array_foreach(h->run->surgery->own, i, edit)
+            if (STREQ(json_str(edit, "path", ""), path))
+                return true;
+    return false;
+}
+
+int surgery_stage(struct run_host *h, const struct staged *edit, struct error *err)
 {
     struct run *run = h->run;
     struct effect *e = run->surgery;
-    auto_json json_t *expected = expect;
+    auto_json json_t *expect = edit->expect;
     auto_free char *keep = xasprintf("%s/%d", run->id, (int)++run->next_effect);
     if (!e->own)
         e->own = json_array();
-    json_array_append_new(e->own, json_pack("{s:o, s:o, s:o}", "path", json_text(path), "old",
-                                            old ? json_string_nocheck(old) : json_null(), "text",
-                                            json_stringn_nocheck(text, len)));
-    json_t *args = json_pack("{s:o, s:s, s:O}", "path", json_text(path), "keep", keep, "expect", expected);
+    json_array_append_new(e->own, json_pack("{s:o, s:o, s:o, s:o}", "path", json_text(edit->path), "old",
+                                            edit->old ? json_string_nocheck(edit->old) : json_null(), "text",
+                                            json_stringn_nocheck(edit->text, edit->len), "how",
+                                            json_text(edit->how)));
+    json_t *args = json_pack("{s:o, s:s, s:O}", "path", json_text(edit->path), "keep", keep, "expect",
+                             expect);
+    if (edit->rights)
+        json_object_update(args, (json_t *)(uintptr_t)edit->rights);
     if (run->options->preview)
         json_decref(args);
-    else if (call(e, "stage", args, text, len, STAGE_MS, NULL, err) < 0)
+    else if (call(e, "stage", args, edit->text, edit->len, STAGE_MS, NULL, err) < 0)
         return -1;
     // What is read after this is what it shall become.
-    json_t *seen = stat ? json_deep_copy(stat)
-                        : json_pack("{s:s, s:i, s:i, s:i}", "type", "file", "mode", 0644, "uid", 0, "gid", 0);
-    overlay_set(h, "file", path,
-                json_pack("{s:o, s:o}", "stat", seen, "content", json_stringn_nocheck(text, len)));
+    overlay_set(
+        h, "file", edit->path,
+        json_pack("{s:O, s:o}", "stat", edit->stat, "content", json_stringn_nocheck(edit->text, edit->len)));
     return 0;
 }
 

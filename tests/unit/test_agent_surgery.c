@@ -121,16 +121,31 @@ static int begin(struct agent *agent, const char *start, const char *log, struct
                  NULL, NULL, err);
 }
 
-static void stage(struct agent *agent, int number, const char *name, const char *old, const char *text)
+static void stage_with(struct agent *agent, int number, const char *name, const char *old, const char *text,
+                       const char *mode_of)
 {
     struct error err;
     auto_free char *path = at(name), *keep = xasprintf("r/%d", number), *hash = hash_of(old);
+    json_t *request = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "action", "stage", "surgery", "r/1", "path",
+                                path, "keep", keep, "expect", "sha256", hash);
     leave_note(keep);
-    if (serve(agent,
-              json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "action", "stage", "surgery", "r/1", "path", path,
-                        "keep", keep, "expect", "sha256", hash),
-              text, NULL, &err) < 0)
+    if (mode_of)
+        json_object_set_new(request, "mode", json_integer(strtol(mode_of, NULL, 8)));
+    if (serve(agent, request, text, NULL, &err) < 0)
         fail_msg("%s", err.message);
+}
+
+static void stage(struct agent *agent, int number, const char *name, const char *old, const char *text)
+{
+    stage_with(agent, number, name, old, text, NULL);
+}
+
+static void has_mode(const char *name, mode_t mode)
+{
+    struct stat st;
+    auto_free char *path = at(name);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
 }
 
 static int commit(struct agent *agent, json_t **result, struct error *err)
@@ -161,6 +176,26 @@ static void it_is_committed(void **state)
     holds("f", "two");
     assert_string_equal(json_str(result, "phase", ""), "committed");
     assert_null(agent.surgery);
+}
+
+static void a_mode_is_committed_and_put_back(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct error err;
+    put("f", "same");
+    must_begin(&agent, "true", "log");
+    stage_with(&agent, 2, "f", "same", "same", "600");
+    assert_int_equal(commit(&agent, NULL, &err), 0);
+    has_mode("f", 0600);
+    put("g", "same");
+    auto_free char *kept = at("kept/r");
+    assert_int_equal(nftw(kept, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    must_begin(&agent, "test $(stat -c %a g) = 644", "log");
+    stage_with(&agent, 2, "g", "same", "same", "600");
+    assert_int_equal(commit(&agent, NULL, &err), -1);
+    has_mode("g", 0644);
+    says(err.message, "with the original in place");
 }
 
 // A later edit of a file is put back before an earlier one.
@@ -288,13 +323,9 @@ int main(int argc, char **argv)
     }
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(it_is_committed),
-        TEST(two_edits_of_one_file),
-        TEST(the_guard_puts_back),
-        TEST(a_log_that_is_not_there),
-        TEST(a_log_of_a_gigabyte),
-        TEST(a_number_that_was_used),
-        TEST(a_number_that_somebody_uses),
+        TEST(it_is_committed),        TEST(a_mode_is_committed_and_put_back), TEST(two_edits_of_one_file),
+        TEST(the_guard_puts_back),    TEST(a_log_that_is_not_there),          TEST(a_log_of_a_gigabyte),
+        TEST(a_number_that_was_used), TEST(a_number_that_somebody_uses),
     };
     return cmocka_run_group_tests_name("surgery", tests, NULL, NULL);
 }

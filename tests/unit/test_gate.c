@@ -176,6 +176,25 @@ static int serve_service(const char *action)
     return 0;
 }
 
+// What a surgery is asked for: "stage /a" with what else than contents is to change.
+static int serve_surgery(const char *action, json_t *request, struct message *answer)
+{
+    static const char *const plain[] = {"action", "surgery", "keep", "expect", "path"};
+    auto_json json_t *rest = json_copy(request);
+    const json_t *path = json_object_get(request, "path");
+    for (size_t i = 0; i < COUNT_OF(plain); i++)
+        json_object_del(rest, plain[i]);
+    auto_free char *options = STREQ(action, "stage") && json_object_size(rest)
+                                  ? json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS)
+                                  : xstrdup("");
+    json_array_append_new(host.asked,
+                          json_sprintf("%s%s%s%s%s", action, path ? " " : "",
+                                       path ? json_string_value(path) : "", *options ? " " : "", options));
+    answer->head = json_pack("{s:{s:s, s:s}}", "result", "phase",
+                             STREQ(action, "commit") ? "committed" : "open", "text", "");
+    return 0;
+}
+
 int host_call(struct host *h, const char *op, json_t *args, const void *body, size_t body_len,
               int64_t timeout_ms, struct message *answer, struct error *err)
 {
@@ -190,6 +209,8 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
     if (STREQ(op, "stat") || STREQ(op, "read"))
         return serve_look(op, request, answer, err);
     const char *action = json_str(request, "action", "");
+    if (STREQ(op, "surgery"))
+        return serve_surgery(action, request, answer);
     if (!STREQ(action, "state")) {
         auto_free char *what = xasprintf("%s %s", *action ? action : op,
                                          json_str(request, "path", json_str(request, "unit", "")));
@@ -873,6 +894,27 @@ static void a_preview_knows_what_a_new_file_would_be(void **state)
     there.facts = NULL;
 }
 
+static void owner_and_mode_in_a_surgery_are_staged(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    set_text("/b", "there");
+    if (surgery_begin(&there, "cron", NULL, &err) < 0)
+        fail_msg("%s", err.message);
+    write_with("/a", "new", "{\"mode\": 384}");
+    if (change_owner(&there, "/a", 5, 6, &err) < 0 || change_mode(&there, "/a", 0640, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(change_mode(&there, "/a", 0640, &err), 0);
+    write_with("/b", "there", "{\"uid\": 5}");
+    if (surgery_end(&run, NULL, &err) < 0)
+        fail_msg("%s", err.message);
+    asked_for("[\"begin\", \"stage /a {\\\"mode\\\":384}\", \"stage /a {\\\"gid\\\":6,\\\"uid\\\":5}\", "
+              "\"stage /a {\\\"mode\\\":416}\", \"stage /b {\\\"uid\\\":5}\", \"commit\"]");
+    const char *detail = json_str(json_array_get(events, json_array_size(events) - 1), "detail", "");
+    assert_non_null(strstr(detail, "/a on compute-1: root:root → 5:6\n"));
+    assert_non_null(strstr(detail, "/a on compute-1: mode 0600 → 0640\n"));
+}
+
 // ---- temporary changes ----
 
 static struct step silence = {.title = "Silence it", .phase = PHASE_PREPARE, .temporary = true};
@@ -1119,6 +1161,7 @@ int main(void)
         TEST(the_set_id_bits_that_go_with_an_owner_come_back_with_it),
         TEST(an_owner_that_is_back_without_its_set_id_bits_is_not_back),
         TEST(a_preview_knows_what_a_new_file_would_be),
+        TEST(owner_and_mode_in_a_surgery_are_staged),
         TEST(what_is_temporary_is_taken_back_at_a_good_end),
         TEST(what_is_temporary_is_undone_at_a_bad_end),
         TEST(what_is_temporary_and_was_changed_again_is_left_and_named),

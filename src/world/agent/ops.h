@@ -45,7 +45,8 @@
 //   surgery   a service's files are changed while it is stopped, as one transaction (surgery.c), by the
 //   action:
 //             begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd),
-//             socket (libvirt's), log → {} stage   surgery: "RUN/N", path, body, expect, keep: "RUN/M" → {}:
+//             socket (libvirt's), log → {} stage   surgery: "RUN/N", path, body, expect, keep: "RUN/M"
+//             [, mode, uid, gid] → {}:
 //             what the file shall become commit, abort   surgery → {phase: committed | put back, text, at
 //             (epoch), lost: [text], edits: [path]} settle  surgery: waits for its end, or brings it about →
 //             the same; phase none: it never began look    the same, as it stands now

@@ -584,10 +584,12 @@ static int stage(struct agent *agent, const json_t *request, const char *body, s
     if (keep_bytes(s->folder, name, body ? body : "", len) < 0)
         return error_errno(err, errno, "what %s shall become cannot be kept", json_str(request, "path", ""));
     sha256_hex(body ? body : "", len, hash);
-    json_array_append_new(json_object_get(s->manifest, "edits"),
-                          json_pack("{s:O, s:O, s:O, s:s, s:s}", "path", json_object_get(request, "path"),
-                                    "keep", json_object_get(request, "keep"), "expect",
-                                    json_object_get(request, "expect"), "sha256", hash, "fresh", name));
+    json_array_append_new(
+        json_object_get(s->manifest, "edits"),
+        json_pack("{s:O, s:O, s:O, s:s, s:s, s:O*, s:O*, s:O*}", "path", json_object_get(request, "path"),
+                  "keep", json_object_get(request, "keep"), "expect", json_object_get(request, "expect"),
+                  "sha256", hash, "fresh", name, "mode", json_object_get(request, "mode"), "uid",
+                  json_object_get(request, "uid"), "gid", json_object_get(request, "gid")));
     *result = json_object();
     return surgery_store(s, err);
 }
