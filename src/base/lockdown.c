@@ -132,7 +132,7 @@ const char *lockdown_missing(const struct lockdown *got)
 // D-Bus, systemd and libvirt are reached over UNIX sockets, other hosts over the Internet's: a command that
 // only reads gets netlink's alone (nor io_uring, which could make others, nor another architecture's system
 // calls, whose numbers differ). Hiding the control sockets by mounts is not possible once Landlock holds.
-static int no_sockets(void)
+static int no_sockets(bool but_unix)
 {
     const unsigned int refuse = SECCOMP_RET_ERRNO | EACCES;
     struct sock_filter program[] = {
@@ -140,11 +140,12 @@ static int no_sockets(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, refuse),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 5, 0), // x32
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 6, 0), // x32
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, but_unix ? AF_UNIX : AF_NETLINK, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, refuse),
     };
@@ -186,12 +187,12 @@ static void own_pid_namespace(void)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 127);
 }
 
-int lockdown_command(void)
+int lockdown_command(bool unix_sockets)
 {
     own_pid_namespace();
     // Inside a locked-in agent the mounts are read-only already, and may not be touched.
     read_only_mounts();
     if (drop_capabilities() < 0 || landlock(SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL) < 0)
         return -1;
-    return no_sockets();
+    return no_sockets(unix_sockets);
 }

@@ -16,8 +16,8 @@ int lockdown_self(struct lockdown *got, struct error *err);
 // One sentence on what is missing ("this kernel has no Landlock: …"), or NULL when all is there. Static text.
 const char *lockdown_missing(const struct lockdown *got);
 // For a command that only reads: as lockdown_self, and it reaches no socket (D-Bus, systemd, libvirt, other
-// hosts), no other process and no device, and leaves nothing running. Called between fork and exec. -1 with
-// errno.
-int lockdown_command(void);
+// hosts; unix_sockets: but those of this host), no other process and no device, and leaves nothing running.
+// Called between fork and exec. -1 with errno.
+int lockdown_command(bool unix_sockets);
 
 #endif

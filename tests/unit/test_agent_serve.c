@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -188,6 +189,41 @@ static void a_command_that_reads(void **state)
     unlink(file);
 }
 
+// Users and groups may be those of a directory, whose daemon (SSSD, nslcd, systemd-userdbd) is asked through
+// a UNIX socket. The getent is a script that does nothing else; other programs that read may not do it.
+static void who_looks_a_name_up_may_ask_a_daemon(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *program, *database, *family;
+        int status;
+    } rows[] = {
+        {"getent", "passwd", "AF_UNIX", 0},      {"getent", "group", "AF_UNIX", 0},
+        {"getent", "passwd", "AF_INET", 13},     {"getent", "hosts", "AF_UNIX", 13},
+        {"not-getent", "passwd", "AF_UNIX", 13},
+    };
+    char folder[] = "/tmp/migrun-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    auto_free char *before = xstrdup(getenv("PATH")), *path = xasprintf("%s:%s", folder, before);
+    setenv("PATH", path, 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        auto_free char *file = xasprintf("%s/%s", folder, rows[i].program);
+        FILE *script = fopen(file, "we");
+        fprintf(script, "#!/bin/sh\nexec perl -MSocket -e 'socket(S, %s, SOCK_STREAM, 0) or exit $!'\n",
+                rows[i].family);
+        fchmod(fileno(script), 0755);
+        fclose(script);
+        auto_message struct message answer = {0};
+        ask(json_pack("{s:s, s:i, s:b, s:[s,s,s,s]}", "op", "command", "id", 1, "reads", 1, "argv",
+                      rows[i].program, "--", rows[i].database, "somebody"),
+            NULL, &answer);
+        assert_int_equal(json_int(json_object_get(answer.head, "result"), "status", -1), rows[i].status);
+        unlink(file);
+    }
+    setenv("PATH", before, 1);
+    rmdir(folder);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup(test, setup)
@@ -203,6 +239,7 @@ int main(void)
         TEST(commands_that_are_none),
         TEST(a_program_that_is_not_there),
         TEST(a_command_that_reads),
+        TEST(who_looks_a_name_up_may_ask_a_daemon),
     };
     return cmocka_run_group_tests_name("serve", tests, NULL, NULL);
 }

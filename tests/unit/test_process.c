@@ -240,7 +240,7 @@ static void test_an_old_kernel(void **state)
 static void lock_in(void *unused, int error_fd)
 {
     (void)unused;
-    if (lockdown_command() < 0) {
+    if (lockdown_command(false) < 0) {
         dprintf(error_fd, "lockdown: %s", strerror(errno));
         _exit(127);
     }

@@ -12,10 +12,18 @@
 
 enum { DEFAULT_TIMEOUT_MS = 60000 };
 
+// Whether a command only looks a user or a group up by its name. That may be one of a directory, whose daemon
+// (SSSD, nslcd, systemd-userdbd) is asked through a UNIX socket.
+static bool looks_a_name_up(const char *const *argv, size_t count)
+{
+    return count == 4 && STREQ(argv[0], "getent") && STREQ(argv[1], "--") &&
+           (STREQ(argv[2], "passwd") || STREQ(argv[2], "group"));
+}
+
 static void only_read(void *arg, int error_fd)
 {
-    (void)arg;
-    if (lockdown_command() < 0) {
+    const bool *unix_sockets = arg;
+    if (lockdown_command(*unix_sockets) < 0) {
         dprintf(error_fd, "it cannot be kept from writing: %s", strerror(errno));
         _exit(127);
     }
@@ -35,6 +43,7 @@ SERVE(serve_command)
     if (!count || !*argv[0])
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "a command needs a program to run");
     int64_t timeout = json_int(request, "timeout", 0);
+    bool unix_sockets = looks_a_name_up(argv, count);
     struct process_request run = {
         .argv = argv,
         .input = json_flag(request, "stdin", false) ? (body ? body : "") : NULL,
@@ -43,6 +52,7 @@ SERVE(serve_command)
         .watch_fd = agent->stdin_fd,
         .watch_silence_ms = agent->surgery ? SURGERY_SILENCE_MS : 0,
         .before_exec = json_flag(request, "reads", false) ? only_read : NULL,
+        .before_exec_arg = &unix_sockets,
     };
     struct process_result cleanup(process_result_free) ended = {0};
     if (agent->surgery && run.deadline > surgery_deadline(agent))
