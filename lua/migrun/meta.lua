@@ -116,12 +116,16 @@ local Service = {}
 ---active, inactive, failed or unknown
 ---@return string
 function Service:state() end
----Starts it, unless it is active.
-function Service:start() end
----Stops it.
-function Service:stop() end
----Restarts it.
-function Service:restart() end
+---Starts it, unless it is active. options: {timeout = seconds}; the default is the unit's own limit
+---(TimeoutStartSec, TimeoutStopSec) and 10 s more, or 100 s where the site has a command for it.
+---@param options table|nil
+function Service:start(options) end
+---Stops it. options: as start's.
+---@param options table|nil
+function Service:stop(options) end
+---Restarts it. options: as start's.
+---@param options table|nil
+function Service:restart(options) end
 ---Waits until it is active and responds.
 ---@param timeout number|nil  seconds (30)
 function Service:wait(timeout) end

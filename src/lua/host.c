@@ -546,9 +546,14 @@ static int service_state(lua_State *L)
 
 static int service_change(lua_State *L, const char *action)
 {
+    static const char *const names[] = {"timeout"};
     struct service *s = check_service(L);
     struct error err;
-    if (change_service(s->h, s->unit, action, s->commands, 0, &err) < 0)
+    int64_t timeout = 0; // its own
+    check_keys(L, 2, names, COUNT_OF(names));
+    if (lua_istable(L, 2) && lua_getfield(L, 2, "timeout") != LUA_TNIL)
+        timeout = milliseconds(L, 2, "timeout", 0);
+    if (change_service(s->h, s->unit, action, s->commands, timeout, &err) < 0)
         return lua_raise(L, &err);
     return 0;
 }

@@ -15,7 +15,8 @@ int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid,
 int change_mode(struct run_host *h, const char *path, int mode, struct error *err);
 // A user's or group's number on that host. ERR_SYSTEM ENOENT when there is none.
 int change_user_id(struct run_host *h, const char *name, bool group, int64_t *id, struct error *err);
-// action: start|stop|restart. commands: the site's {state, start, …: argv}, or NULL for systemctl.
+// action: start|stop|restart. commands: the site's {state, start, …: argv}, or NULL for systemctl. timeout_ms
+// 0: as long as its unit lets it take, and 10 s more.
 int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands,
                    int64_t timeout_ms, struct error *err);
 // args: {argv, timeout (ms), undo: argv|absent}. answer as the agent's "command" gives it; in a preview

@@ -9,10 +9,20 @@
 
 // ---- services ----
 
-static int service_call(const struct effect *e, const char *action, struct error *err)
+enum { USUAL_MS = 90000, MARGIN_MS = 10000 }; // systemd's own default, and how much longer is waited
+
+// How long an action may take, by what its unit says of a start and a stop.
+static int64_t limit_of(const json_t *seen, const char *action)
+{
+    int64_t start = json_int(seen, "start_timeout", USUAL_MS),
+            stop = json_int(seen, "stop_timeout", USUAL_MS);
+    return (STREQ(action, "start") ? start : STREQ(action, "stop") ? stop : start + stop) + MARGIN_MS;
+}
+
+static int service_call(const struct effect *e, const char *action, const char *limit, struct error *err)
 {
     const json_t *after = effect_after(e);
-    int64_t timeout = json_int(after, "timeout", 90000);
+    int64_t timeout = json_int(after, limit, USUAL_MS + MARGIN_MS);
     json_t *args = json_pack("{s:O, s:s, s:I}", "unit", json_object_get(e->data, "target"), "action", action,
                              "timeout", (json_int_t)timeout);
     json_t *command = json_object_get(json_object_get(after, "commands"), action);
@@ -53,7 +63,7 @@ static int observe_service(struct effect *e, enum observed *seen, struct error *
 
 static enum made apply_service(struct effect *e, struct error *err)
 {
-    return made_of(service_call(e, json_str(effect_after(e), "action", ""), err), err);
+    return made_of(service_call(e, json_str(effect_after(e), "action", ""), "timeout", err), err);
 }
 
 static int undo_service(struct effect *e, struct error *err)
@@ -61,7 +71,7 @@ static int undo_service(struct effect *e, struct error *err)
     if (STREQ(json_str(effect_after(e), "action", ""), "restart"))
         return 0; // it runs, as it did before
     bool was = STREQ(json_str(effect_before(e), "state", ""), "active");
-    return service_call(e, was ? "start" : "stop", err);
+    return service_call(e, was ? "start" : "stop", "undo_timeout", err);
 }
 
 static void imagine_service(const struct effect *e)
@@ -82,10 +92,12 @@ const struct effect_kind effect_service = {
 int change_service(struct run_host *h, const char *unit, const char *action, const json_t *commands,
                    int64_t timeout_ms, struct error *err)
 {
-    auto_free char *what = xasprintf("%s of %s on %s", action, unit, run_host_name(h)), *state = NULL;
+    auto_free char *what = xasprintf("%s of %s on %s", action, unit, run_host_name(h));
+    auto_json json_t *seen = NULL;
     if (gate_open(h->run, what, err) < 0 ||
-        run_service_state(h, unit, json_object_get(commands, "state"), &state, err) < 0)
+        run_service(h, unit, json_object_get(commands, "state"), &seen, err) < 0)
         return -1;
+    const char *state = json_str(seen, "state", "unknown");
     if (surgery_takes(h) && STREQ(effect_target(h->run->surgery), unit))
         return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: while_stopped itself stops and starts it",
                          what);
@@ -97,8 +109,10 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
     bool is_libvirtd = STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", ""));
     if (is_libvirtd && !STREQ(action, "start") && run_claim(h->run, true, err) < 0)
         return -1;
-    json_t *after = json_pack("{s:s, s:s, s:I}", "action", action, "state", stops ? "inactive" : "active",
-                              "timeout", (json_int_t)(timeout_ms ? timeout_ms : 90000));
+    json_t *after = json_pack("{s:s, s:s, s:I, s:I}", "action", action, "state",
+                              stops ? "inactive" : "active", "timeout",
+                              (json_int_t)(timeout_ms ? timeout_ms : limit_of(seen, action)), "undo_timeout",
+                              (json_int_t)limit_of(seen, stops ? "start" : "stop"));
     if (commands)
         json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
     return gate_pass(effect_new(OF_service, h, unit, json_pack("{s:s}", "state", state), after), NULL, err);

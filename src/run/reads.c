@@ -123,11 +123,11 @@ int run_list(struct run_host *h, const char *path, json_t **entries, struct erro
     return 0;
 }
 
-int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err)
+int run_service(struct run_host *h, const char *unit, json_t *command, json_t **seen, struct error *err)
 {
-    const json_t *seen = overlay_get(h, "service", unit);
-    if (seen) {
-        *state = xstrdup(json_string_value(seen));
+    const json_t *imagined = overlay_get(h, "service", unit);
+    if (imagined) {
+        *seen = json_pack("{s:O}", "state", imagined);
         return 0;
     }
     auto_message struct message answer = {0};
@@ -136,6 +136,15 @@ int run_service_state(struct run_host *h, const char *unit, json_t *command, cha
         json_object_set(args, "command", command);
     if (host_call(h->agent, "service", args, NULL, 0, 0, &answer, err) < 0)
         return -1;
-    *state = xstrdup(json_str(json_object_get(answer.head, "result"), "state", "unknown"));
+    *seen = json_incref(json_object_get(answer.head, "result"));
+    return 0;
+}
+
+int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err)
+{
+    auto_json json_t *seen = NULL;
+    if (run_service(h, unit, command, &seen, err) < 0)
+        return -1;
+    *state = xstrdup(json_str(seen, "state", "unknown"));
     return 0;
 }

@@ -185,6 +185,8 @@ int run_read(struct run_host *h, const char *path, char **data, size_t *len, jso
              struct error *err);
 int run_list(struct run_host *h, const char *path, json_t **entries, struct error *err);
 int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err);
+// The same as {state, start_timeout, stop_timeout}: how long the unit lets these take, in ms, where it tells.
+int run_service(struct run_host *h, const char *unit, json_t *command, json_t **seen, struct error *err);
 void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value); // value stolen
 json_t *overlay_get(const struct run_host *h, const char *kind, const char *target); // borrowed, or NULL
 

@@ -158,6 +158,32 @@ static void a_wait_for_what_has_failed(void **state)
     says(err.message, "systemctl status d says why");
 }
 
+// What the unit says of how long its start and its stop may take, in milliseconds.
+static void limits_of_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *start, *stop;
+        int64_t start_ms, stop_ms;
+    } rows[] = {
+        {"1min 30s", "2min 40s", 90000, 160000},
+        {"500ms", "1h 5min", 500, 3900000},
+        {"infinity", "5s", 600000, 5000},
+        {"", "nonsense", -1, -1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        auto_json json_t *result = NULL;
+        struct error err;
+        auto_free char *text = xasprintf("LoadState=loaded\nActiveState=active\nTimeoutStartUSec=%s\n"
+                                         "TimeoutStopUSec=%s\n",
+                                         rows[i].start, rows[i].stop);
+        put("show", text, 0644);
+        assert_int_equal(serve(json_pack("{s:s, s:s}", "action", "state", "unit", "d"), &result, &err), 0);
+        assert_int_equal(json_int(result, "start_timeout", -1), rows[i].start_ms);
+        assert_int_equal(json_int(result, "stop_timeout", -1), rows[i].stop_ms);
+    }
+}
+
 // ---- actions ----
 
 static void an_action_tells_the_state_after_it(void **state)
@@ -191,11 +217,9 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(states_of_a_unit),
-        TEST(a_unit_that_is_not_there),
-        TEST(a_wait_that_is_too_long),
-        TEST(a_wait_for_what_has_failed),
-        TEST(an_action_tells_the_state_after_it),
+        TEST(states_of_a_unit),        TEST(a_unit_that_is_not_there),
+        TEST(a_wait_that_is_too_long), TEST(a_wait_for_what_has_failed),
+        TEST(limits_of_a_unit),        TEST(an_action_tells_the_state_after_it),
         TEST(an_action_that_fails),
     };
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);

@@ -23,15 +23,17 @@
 // ---- a host (its functions stand in for those of src/world/host.c) ----
 
 struct host {
-    json_t *files, *kept; // {path: {text, mode}}, {"RUN/N": the same, or null}
-    json_t *asked;        // what was asked for that changes something: ["write /etc/a", …]
-    const char *service;  // its state
-    bool on_its_way;      // what starts or stops does not get there
-    const char *fails;    // this operation does
-    const char *fails_at; // but only of this path
-    bool half;            // but only after it did what it should
-    struct error refusal; // with this, NULL domain: the connection is lost
-    bool lost;            // nothing is answered any more
+    json_t *files, *kept;  // {path: {text, mode}}, {"RUN/N": the same, or null}
+    json_t *asked;         // what was asked for that changes something: ["write /etc/a", …]
+    const char *service;   // its state
+    bool on_its_way;       // what starts or stops does not get there
+    int start_ms, stop_ms; // how long its unit lets it take; 0: it does not say
+    json_int_t allowed;    // how long the last action was given
+    const char *fails;     // this operation does
+    const char *fails_at;  // but only of this path
+    bool half;             // but only after it did what it should
+    struct error refusal;  // with this, NULL domain: the connection is lost
+    bool lost;             // nothing is answered any more
 };
 
 static struct run run;
@@ -165,7 +167,9 @@ static int serve_look(const char *op, const json_t *request, struct message *ans
 
 static int serve_service(const char *action)
 {
-    if (host.on_its_way && !STREQ(action, "state")) {
+    if (STREQ(action, "state"))
+        return 0;
+    if (host.on_its_way) {
         host.service = "unknown";
         return 0;
     }
@@ -226,11 +230,17 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
     if (fails && !host.half)
         return lost(err);
     bool is_service = STREQ(op, "service"), is_command = STREQ(op, "command");
+    if (is_service && !STREQ(action, "state"))
+        host.allowed = json_int(request, "timeout", -1);
     if (is_service ? serve_service(action) < 0 : !is_command && serve_change(op, request, body, err) < 0)
         return -1;
     if (fails)
         return lost(err);
     answer->head = json_pack("{s:{s:s*, s:i}}", "result", "state", host.service, "status", 0);
+    if (is_service && host.start_ms)
+        json_object_update_new(
+            json_object_get(answer->head, "result"),
+            json_pack("{s:i, s:i}", "start_timeout", host.start_ms, "stop_timeout", host.stop_ms));
     return 0;
 }
 
@@ -655,6 +665,36 @@ static void what_cannot_be_asked_is_no_success(void **state)
     host.lost = false;
     all_is_undone(1); // and again, once it answers
     holds("/a", "old");
+}
+
+// A service is given the time that its unit gives it, and a little more.
+static void a_service_has_the_time_that_its_unit_gives(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *action, *service;
+        int start_ms, stop_ms, asked_ms;
+        json_int_t allowed, undo;
+    } rows[] = {
+        {"stop", "active", 90000, 160000, 0, 170000, 100000},
+        {"start", "inactive", 90000, 160000, 0, 100000, 170000},
+        {"stop", "active", 90000, 160000, 5000, 5000, 100000},
+        {"stop", "active", 0, 0, 0, 100000, 100000},
+        {"restart", "active", 90000, 160000, 0, 260000, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct error err;
+        host.service = rows[i].service;
+        host.start_ms = rows[i].start_ms;
+        host.stop_ms = rows[i].stop_ms;
+        assert_int_equal(change_service(&there, "nova-compute", rows[i].action, NULL, rows[i].asked_ms, &err),
+                         0);
+        assert_int_equal(host.allowed, rows[i].allowed);
+        if (!rows[i].undo)
+            continue;
+        all_is_undone(1);
+        assert_int_equal(host.allowed, rows[i].undo);
+    }
 }
 
 // ---- undoing ----
@@ -1141,6 +1181,7 @@ int main(void)
         TEST(without_a_journal_nothing_is_changed),
         TEST(what_was_not_made_is_not_undone),
         TEST(what_was_made_though_it_failed_is_undone),
+        TEST(a_service_has_the_time_that_its_unit_gives),
         TEST(a_unit_that_is_on_its_way_is_no_unit_that_was_not_started),
         TEST(what_is_refused_is_not_undone),
         TEST(what_is_refused_because_of_others_is_not_undone),

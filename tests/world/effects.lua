@@ -24,7 +24,7 @@ return {
 
     { "services and commands", phase = "prepare",
       run = function(run)
-        run.source:service "cron":stop()
+        run.source:service "cron":stop { timeout = 30 }
         run.dest:service "cron":restart()
         run.dest:command({ "touch", MARK }, { undo = { "rm", MARK } })
       end },

@@ -72,6 +72,7 @@ struct unit_state {
     char state[16];          // active, inactive, failed, unknown
     char word[24], sub[32]; // systemd's own words
     int64_t pid;
+    int64_t start_ms, stop_ms; // how long the unit lets a start and a stop take; 0: not known
     bool found;
 };
 // Whether a UNIX socket takes connections: 0, or errno. One that this user may not use is one that does.

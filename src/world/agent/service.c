@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { DEFAULT_TIMEOUT_MS = 90000, DEFAULT_WAIT_MS = 30000, LOOK_MS = 10000, POLL_MS = 50 };
+enum { ENDLESS_MS = 600000 }; // for a unit that sets itself no limit
 enum { LSB_NOT_RUNNING = 3 };
 
 // ---- systemctl ----
@@ -60,6 +61,19 @@ static const char *state_word(const char *systemd)
     return "unknown";
 }
 
+// "1min 30s" of systemd's in milliseconds; 0: it is not known.
+static int64_t limit_of(const char *text)
+{
+    auto_buf struct buf closed_up = {0};
+    double seconds;
+    if (STREQ(text, "infinity"))
+        return ENDLESS_MS;
+    for (; *text; text++)
+        if (*text != ' ')
+            buf_add(&closed_up, text, 1);
+    return closed_up.data && duration_parse(closed_up.data, &seconds) == 0 ? (int64_t)(seconds * 1000) : 0;
+}
+
 static void take_property(struct unit_state *state, const char *name, const char *value)
 {
     if (STREQ(name, "ActiveState")) {
@@ -69,6 +83,10 @@ static void take_property(struct unit_state *state, const char *name, const char
         snprintf(state->sub, sizeof state->sub, "%s", value);
     else if (STREQ(name, "MainPID"))
         state->pid = strtoll(value, NULL, 10);
+    else if (STREQ(name, "TimeoutStartUSec"))
+        state->start_ms = limit_of(value);
+    else if (STREQ(name, "TimeoutStopUSec"))
+        state->stop_ms = limit_of(value);
     else if (STREQ(name, "LoadState"))
         state->found = !STREQ(value, "not-found");
 }
@@ -98,7 +116,9 @@ int units_show(const char *const *units, size_t count, int64_t deadline, struct 
                struct error *err)
 {
     static const char *const head[] = {"systemctl", "show",
-                                       "--property=LoadState,ActiveState,SubState,MainPID", "--"};
+                                       "--property=LoadState,ActiveState,SubState,MainPID,"
+                                       "TimeoutStartUSec,TimeoutStopUSec",
+                                       "--"};
     auto_free const char **argv = xcalloc(COUNT_OF(head) + count + 1, sizeof *argv);
     auto_free struct unit_state **asked = xcalloc(count, sizeof *asked);
     size_t n = 0;
@@ -282,7 +302,7 @@ SERVE(serve_service)
     bool waits = STREQ(action, "wait"),
          acts = STREQ(action, "start") || STREQ(action, "stop") || STREQ(action, "restart");
     struct service cleanup(free_command) service = {0};
-    struct unit_state state;
+    struct unit_state state = {0};
     if (!waits && !acts && !STREQ(action, "state"))
         return error_set(err, ERR_BUG, 0, "a service has no action '%s'", action);
     if (service_of(agent, request, &service, err) < 0)
@@ -293,5 +313,9 @@ SERVE(serve_service)
     if (rc == 0)
         *result = json_pack("{s:s, s:s, s:I}", "state", state.state, "sub", state.sub, "pid",
                             (json_int_t)state.pid);
+    if (rc == 0 && state.start_ms)
+        json_object_set_new(*result, "start_timeout", json_integer(state.start_ms));
+    if (rc == 0 && state.stop_ms)
+        json_object_set_new(*result, "stop_timeout", json_integer(state.stop_ms));
     return rc;
 }
