@@ -8,25 +8,29 @@ SANITIZE ?=
 FAULTS  ?=
 
 PACKAGES := libvirt lua5.4 jansson libxml-2.0 libcurl yaml-0.1
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror=implicit-function-declaration
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Werror=implicit-function-declaration
 CFLAGS   ?= -O2 -g
-override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP -DMIGRUN_VERSION='"$(VERSION)"' -DMIGRUN_PREFIX='"$(PREFIX)"' \
+override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP \
+	-DMIGRUN_VERSION='"$(VERSION)"' -DMIGRUN_PREFIX='"$(PREFIX)"' \
 	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -Wno-format-truncation) \
 	$(if $(FAULTS),-DMIGRUN_FAULTS)
 override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
 
-# Debian's names, to build; and for the tests and their lab.
-DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev libcurl4-openssl-dev libyaml-dev
-DEPS += lua5.4 libcmocka-dev libssl-dev bats systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
-	openssh-server openssh-client busybox-static cpio iproute2 procps perl time valgrind
-# And for the lab's cloud.
+# Debian's packages: to build; for the tests, the lab and the lints; for the lab's cloud.
+DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev \
+	libcurl4-openssl-dev libyaml-dev
+DEPS += lua5.4 libcmocka-dev libssl-dev bats valgrind clang-tidy clang-format cppcheck
+DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
+	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
-	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c spawn.c socket.c lockdown.c)
-MAIN_SOURCES := $(wildcard src/base/*.c src/world/*.c src/world/openstack/*.c src/run/*.c src/lua/*.c src/cli/*.c)
+	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c \
+	spawn.c socket.c lockdown.c)
+MAIN_SOURCES := $(wildcard $(addsuffix /*.c,src/base src/world src/world/openstack src/run src/lua src/cli))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
 AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
@@ -49,7 +53,8 @@ $(BUILD)/flags: always
 	@mkdir -p $(@D)
 	@echo "$$FLAGS" | cmp -s - $@ || echo "$$FLAGS" >$@
 
-# Each tests/unit/test_*.c is a program of its own, with what it needs of that which migrun (test_agent_*: the agent) is made of.
+# Each tests/unit/test_*.c is a program of its own, linked with the objects of migrun (test_agent_*: the
+# agent) that it needs.
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 .SECONDARY: $(call object,$(wildcard tests/unit/*.c))
 
@@ -88,7 +93,8 @@ bench: deps all
 bench-cloud: deps cloud-deps all
 	@LAB_BUILD=$(BUILD) tests/lab/bench-cloud
 
-# Under the sanitizers. What does not compile, tests/run counts as failed. TESTS: words of the names of files; none: all.
+# All tests, under the sanitizers, and the lints. A test that does not compile counts as failed. TESTS=WORD …:
+# only those whose file's name holds one of the words.
 CHECK := $(BUILD)/check
 check: deps
 	@mkdir -p $(CHECK) && rm -rf $(CHECK)/tests $(CHECK)/migrun $(CHECK)/migrun-agent
@@ -96,21 +102,27 @@ check: deps
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP) $(BUILD)/tests/unit/test_xml
 	@SWEEP=$(SWEEP) PLAIN=$(BUILD) tests/run $(CHECK) $(TESTS)
 
-# Those of OpenStack, in a lab with a cloud: its packages are 900 MB.
+# clang-tidy, cppcheck, clang-format, line widths, SPDX lines.
+lint: deps
+	@tests/lint
+
+# The tests of OpenStack, in a lab with a cloud: its packages are 900 MB.
 check-cloud: deps cloud-deps
 	@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all
 	@CLOUD=1 SWEEP=$(SWEEP) tests/run $(CHECK) e2e/cloud
 
-# The fault sweep with every fault in the fake world (`make check` has the main ones at each point), then in the lab at every effect: an
-# hour. `make sweep STEP=5` takes every fifth of the lab's.
+# The fault sweep with every fault in the fake world (`make check` has the main ones at each point), then in
+# the lab at every effect: an hour. `make sweep STEP=5` takes every fifth point of the lab's.
 FAULTY := $(BUILD)/faulty
 sweep: deps $(SWEEP)
 	$(SWEEP)
 	@$(MAKE) --no-print-directory FAULTS=1 BUILD=$(FAULTY) all
 	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
-	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 bats --filter 'random moments|many guests' tests/e2e/recover.bats
+	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 \
+		bats --filter 'random moments|many guests' tests/e2e/recover.bats
 
-# Reads of what others wrote: the journal, the site, what a cloud answers, the agent's protocol on both ends. FUZZ: seconds for each.
+# Fuzzes the readers of foreign data: the journal, the site, a cloud's answers, the agent's protocol on both
+# ends. FUZZ: seconds for each.
 FUZZ ?= 60
 fuzz:
 	@tests/deps $(DEPS) clang libclang-rt-dev
@@ -127,5 +139,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud sweep fuzz install clean
+.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud lint sweep fuzz \
+	install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

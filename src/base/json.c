@@ -23,7 +23,9 @@ int64_t json_int(const json_t *object, const char *key, int64_t fallback)
     if (!json_is_real(value))
         return json_is_integer(value) ? json_integer_value(value) : fallback;
     double real = json_real_value(value);
-    return real > -0x1p63 && real < 0x1p63 ? (int64_t)real : fallback; // what does not fit says nothing
+    return real > -9223372036854775808.0 && real < 9223372036854775808.0
+               ? (int64_t)real
+               : fallback; // what does not fit says nothing
 }
 
 double json_num(const json_t *object, const char *key, double fallback)

@@ -78,7 +78,7 @@ pid_t spawn(const struct spawn *how)
     if (pid == 0) {
         pid_t own = how->detached ? fork() : 0;
         if (own != 0)
-            _exit(own < 0);
+            _exit(own < 0 ? 1 : 0);
         settle(how, null, parent);
         return 0;
     }

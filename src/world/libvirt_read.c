@@ -9,7 +9,7 @@
 #include <string.h>
 
 // --- Words
-// --------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------
 
 static const char *word(const char *const *words, size_t count, int value)
 {
@@ -359,7 +359,7 @@ int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct err
 }
 
 // --- Volumes
-// ------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------
 
 // The first value, or nothing, added to a text after a blank.
 static void add_value(struct buf *text, const struct xml *doc, const char *xpath)

@@ -225,7 +225,8 @@ wrong_cpu() {
   text+="virsh undefine --keep-nvram $uuid"
   says_no "$text"
   on compute-2 virsh -q undefine still
-  sed -e "s/<uuid>[^<]*/<uuid>$(uuid_of another)/" -e '/<disk/,/<\/disk>/d' "$LAB/instances/$uuid/libvirt.xml" |
+  sed -e "s/<uuid>[^<]*/<uuid>$(uuid_of another)/" -e '/<disk/,/<\/disk>/d' \
+    "$LAB/instances/$uuid/libvirt.xml" |
     on compute-2 virsh -q define /dev/stdin
   says_no "another guest of the name still ($(uuid_of another)) is defined on compute-2, shut off"
   on compute-2 virsh -q undefine still

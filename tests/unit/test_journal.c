@@ -260,7 +260,7 @@ static void a_killed_writer_is_gone(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         open_journal();
-        _exit(write(ready[1], "", 1) == 1 && pause());
+        _exit(write(ready[1], "", 1) == 1 && pause() ? 1 : 0);
     }
     assert_true(pid > 0);
     assert_int_equal(read(ready[0], &byte, 1), 1);

@@ -310,7 +310,8 @@ static void test_lockdown_self(void **state)
             _exit(10);
         if (!got.landlock && !got.read_only)
             _exit(0); // nothing to be had from this kernel
-        if (open("/tmp/migrun-test-locked", O_CREAT | O_WRONLY, 0600) >= 0)
+        int written = open("/tmp/migrun-test-locked", O_CREAT | O_WRONLY, 0600);
+        if (written >= 0)
             _exit(11);
         if (geteuid() == 0 && got.read_only && chmod("/tmp", 01777) == 0)
             _exit(12);

@@ -75,11 +75,11 @@ static const char *path_of(const char *service)
     "', 'request_id': 'req-in-body'}]}"
 #define NEUTRON(code, type, text)                                                                          \
     "'status': " #code ", 'body': {'NeutronError': {'type': '" type "', 'message': '" text "', 'detail': " \
-                                                                                           "''}}"
+    "''}}"
 #define KEYSTONE(code, title, text)                                                                          \
     "'status': " #code ", 'body': {'error': {'code': " #code ", 'title': '" title "', 'message': '" text "'" \
-                                                                                                         "}" \
-                                                                                                         "}"
+    "}"                                                                                                      \
+    "}"
 
 static const struct {
     const char *service;

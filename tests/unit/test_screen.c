@@ -398,44 +398,41 @@ static void checks_that_stand_out(void **state)
 }
 
 #define BIND "QEMU on compute-2 could not listen on 10.88.0.11:5900, an address of compute-1"
+#define BIND_LOG "compute-2:/var/log/libvirt/qemu/instance-00000001.log:41"
+#define FAILED_MIGRATION                                                                    \
+    "{`time`:101.6,`type`:`effect`,`step`:`the guest`,`number`:2,`kind`:`libvirt.migrate`," \
+    "`host`:`compute-2`,`target`:`instance-00000001`,`status`:`failed`,"                    \
+    "`summary`:`peer to peer`,`error`:`Cannot assign requested address`}"
+#define FAILED_STEP                                                                \
+    "{`time`:101.6,`type`:`step`,`phase`:`migrate`,`title`:`the guest`,`index`:1," \
+    "`status`:`failed`,`text`:`Cannot assign requested address`}"
+#define FAILED_UNDO                                                                     \
+    "{`time`:102.0,`type`:`effect`,`step`:`open the port`,`number`:1,`kind`:`service`," \
+    "`host`:`compute-1`,`target`:`nftables`,`status`:`failed`,"                         \
+    "`summary`:`inactive → active`,`error`:`no connection`}"
+#define FAILED_CAUSE \
+    DETAIL("Cause", BIND "\\n" BIND_LOG "\\n  Failed to bind socket: Cannot assign requested address")
+#define FAILED_REMEDY DETAIL("Remedy", "use policies/libvirt.lua") "," DETAIL("Kept", "nothing")
+#define FAILED_DETAILS FAILED_CAUSE "," FAILED_REMEDY "," DETAIL("More", "migrun show 20261123-140211-k3f")
 
 static void failure(void **state)
 {
     (void)state;
-    static const char
-        *const
-            events
-                [] =
-                    {
-                        BEGIN_RUN,
-                        START(100.0, "prepare", "listen on every address"),
-                        EFFECT("listen on every address", "file.write", "compute-1", "/etc/libvirt/qemu.conf",
-                               "done", "is changed"),
-                        STEP(100.9, "prepare", "listen on every address", "ok", "vnc_listen is 0.0.0.0", 0.9),
-                        START(101.0, "migrate", "the guest"),
-                        "{`time`:101.6,`type`:`effect`,`step`:`the "
-                        "guest`,`number`:2,`kind`:`libvirt.migrate`,`host`:`compute-2`,`target`:`instance-"
-                        "00000001`,"
-                        "`status`:`failed`,`summary`:`peer to peer`,`error`:`Cannot assign requested "
-                        "address`}",
-                        "{`time`:101.6,`type`:`step`,`phase`:`migrate`,`title`:`the "
-                        "guest`,`index`:1,`status`:`failed`,`text`:`Cannot assign requested address`}",
-                        EFFECT("listen on every address", "file.write", "compute-1", "/etc/libvirt/qemu.conf",
-                               "undone", "is changed"),
-                        "{`time`:102.0,`type`:`effect`,`step`:`open the "
-                        "port`,`number`:1,`kind`:`service`,`host`:`compute-1`,`target`:`nftables`,`status`:`"
-                        "failed`,"
-                        "`summary`:`inactive → active`,`error`:`no connection`}",
-                        VERDICT("not_moved", 3,
-                                "Not moved: instance-00000001 runs on compute-1 as before; 3 changes undone.",
-                                DETAIL("Cause", BIND "\\ncompute-2:/var/log/libvirt/qemu/"
-                                                     "instance-00000001.log:41\\n"
-                                                     "  Failed to bind socket: Cannot assign requested "
-                                                     "address") "," DETAIL("Remedy",
-                                                                           "use policies/libvirt.lua") "," DETAIL("Kept",
-                                                                                                                  "nothing") "," DETAIL("More",
-                                                                                                                                        "migrun show 20261123-140211-k3f")),
-                    };
+    static const char *const events[] = {
+        BEGIN_RUN,
+        START(100.0, "prepare", "listen on every address"),
+        EFFECT("listen on every address", "file.write", "compute-1", "/etc/libvirt/qemu.conf", "done",
+               "is changed"),
+        STEP(100.9, "prepare", "listen on every address", "ok", "vnc_listen is 0.0.0.0", 0.9),
+        START(101.0, "migrate", "the guest"),
+        FAILED_MIGRATION,
+        FAILED_STEP,
+        EFFECT("listen on every address", "file.write", "compute-1", "/etc/libvirt/qemu.conf", "undone",
+               "is changed"),
+        FAILED_UNDO,
+        VERDICT("not_moved", 3, "Not moved: instance-00000001 runs on compute-1 as before; 3 changes undone.",
+                FAILED_DETAILS),
+    };
     EXPECT(plain, events,
            "Moving instance-00000001 from compute-1 to compute-2, by policies/libvirt.lua   run "
            "20261123-140211-k3f\n"

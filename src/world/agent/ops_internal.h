@@ -69,7 +69,7 @@ char *group_name(gid_t gid);
 // States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name
 // that is no unit's is state "unknown".
 struct unit_state {
-    char state[16];          // active, inactive, failed, unknown
+    char state[16];         // active, inactive, failed, unknown
     char word[24], sub[32]; // systemd's own words
     int64_t pid;
     int64_t start_ms, stop_ms; // how long the unit lets a start and a stop take; 0: not known
