@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { MOST_SECONDS = 1000000000 };
+
 int64_t now_ms(void)
 {
     struct timespec t;
@@ -18,6 +20,15 @@ void nap_ms(int64_t milliseconds)
 {
     struct timespec nap = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
     nanosleep(&nap, NULL);
+}
+
+int64_t ms_of_seconds(double seconds)
+{
+    if (!(seconds > 0)) // nor is what is not a number
+        return 0;
+    return seconds >= MOST_SECONDS ? (int64_t)MOST_SECONDS * 1000
+           : seconds < 0.001       ? 1
+                                   : (int64_t)(seconds * 1000);
 }
 
 int64_t deadline_in(int64_t milliseconds) { return milliseconds > 0 ? now_ms() + milliseconds : 0; }
@@ -82,7 +93,7 @@ int duration_parse(const char *text, double *seconds)
         sum += value * factor;
         p = end + letters;
     }
-    if (!(sum < 1e9))
+    if (!(sum < MOST_SECONDS))
         return -1;
     *seconds = sum;
     return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Host, Service and Log.
+#include "base/clock.h"
 #include "base/xml.h"
 #include "lua/interp.h"
 #include "run/change.h"
@@ -94,9 +95,9 @@ static int64_t milliseconds(lua_State *L, int index, const char *name, double fa
     } else if (!name) {
         seconds = luaL_optnumber(L, index, fallback);
     }
-    if (!(seconds > 0 && seconds < 1e6))
+    if (!ms_of_seconds(seconds))
         lua_mistake(L, "a timeout is a number of seconds above 0");
-    return (int64_t)(seconds * 1000);
+    return ms_of_seconds(seconds);
 }
 
 // ---- reading ----

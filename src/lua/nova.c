@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Nova, with Placement and Neutron: run.nova.
+#include "base/clock.h"
 #include "lua/interp.h"
 #include "run/change.h"
 #include "run/cloud.h"
@@ -230,7 +231,7 @@ static int read_request(lua_State *L, const char *method, const char *path, cons
                                           .path = path,
                                           .minor = minor,
                                           .what = what,
-                                          .timeout_ms = (int64_t)(json_num(options, "timeout", 0) * 1000)};
+                                          .timeout_ms = ms_of_seconds(json_num(options, "timeout", 0))};
     char request_id[REQUEST_ID_MAX];
     if (cloud_send(cloud, &request, (json_t **)box, request_id, &err) < 0)
         return lua_raise(L, &err);

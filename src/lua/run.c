@@ -251,6 +251,8 @@ static void mark_qemu_log(lua_State *L, struct run *run)
 // By Nova: and where the source's nova-compute will say what libvirt said.
 void mark_logs(lua_State *L, struct run *run)
 {
+    if (!run->source)
+        return;
     const char *path = json_str(json_object_get(host_spec(run->source->agent)->settings, "logs"),
                                 "nova_compute", NULL);
     if (run->dest)
@@ -355,7 +357,8 @@ static int instance_migrate(lua_State *L)
         if (json_flag(run->instance, "persistent", false))
             change_xml(L, lua_gettop(L), run, true, persistent);
     }
-    mark_qemu_log(L, run);
+    if (run->dest) // change_migrate refuses
+        mark_qemu_log(L, run);
     const json_t *outcome = NULL;
     if (change_migrate(dest, options, live, persistent, &outcome, &err) < 0)
         return lua_raise(L, &err);

@@ -54,11 +54,6 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
 // already.
 int change_autostart(struct run_host *h, bool on, struct error *err);
 
-// Of both kinds of migration: libvirt's job as progress, and how long it may take (s) by options.timeout,
-// else by the guest's memory.
-void run_tell_progress(struct run *run, const json_t *job, bool last);
-double run_migrate_timeout(const struct run *run, const json_t *options);
-
 // ---- of the run's instance in Nova (change_nova.c) ----
 // Live migration by Nova; dest NULL: to a host of the scheduler's choice, which is the run's destination
 // then. options: {timeout (s, 0: auto)}. outcome as change_migrate's.

@@ -5,7 +5,7 @@
 #include "base/diff.h"
 #include "base/interrupt.h"
 #include "run/change.h"
-#include "run/gate.h"
+#include "run/migration.h"
 
 #include <libvirt/virterror.h>
 #include <stdlib.h>
@@ -90,27 +90,6 @@ static int observe_migrate(struct effect *e, enum observed *seen, struct error *
     return 0;
 }
 
-void run_tell_progress(struct run *run, const json_t *job, bool last)
-{
-    double total = json_num(job, "memory_total", 0) + json_num(job, "disk_total", 0);
-    double done = json_num(job, "memory_processed", 0) + json_num(job, "disk_processed", 0);
-    double remaining = json_num(job, "memory_remaining", 0) + json_num(job, "disk_remaining", 0);
-    double page = json_num(job, "memory_page_size", 4096), bandwidth = json_num(job, "memory_bps", 0);
-    double dirty = json_num(job, "memory_dirty_rate", 0) * page,
-           elapsed = json_num(job, "time_elapsed", 0) / 1000;
-    if (total <= 0)
-        return;
-    if (bandwidth <= 0 && elapsed > 0)
-        bandwidth = done / elapsed;
-    double left = bandwidth > dirty ? remaining / (bandwidth - dirty) : -1;
-    run_emit(run, "progress",
-             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b}", "what", "migration",
-                       "total", total, "processed", total - remaining, "remaining", remaining, "percent",
-                       100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate", dirty,
-                       "iteration", (json_int_t)json_int(job, "memory_iteration", 0), "elapsed", elapsed,
-                       "left", left < 0 ? json_null() : json_real(left), "last", last));
-}
-
 // The port that a libvirt URI means where it names none (libvirt's own defaults).
 static int uri_target(const char *uri, char **name, int *port)
 {
@@ -164,20 +143,15 @@ static int try_uri(struct run *run, const char *uri, struct error *err)
 // Waits for the end, tells the progress, aborts at the deadline or an interrupt. why: what the abort was for.
 static int watch(struct run *run, struct virt_migration *migration, double timeout, struct error *why)
 {
-    int64_t deadline = deadline_in((int64_t)(timeout * 1000)), give_up = 0, abort_again = 0;
+    int64_t deadline = deadline_in(ms_of_seconds(timeout)), give_up = 0, abort_again = 0;
     int wait = 50;
     while (!virt_migrate_wait(migration, wait)) {
         wait = POLL_MS;
         auto_json json_t *job = NULL;
         if (virt_job(run->source->virt, uuid_of(run), false, &job, NULL) == 0)
-            run_tell_progress(run, job, false);
+            migration_tell_progress(run, job, false);
         if (!give_up && (interrupt_count > 0 || (deadline && now_ms() >= deadline))) {
-            auto_free char *after = duration_text(timeout);
-            if (interrupt_count > 0)
-                error_set(why, ERR_INTERRUPTED, 0, "interrupted; the migration was aborted");
-            else
-                error_set(why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted",
-                          after);
+            migration_stopped(timeout, why);
             run_message(run, "info", "Stopping: aborting the migration (the guest stays on %s)",
                         run_host_name(run->source));
             give_up = deadline_in(ABORT_PATIENCE_MS);
@@ -191,15 +165,6 @@ static int watch(struct run *run, struct virt_migration *migration, double timeo
             break;
     }
     return give_up ? -1 : 0;
-}
-
-// The source keeps a note of it as of every change, for a recovery without this controller.
-static int note_start(const struct effect *e, struct error *err)
-{
-    auto_message struct message answer = {0};
-    json_t *args = json_object();
-    effect_note(e, args);
-    return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
 }
 
 static enum made apply_migrate(struct effect *e, struct error *err)
@@ -216,7 +181,7 @@ static enum made apply_migrate(struct effect *e, struct error *err)
         return NOT_MADE;
     struct virt_migration *migration;
     double started = wall_time();
-    if (note_start(e, err) < 0)
+    if (migration_note(e, err) < 0)
         return NOT_MADE;
     run->migration_attempted = true;
     if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params,
@@ -232,14 +197,7 @@ static enum made apply_migrate(struct effect *e, struct error *err)
         return MADE_UNKNOWN;
     }
     run->moved = true;
-    double seconds = wall_time() - started;
-    auto_json json_t *job = NULL;
-    if (virt_job(run->dest->virt, uuid_of(run), true, &job, NULL) == 0) {
-        run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
-        run_tell_progress(run, job, true);
-    }
-    e->result = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "downtime", run->downtime, "total",
-                          json_num(job, "memory_total", 0));
+    migration_take_result(e, started);
     return MADE;
 }
 
@@ -279,30 +237,15 @@ static json_t *fill_name(const char *pattern, const char *name)
     return json_text(text);
 }
 
-double run_migrate_timeout(const struct run *run, const json_t *options)
-{
-    double timeout = json_num(options, "timeout", 0),
-           gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
-    // As Nova's live_migration_completion_timeout: it grows with the guest's memory.
-    return timeout > 0 ? timeout : SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
-}
-
 int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live,
                    const struct text_pair *persistent, const json_t **outcome, struct error *err)
 {
     struct run *run = dest->run;
     const char *name = json_str(run->instance, "name", "");
     auto_free char *what = xasprintf("migrating %s to %s", name, run_host_name(dest));
-    if (gate_open(run, what, err) < 0)
+    double timeout;
+    if (migration_open(run, dest, what, err) < 0 || migration_timeout(run, options, &timeout, err) < 0)
         return -1;
-    if (run->phase != PHASE_MIGRATE)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
-                         "%s: only a step of the phase migrate moves the guest", what);
-    if (dest != run->dest)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what,
-                         run->dest ? run_host_name(run->dest) : "no host");
-    if (run->migration_attempted || run->moved)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
     auto_json json_t *flags = flags_of(run, json_object_get(options, "flags"));
     auto_json json_t *params = json_object_get(options, "params")
                                    ? json_deep_copy(json_object_get(options, "params"))
@@ -313,7 +256,6 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
         json_object_set_new(params, "migrate_uri", fill_name(migrate_uri, run_host_name(dest)));
     if (virt_migrate_check(params, flags, err) < 0)
         return -1;
-    double timeout = run_migrate_timeout(run, options);
     auto_json json_t *uri = fill_name(
         json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
     struct effect *e = effect_new(OF_migrate, dest, name,

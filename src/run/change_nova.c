@@ -5,7 +5,7 @@
 #include "base/interrupt.h"
 #include "run/change.h"
 #include "run/cloud.h"
-#include "run/gate.h"
+#include "run/migration.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static void watch_job(struct watch *w)
     if (run->source->virt &&
         virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 &&
         json_num(job, "memory_total", 0) > 0) {
-        run_tell_progress(run, job, false);
+        migration_tell_progress(run, job, false);
         w->job_seen = true;
     } else if (w->job_seen) {
         w->job_seen = false;
@@ -104,12 +104,7 @@ static void abort_it(struct watch *w)
 {
     struct run *run = w->run;
     if (!w->give_up) {
-        auto_free char *after = duration_text(w->timeout);
-        if (interrupt_count > 0)
-            error_set(&w->why, ERR_INTERRUPTED, 0, "interrupted; the migration was aborted");
-        else
-            error_set(&w->why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted",
-                      after);
+        migration_stopped(w->timeout, &w->why);
         run_message(run, "info", "Stopping: Nova is asked to abort the migration, and its end is waited for");
         w->give_up = deadline_in(ABORT_PATIENCE_MS);
     }
@@ -179,28 +174,6 @@ static int judge(const struct watch *w, struct error *err)
         STREQ(status, "cancelled") ? "was cancelled" : "failed", (long long)id, comma, w->request_id);
 }
 
-static void take_result(struct effect *e, double started)
-{
-    struct run *run = e->host->run;
-    auto_json json_t *job = NULL;
-    const char *uuid = json_str(run->instance, "uuid", "");
-    if (run->dest && run->dest->virt && virt_job(run->dest->virt, uuid, true, &job, NULL) == 0) {
-        run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
-        run_tell_progress(run, job, true);
-    }
-    json_object_update_new(e->result,
-                           json_pack("{s:f, s:f, s:f}", "seconds", wall_time() - started, "downtime",
-                                     run->downtime, "total", json_num(job, "memory_total", 0)));
-}
-
-static int note_start(const struct effect *e, struct error *err)
-{
-    auto_message struct message answer = {0};
-    json_t *args = json_object();
-    effect_note(e, args);
-    return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
-}
-
 // Kept with the effect, whether it was done or not.
 static void keep_request_id(struct effect *e, const char *request_id)
 {
@@ -216,7 +189,7 @@ static enum made apply_live(struct effect *e, struct error *err)
     const char *host = json_str(effect_after(e), "host", NULL);
     double started = wall_time(), timeout = json_num(effect_after(e), "timeout", 0);
     struct error refused = {0};
-    if (note_start(e, err) < 0)
+    if (migration_note(e, err) < 0)
         return NOT_MADE;
     run->migration_attempted = run->by_nova = true;
     int rc = nova_live_migrate(run->cloud, run->server, host, request_id, &refused);
@@ -233,7 +206,7 @@ static enum made apply_live(struct effect *e, struct error *err)
     struct watch w = {.run = run,
                       .request_id = request_id,
                       .timeout = timeout,
-                      .deadline = deadline_in((int64_t)(timeout * 1000)),
+                      .deadline = deadline_in(ms_of_seconds(timeout)),
                       .appears = deadline_in(APPEAR_MS)};
     watch_live(&w);
     bool appeared = w.migration != NULL;
@@ -245,7 +218,7 @@ static enum made apply_live(struct effect *e, struct error *err)
     if (rc < 0)
         return MADE_UNKNOWN;
     run->moved = true;
-    take_result(e, started);
+    migration_take_result(e, started);
     return MADE;
 }
 
@@ -268,21 +241,15 @@ int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *op
     struct cloud *cloud;
     int64_t last = 0;
     auto_free char *what = xasprintf("live-migrating %s by Nova", server_name(run));
-    if (gate_open(run, what, err) < 0 || run_cloud(run, &cloud, err) < 0)
+    double timeout;
+    if (migration_open(run, dest, what, err) < 0 || migration_timeout(run, options, &timeout, err) < 0 ||
+        run_cloud(run, &cloud, err) < 0)
         return -1;
     if (!run->server)
         return error_set(err, ERR_POLICY, 0, "%s: the policy must say that it uses Nova (nova = true)", what);
-    if (run->phase != PHASE_MIGRATE)
-        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
-                         "%s: only a step of the phase migrate moves the guest", what);
-    if (dest != run->dest)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what,
-                         run_dest_name(run));
-    if (run->migration_attempted || run->moved)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
     if (newest_migration(run, cloud, &last, err) < 0)
         return -1;
-    json_t *after = json_pack("{s:f}", "timeout", run_migrate_timeout(run, options));
+    json_t *after = json_pack("{s:f}", "timeout", timeout);
     if (dest)
         json_object_set_new(after, "host", json_text(run_nova_name(dest)));
     struct effect *e = effect_new(
@@ -419,7 +386,7 @@ static int send_request(struct effect *e, const json_t *what, json_t **body, str
         .body = json_object_get(what, "body"),
         .minor = (int)json_int(after, "microversion", 0),
         .what = words,
-        .timeout_ms = (int64_t)(json_num(after, "timeout", 0) * 1000),
+        .timeout_ms = ms_of_seconds(json_num(after, "timeout", 0)),
     };
     char request_id[REQUEST_ID_MAX] = "";
     int rc = cloud_send(cloud, &request, body, request_id, err);

@@ -181,6 +181,9 @@ static int check(const json_t *params, const json_t *flags, struct parameters *p
 {
     if (parse_flags(flags, bits, err) < 0 || parse_parameters(params, parameters, err) < 0)
         return -1;
+    if (*bits & VIR_MIGRATE_OFFLINE)
+        return error_set(err, ERR_POLICY, 0,
+                         "the flag OFFLINE moves a definition, not a guest: migrun moves running guests");
     if (!(*bits & VIR_MIGRATE_PEER2PEER))
         return error_set(
             err, ERR_POLICY, 0,

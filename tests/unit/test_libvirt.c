@@ -90,6 +90,8 @@ static void test_names(void **state)
         {"{\"bandwith\": 1}", "[\"PEER2PEER\"]", "did you mean 'bandwidth'?"},
         {"{\"bandwidth\": \"fast\"}", "[\"PEER2PEER\"]", "'bandwidth' is a whole number"},
         {"{}", "[\"LIVE\"]", "needs the flag PEER2PEER"},
+        {"{}", "[\"PEER2PEER\", \"OFFLINE\"]", "OFFLINE moves a definition"},
+        {"{\"bandwidth\": -5}", "[\"PEER2PEER\"]", "'bandwidth' is a whole number, 0 or more"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         auto_json json_t *params = json_loads(rows[i].params, 0, NULL),

@@ -128,6 +128,8 @@ const struct scenario scenarios[] = {
     {"examples/drain.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
     {"tests/world/effects.lua", "ok", .status = 0, .elsewhere = true},
     {"tests/world/effects.lua", "fail", .status = 3, .elsewhere = true},
+    {"tests/world/no-destination.lua", "ok", .status = 3, .cloud = true, .dest = "any", .stays = true,
+     .says = "this run has no destination"},
     {"policies/nova.lua", "ok", .status = 0, .cloud = true},
     {"policies/nova.lua", "fail", .status = 3, .cloud = true},
     {"policies/nova.lua", "fail-after-switch", .status = 0, .cloud = true},

@@ -113,7 +113,7 @@ static int move(const struct job *job, const char *state, const struct listener 
     const struct run_options options = {
         .policy = s->policy,
         .arguments = arguments,
-        .n_arguments = s->stays ? 1 : 2,
+        .n_arguments = s->stays && !s->dest ? 1 : 2,
         .params = params,
         .site = SITE,
         .state = state,

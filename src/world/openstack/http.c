@@ -327,7 +327,7 @@ static int try_once(struct http *h, const struct http_request *request, int64_t 
 static bool pause_before(int try, const struct http_answer *answer, int64_t deadline)
 {
     double asked = http_retry_after(answer);
-    int64_t wait = asked >= 0 ? (int64_t)(asked * 1000) : FIRST_PAUSE_MS << try;
+    int64_t wait = asked >= 0 ? ms_of_seconds(asked) : FIRST_PAUSE_MS << try;
     if (try + 1 >= TRIES || interrupt_count > 0 || now_ms() + wait >= deadline)
         return false;
     nap_ms(wait);

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include "run/migration.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "run/cloud.h"
+
+enum { SECONDS_PER_GIB = 800 };
+
+int migration_open(struct run *run, const struct run_host *dest, const char *what, struct error *err)
+{
+    if (gate_open(run, what, err) < 0)
+        return -1;
+    if (run->phase != PHASE_MIGRATE)
+        return error_set(err, ERR_REFUSED, REFUSED_PHASE,
+                         "%s: only a step of the phase migrate moves the guest", what);
+    if (!run->instance || !run->source)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run has no instance to move", what);
+    if (dest && !run->dest)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s: this run has no destination; the policy must take one (takes = { \"instance\", "
+                         "\"host\" }), and the command line must name it",
+                         what);
+    if (dest != run->dest)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: this run moves it to %s alone", what,
+                         run_dest_name(run));
+    if (run->migration_attempted || run->moved)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: a run moves its guest once", what);
+    return 0;
+}
+
+int migration_timeout(const struct run *run, const json_t *options, double *seconds, struct error *err)
+{
+    const json_t *given = json_object_get(options, "timeout");
+    double gib = json_num(run->instance, "memory", 0) / (double)(1 << 30);
+    // As Nova's live_migration_completion_timeout: it grows with the guest's memory.
+    *seconds = given ? json_number_value(given) : SECONDS_PER_GIB * (gib < 1 ? 1 : gib);
+    if (ms_of_seconds(*seconds) > 0)
+        return 0;
+    return error_set(err, ERR_POLICY, 0,
+                     "a migration's timeout is a number of seconds above 0, or \"auto\" (not %g)", *seconds);
+}
+
+int migration_note(const struct effect *e, struct error *err)
+{
+    auto_message struct message answer = {0};
+    json_t *args = json_object();
+    effect_note(e, args);
+    return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
+}
+
+void migration_tell_progress(struct run *run, const json_t *job, bool last)
+{
+    double total = json_num(job, "memory_total", 0) + json_num(job, "disk_total", 0);
+    double done = json_num(job, "memory_processed", 0) + json_num(job, "disk_processed", 0);
+    double remaining = json_num(job, "memory_remaining", 0) + json_num(job, "disk_remaining", 0);
+    double page = json_num(job, "memory_page_size", 4096), bandwidth = json_num(job, "memory_bps", 0);
+    double dirty = json_num(job, "memory_dirty_rate", 0) * page,
+           elapsed = json_num(job, "time_elapsed", 0) / 1000;
+    if (total <= 0)
+        return;
+    if (bandwidth <= 0 && elapsed > 0)
+        bandwidth = done / elapsed;
+    double left = bandwidth > dirty ? remaining / (bandwidth - dirty) : -1;
+    run_emit(run, "progress",
+             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b}", "what", "migration",
+                       "total", total, "processed", total - remaining, "remaining", remaining, "percent",
+                       100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate", dirty,
+                       "iteration", (json_int_t)json_int(job, "memory_iteration", 0), "elapsed", elapsed,
+                       "left", left < 0 ? json_null() : json_real(left), "last", last));
+}
+
+void migration_take_result(struct effect *e, double started)
+{
+    struct run *run = e->host->run;
+    auto_json json_t *job = NULL;
+    const char *uuid = json_str(run->instance, "uuid", "");
+    if (run->dest && run->dest->virt && virt_job(run->dest->virt, uuid, true, &job, NULL) == 0) {
+        run->downtime = json_object_get(job, "downtime") ? json_num(job, "downtime", 0) / 1000 : -1;
+        migration_tell_progress(run, job, true);
+    }
+    if (!e->result)
+        e->result = json_object();
+    json_object_update_new(e->result,
+                           json_pack("{s:f, s:f, s:f}", "seconds", wall_time() - started, "downtime",
+                                     run->downtime, "total", json_num(job, "memory_total", 0)));
+}
+
+void migration_stopped(double timeout, struct error *why)
+{
+    auto_free char *after = duration_text(timeout);
+    if (interrupt_count > 0)
+        error_set(why, ERR_INTERRUPTED, 0, "interrupted; the migration was aborted");
+    else
+        error_set(why, ERR_TIMEOUT, 0, "not done after %s (--timeout), so the migration was aborted", after);
+}

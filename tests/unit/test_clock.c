@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Seconds of a policy in milliseconds; no number of them is undefined.
+#include "base/clock.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void seconds_in_milliseconds(void **state)
+{
+    (void)state;
+    static const struct {
+        double seconds;
+        int64_t ms;
+    } rows[] = {
+        {0, 0},
+        {-0.0, 0},
+        {-5, 0},
+        {-INFINITY, 0},
+        {NAN, 0},
+        {1e-9, 1},
+        {0.25, 250},
+        {1.5, 1500},
+        {86400, 86400000},
+        {999999999, 999999999000},
+        {1e9, 1000000000000},
+        {1e300, 1000000000000},
+        {INFINITY, 1000000000000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(ms_of_seconds(rows[i].seconds), rows[i].ms);
+}
+
+static void a_deadline_of_all_of_them(void **state)
+{
+    (void)state;
+    assert_true(deadline_in(ms_of_seconds(1e300)) > now_ms());
+    assert_int_equal(deadline_in(ms_of_seconds(NAN)), 0);
+    assert_true(deadline_poll_ms(deadline_in(ms_of_seconds(1e300))) > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seconds_in_milliseconds),
+        cmocka_unit_test(a_deadline_of_all_of_them),
+    };
+    return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
+}
