@@ -2,10 +2,8 @@
 // The surgery: libvirtd is stopped, files are changed, libvirtd is started, as one transaction on the host.
 // It ends with every guest managed as before, or with the originals back (the design's "Surgery"); if the
 // agent dies in it, its guard (guard.c) ends it.
-//
-// Actions: begin (looks at every guest, records what is active, arms the guard, stops), stage (keeps what a
-// file shall become), commit (puts in place, starts, looks at every guest), abort (puts back), settle (of one
-// that nobody carries out any more: waits for its guard, or puts back), look (tells).
+// This is what it is made of: its manifest, stopping and starting, the log, putting back. Its actions are in
+// surgery_serve.c.
 #include "world/agent/surgery.h"
 
 #include "base/clock.h"
@@ -88,7 +86,7 @@ void surgery_free(struct surgery *s)
 
 bool surgery_is_open(const struct surgery *s) { return STREQ(json_str(s->manifest, "phase", ""), "open"); }
 
-static void set_end(struct surgery *s, const char *phase, const char *text, json_t *lost)
+void surgery_set_end(struct surgery *s, const char *phase, const char *text, json_t *lost)
 {
     json_object_set_new(s->manifest, "phase", json_string(phase));
     json_object_set_new(s->manifest, "text", json_text(text));
@@ -98,7 +96,7 @@ static void set_end(struct surgery *s, const char *phase, const char *text, json
 
 // ---- units ----
 
-static const char *unit_of(const struct surgery *s) { return json_str(s->manifest, "unit", ""); }
+const char *surgery_unit(const struct surgery *s) { return json_str(s->manifest, "unit", ""); }
 
 static int run_words(const char *const *argv, int64_t timeout, struct process_result *ended,
                      struct error *err)
@@ -113,7 +111,7 @@ static int act_failed(const struct surgery *s, const char *action, const struct 
 {
     auto_free char *said = process_said(ended);
     return error_set(err, ended->timed_out ? ERR_TIMEOUT : ERR_COMMAND, ended->status, "%s of %s %s%s%.300s",
-                     action, unit_of(s), ended->timed_out ? "did not end in its time" : "failed",
+                     action, surgery_unit(s), ended->timed_out ? "did not end in its time" : "failed",
                      *said ? ": " : "", said);
 }
 
@@ -188,30 +186,31 @@ static bool holds(const json_t *list, const char *word)
 // What is to be stopped, and started again: the sockets that start the service for a client, and the service,
 // which comes back even if its sockets had it asleep: its guests are to be seen. What would be stopped along
 // with it is no business of ours.
-static int record_units(struct surgery *s, struct error *err)
+int surgery_record_units(struct surgery *s, struct error *err)
 {
-    auto_json json_t *sockets = property_words(unit_of(s), "TriggeredBy", err), *units = json_array(),
+    auto_json json_t *sockets = property_words(surgery_unit(s), "TriggeredBy", err), *units = json_array(),
                      *along = json_array();
-    auto_json json_t *dependents = sockets ? property_words(unit_of(s), "RequiredBy,BoundBy,ConsistsOf", err)
-                                           : NULL;
+    auto_json json_t *dependents = sockets
+                                       ? property_words(surgery_unit(s), "RequiredBy,BoundBy,ConsistsOf", err)
+                                       : NULL;
     if (!dependents || running_among(sockets, units, err) < 0 || running_among(dependents, along, err) < 0)
         return -1;
-    auto_json json_t *service = json_pack("[s]", unit_of(s)), *itself = json_array();
+    auto_json json_t *service = json_pack("[s]", surgery_unit(s)), *itself = json_array();
     if (running_among(service, itself, err) < 0)
         return -1;
     if (!json_array_size(units) && !json_array_size(itself))
         return error_set(
             err, ERR_REFUSED, REFUSED_OTHER,
             "%s does not run, so there is nothing to stop; systemctl start %s, and look at its guests, first",
-            unit_of(s), unit_of(s));
+            surgery_unit(s), surgery_unit(s));
     size_t i;
     json_t *unit;
     json_array_foreach(along, i, unit)
         if (!holds(sockets, json_string_value(unit)))
             return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                             "%s is not stopped: systemd would stop %s with it", unit_of(s),
+                             "%s is not stopped: systemd would stop %s with it", surgery_unit(s),
                              json_string_value(unit));
-    json_array_append_new(units, json_string(unit_of(s)));
+    json_array_append_new(units, json_string(surgery_unit(s)));
     json_object_set(s->manifest, "units", units);
     return 0;
 }
@@ -233,12 +232,17 @@ static int check_stopped(const struct surgery *s, struct error *err)
     return json_array_size(active) == 0
                ? 0
                : error_set(err, ERR_COMMAND, 0, "%s was stopped, but %s runs again: something started it",
-                           unit_of(s), json_string_value(json_array_get(active, 0)));
+                           surgery_unit(s), json_string_value(json_array_get(active, 0)));
+}
+
+int surgery_stop(const struct surgery *s, struct error *err)
+{
+    return act(s, "stop", err) < 0 ? -1 : check_stopped(s, err);
 }
 
 // ---- what libvirtd's log says ----
 
-static void mark_log(struct surgery *s, const char *path)
+void surgery_mark_log(struct surgery *s, const char *path)
 {
     struct stat st;
     json_object_set_new(s->manifest, "log",
@@ -289,8 +293,8 @@ static char *log_text(const struct surgery *s, const struct log_end *end)
         return text;
     auto_free char *since = xasprintf("--since=@%.3f", json_num(log, "since", 0)),
                    *until = xasprintf("--until=@%.3f", end->time);
-    const char *const argv[] = {"journalctl", "--quiet",  "--no-pager", "--output=cat", since, until,
-                                "-u",         unit_of(s), NULL};
+    const char *const argv[] = {"journalctl", "--quiet",       "--no-pager", "--output=cat", since, until,
+                                "-u",         surgery_unit(s), NULL};
     struct process_result cleanup(process_result_free) ended = {0};
     if (json_object_get(s->manifest, "commands") || run_words(argv, LOOK_MS, &ended, NULL) < 0)
         return xstrdup("");
@@ -392,7 +396,7 @@ static bool any_in_place(const struct surgery *s, struct agent *agent)
 }
 
 // Once more where systemd thinks that it was started too often.
-static int start_after_all(const struct surgery *s, struct error *err)
+int surgery_start(const struct surgery *s, struct error *err)
 {
     if (act(s, "start", err) == 0)
         return 0;
@@ -407,12 +411,12 @@ static size_t start_and_look(const struct surgery *s, json_t *lost)
 {
     struct error err;
     size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
-    if (start_after_all(s, &err) < 0) {
+    if (surgery_start(s, &err) < 0) {
         struct log_end end = log_now(s);
         auto_free char *said = log_errors(s, &end);
         auto_free char *line = xasprintf(
             "%s does not start (%s%s%s): its %zu guests run on, unmanaged; mend it and start it by hand",
-            unit_of(s), err.message, *said ? "; " : "", said, guests);
+            surgery_unit(s), err.message, *said ? "; " : "", said, guests);
         json_array_append_new(lost, json_text(line));
         return 0;
     }
@@ -442,13 +446,13 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
         : back    ? ", with the originals in place"
                   : "",
         why, managed, json_array_size(json_object_get(s->manifest, "guests")));
-    set_end(s, "put back", text, steal(&lost));
+    surgery_set_end(s, "put back", text, steal(&lost));
     surgery_store(s, &err);
     claim_tell(s->run, text);
 }
 
 // The end of a surgery of ours that failed, as an error: why, what was put back, and what could not be.
-static int fail_put_back(struct surgery *s, const char *why, struct error *err)
+int surgery_fail(struct surgery *s, const char *why, struct error *err)
 {
     auto_free char *reason = xstrdup(why);
     struct log_end end = log_now(s);
@@ -461,258 +465,6 @@ static int fail_put_back(struct surgery *s, const char *why, struct error *err)
     json_array_foreach((json_t *)(uintptr_t)lost, i, text)
         buf_printf(&all, "%s%s", i ? "; " : ". NOT put right: ", json_string_value(text));
     return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.300s%s%.400s%s; %s %.200s%.500s", reason,
-                     *said ? " (its log: " : "", said, *said ? ")" : "", unit_of(s),
+                     *said ? " (its log: " : "", said, *said ? ")" : "", surgery_unit(s),
                      json_str(s->manifest, "text", ""), all.len ? all.data : "");
-}
-
-// ---- the actions ----
-
-static json_t *told(const struct surgery *s)
-{
-    json_t *edits = json_array(), *edit;
-    size_t i;
-    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
-        json_array_append(edits, json_object_get(edit, "path"));
-    return json_pack("{s:s, s:s, s:f, s:o, s:o}", "phase", json_str(s->manifest, "phase", "none"), "text",
-                     json_str(s->manifest, "text", ""), "at", json_num(s->manifest, "at", 0), "lost",
-                     json_object_get(s->manifest, "lost")
-                         ? json_deep_copy(json_object_get(s->manifest, "lost"))
-                         : json_array(),
-                     "edits", edits);
-}
-
-// The agent's surgery has come to its end, whichever: its guard finds the lock free, sees that, and goes.
-static void end_own(struct agent *agent)
-{
-    struct surgery *s = agent->surgery;
-    agent->surgery = NULL;
-    surgery_free(s);
-    free(s);
-}
-
-// From here on the surgery's number is this agent's alone: nobody carries it out, and nobody has.
-static int take_number(struct surgery *s, const char *keep, struct error *err)
-{
-    if (surgery_load(keep, s, err) < 0)
-        return -1;
-    int got = s->manifest ? 1 : surgery_lock(s, false, err);
-    if (got < 0)
-        return -1;
-    if (got == 0)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "surgery %s/%s is already in progress", s->run,
-                         s->number);
-    auto_free char *name = xasprintf("%s.surgery", s->number);
-    return faccessat(s->folder, name, F_OK, 0) < 0
-               ? 0
-               : error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
-}
-
-static int prepare(struct surgery *s, const json_t *request, struct error *err)
-{
-    json_t *guests = NULL;
-    const json_t *commands = json_object_get(request, "commands");
-    s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket",
-                            json_str(request, "socket", ""), "agent", (int)getpid(), "phase", "open",
-                            "edits");
-    if (json_object_size(commands))
-        json_object_set(s->manifest, "commands", (json_t *)(uintptr_t)commands);
-    else if (record_units(s, err) < 0)
-        return -1;
-    if (json_flag(request, "managed", false)) { // it is libvirtd
-        if (guests_read(s->manifest, &guests, err) < 0)
-            return -1;
-        json_object_set_new(s->manifest, "guests", guests);
-        if (hooks_pass(guests, err) < 0)
-            return -1;
-    }
-    mark_log(s, json_str(request, "log", ""));
-    return surgery_store(s, err) < 0 || guard_arm(s, err) < 0 ? -1 : 0;
-}
-
-// Nothing was stopped: it is over before it began.
-static void take_back(struct surgery *s)
-{
-    auto_free char *name = xasprintf("%s.surgery", s->number);
-    unlinkat(s->folder, name, 0);
-}
-
-static int begin(struct agent *agent, const json_t *request, json_t **result, struct error *err)
-{
-    if (agent->surgery)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is stopped already", unit_of(agent->surgery));
-    struct surgery *s = agent->surgery = xcalloc(1, sizeof *s);
-    if (take_number(s, json_str(request, "keep", ""), err) < 0) {
-        end_own(agent);
-        return -1;
-    }
-    if (prepare(s, request, err) < 0) {
-        take_back(s);
-        end_own(agent);
-        return -1;
-    }
-    s->opened = now_ms();
-    if (act(s, "stop", err) < 0 || check_stopped(s, err) < 0) {
-        auto_free char *why = xstrdup(err->message);
-        fail_put_back(s, why, err);
-        end_own(agent);
-        return -1;
-    }
-    *result = told(s);
-    return 0;
-}
-
-static int check_own(const struct agent *agent, const json_t *request, struct error *err)
-{
-    auto_free char *own = agent->surgery ? xasprintf("%s/%s", agent->surgery->run, agent->surgery->number)
-                                         : NULL;
-    if (own && STREQ(own, json_str(request, "surgery", "")))
-        return 0;
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                     "that surgery is over: nothing came from migrun for too long, or the step took longer "
-                     "than %d s, and the originals were put back",
-                     SURGERY_OPEN_MS / 1000);
-}
-
-static int stage(struct agent *agent, const json_t *request, const char *body, size_t len, json_t **result,
-                 struct error *err)
-{
-    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1], hash[65];
-    if (check_own(agent, request, err) < 0 || keep_parse(json_str(request, "keep", ""), run, number, err) < 0)
-        return -1;
-    struct surgery *s = agent->surgery;
-    auto_free char *name = xasprintf("%s.new", number);
-    if (keep_bytes(s->folder, name, body ? body : "", len) < 0)
-        return error_errno(err, errno, "what %s shall become cannot be kept", json_str(request, "path", ""));
-    sha256_hex(body ? body : "", len, hash);
-    json_array_append_new(
-        json_object_get(s->manifest, "edits"),
-        json_pack("{s:O, s:O, s:O, s:s, s:s, s:O*, s:O*, s:O*}", "path", json_object_get(request, "path"),
-                  "keep", json_object_get(request, "keep"), "expect", json_object_get(request, "expect"),
-                  "sha256", hash, "fresh", name, "mode", json_object_get(request, "mode"), "uid",
-                  json_object_get(request, "uid"), "gid", json_object_get(request, "gid")));
-    *result = json_object();
-    return surgery_store(s, err);
-}
-
-static int put_in_place(struct agent *agent, const struct surgery *s, struct error *err)
-{
-    size_t i;
-    json_t *edit;
-    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit) {
-        auto_free char *data = NULL;
-        auto_json json_t *result = NULL;
-        size_t len;
-        if (kept_bytes(s->folder, json_str(edit, "fresh", ""), WIRE_BODY_MAX, &data, &len) < 0)
-            return error_errno(err, errno, "what %s shall become, in %s/%s", json_str(edit, "path", ""),
-                               agent_keep_dir, s->run);
-        if (serve_write(agent, edit, data, len, &result, NULL, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int commit(struct agent *agent, const json_t *request, json_t **result, struct error *err)
-{
-    if (check_own(agent, request, err) < 0)
-        return -1;
-    struct surgery *s = agent->surgery;
-    auto_json json_t *lost = NULL;
-    int rc = put_in_place(agent, s, err) < 0 ? -1 : start_after_all(s, err);
-    double away = (double)(now_ms() - s->opened) / 1000;
-    if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
-        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", unit_of(s),
-                       json_string_value(json_array_get(lost, 0)));
-    if (rc < 0) {
-        auto_free char *why = xstrdup(err->message);
-        fail_put_back(s, why, err);
-        end_own(agent);
-        return -1;
-    }
-    size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
-    auto_free char *text = xasprintf("was away for %.2f s; %zu guest%s managed as before", away, guests,
-                                     guests == 1 ? " is" : "s are");
-    set_end(s, "committed", text, json_array());
-    rc = surgery_store(s, err);
-    *result = told(s);
-    end_own(agent);
-    return rc;
-}
-
-static int abort_it(struct agent *agent, const json_t *request, json_t **result, struct error *err)
-{
-    if (check_own(agent, request, err) < 0)
-        return -1;
-    struct surgery *s = agent->surgery;
-    surgery_put_back(s, "migrun", "the step failed");
-    *result = told(s);
-    end_own(agent);
-    return 0;
-}
-
-// Guests that were lost may have been brought back since.
-static void look_again(struct surgery *s)
-{
-    struct error err;
-    if (json_array_size(json_object_get(s->manifest, "lost")) == 0)
-        return;
-    json_object_set_new(s->manifest, "lost", guests_lost(s->manifest));
-    surgery_store(s, &err);
-}
-
-static int settle(struct agent *agent, const json_t *request, bool reads, json_t **result, struct error *err)
-{
-    struct surgery cleanup(surgery_free) s = NO_SURGERY;
-    if (agent->surgery && check_own(agent, request, NULL) == 0)
-        return abort_it(agent, request, result, err);
-    if (surgery_load(json_str(request, "surgery", ""), &s, err) < 0)
-        return -1;
-    if (s.manifest && !reads) {
-        int got = surgery_lock(&s, true, err);
-        if (got <= 0)
-            return got < 0 ? -1
-                           : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there",
-                                       unit_of(&s));
-        struct surgery cleanup(surgery_free) now = NO_SURGERY;
-        if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
-            return -1;
-        if (surgery_is_open(&now))
-            surgery_put_back(&now, "migrun recover", "its agent and its guard are gone");
-        else
-            look_again(&now);
-        *result = told(&now);
-        return 0;
-    }
-    *result = told(&s);
-    return 0;
-}
-
-SERVE(serve_surgery)
-{
-    const char *action = json_str(request, "action", "");
-    if (STREQ(action, "begin"))
-        return begin(agent, request, result, err);
-    if (STREQ(action, "stage"))
-        return stage(agent, request, body, body_len, result, err);
-    if (STREQ(action, "commit"))
-        return commit(agent, request, result, err);
-    if (STREQ(action, "abort"))
-        return abort_it(agent, request, result, err);
-    if (STREQ(action, "settle") || STREQ(action, "look"))
-        return settle(agent, request, STREQ(action, "look"), result, err);
-    return error_set(err, ERR_BUG, 0, "a surgery has no action '%s'", action);
-}
-
-// ---- migrun is silent, or gone ----
-
-int64_t surgery_deadline(const struct agent *agent)
-{
-    return agent->surgery ? agent->surgery->opened + SURGERY_OPEN_MS : 0;
-}
-
-void surgery_leave(struct agent *agent)
-{
-    if (!agent->surgery)
-        return;
-    surgery_put_back(agent->surgery, "its agent", "migrun was not heard of any more, or took too long");
-    end_own(agent);
 }

@@ -28,19 +28,33 @@ struct surgery {
     }
 
 // ---- surgery.c ----
-int surgery_load(const char *keep, struct surgery *s,
-                 struct error *err);                               // the manifest: NULL when there is none
+// The manifest of "RUN/N", with its folder open; manifest NULL: there is none.
+int surgery_load(const char *keep, struct surgery *s, struct error *err);
 int surgery_store(const struct surgery *s, struct error *err);     // synced
 int surgery_lock(struct surgery *s, bool wait, struct error *err); // 1: got it, 0: somebody has it
-void surgery_free(struct surgery *s);                              // closes, puts nothing back
+void surgery_free(struct surgery *s);                              // closes, restores nothing
 bool surgery_is_open(const struct surgery *s);
-// Originals back (but where libvirtd has taken the edit over and written the file anew), what was active
-// started, guests looked at. who: for the sentence ("its guard"). What could not be got back is in the
+const char *surgery_unit(const struct surgery *s);
+// Sets the end in the manifest (surgery_store writes it). lost is stolen.
+void surgery_set_end(struct surgery *s, const char *phase, const char *text, json_t *lost);
+// Records what is to be stopped and started again. Refuses where the unit does not run, or where systemd
+// would stop others with it.
+int surgery_record_units(struct surgery *s, struct error *err);
+void surgery_mark_log(struct surgery *s, const char *path);    // what follows in it is told after a failure
+int surgery_stop(const struct surgery *s, struct error *err);  // all of it, and looks whether it is stopped
+int surgery_start(const struct surgery *s, struct error *err); // all of it; twice, if need be
+// Restores the originals (but where libvirtd has taken the edit over and written the file anew), starts what
+// was active, looks at the guests. who: for the sentence ("its guard"). What could not be got back is in the
 // manifest's lost.
 void surgery_put_back(struct surgery *s, const char *who, const char *why);
+// The same after a failure of migrun's own step. err gets why it failed, what the log says, what was restored
+// and what could not be. Returns -1.
+int surgery_fail(struct surgery *s, const char *why, struct error *err);
+
+// ---- surgery_serve.c ----
 // Until when the agent may wait for migrun's next word.
 int64_t surgery_deadline(const struct agent *agent);
-void surgery_leave(struct agent *agent); // migrun is gone: puts back what is open
+void surgery_leave(struct agent *agent); // migrun is gone: what is open is put back
 
 // ---- managed.c ----
 // The guests that libvirtd knows to run, by its status files; each must be fit for a restart of libvirtd.

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+// The surgery's actions: begin (looks at every guest, records what is active, arms the guard, stops), stage
+// (keeps what a file shall become), commit (puts in place, starts, looks at every guest), abort (puts back),
+// settle (of one that nobody carries out any more: waits for its guard, or puts back), look (tells).
+#include "base/clock.h"
+#include "base/io.h"
+#include "world/agent/surgery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static json_t *told(const struct surgery *s)
+{
+    json_t *edits = json_array(), *edit;
+    size_t i;
+    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit)
+        json_array_append(edits, json_object_get(edit, "path"));
+    return json_pack("{s:s, s:s, s:f, s:o, s:o}", "phase", json_str(s->manifest, "phase", "none"), "text",
+                     json_str(s->manifest, "text", ""), "at", json_num(s->manifest, "at", 0), "lost",
+                     json_object_get(s->manifest, "lost")
+                         ? json_deep_copy(json_object_get(s->manifest, "lost"))
+                         : json_array(),
+                     "edits", edits);
+}
+
+// The agent's surgery has come to its end, whichever: its guard finds the lock free, sees that, and goes.
+static void end_own(struct agent *agent)
+{
+    struct surgery *s = agent->surgery;
+    agent->surgery = NULL;
+    surgery_free(s);
+    free(s);
+}
+
+// From here on the surgery's number is this agent's alone: nobody carries it out, and nobody has.
+static int take_number(struct surgery *s, const char *keep, struct error *err)
+{
+    if (surgery_load(keep, s, err) < 0)
+        return -1;
+    int got = s->manifest ? 1 : surgery_lock(s, false, err);
+    if (got < 0)
+        return -1;
+    if (got == 0)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "surgery %s/%s is already in progress", s->run,
+                         s->number);
+    auto_free char *name = xasprintf("%s.surgery", s->number);
+    return faccessat(s->folder, name, F_OK, 0) < 0
+               ? 0
+               : error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
+}
+
+static int prepare(struct surgery *s, const json_t *request, struct error *err)
+{
+    json_t *guests = NULL;
+    const json_t *commands = json_object_get(request, "commands");
+    s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket",
+                            json_str(request, "socket", ""), "agent", (int)getpid(), "phase", "open",
+                            "edits");
+    if (json_object_size(commands))
+        json_object_set(s->manifest, "commands", (json_t *)(uintptr_t)commands);
+    else if (surgery_record_units(s, err) < 0)
+        return -1;
+    if (json_flag(request, "managed", false)) { // it is libvirtd
+        if (guests_read(s->manifest, &guests, err) < 0)
+            return -1;
+        json_object_set_new(s->manifest, "guests", guests);
+        if (hooks_pass(guests, err) < 0)
+            return -1;
+    }
+    surgery_mark_log(s, json_str(request, "log", ""));
+    return surgery_store(s, err) < 0 || guard_arm(s, err) < 0 ? -1 : 0;
+}
+
+// Nothing was stopped: it is over before it began.
+static void take_back(struct surgery *s)
+{
+    auto_free char *name = xasprintf("%s.surgery", s->number);
+    unlinkat(s->folder, name, 0);
+}
+
+static int begin(struct agent *agent, const json_t *request, json_t **result, struct error *err)
+{
+    if (agent->surgery)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is stopped already",
+                         surgery_unit(agent->surgery));
+    struct surgery *s = agent->surgery = xcalloc(1, sizeof *s);
+    if (take_number(s, json_str(request, "keep", ""), err) < 0) {
+        end_own(agent);
+        return -1;
+    }
+    if (prepare(s, request, err) < 0) {
+        take_back(s);
+        end_own(agent);
+        return -1;
+    }
+    s->opened = now_ms();
+    if (surgery_stop(s, err) < 0) {
+        auto_free char *why = xstrdup(err->message);
+        surgery_fail(s, why, err);
+        end_own(agent);
+        return -1;
+    }
+    *result = told(s);
+    return 0;
+}
+
+static int check_own(const struct agent *agent, const json_t *request, struct error *err)
+{
+    auto_free char *own = agent->surgery ? xasprintf("%s/%s", agent->surgery->run, agent->surgery->number)
+                                         : NULL;
+    if (own && STREQ(own, json_str(request, "surgery", "")))
+        return 0;
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                     "that surgery is over: nothing came from migrun for too long, or the step took longer "
+                     "than %d s, and the originals were put back",
+                     SURGERY_OPEN_MS / 1000);
+}
+
+static int stage(struct agent *agent, const json_t *request, const char *body, size_t len, json_t **result,
+                 struct error *err)
+{
+    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1], hash[65];
+    if (check_own(agent, request, err) < 0 || keep_parse(json_str(request, "keep", ""), run, number, err) < 0)
+        return -1;
+    struct surgery *s = agent->surgery;
+    auto_free char *name = xasprintf("%s.new", number);
+    if (keep_bytes(s->folder, name, body ? body : "", len) < 0)
+        return error_errno(err, errno, "what %s shall become cannot be kept", json_str(request, "path", ""));
+    sha256_hex(body ? body : "", len, hash);
+    json_array_append_new(
+        json_object_get(s->manifest, "edits"),
+        json_pack("{s:O, s:O, s:O, s:s, s:s, s:O*, s:O*, s:O*}", "path", json_object_get(request, "path"),
+                  "keep", json_object_get(request, "keep"), "expect", json_object_get(request, "expect"),
+                  "sha256", hash, "fresh", name, "mode", json_object_get(request, "mode"), "uid",
+                  json_object_get(request, "uid"), "gid", json_object_get(request, "gid")));
+    *result = json_object();
+    return surgery_store(s, err);
+}
+
+static int put_in_place(struct agent *agent, const struct surgery *s, struct error *err)
+{
+    size_t i;
+    json_t *edit;
+    json_array_foreach(json_object_get(s->manifest, "edits"), i, edit) {
+        auto_free char *data = NULL;
+        auto_json json_t *result = NULL;
+        size_t len;
+        if (kept_bytes(s->folder, json_str(edit, "fresh", ""), WIRE_BODY_MAX, &data, &len) < 0)
+            return error_errno(err, errno, "what %s shall become, in %s/%s", json_str(edit, "path", ""),
+                               agent_keep_dir, s->run);
+        if (serve_write(agent, edit, data, len, &result, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int commit(struct agent *agent, const json_t *request, json_t **result, struct error *err)
+{
+    if (check_own(agent, request, err) < 0)
+        return -1;
+    struct surgery *s = agent->surgery;
+    auto_json json_t *lost = NULL;
+    int rc = put_in_place(agent, s, err) < 0 ? -1 : surgery_start(s, err);
+    double away = (double)(now_ms() - s->opened) / 1000;
+    if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
+        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", surgery_unit(s),
+                       json_string_value(json_array_get(lost, 0)));
+    if (rc < 0) {
+        auto_free char *why = xstrdup(err->message);
+        surgery_fail(s, why, err);
+        end_own(agent);
+        return -1;
+    }
+    size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
+    auto_free char *text = xasprintf("was away for %.2f s; %zu guest%s managed as before", away, guests,
+                                     guests == 1 ? " is" : "s are");
+    surgery_set_end(s, "committed", text, json_array());
+    rc = surgery_store(s, err);
+    *result = told(s);
+    end_own(agent);
+    return rc;
+}
+
+static int abort_it(struct agent *agent, const json_t *request, json_t **result, struct error *err)
+{
+    if (check_own(agent, request, err) < 0)
+        return -1;
+    struct surgery *s = agent->surgery;
+    surgery_put_back(s, "migrun", "the step failed");
+    *result = told(s);
+    end_own(agent);
+    return 0;
+}
+
+// Guests that were lost may have been brought back since.
+static void look_again(struct surgery *s)
+{
+    struct error err;
+    if (json_array_size(json_object_get(s->manifest, "lost")) == 0)
+        return;
+    json_object_set_new(s->manifest, "lost", guests_lost(s->manifest));
+    surgery_store(s, &err);
+}
+
+static int settle(struct agent *agent, const json_t *request, bool reads, json_t **result, struct error *err)
+{
+    struct surgery cleanup(surgery_free) s = NO_SURGERY;
+    if (agent->surgery && check_own(agent, request, NULL) == 0)
+        return abort_it(agent, request, result, err);
+    if (surgery_load(json_str(request, "surgery", ""), &s, err) < 0)
+        return -1;
+    if (s.manifest && !reads) {
+        int got = surgery_lock(&s, true, err);
+        if (got <= 0)
+            return got < 0 ? -1
+                           : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there",
+                                       surgery_unit(&s));
+        struct surgery cleanup(surgery_free) now = NO_SURGERY;
+        if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
+            return -1;
+        if (surgery_is_open(&now))
+            surgery_put_back(&now, "migrun recover", "its agent and its guard are gone");
+        else
+            look_again(&now);
+        *result = told(&now);
+        return 0;
+    }
+    *result = told(&s);
+    return 0;
+}
+
+SERVE(serve_surgery)
+{
+    const char *action = json_str(request, "action", "");
+    if (STREQ(action, "begin"))
+        return begin(agent, request, result, err);
+    if (STREQ(action, "stage"))
+        return stage(agent, request, body, body_len, result, err);
+    if (STREQ(action, "commit"))
+        return commit(agent, request, result, err);
+    if (STREQ(action, "abort"))
+        return abort_it(agent, request, result, err);
+    if (STREQ(action, "settle") || STREQ(action, "look"))
+        return settle(agent, request, STREQ(action, "look"), result, err);
+    return error_set(err, ERR_BUG, 0, "a surgery has no action '%s'", action);
+}
+
+// ---- migrun is silent, or gone ----
+
+int64_t surgery_deadline(const struct agent *agent)
+{
+    return agent->surgery ? agent->surgery->opened + SURGERY_OPEN_MS : 0;
+}
+
+void surgery_leave(struct agent *agent)
+{
+    if (!agent->surgery)
+        return;
+    surgery_put_back(agent->surgery, "its agent", "migrun was not heard of any more, or took too long");
+    end_own(agent);
+}
