@@ -143,13 +143,13 @@ SERVE(serve_reach)
     const json_t *ports = json_object_get(request, "ports");
     size_t count = json_array_size(ports);
     if (count > MOST_PORTS)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%zu ports are too many to try at once; %d are not",
-                         count, MOST_PORTS);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "at most %d ports can be probed at once, not %zu",
+                         MOST_PORTS, count);
     auto_free struct probe *probes = xcalloc(count, sizeof *probes);
     for (size_t i = 0; i < count; i++) {
         json_int_t port = json_integer_value(json_array_get(ports, i));
         if (port < 1 || port > UINT16_MAX)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is no port (1 to 65535)",
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is not a valid port (1 to 65535)",
                              (long long)port);
         probes[i].port = (uint16_t)port;
     }
