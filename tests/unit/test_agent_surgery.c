@@ -3,17 +3,15 @@
 #include "base/io.h"
 #include "world/agent/surgery.h"
 
+#include "own_run.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -321,6 +319,7 @@ int main(int argc, char **argv)
         use_folder(getenv("MIGRUN_TEST_FOLDER"));
         return guard_main(argv[2]);
     }
+    own_run(); // no systemd: the guard is a process
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(it_is_committed),        TEST(a_mode_is_committed_and_put_back), TEST(two_edits_of_one_file),

@@ -23,8 +23,7 @@ enum { LOOK_EVERY_MS = 100, ARM_MS = 15000 };
 
 static bool has_systemd(void) { return access("/run/systemd/system", F_OK) == 0; }
 
-// A unit of its own: what ends the agent's session leaves it alone. Type=notify: systemd-run returns once it
-// waits.
+// A unit of its own outlives the agent's session. Type=notify: systemd-run returns once the guard waits.
 static int arm_unit(const char *self, const char *keep, const struct surgery *s, struct error *err)
 {
     auto_free char *unit = xasprintf("--unit=migrun-guard-%s-%s", s->run, s->number);
@@ -49,16 +48,17 @@ static int arm_unit(const char *self, const char *keep, const struct surgery *s,
         return 0;
     auto_free char *said = process_said(&ended);
     return error_set(err, ERR_COMMAND, ended.status,
-                     "libvirtd is not stopped: its guard cannot be armed (systemd-run: %.300s)", said);
+                     "refusing to stop %s: cannot start its watchdog (systemd-run: %.300s)", surgery_unit(s),
+                     said);
 }
 
 // Where there is no systemd: a process of its own session. Its byte on the pipe says that it waits.
-static int arm_process(const char *self, const char *keep, struct error *err)
+static int arm_process(const char *self, const char *keep, const struct surgery *s, struct error *err)
 {
     int ready[2];
     char byte;
     if (pipe2(ready, O_CLOEXEC) < 0)
-        return error_errno(err, errno, "libvirtd is not stopped: its guard cannot be armed");
+        return error_errno(err, errno, "refusing to stop %s: cannot start its watchdog", surgery_unit(s));
     pid_t pid = spawn(
         &(struct spawn){.in = -1, .out = ready[1], .err = -1, .session = true, .detached = true});
     if (pid == 0)
@@ -68,7 +68,8 @@ static int arm_process(const char *self, const char *keep, struct error *err)
     bool armed = pid > 0 && poll(&in, 1, ARM_MS) > 0 && read(ready[0], &byte, 1) == 1;
     close(ready[0]);
     return armed ? 0
-                 : error_set(err, ERR_SYSTEM, EAGAIN, "libvirtd is not stopped: its guard cannot be armed");
+                 : error_set(err, ERR_SYSTEM, EAGAIN, "refusing to stop %s: cannot start its watchdog",
+                             surgery_unit(s));
 }
 
 int guard_arm(const struct surgery *s, struct error *err)
@@ -76,10 +77,11 @@ int guard_arm(const struct surgery *s, struct error *err)
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0)
-        return error_errno(err, errno, "libvirtd is not stopped: where the agent lies cannot be read");
+        return error_errno(err, errno, "refusing to stop %s: cannot find the agent's own program",
+                           surgery_unit(s));
     self[n] = '\0';
     auto_free char *keep = xasprintf("%s/%s", s->run, s->number);
-    return has_systemd() ? arm_unit(self, keep, s, err) : arm_process(self, keep, err);
+    return has_systemd() ? arm_unit(self, keep, s, err) : arm_process(self, keep, s, err);
 }
 
 // ---- its own life ----
