@@ -73,7 +73,7 @@ bad:
     return -1;
 }
 
-// Takes what has come. -1 when there is more than the limit.
+// Reads the available output. -1 when it exceeds the limit.
 static int drain(int *fd, struct buf *into, size_t limit)
 {
     char chunk[65536];
@@ -104,7 +104,7 @@ static void push_input(const struct process_request *request, struct child *c)
 
 enum stop { STOP_NO, STOP_TIMEOUT, STOP_INTERRUPTED, STOP_HANGUP, STOP_TOO_MUCH };
 
-// Whether watch_fd has been silent for too long: what waits there has not grown.
+// Whether watch_fd has been silent for too long: no new bytes have arrived there.
 struct silence {
     int waiting;
     int64_t since;
@@ -122,8 +122,8 @@ static bool too_silent(const struct process_request *request, struct silence *s)
 
 static int at_most(int wait, int most) { return wait < 0 || wait > most ? most : wait; }
 
-// How long to wait for any of it: to the deadline; where silence matters, or nothing tells of the child's
-// end, a little while.
+// How long to wait: until the deadline, but only a little while if silence is watched for, or if the child's
+// end has to be polled for.
 static int patience(const struct process_request *request, const struct child *c)
 {
     int wait = deadline_poll_ms(request->deadline);
@@ -132,15 +132,15 @@ static int patience(const struct process_request *request, const struct child *c
     return c->pid_fd < 0 ? at_most(wait, LOOK_EVERY_MS) : wait;
 }
 
-// Its status stays, to be waited for.
+// Leaves its status to be collected by waitpid.
 static bool has_ended(const struct child *c)
 {
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == c->pid;
 }
 
-// Feeds and reads until the child has ended. What it left running in the background may hold the pipes open:
-// nobody waits for that.
+// Feeds and reads until the child has ended. Processes that it left in the background may hold the pipes
+// open; they are not waited for.
 static enum stop attend(const struct process_request *request, struct child *c, struct process_result *result)
 {
     size_t limit = request->output_limit ? request->output_limit : DEFAULT_LIMIT;
@@ -161,7 +161,7 @@ static enum stop attend(const struct process_request *request, struct child *c, 
             return STOP_HANGUP;
         if (fds[0].revents)
             push_input(request, c);
-        bool ended = has_ended(c); // before its last words are read
+        bool ended = has_ended(c); // asked before its last output is read
         if ((c->out >= 0 && drain(&c->out, &result->out, limit) < 0) ||
             (c->err >= 0 && drain(&c->err, &result->err, limit) < 0))
             return STOP_TOO_MUCH;
@@ -211,11 +211,11 @@ int process_run(const struct process_request *request, struct process_result *re
     const char *program = request->argv[0];
     int rc = n > 0 ? error_set(err, ERR_SYSTEM, ENOENT, "cannot start %s: %.*s", program, (int)n, why)
              : stop == STOP_INTERRUPTED
-                 ? error_set(err, ERR_INTERRUPTED, 0, "%s was ended, as migrun was interrupted", program)
+                 ? error_set(err, ERR_INTERRUPTED, 0, "%s was stopped: interrupted", program)
              : stop == STOP_HANGUP ? error_set(err, ERR_HOST, HOST_LOST,
-                                               "%s was ended, as nobody waits for it any more", program)
+                                               "%s was stopped: the connection to migrun is gone", program)
              : stop == STOP_TOO_MUCH
-                 ? error_set(err, ERR_SYSTEM, EFBIG, "%s was ended: it wrote more than is read", program)
+                 ? error_set(err, ERR_SYSTEM, EFBIG, "%s was stopped: its output is too large", program)
                  : 0;
     if (rc < 0)
         process_result_free(result);

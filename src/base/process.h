@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Child processes of one's own: started from a list of arguments, never through a shell.
+// Runs programs from a list of arguments, never through a shell.
 #ifndef MIGRUN_BASE_PROCESS_H
 #define MIGRUN_BASE_PROCESS_H
 
@@ -13,12 +13,10 @@ struct process_request {
     size_t input_len;
     int64_t deadline;    // now_ms() based; 0: none. When it passes the child's process group gets TERM, 2 s
                          // later KILL.
-    size_t output_limit; // bytes kept of stdout and stderr each (0: 16 MiB); what is more fails with
-                         // ERR_SYSTEM EFBIG
+    size_t output_limit; // bytes of stdout and of stderr (0: 16 MiB); more is ERR_SYSTEM EFBIG
     int keep_fd;         // 0, or a descriptor that it keeps under its number (all others are closed)
     int watch_fd; // -1, or a descriptor whose hang-up (or EOF) ends the child too (the agent's own stdin)
-    int watch_silence_ms; // 0, or: nothing new there for so long ends the child as well (what has come is
-                          // left unread)
+    int watch_silence_ms; // 0, or for how long it may be silent before the child is ended (nothing is read)
     void (*before_exec)(void *arg, int error_fd); // NULL, or called in the child (the sandbox); arg below.
     void *before_exec_arg;
 };

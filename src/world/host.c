@@ -34,8 +34,7 @@ const char *host_hostname(const struct host *host) { return json_str(host->hello
 
 // ---- starting the agent ----
 
-// The agent beside this program when there is one, so that a build runs with its own agent; else the one in
-// PATH.
+// The agent beside this program if there is one, so that a build uses its own; otherwise the one in PATH.
 static char *local_agent(const struct host_spec *spec)
 {
     char self[4096];
@@ -82,14 +81,14 @@ static void give_login_up(struct host *host)
     host->inherited = false;
 }
 
-// An earlier run's login is used where there is one.
+// Uses an earlier run's login if there is one.
 static void choose_login(struct host *host)
 {
     host->inherited = host->login && ssh_login_there(host->login);
     host->proven_by = deadline_in(INHERITED_MS);
     if (!host->login)
         return;
-    // What is forwarded has the same path here, whoever forwards it.
+    // Forwarded sockets have the same path, whichever ssh forwards them.
     unlink(host->socket);
     unlink(host->socket_ro);
     if (symlink(host->login->socket, host->socket) < 0 ||
@@ -208,7 +207,7 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
 {
     int status = 0;
     pid_t ended;
-    // What it has to say, and its status, come a little later than the end of its output.
+    // Its last messages and its status arrive a little after the end of its output.
     for (int64_t deadline = deadline_in(END_MS);
          (ended = waitpid(host->pid, &status, WNOHANG)) == 0 && now_ms() < deadline;)
         nap_ms(5);
@@ -218,11 +217,11 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
     int exited = ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     auto_free char *words = last_words(host);
     auto_free char *answered = greeted ? NULL : first_line(host->greeting.data);
-    // ssh ends with the status of what it ran over there, and with 255 when it could not.
+    // ssh exits with the status of the program it ran over there, or with 255 if it could not run it.
     bool other_program = exited >= 0 && (exited != 255 || host->spec->local);
     if (greeted) {
         error_set(err, ERR_HOST, HOST_LOST,
-                  "the connection to %s broke%s%s: look whether the host and its sshd are up, then ask again",
+                  "the connection to %s broke%s%s: check that the host and its sshd are up, then try again",
                   name, words ? ": " : "", words ? words : "");
     } else if (exited == 127 || said(host, "command not found") || said(host, "migrun-agent: No such file")) {
         error_set(err, ERR_HOST, HOST_NO_AGENT,
@@ -230,7 +229,7 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
                   name, host->spec->agent);
     } else if (said(host, "REMOTE HOST IDENTIFICATION HAS CHANGED")) {
         error_set(err, ERR_HOST, HOST_AUTH,
-                  "the ssh host key of %s has changed: find out why before you trust it, then mend "
+                  "the ssh host key of %s has changed: find out why before you trust it, then fix "
                   "known_hosts (ssh-keygen -R %s)",
                   name, address);
     } else if (said(host, "Host key verification failed")) {
@@ -239,7 +238,7 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
                   address);
     } else if (said(host, "Permission denied")) {
         error_set(err, ERR_HOST, HOST_AUTH,
-                  "ssh to %s is refused (%s): migrun asks no passwords, so a key is needed that ssh %s "
+                  "ssh to %s is refused (%s): migrun does not ask for passwords; set up a key that ssh %s "
                   "accepts without one",
                   name, words, address);
     } else if (said(host, "a password is required") || said(host, "sudo:")) {
@@ -249,7 +248,7 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
             name, words ? words : "sudo", host->spec->agent);
     } else if (said(host, "Could not resolve hostname")) {
         error_set(err, ERR_HOST, HOST_UNREACHED,
-                  "host %s is not known: the name %s does not resolve here; look at the spelling, or give "
+                  "unknown host %s: the name %s does not resolve here; check the spelling, or give "
                   "its address in the site file",
                   name, address);
     } else if (answered || other_program) {
@@ -275,8 +274,8 @@ static int explain_end(struct host *host, bool greeted, struct error *err)
     return -1;
 }
 
-// How long to wait, and what ends it. An interrupt counts only when it comes meanwhile; and the second only
-// while connecting: calls that are made after one (to undo, to verify) still work.
+// How long to wait, and what ends the wait. Only an interrupt that arrives meanwhile counts; after the first,
+// only connecting is interrupted again: calls that undo or verify still work.
 struct patience {
     int64_t deadline;
     sig_atomic_t interrupts; // before it began
@@ -288,12 +287,12 @@ static bool is_interrupted(const struct patience *p)
     return interrupt_count > p->interrupts && (p->connecting || p->interrupts == 0);
 }
 
-// Waits until fd is ready for what is wanted; takes what the agent's stderr says meanwhile. 0, or -1.
+// Waits a while for the wanted events on fd, and reads the agent's stderr meanwhile. 0 (look again), or -1.
 static int wait_for(struct host *host, int fd, short wanted, const struct patience *p, const char *doing,
                     struct error *err)
 {
     const char *name = host->spec->name;
-    // The interrupts' descriptor stays readable after the first: later ones are looked for now and then.
+    // interrupt_fd() stays readable after the first interrupt, so later ones are polled for.
     struct pollfd fds[] = {{.fd = fd, .events = wanted},
                            {.fd = host->errors, .events = POLLIN},
                            {.fd = p->interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
@@ -389,8 +388,8 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
         buf_add(&host->greeting, chunk, n);
         if (host->greeting.len > GREETING_MAX)
             return error_set(err, ERR_HOST, HOST_OTHER,
-                             "%s sends something else than migrun-agent's greeting: the login shell of the "
-                             "user there talks too much",
+                             "%s sent something other than migrun-agent's greeting: the login shell of the "
+                             "user there prints too much",
                              name);
     }
     char version[64] = "";
@@ -407,7 +406,7 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
     host->hello = json_incref(json_object_get(hello.head, "hello"));
     if (!json_is_object(host->hello))
         return error_set(err, ERR_HOST, HOST_OTHER, "%s: migrun-agent did not say hello", name);
-    buf_free(&host->said); // what ssh had to say up to here is no reason for what happens later
+    buf_free(&host->said); // messages of ssh up to here do not explain later failures
     if (host->read_only && !json_flag(host->hello, "read_only", false))
         return error_set(err, ERR_BUG, 0, "%s: the agent is not read-only", name);
     return 0;
@@ -459,12 +458,12 @@ static void *beat(void *data)
     auto_buf struct buf frame = {0};
     wire_frame(ping, 0, &frame, NULL);
     while (poll(&stop, 1, WIRE_PING_MS) == 0) {
-        // So few bytes go into a pipe as a whole, or not at all: where it is full they need not.
+        // So few bytes are written as a whole or not at all. A full pipe needs no ping.
         pthread_mutex_lock(&host->sending);
         bool broken = write(host->to, frame.data, frame.len) < 0 && errno != EAGAIN;
         pthread_mutex_unlock(&host->sending);
         if (broken)
-            break; // the next call finds out, and says so
+            break; // the next call reports it
     }
     return NULL;
 }
@@ -481,8 +480,8 @@ int host_keep_alive(struct host *host, struct error *err)
 
 // ---- calls ----
 
-// Sends bytes of a request; begun: some of it are sent already. An interrupt lets it a moment to finish what
-// was begun: half a request ends the connection.
+// Sends bytes of a request; begun: some of the request has been sent. After an interrupt there is a moment to
+// finish a request that was begun, because half a request breaks the connection.
 static int send_bytes(struct host *host, const char *bytes, size_t len, bool begun, struct patience *p,
                       struct error *err)
 {
@@ -553,7 +552,7 @@ static int receive_until(struct host *host, int64_t deadline, struct message *an
         *answer = (struct message){0};
         if (take_message(host, answer, &p, err) < 0)
             return -1;
-        // The answer to a call that was given up earlier (a deadline, an interrupt) may still come first.
+        // Answers to calls that were given up earlier (a deadline, an interrupt) may still arrive first.
         if (json_int(answer->head, "id", -1) == host->awaited_id)
             break;
         message_free(answer);
@@ -569,7 +568,7 @@ static int receive_until(struct host *host, int64_t deadline, struct message *an
 
 int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err)
 {
-    // The agent keeps the operation's own deadline; what is waited for here is longer than that.
+    // The agent enforces the operation's own deadline; this one is longer.
     return receive_until(host, deadline_in(timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS), answer, err);
 }
 
@@ -596,7 +595,7 @@ int host_revive(struct host *host, int64_t deadline, struct error *err)
 
 // ---- the end ----
 
-// A login that is just being made ends with it (ssh_login_make).
+// A login that is still being started ends with it (ssh_login_make).
 static void end_child(pid_t pid, int patience_ms)
 {
     if (pid <= 0)
@@ -612,7 +611,7 @@ static void end_child(pid_t pid, int patience_ms)
     }
 }
 
-// The end of its stdin ends the agent; ssh follows.
+// The agent exits when its stdin ends; ssh follows.
 void host_leave(struct host *host)
 {
     if (host->beating) {

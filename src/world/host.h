@@ -15,16 +15,16 @@ struct host;
 int host_start(const struct host_spec *spec, const char *dir, bool read_only, struct host **host,
                struct error *err);
 int host_finish(struct host *host, int64_t deadline, struct error *err);
-// Where an earlier run's login is used: waits until it has led to the agent, some seconds at most; one that
-// has not is made anew, as if it had not been there (host_finish tells what becomes of it). For several
-// hosts, before host_finish, so that they are made side by side.
+// If an earlier run's login is used: waits a few seconds until the agent answers through it; otherwise logs
+// in anew (host_finish reports the outcome). Call it for all hosts before host_finish, so that they log in
+// side by side.
 int host_check_login(struct host *host, struct error *err);
-// From now on a thread tells the agent every WIRE_PING_MS that migrun lives. Apart from host_finish, because
-// a preview locks itself in between the two, which threads that exist would escape.
+// Starts a thread that pings the agent every WIRE_PING_MS. Separate from host_finish because a preview locks
+// itself in between the two, which an existing thread would escape.
 int host_keep_alive(struct host *host, struct error *err);
 void host_leave(struct host *host); // tells the agent to end; host_close waits for it
 void host_close(struct host *host); // ends the agent, waits for it
-// Before host_close: the next run shall log in anew.
+// Call it before host_close to make the next run log in anew.
 void host_end_login(struct host *host);
 // Connects once more, with a new agent. Not for a preview, which is locked in.
 int host_revive(struct host *host, int64_t deadline, struct error *err);
@@ -42,12 +42,11 @@ int host_send(struct host *host, const char *op, json_t *args, const void *body,
               struct error *err);
 int host_receive(struct host *host, int64_t timeout_ms, struct message *answer, struct error *err);
 
-// Makes the way to this host's libvirtd: the sockets that ssh forwards, or, where sshd forbids that (or the
-// user there becomes root by sudo), one more ssh a connection that runs the agent's relay. Before a preview
-// locks itself in.
+// Makes this host's libvirtd reachable: through the sockets that ssh forwards or, if sshd forbids that (or
+// the user becomes root by sudo), through one more ssh per connection that runs the agent's relay. Call it
+// before a preview locks itself in.
 int host_connect_libvirt(struct host *host, struct error *err);
-// The libvirt URI of that way ("qemu+unix:///system?socket=…"); read_only: of the read-only socket. Caller
-// frees.
+// Its libvirt URI ("qemu+unix:///system?socket=…"); read_only: of the read-only socket. Caller frees.
 char *host_libvirt_uri(const struct host *host, bool read_only);
 
 #endif

@@ -18,10 +18,10 @@ const char *host_libvirt_setting(const struct host_spec *spec, const char *key)
     return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
 }
 
-// Whether a forwarded socket leads anywhere: where sshd forbids forwarding, ssh takes the connection here and
-// hangs up as soon as sshd has said no; libvirtd waits for its client to speak. What ssh carries comes in
-// order, so the answer to a ping that was sent after the connection's opening comes after that no. (Twice, as
-// ssh may look at the ping before it sees the connection.)
+// Whether a forwarded socket leads anywhere. If sshd forbids forwarding, ssh accepts the connection here and
+// hangs up as soon as sshd refuses; libvirtd would wait for its client to speak. ssh keeps the order, so the
+// answer to a ping sent after the connection was opened arrives after that refusal. (Twice, because ssh may
+// handle the ping before it sees the connection.)
 static bool leads_somewhere(struct host *host)
 {
     auto_fd int fd = unix_connect(host->socket_ro, SOCK_STREAM | SOCK_NONBLOCK);

@@ -43,8 +43,7 @@ static void add_all(struct words *w, const char *const *words, size_t count)
         words_add(w, words[i]);
 }
 
-// What a login and those who use it have in common; the site's options come last, as ssh takes the first of
-// several.
+// Options shared by a login and its users. The site's come last: ssh takes the first of several values.
 static void add_common(struct words *w, const struct host_spec *spec)
 {
     static const char *const always[] = {
@@ -104,7 +103,7 @@ char *ssh_agent_command(const struct host_spec *spec, const char *arguments)
 
 // ---- logins ----
 
-// A folder that is this user's alone. Caller frees; NULL when there is none.
+// A folder that only this user can use. Caller frees; NULL when there is none.
 static char *private_dir(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -119,7 +118,7 @@ static char *private_dir(void)
     return NULL;
 }
 
-// The agent that holds the operator's keys counts: each operator logs in by his own.
+// The operator's ssh agent is part of the name: each operator logs in with their own keys.
 void ssh_login_name(const struct host_spec *spec, char name[65])
 {
     const json_t *libvirt = json_object_get(spec->settings, "libvirt");
@@ -144,7 +143,7 @@ struct login *ssh_login(const struct host_spec *spec)
 {
     auto_free char *dir = spec->local || spec->keep == 0 ? NULL : private_dir();
     char name[65];
-    // ssh makes its control socket under a longer name first: a dot and 16 characters more.
+    // ssh first creates its control socket under a longer name: a dot and 16 characters more.
     if (!dir || strlen(dir) + 1 + NAME_LENGTH + 17 >= sizeof((struct sockaddr_un *)NULL)->sun_path)
         return NULL;
     ssh_login_name(spec, name);
@@ -205,7 +204,7 @@ void ssh_login_make(const struct login *login, const struct words *words)
     auto_fd int lock = open(login->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0 || !may_make(lock) || ssh_login_there(login))
         return;
-    unlink(login->control); // of a login that was killed
+    unlink(login->control); // left by a login that was killed
     int status = 0;
     int64_t quickly = deadline_in(QUICK_MS);
     // It ends with its maker until it has logged in. A process that it goes through (ProxyJump) is in its
@@ -214,14 +213,14 @@ void ssh_login_make(const struct login *login, const struct words *words)
         &(struct spawn){.in = STDIN_FILENO, .out = STDOUT_FILENO, .err = STDERR_FILENO, .dies_by = SIGKILL});
     if (pid == 0)
         spawn_exec((const char *const *)words->v, STDERR_FILENO, false);
-    // What failed at once, the agent's own ssh tries again, and says why: of a login that is kept, ssh drops
-    // what its ProxyJump says.
+    // If it failed quickly, the agent's own ssh tries again and says why: ssh drops the messages of a
+    // ProxyJump when it keeps the login.
     if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0 && now_ms() >= quickly)
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
-// ssh's request to a login: "stop" ends it when nobody uses it any more, "exit" at once. false: nobody heard
-// it.
+// Sends ssh's request to a login: "stop" ends it once it has no users, "exit" at once. false: no login
+// answered.
 static bool request(const struct login *login, const char *what)
 {
     const char *const words[] = {"ssh", "-F", "none", "-S", login->control, "-O", what, "login", NULL};
@@ -239,5 +238,5 @@ void ssh_login_end(const struct login *login)
     // No other users: it exits at once, even if a forwarded connection is still open.
     bool alone = login->users >= 0 && flock(login->users, LOCK_EX | LOCK_NB) == 0;
     if (!request(login, alone ? "exit" : "stop"))
-        unlink(login->control); // left to its fate, but not found any more
+        unlink(login->control); // it may live on, but no later run finds it
 }

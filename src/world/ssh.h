@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "world/site.h"
 
-// Arguments of a program, NULL-terminated once there is one; the words are its own.
+// A program's arguments; NULL-terminated once there is one. It owns the words.
 struct words {
     char **v;
     size_t n;
@@ -33,22 +33,22 @@ struct login {
     char *socket, *socket_ro; // libvirt's sockets as this login forwards them
     int users;                // a file that whoever uses the login has locked (shared)
 };
-// A name made of all that makes one login differ from another.
+// A name derived from everything that makes one login differ from another.
 void ssh_login_name(const struct host_spec *spec, char name[65]);
-// Where the login of this host is or would be; NULL where none is to be kept, or there is no private place
-// for it.
+// Where this host's login is or would be; NULL if none is to be kept, or if there is no private folder for
+// it.
 struct login *ssh_login(const struct host_spec *spec);
 void ssh_login_free(struct login *login);
-// Whether a login is there. It may be dead without knowing it: a host that went away takes none with it.
+// Whether a login exists. It may still be there although its host is gone.
 bool ssh_login_there(const struct login *login);
-// The words that make the login.
+// Adds the words that start the login.
 void ssh_login_words(struct words *w, const struct host_spec *spec, const struct login *login);
-// In a child that is about to become ssh: makes the login with these words unless somebody has. Ends the
-// child with ssh's status where ssh tried long and could not log in (it has said why on stderr); without a
-// login ssh connects by itself.
+// In a child that is about to become ssh: starts the login with these words unless another run has. Exits
+// with ssh's status if ssh tried for long and could not log in (it has said why on stderr); without a login
+// ssh connects by itself.
 void ssh_login_make(const struct login *login, const struct words *words);
-// Nobody shall use it any more: it ends, or as soon as the others who use it have ended. After what its
-// caller had in it has ended.
+// Ends the login, at once or as soon as its other users have ended. To be called after the caller's own
+// sessions in it have ended.
 void ssh_login_end(const struct login *login);
 
 #endif

@@ -63,8 +63,9 @@ int wire_take(struct wire_reader *r, struct message *m, struct error *err)
     memcpy(lengths, at, sizeof lengths);
     size_t head = ntohl(lengths[0]), body = ntohl(lengths[1]);
     if (head < 2 || head > WIRE_HEAD_MAX || body > WIRE_BODY_MAX)
-        return error_set(err, ERR_HOST, HOST_OTHER,
-                         "what came is no message of migrun's (does the login shell there print something?)");
+        return error_set(
+            err, ERR_HOST, HOST_OTHER,
+            "received something that is not a migrun message (does the login shell there print something?)");
     if (there < sizeof lengths + head + body)
         return 0;
     at += sizeof lengths;
@@ -72,7 +73,7 @@ int wire_take(struct wire_reader *r, struct message *m, struct error *err)
     if (!json_is_object(m->head)) {
         message_free(m);
         return error_set(err, ERR_HOST, HOST_OTHER,
-                         "what came is no message of migrun's: its head is not a JSON object");
+                         "received something that is not a migrun message: its head is not a JSON object");
     }
     if (body) {
         m->body = xmalloc(body + 1);

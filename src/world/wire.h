@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What migrun and migrun-agent say to each other on the agent's stdin and stdout.
+// The protocol of migrun and migrun-agent on the agent's stdin and stdout.
 //
 // The agent first sends one line, "migrun-agent VERSION PROTOCOL\n" (what a login shell printed before is
 // skipped). Then messages, both ways: two unsigned 32-bit big-endian lengths, a JSON object of the first
@@ -36,7 +36,7 @@ void message_free(struct message *m);
 
 // Whole message to fd. -1: ERR_SYSTEM with errno; EMSGSIZE: it is too large, and nothing was sent.
 int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err);
-// The bytes of a message up to its body, for who sends them by himself. -1: ERR_SYSTEM EMSGSIZE.
+// The bytes of a message up to its body, for a caller that sends them itself. -1: ERR_SYSTEM EMSGSIZE.
 int wire_frame(const json_t *head, size_t body_len, struct buf *frame, struct error *err);
 // Bytes that arrived, cut into messages: feed what was read, take messages until it returns 0.
 struct wire_reader {
@@ -44,7 +44,7 @@ struct wire_reader {
     size_t used;
 };
 void wire_feed(struct wire_reader *r, const void *bytes, size_t len);
-// 1: a message was taken; 0: more bytes are needed; -1: what came is no message (ERR_HOST).
+// 1: a message was taken; 0: more bytes are needed; -1: not a message (ERR_HOST).
 int wire_take(struct wire_reader *r, struct message *m, struct error *err);
 void wire_reader_free(struct wire_reader *r);
 json_t *wire_error(const struct error *err);                                   // struct error as JSON

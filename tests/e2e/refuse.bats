@@ -143,9 +143,9 @@ wrong_names() {
   done
   refused 2 "no instance '${long:0:80}…' on compute-2, compute-1" policies/libvirt.lua "$long" compute-2
   refused 2 "no instance 'a\\x1b[31mb\\x0a' on" policies/libvirt.lua $'a\e[31mb\n' compute-2
-  refused 2 "host compute-9 is not known: the name compute-9 does not resolve here" policies/libvirt.lua \
+  refused 2 "unknown host compute-9: the name compute-9 does not resolve here" policies/libvirt.lua \
     still compute-9
-  refused 2 "host compute-9 is not known" --source compute-9 policies/libvirt.lua still compute-2
+  refused 2 "unknown host compute-9" --source compute-9 policies/libvirt.lua still compute-2
   refused 2 "host $net.99 cannot be reached: " policies/libvirt.lua still $net.99
   refused 2 "no instance 'still' on compute-2" --source compute-2 policies/libvirt.lua still compute-2
   for name in '-oProxyCommand=touch /tmp/x' 'compute-2;touch /tmp/x' '$(touch /tmp/x)' 'two words' "$long" \

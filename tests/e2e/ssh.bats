@@ -53,7 +53,7 @@ site() {
 @test "the host does not know the key" {
   on compute-2 mv /root/.ssh/authorized_keys /root/.ssh/authorized_keys.away
   says_no "ssh to compute-2 is refused (root@compute-2: Permission denied"
-  says "migrun asks no passwords, so a key is needed that ssh compute-2 accepts without one"
+  says "migrun does not ask for passwords; set up a key that ssh compute-2 accepts without one"
 }
 
 @test "the host's own key is another one, or is not known" {
@@ -61,7 +61,7 @@ site() {
     rm -f /tmp/e2e-key*; ssh-keygen -q -t ed25519 -N "" -f /tmp/e2e-key
     { sed "s/^\*/compute-1/" known_hosts.true
       echo "compute-2 $(cut -d" " -f1,2 /tmp/e2e-key.pub)"; } >known_hosts'
-  local text="the ssh host key of compute-2 has changed: find out why before you trust it, then mend "
+  local text="the ssh host key of compute-2 has changed: find out why before you trust it, then fix "
   text+="known_hosts (ssh-keygen -R compute-2)"
   says_no "$text"
   on controller sed -i '/compute-2/d' /root/.ssh/known_hosts

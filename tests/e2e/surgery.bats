@@ -71,7 +71,7 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
   operate "unknown flag"
   ends_with_status 3
   says "no-such-flag"
-  says "with the original in place"
+  says "with the original restored"
   says "4 of 4 guests are managed as before"
   was_restarted
 }

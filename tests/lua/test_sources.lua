@@ -38,3 +38,25 @@ t.run("a variable that cleans up after itself has a value from the start", funct
     t.ok(#names > 100)
     for _, name in ipairs(names) do t.equal(unset(t.read(name)), {}, name) end
 end)
+
+-- There is one way for each of these: what else stands in its place would forget what the one takes care of.
+local ONE_WAY = {
+    ["%f[%w]fork%("] = { "src/base/spawn.c", "src/base/lockdown.c" }, -- lockdown's child becomes the command itself
+    ["sockaddr_un"] = { "src/base/socket.c", "src/world/ssh.c" },     -- ssh.c: only for the length of a path
+    ["pthread_create%("] = { "src/base/thread.c" },
+    ["nanosleep%("] = { "src/base/clock.c" },
+    ["usleep%("] = {},
+    ["poll%(NULL"] = {},
+    ["vasprintf%("] = { "src/base/memory.c", "src/base/memory.h" },
+}
+
+t.run("one way to fork, to connect to a UNIX socket, to start a thread, to nap, to format", function()
+    for _, name in ipairs(files()) do
+        local text = name:find("^src/") and t.read(name):gsub("xvasprintf", "") or ""
+        for pattern, homes in pairs(ONE_WAY) do
+            local at_home = false
+            for _, home in ipairs(homes) do at_home = at_home or home == name end
+            t.ok(at_home or not text:find(pattern), name .. " has " .. pattern)
+        end
+    end
+end)

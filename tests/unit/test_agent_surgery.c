@@ -193,7 +193,7 @@ static void a_mode_is_committed_and_put_back(void **state)
     stage_with(&agent, 2, "g", "same", "same", "600");
     assert_int_equal(commit(&agent, NULL, &err), -1);
     has_mode("g", 0644);
-    says(err.message, "with the original in place");
+    says(err.message, "with the original restored");
 }
 
 // A later edit of a file is put back before an earlier one.
@@ -208,8 +208,8 @@ static void two_edits_of_one_file(void **state)
     stage(&agent, 3, "f", "FIRST EDIT", "SECOND EDIT");
     assert_int_equal(commit(&agent, NULL, &err), -1);
     holds("f", "ORIGINAL");
-    says(err.message, "with the originals in place");
-    assert_null(strstr(err.message, "NOT put right"));
+    says(err.message, "with the originals restored");
+    assert_null(strstr(err.message, "NOT restored"));
 }
 
 // Its agent is killed once the edits are in place: the guard puts all of them back.

@@ -43,7 +43,7 @@ static int lose(struct host *host)
         world_changed();
     }
     return error_set(&host->error, ERR_HOST, HOST_LOST,
-                     "the connection to %s broke: look whether the host and its sshd are up, then ask again",
+                     "the connection to %s broke: check that the host and its sshd are up, then try again",
                      host->spec->name);
 }
 

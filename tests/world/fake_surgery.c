@@ -62,7 +62,7 @@ static int begin(json_t *w, const char *host, const json_t *request, json_t **re
 {
     const char *unit = json_str(request, "unit", "");
     if (!world_serves(w, host, unit))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s does not run, so there is nothing to stop",
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is not running, so there is nothing to stop",
                          unit);
     json_t *s = json_pack("{s:s, s:s, s:[]}", "phase", "open", "unit", unit, "edits");
     json_object_set_new(surgeries(w, host), json_str(request, "keep", ""), s);

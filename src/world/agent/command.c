@@ -38,7 +38,8 @@ SERVE(serve_command)
         const json_t *word = json_array_get(words, i);
         argv[i] = json_string_value(word);
         if (!argv[i] || strlen(argv[i]) != json_string_length(word))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "argument %zu of the command is no text", i);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "argument %zu of the command must be a string",
+                             i);
     }
     if (!count || !*argv[0])
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "a command needs a program to run");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The guard of a surgery: a process that outlives the agent, its ssh and its migrun. It waits for the lock
-// that the agent holds while it lives; where the surgery has not come to its end by then, it puts things
-// back.
+// that the agent holds while it lives; if the surgery has not ended by then, it restores the originals.
 #include "base/clock.h"
 #include "base/process.h"
 #include "base/socket.h"
@@ -52,7 +51,7 @@ static int arm_unit(const char *self, const char *keep, const struct surgery *s,
                      said);
 }
 
-// Where there is no systemd: a process of its own session. Its byte on the pipe says that it waits.
+// Without systemd: a process in a session of its own. A byte on the pipe says that it is waiting.
 static int arm_process(const char *self, const char *keep, const struct surgery *s, struct error *err)
 {
     int ready[2];
@@ -100,7 +99,7 @@ static void say_ready(void)
         (void)send(fd, ready, strlen(ready), MSG_NOSIGNAL);
 }
 
-// An agent that hangs is ended, so that its lock is free.
+// Kills an agent that hangs, to free its lock.
 static void end_agent(const struct surgery *s)
 {
     pid_t pid = (pid_t)json_int(s->manifest, "agent", 0);
@@ -131,7 +130,7 @@ int guard_main(const char *keep)
             deadline = deadline_in(SURGERY_GUARD_MS);
         }
     }
-    // What the agent has made of it by now.
+    // Read again: the agent may have changed it.
     json_decref(s.manifest);
     s.manifest = NULL;
     struct surgery cleanup(surgery_free) now = NO_SURGERY;

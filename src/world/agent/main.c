@@ -26,8 +26,8 @@ static int complain(const char *format, ...)
     return 1;
 }
 
-// How long to wait for migrun's next word. In a surgery it must not be silent for long, and not take too
-// long.
+// How long to wait for migrun's next message. During a surgery it must neither be silent for long nor take
+// too long.
 static int patience(const struct agent *agent)
 {
     if (!agent->surgery)
@@ -36,8 +36,7 @@ static int patience(const struct agent *agent)
     return left < SURGERY_SILENCE_MS ? left : SURGERY_SILENCE_MS;
 }
 
-// Serves until stdin ends, or until nothing has come for longer than migrun's pings allow: then it is dead,
-// or its host is.
+// Serves until stdin ends, or until no ping has arrived for too long: migrun, or its host, is gone then.
 static int serve(struct agent *agent, const struct lockdown *lockdown)
 {
     char hostname[256] = "";
@@ -84,7 +83,7 @@ static int serve(struct agent *agent, const struct lockdown *lockdown)
     return status;
 }
 
-// Copies what has come on one side to the other. 0: that side has ended.
+// Copies available bytes from one side to the other. 0: that side has ended.
 static int pass_on(int from, int to)
 {
     char chunk[65536];
@@ -92,8 +91,7 @@ static int pass_on(int from, int to)
     return n > 0 && write_all(to, chunk, (size_t)n) == 0;
 }
 
-// Connects stdin and stdout with a UNIX socket of this host: the way to libvirtd where ssh may not forward
-// one.
+// Connects stdin and stdout with a UNIX socket of this host: the way to libvirtd if ssh cannot forward one.
 static int relay(const char *path)
 {
     int fd = unix_connect(path, SOCK_STREAM);

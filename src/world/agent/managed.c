@@ -22,14 +22,14 @@ enum { STATUS_MOST = 8 << 20, UUID_LEN = 36, ASK_ALL_MS = 20000, ASK_ONE_MS = 50
 
 // ---- status files ----
 
-// What stands between two texts, the first time; NULL: they are not there. Caller frees.
+// The text between the first begin and the end after it; NULL: not found. Caller frees.
 static char *between(const char *text, const char *begin, const char *end)
 {
     const char *from = strstr(text, begin), *to = from ? strstr(from + strlen(begin), end) : NULL;
     return to ? xstrndup(from + strlen(begin), (size_t)(to - from) - strlen(begin)) : NULL;
 }
 
-// The job that libvirt would have to take up again, or NULL. Caller frees.
+// A job that a restarted libvirtd would have to resume, or NULL. Caller frees.
 static char *job_in(const char *status)
 {
     if (strstr(status, "<blockjobs active='yes'"))
@@ -57,10 +57,11 @@ static int read_status(int folder, const char *file, json_t *guests, struct erro
             "/%s is not a status file as libvirtd writes it, so what a restart makes of it cannot be known",
             file);
     if (job)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "libvirtd is not stopped while a job runs on a guest: %s has one (%s); wait for its "
-                         "end (virsh domjobinfo %s)",
-                         name, job, name);
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            "refusing to stop libvirtd while a job runs on a guest: %s has one (%s); wait for its "
+            "end (virsh domjobinfo %s)",
+            name, job, name);
     json_array_append_new(guests, json_pack("{s:o, s:s, s:I}", "name", json_text(name), "uuid", uuid, "pid",
                                             (json_int_t)strtoll(pid, NULL, 10)));
     return 0;
@@ -88,9 +89,8 @@ static int read_statuses(json_t *guests, struct error *err)
 
 // ---- asking libvirtd ----
 
-// virsh's answers for guests: for each "@UUID", what domblkerror says (its monitor was asked; nothing: that
-// failed), "|", what it is, and
-// "=UUID".
+// virsh's answers for guests: for each "@UUID", the output of domblkerror (which asks the monitor; empty: it
+// failed), "|", its state and info, "=UUID".
 static int ask(const json_t *manifest, const json_t *const *guests, size_t count, int64_t timeout,
                struct process_result *ended, struct error *err)
 {
@@ -128,8 +128,7 @@ static struct answer answer_for(const char *out, const char *uuid)
     return a;
 }
 
-// Each guest's answer. Where one monitor is silent nothing of the common answer is seen, so that each is
-// asked alone.
+// Each guest's answer. If one monitor hangs, the common answer is lost, and each guest is asked alone.
 static int ask_guests(const json_t *manifest, const json_t *guests, struct answer *answers, struct error *err)
 {
     size_t count = json_array_size(guests);
@@ -172,13 +171,14 @@ int guests_read(const json_t *manifest, json_t **result, struct error *err)
         const char *name = json_str(guest, "name", "?");
         long long pid = (long long)json_int(guest, "pid", 0);
         if (!answers[i].listed)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                             "libvirtd is not stopped: it does not know %s, whose QEMU (pid %lld) its status "
-                             "file names; look at that first",
-                             name, pid);
+            return error_set(
+                err, ERR_REFUSED, REFUSED_OTHER,
+                "refusing to stop libvirtd: it does not know %s, whose QEMU (pid %lld) its status "
+                "file names; look at that first",
+                name, pid);
         if (!answers[i].answers)
             return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                             "libvirtd is not stopped: the monitor of %s (pid %lld) does not answer, and a "
+                             "refusing to stop libvirtd: the monitor of %s (pid %lld) does not answer, and a "
                              "starting libvirtd may end a guest that does not; look at that QEMU first",
                              name, pid);
         json_object_set_new(guest, "state", json_string(answers[i].state));
@@ -212,7 +212,7 @@ static int hook_passes(const char *hook, const json_t *guest, struct error *err)
         return 0;
     auto_free char *said = process_said(&ended);
     return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                     "libvirtd is not stopped: its hook %s fails for %s when asked to 'reconnect' "
+                     "refusing to stop libvirtd: its hook %s fails for %s when asked to 'reconnect' "
                      "(%s%s%.200s), and then a starting libvirtd ends that guest; "
                      "let the hook end with 0 for reconnect",
                      hook, name, ended.timed_out ? "it does not end" : "it ended badly", *said ? ": " : "",

@@ -50,7 +50,7 @@ static void try_addresses(struct probe *p)
         int fd = socket(p->at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         p->error = fd >= 0 && connect(fd, (struct sockaddr *)&address, p->at->ai_addrlen) == 0 ? 0 : errno;
         if (fd >= 0 && p->error == EINPROGRESS) {
-            // One address that swallows packets leaves time for the others.
+            // An address that drops packets must leave time for the others.
             p->until = now_ms() + (p->deadline - now_ms()) / addresses_left(p->at);
             p->fd = fd;
             return;

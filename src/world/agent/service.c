@@ -61,7 +61,7 @@ static const char *state_word(const char *systemd)
     return "unknown";
 }
 
-// "1min 30s" of systemd's in milliseconds; 0: it is not known.
+// systemd's "1min 30s" in milliseconds; 0: not known.
 static int64_t limit_of(const char *text)
 {
     auto_buf struct buf closed_up = {0};
@@ -91,7 +91,7 @@ static void take_property(struct unit_state *state, const char *name, const char
         state->found = !STREQ(value, "not-found");
 }
 
-// systemctl tells of each unit in lines "Name=value", and puts an empty line between two units.
+// systemctl prints "Name=value" lines, and an empty line between two units.
 static void take_states(char *text, struct unit_state **states, size_t count)
 {
     size_t i = 0;
@@ -160,7 +160,7 @@ static int service_of(const struct agent *agent, const json_t *request, struct s
     service->stdin_fd = agent->stdin_fd;
     if (!is_unit_name(service->unit)) {
         auto_free char *shown = printable(service->unit);
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is no name of a service", shown);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "invalid service name '%s'", shown);
     }
     if (!count)
         return 0;
@@ -168,8 +168,8 @@ static int service_of(const struct agent *agent, const json_t *request, struct s
     for (size_t i = 0; i < count; i++) {
         service->command[i] = json_string_value(json_array_get(words, i));
         if (!service->command[i])
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the site's command for %s is no list of texts",
-                             service->unit);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "the site's command for %s must be a list of strings", service->unit);
     }
     return 0;
 }
@@ -201,7 +201,7 @@ static int state_of(const struct service *service, struct unit_state *state, str
     return 0;
 }
 
-// What is begun here is finished: nobody's hang-up ends it.
+// An action that has begun is finished, even if the connection to migrun breaks meanwhile.
 static int act(const struct service *service, const char *action, int64_t timeout, struct unit_state *state,
                struct error *err)
 {
@@ -215,7 +215,7 @@ static int act(const struct service *service, const char *action, int64_t timeou
         return -1;
     if (!service->command) // a transient unit is gone once it is stopped, which is no error
         return units_show(&service->unit, 1, deadline_in(LOOK_MS), state, err);
-    // The site's command for this action does not tell the state, but it ended well.
+    // The site's command for this action does not report the state, but it succeeded.
     *state = (struct unit_state){.found = true};
     snprintf(state->state, sizeof state->state, "%s", STREQ(action, "stop") ? "inactive" : "active");
     return 0;
@@ -223,7 +223,7 @@ static int act(const struct service *service, const char *action, int64_t timeou
 
 // ---- waiting until it answers ----
 
-// Daemons that are up only when their socket takes connections. socket_unit: systemd's, which starts the
+// Daemons that are up only once their socket accepts connections. socket_unit: the unit that starts the
 // daemon for its first client.
 static const struct daemon {
     const char *unit, *socket_unit, *socket;
@@ -291,7 +291,8 @@ static int wait_until_it_answers(const struct service *service, int64_t timeout,
         }
         struct pollfd gone = {.fd = service->stdin_fd};
         if (poll(&gone, 1, POLL_MS) > 0)
-            return error_set(err, ERR_HOST, HOST_LOST, "nobody waits for %s any more", service->unit);
+            return error_set(err, ERR_HOST, HOST_LOST,
+                             "no longer waiting for %s: the connection to migrun is gone", service->unit);
     }
 }
 

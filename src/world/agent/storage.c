@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What stands behind a path: the file that QEMU would open there, links followed, and what tells it from
-// every other: so that two hosts can find out whether they mean the same one.
+// Identifies the file behind a path, as QEMU would open it (links followed), so that two hosts can find out
+// whether they see the same one.
 #include "world/agent/ops_internal.h"
 
 #include "base/clock.h"
@@ -128,7 +128,7 @@ static void add_rbd(json_t *ids, const char *folder)
     add_id(ids, "rbd", id.data);
 }
 
-// udev's names of it below /dev/disk/by-id, but for device mapper's, which each host gives as it likes.
+// udev's names for it in /dev/disk/by-id, except device mapper's, which each host chooses itself.
 static void add_links(json_t *ids, const char *number)
 {
     static const char prefix[] = "S:disk/by-id/";

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The surgery: libvirtd is stopped, files are changed, libvirtd is started, as one transaction on the host.
-// It ends with every guest managed as before, or with the originals back (the design's "Surgery"); if the
-// agent dies in it, its guard (guard.c) ends it.
-// This is what it is made of: its manifest, stopping and starting, the log, putting back. Its actions are in
-// surgery_serve.c.
+// It ends with every guest managed as before, or with the originals restored; if the agent dies in it, its
+// guard (guard.c) ends it. This file has its parts: the manifest, stopping and starting, the log, restoring.
+// Its actions are in surgery_serve.c.
 #include "world/agent/surgery.h"
 
 #include "base/clock.h"
@@ -152,7 +151,7 @@ static json_t *property_words(const char *unit, const char *properties, struct e
     return words;
 }
 
-// Active, or on its way up or down: whoever waits for the end of a unit must not take it for stopped.
+// Active, or on its way up or down: such a unit must not be taken for stopped.
 static bool may_run(const struct unit_state *unit)
 {
     return unit->found && !STREQ(unit->state, "inactive") && !STREQ(unit->state, "failed");
@@ -183,9 +182,9 @@ static bool holds(const json_t *list, const char *word)
     return false;
 }
 
-// What is to be stopped, and started again: the sockets that start the service for a client, and the service,
-// which comes back even if its sockets had it asleep: its guests are to be seen. What would be stopped along
-// with it is no business of ours.
+// Records the units to stop and start again: the sockets that start the service for a client, and the
+// service, which is started even if it was asleep behind its sockets, so that its guests can be seen. Refuses
+// if systemd would stop other units with it.
 int surgery_record_units(struct surgery *s, struct error *err)
 {
     auto_json json_t *sockets = property_words(surgery_unit(s), "TriggeredBy", err), *units = json_array(),
@@ -199,16 +198,16 @@ int surgery_record_units(struct surgery *s, struct error *err)
     if (running_among(service, itself, err) < 0)
         return -1;
     if (!json_array_size(units) && !json_array_size(itself))
-        return error_set(
-            err, ERR_REFUSED, REFUSED_OTHER,
-            "%s does not run, so there is nothing to stop; systemctl start %s, and look at its guests, first",
-            surgery_unit(s), surgery_unit(s));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s is not running, so there is nothing to stop; first run systemctl start %s and "
+                         "check its guests",
+                         surgery_unit(s), surgery_unit(s));
     size_t i;
     json_t *unit;
     json_array_foreach(along, i, unit)
         if (!holds(sockets, json_string_value(unit)))
             return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                             "%s is not stopped: systemd would stop %s with it", surgery_unit(s),
+                             "refusing to stop %s: systemd would stop %s with it", surgery_unit(s),
                              json_string_value(unit));
     json_array_append_new(units, json_string(surgery_unit(s)));
     json_object_set(s->manifest, "units", units);
@@ -218,8 +217,8 @@ int surgery_record_units(struct surgery *s, struct error *err)
 static int check_stopped(const struct surgery *s, struct error *err)
 {
     auto_json json_t *active = json_array();
-    // Where guests were asked through this socket and nobody listens there now, libvirtd is away: known
-    // sooner than from systemd, while it is.
+    // Guests were queried through this socket. If nothing listens there now, libvirtd is down, and systemd
+    // need not be asked while it is.
     int failed = json_array_size(json_object_get(s->manifest, "guests"))
                      ? socket_connects(json_str(s->manifest, "socket", "/run/libvirt/libvirt-sock"))
                      : 0;
@@ -251,7 +250,7 @@ void surgery_mark_log(struct surgery *s, const char *path)
                                   wall_time()));
 }
 
-// How far the log has come: so that it can be read once the service runs again, up to here.
+// The log's end at a moment, so that it can be read up to there once the service runs again.
 struct log_end {
     int64_t size; // -1: there is no file
     double time;
@@ -283,7 +282,7 @@ static char *file_part(const char *path, int64_t from, int64_t to)
     return fd >= 0 ? buf_take(&text) : NULL;
 }
 
-// What the log has said from the surgery's beginning to end, of its file or of the journal. Caller frees.
+// The log from the surgery's beginning to end, from its file or the journal. Caller frees.
 static char *log_text(const struct surgery *s, const struct log_end *end)
 {
     const json_t *log = json_object_get(s->manifest, "log");
@@ -301,8 +300,8 @@ static char *log_text(const struct surgery *s, const struct log_end *end)
     return xstrdup(ended.out.data ? ended.out.data : "");
 }
 
-// What tells of guests and their records explains most; what a starting libvirtd finds missing on this host
-// it always says.
+// Lines about guests and their records explain most. A starting libvirtd always complains about features that
+// the host lacks.
 static bool is_of_guests(const char *line)
 {
     static const char *const words[] = {"qemu", "domain", "monitor", "status", "capabilit"};
@@ -319,7 +318,7 @@ static const char *without_head(const char *line)
     return place ? place + 3 : line;
 }
 
-// Its lines that tell of an error: those of guests, or else the last ones. Caller frees.
+// Its error lines: those about guests, or else the last one. Caller frees.
 static char *log_errors(const struct surgery *s, const struct log_end *end)
 {
     struct buf said = {0};
@@ -343,7 +342,7 @@ static char *log_errors(const struct surgery *s, const struct log_end *end)
     return buf_take(&said);
 }
 
-// ---- putting back ----
+// ---- restoring ----
 
 static char *clock_text(void)
 {
@@ -354,8 +353,8 @@ static char *clock_text(void)
     return xstrdup(text);
 }
 
-// Whether a file is what the edit made of it (or was taken away), and so is to be put back. libvirtd has
-// written anew what it took over.
+// Whether a file still is as the edit left it (or was removed), and so must be restored. A record that
+// libvirtd accepted has been rewritten by it.
 static bool is_in_place(struct agent *agent, const json_t *edit)
 {
     auto_json json_t *request = json_pack("{s:O}", "path", json_object_get(edit, "path")), *stat = NULL;
@@ -395,7 +394,7 @@ static bool any_in_place(const struct surgery *s, struct agent *agent)
     return false;
 }
 
-// Once more where systemd thinks that it was started too often.
+// Tries again with the failure counter reset, in case systemd refuses to start it so often.
 int surgery_start(const struct surgery *s, struct error *err)
 {
     if (act(s, "start", err) == 0)
@@ -405,8 +404,8 @@ int surgery_start(const struct surgery *s, struct error *err)
     return act(s, "start", err);
 }
 
-// Starts what was stopped and looks at the guests; what is not right is added to lost. How many guests are
-// managed.
+// Starts what was stopped and checks the guests; adds a sentence for each problem to lost. Returns how many
+// guests are managed.
 static size_t start_and_look(const struct surgery *s, json_t *lost)
 {
     struct error err;
@@ -415,7 +414,7 @@ static size_t start_and_look(const struct surgery *s, json_t *lost)
         struct log_end end = log_now(s);
         auto_free char *said = log_errors(s, &end);
         auto_free char *line = xasprintf(
-            "%s does not start (%s%s%s): its %zu guests run on, unmanaged; mend it and start it by hand",
+            "%s does not start (%s%s%s): its %zu guests run on, unmanaged; repair it and start it by hand",
             surgery_unit(s), err.message, *said ? "; " : "", said, guests);
         json_array_append_new(lost, json_text(line));
         return 0;
@@ -432,18 +431,18 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
     struct error err = {0};
     const json_t *edits = json_object_get(s->manifest, "edits");
     size_t back = 0;
-    // One that has started on a record that it could not take over would write over the original.
+    // A service that was started with a record it could not accept would overwrite the original.
     if (any_in_place(s, &agent))
         act(s, "stop", &err);
-    // Last first: what the first edit of a file found is there once the second is put back.
+    // Last first: undoing the second edit of a file leaves the first one's result.
     for (size_t i = json_array_size(edits); i-- > 0;)
         back += (size_t)put_back_one(&agent, json_array_get(edits, i), lost);
     size_t managed = start_and_look(s, lost);
     auto_free char *at = clock_text();
     auto_free char *text = xasprintf(
         "was stopped; %s started it again at %s%s (%s); %zu of %zu guests are managed as before", who, at,
-        back == 1 ? ", with the original in place"
-        : back    ? ", with the originals in place"
+        back == 1 ? ", with the original restored"
+        : back    ? ", with the originals restored"
                   : "",
         why, managed, json_array_size(json_object_get(s->manifest, "guests")));
     surgery_set_end(s, "put back", text, steal(&lost));
@@ -451,7 +450,6 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
     claim_tell(s->run, text);
 }
 
-// The end of a surgery of ours that failed, as an error: why, what was put back, and what could not be.
 int surgery_fail(struct surgery *s, const char *why, struct error *err)
 {
     auto_free char *reason = xstrdup(why);
@@ -463,7 +461,7 @@ int surgery_fail(struct surgery *s, const char *why, struct error *err)
     size_t i;
     json_t *text;
     json_array_foreach((json_t *)(uintptr_t)lost, i, text)
-        buf_printf(&all, "%s%s", i ? "; " : ". NOT put right: ", json_string_value(text));
+        buf_printf(&all, "%s%s", i ? "; " : ". NOT restored: ", json_string_value(text));
     return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%.300s%s%.400s%s; %s %.200s%.500s", reason,
                      *said ? " (its log: " : "", said, *said ? ")" : "", surgery_unit(s),
                      json_str(s->manifest, "text", ""), all.len ? all.data : "");

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The surgery's own: what its operation (surgery.c), its guard (guard.c) and its look at guests (managed.c)
-// share.
+// Shared by the surgery (surgery.c), its actions (surgery_serve.c), its guard (guard.c) and its check of the
+// guests (managed.c).
 //
-// KEEP_DIR/RUN/N.surgery tells all of it, so that whoever gets there first can put things back: {unit,
+// KEEP_DIR/RUN/N.surgery has all that anyone needs to restore the originals: {unit,
 // commands (the site's, or none), units: [what was active, sockets first], socket (libvirt's), log: {path,
 // size}, guests: [{name, uuid, pid, state, persistent}], edits: [{path, keep: "RUN/M", expect, sha256}]
 // (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at, lost: [text]}. The
-// agent that carries it out holds N.lock: who gets that lock knows that it is dead.
+// agent that carries it out holds N.lock; whoever gets that lock knows that the agent is dead.
 #ifndef MIGRUN_WORLD_AGENT_SURGERY_H
 #define MIGRUN_WORLD_AGENT_SURGERY_H
 

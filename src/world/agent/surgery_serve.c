@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The surgery's actions: begin (looks at every guest, records what is active, arms the guard, stops), stage
-// (keeps what a file shall become), commit (puts in place, starts, looks at every guest), abort (puts back),
-// settle (of one that nobody carries out any more: waits for its guard, or puts back), look (tells).
+// The surgery's actions: begin (checks every guest, records the active units, arms the guard, stops), stage
+// (keeps a file's new contents), commit (puts them in place, starts, checks every guest), abort (restores),
+// settle (ends an abandoned one: waits for its guard, or restores), look (reports).
 #include "base/clock.h"
 #include "base/io.h"
 #include "world/agent/surgery.h"
@@ -26,7 +26,7 @@ static json_t *told(const struct surgery *s)
                      "edits", edits);
 }
 
-// The agent's surgery has come to its end, whichever: its guard finds the lock free, sees that, and goes.
+// The agent's surgery has ended, one way or the other: its guard finds the lock free, sees that, and exits.
 static void end_own(struct agent *agent)
 {
     struct surgery *s = agent->surgery;
@@ -35,7 +35,7 @@ static void end_own(struct agent *agent)
     free(s);
 }
 
-// From here on the surgery's number is this agent's alone: nobody carries it out, and nobody has.
+// Takes the surgery's number for this agent alone; refuses one that is, or was, used.
 static int take_number(struct surgery *s, const char *keep, struct error *err)
 {
     if (surgery_load(keep, s, err) < 0)
@@ -74,7 +74,7 @@ static int prepare(struct surgery *s, const json_t *request, struct error *err)
     return surgery_store(s, err) < 0 || guard_arm(s, err) < 0 ? -1 : 0;
 }
 
-// Nothing was stopped: it is over before it began.
+// Nothing was stopped: removes the manifest.
 static void take_back(struct surgery *s)
 {
     auto_free char *name = xasprintf("%s.surgery", s->number);
@@ -114,8 +114,8 @@ static int check_own(const struct agent *agent, const json_t *request, struct er
     if (own && STREQ(own, json_str(request, "surgery", "")))
         return 0;
     return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                     "that surgery is over: nothing came from migrun for too long, or the step took longer "
-                     "than %d s, and the originals were put back",
+                     "that surgery is over: migrun was silent for too long, or the step took longer "
+                     "than %d s; the originals were restored",
                      SURGERY_OPEN_MS / 1000);
 }
 
@@ -128,7 +128,7 @@ static int stage(struct agent *agent, const json_t *request, const char *body, s
     struct surgery *s = agent->surgery;
     auto_free char *name = xasprintf("%s.new", number);
     if (keep_bytes(s->folder, name, body ? body : "", len) < 0)
-        return error_errno(err, errno, "what %s shall become cannot be kept", json_str(request, "path", ""));
+        return error_errno(err, errno, "cannot keep the new contents of %s", json_str(request, "path", ""));
     sha256_hex(body ? body : "", len, hash);
     json_array_append_new(
         json_object_get(s->manifest, "edits"),
@@ -149,7 +149,7 @@ static int put_in_place(struct agent *agent, const struct surgery *s, struct err
         auto_json json_t *result = NULL;
         size_t len;
         if (kept_bytes(s->folder, json_str(edit, "fresh", ""), WIRE_BODY_MAX, &data, &len) < 0)
-            return error_errno(err, errno, "what %s shall become, in %s/%s", json_str(edit, "path", ""),
+            return error_errno(err, errno, "the new contents of %s, in %s/%s", json_str(edit, "path", ""),
                                agent_keep_dir, s->run);
         if (serve_write(agent, edit, data, len, &result, NULL, err) < 0)
             return -1;
@@ -166,7 +166,7 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
     int rc = put_in_place(agent, s, err) < 0 ? -1 : surgery_start(s, err);
     double away = (double)(now_ms() - s->opened) / 1000;
     if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
-        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s had not taken it over: %.160s…", surgery_unit(s),
+        rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s did not take it over: %.160s…", surgery_unit(s),
                        json_string_value(json_array_get(lost, 0)));
     if (rc < 0) {
         auto_free char *why = xstrdup(err->message);
@@ -216,13 +216,13 @@ static int settle(struct agent *agent, const json_t *request, bool reads, json_t
         int got = surgery_lock(&s, true, err);
         if (got <= 0)
             return got < 0 ? -1
-                           : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still carried out there",
+                           : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still in progress there",
                                        surgery_unit(&s));
         struct surgery cleanup(surgery_free) now = NO_SURGERY;
         if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
             return -1;
         if (surgery_is_open(&now))
-            surgery_put_back(&now, "migrun recover", "its agent and its guard are gone");
+            surgery_put_back(&now, "migrun", "its agent and its guard are gone");
         else
             look_again(&now);
         *result = told(&now);
@@ -259,6 +259,6 @@ void surgery_leave(struct agent *agent)
 {
     if (!agent->surgery)
         return;
-    surgery_put_back(agent->surgery, "its agent", "migrun was not heard of any more, or took too long");
+    surgery_put_back(agent->surgery, "its agent", "migrun was silent or took too long");
     end_own(agent);
 }
