@@ -33,11 +33,26 @@ static int service_call(const struct effect *e, const char *action, const char *
     return host_call(e->host->agent, "service", args, NULL, 0, timeout + 10000, &answer, err);
 }
 
+// Whether it was to run before the change: 1, 0, or -1 when that is not known. A unit on its way counts as
+// there.
+static int ran_before(const struct effect *e)
+{
+    static const struct {
+        const char *state;
+        int ran;
+    } known[] = {{"active", 1}, {"activating", 1}, {"inactive", 0}, {"failed", 0}, {"deactivating", 0}};
+    const json_t *before = effect_before(e);
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (STREQ(json_str(before, "word", json_str(before, "state", "")), known[i].state))
+            return known[i].ran;
+    return -1;
+}
+
 static int describe_service(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     (void)err;
     const char *action = json_str(effect_after(e), "action", ""),
-               *state = json_str(effect_before(e), "state", "unknown");
+               *state = json_str(effect_before(e), "word", json_str(effect_before(e), "state", "unknown"));
     *summary = STREQ(action, "restart") ? xasprintf("%s, restart", state)
                                         : xasprintf("%s → %s", state, json_str(effect_after(e), "state", ""));
     *detail = NULL;
@@ -55,9 +70,11 @@ static int observe_service(struct effect *e, enum observed *seen, struct error *
                           json_object_get(json_object_get(effect_after(e), "commands"), "state"), &state,
                           err) < 0)
         return -1;
-    bool active = STREQ(state, "active"), was = STREQ(json_str(effect_before(e), "state", ""), "active");
+    int ran = ran_before(e);
     // On its way up or down it is neither yet.
-    *seen = STREQ(state, "unknown") ? SEEN_UNKNOWN : active == was ? SEEN_BEFORE : SEEN_AFTER;
+    *seen = ran < 0 || STREQ(state, "unknown") ? SEEN_UNKNOWN
+            : STREQ(state, "active") == ran    ? SEEN_BEFORE
+                                               : SEEN_AFTER;
     return 0;
 }
 
@@ -70,8 +87,12 @@ static int undo_service(struct effect *e, struct error *err)
 {
     if (STREQ(json_str(effect_after(e), "action", ""), "restart"))
         return 0; // it runs, as it did before
-    bool was = STREQ(json_str(effect_before(e), "state", ""), "active");
-    return service_call(e, was ? "start" : "stop", "undo_timeout", err);
+    int ran = ran_before(e);
+    if (ran < 0)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "its state before is not known, so it was left as it is (systemctl status %s)",
+                         effect_target(e));
+    return service_call(e, ran ? "start" : "stop", "undo_timeout", err);
 }
 
 static void imagine_service(const struct effect *e)
@@ -97,7 +118,7 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
     if (gate_open(h->run, what, err) < 0 ||
         run_service(h, unit, json_object_get(commands, "state"), &seen, err) < 0)
         return -1;
-    const char *state = json_str(seen, "state", "unknown");
+    const char *state = json_str(seen, "state", "unknown"), *word = json_str(seen, "word", NULL);
     if (surgery_takes(h) && STREQ(effect_target(h->run->surgery), unit))
         return error_set(err, ERR_REFUSED, REFUSED_PHASE, "%s: while_stopped itself stops and starts it",
                          what);
@@ -115,7 +136,9 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
                               (json_int_t)limit_of(seen, stops ? "start" : "stop"));
     if (commands)
         json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
-    return gate_pass(effect_new(OF_service, h, unit, json_pack("{s:s}", "state", state), after), NULL, err);
+    return gate_pass(
+        effect_new(OF_service, h, unit, json_pack("{s:s, s:s*}", "state", state, "word", word), after), NULL,
+        err);
 }
 
 // ---- commands ----

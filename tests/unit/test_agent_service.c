@@ -115,6 +115,8 @@ static void states_of_a_unit(void **state)
         assert_string_equal(json_str(result, "state", ""), rows[i][1]);
         assert_string_equal(json_str(result, "sub", ""), "sub");
         assert_int_equal(json_int(result, "pid", 0), 7);
+        assert_string_equal(json_str(result, "word", rows[i][0]), rows[i][0]);
+        assert_int_equal(json_object_get(result, "word") != NULL, STREQ(rows[i][1], "unknown"));
     }
 }
 

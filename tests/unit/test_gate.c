@@ -27,6 +27,7 @@ struct host {
     json_t *asked;         // what was asked for that changes something: ["write /etc/a", …]
     const char *service;   // its state
     bool on_its_way;       // what starts or stops does not get there
+    const char *word;      // systemd's own, where the state is unknown
     int start_ms, stop_ms; // how long its unit lets it take; 0: it does not say
     json_int_t allowed;    // how long the last action was given
     const char *fails;     // this operation does
@@ -237,6 +238,8 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
     if (fails)
         return lost(err);
     answer->head = json_pack("{s:{s:s*, s:i}}", "result", "state", host.service, "status", 0);
+    if (is_service && host.word && STREQ(action, "state") && STREQ(host.service, "unknown"))
+        json_object_set_new(json_object_get(answer->head, "result"), "word", json_string(host.word));
     if (is_service && host.start_ms)
         json_object_update_new(
             json_object_get(answer->head, "result"),
@@ -665,6 +668,32 @@ static void what_cannot_be_asked_is_no_success(void **state)
     host.lost = false;
     all_is_undone(1); // and again, once it answers
     holds("/a", "old");
+}
+
+// A unit on its way gets there again when what stopped or started it is undone; what its state was otherwise
+// nobody knows.
+static void a_unit_on_its_way_gets_there_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word, *action, *undo;
+    } rows[] = {
+        {"activating", "stop", "[\"start nova-compute\"]"},
+        {"deactivating", "start", "[\"stop nova-compute\"]"},
+    };
+    struct error err;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        host.service = "unknown";
+        host.word = rows[i].word;
+        assert_int_equal(change_service(&there, "nova-compute", rows[i].action, NULL, 0, &err), 0);
+        all_is_undone(1);
+        asked_for(rows[i].undo);
+    }
+    host.service = "unknown";
+    host.word = "maintenance";
+    assert_int_equal(change_service(&there, "nova-compute", "stop", NULL, 0, &err), 0);
+    auto_json json_t *problems = undo(0, 1);
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)), "its state before is not known"));
 }
 
 // A service is given the time that its unit gives it, and a little more.
@@ -1181,6 +1210,7 @@ int main(void)
         TEST(without_a_journal_nothing_is_changed),
         TEST(what_was_not_made_is_not_undone),
         TEST(what_was_made_though_it_failed_is_undone),
+        TEST(a_unit_on_its_way_gets_there_again),
         TEST(a_service_has_the_time_that_its_unit_gives),
         TEST(a_unit_that_is_on_its_way_is_no_unit_that_was_not_started),
         TEST(what_is_refused_is_not_undone),

@@ -32,8 +32,8 @@
 //   command   argv, [stdin: true → body], timeout (ms), reads → {status, signal, timed_out, stderr}; body:
 //   stdout service   unit, action: state|start|stop|restart|wait [, timeout ms] [, command: [argv of the site
 //   for that action]]
-//             → {state: active|inactive|failed|unknown, sub, pid, start_timeout, stop_timeout (ms, where the unit
-//             has them)}; wait: until active (and its sockets
+//             → {state: active|inactive|failed|unknown, sub, pid [, word:
+//             systemd's own of an unknown state] [, start_timeout, stop_timeout: ms, the unit's]}; wait: until active (and its sockets
 //             answer)
 //   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}}; error
 //   when the name

@@ -314,6 +314,8 @@ SERVE(serve_service)
     if (rc == 0)
         *result = json_pack("{s:s, s:s, s:I}", "state", state.state, "sub", state.sub, "pid",
                             (json_int_t)state.pid);
+    if (rc == 0 && STREQ(state.state, "unknown") && *state.word)
+        json_object_set_new(*result, "word", json_text(state.word));
     if (rc == 0 && state.start_ms)
         json_object_set_new(*result, "start_timeout", json_integer(state.start_ms));
     if (rc == 0 && state.stop_ms)
