@@ -41,7 +41,8 @@ end)
 
 -- There is one way for each of these: what else stands in its place would forget what the one takes care of.
 local ONE_WAY = {
-    ["%f[%w]fork%("] = { "src/base/spawn.c", "src/base/lockdown.c" }, -- lockdown's child becomes the command itself
+    -- The child of lockdown.c becomes the command itself.
+    ["%f[%w]fork%("] = { "src/base/spawn.c", "src/base/lockdown.c" },
     ["sockaddr_un"] = { "src/base/socket.c", "src/world/ssh.c" },     -- ssh.c: only for the length of a path
     ["pthread_create%("] = { "src/base/thread.c" },
     ["nanosleep%("] = { "src/base/clock.c" },

@@ -1,79 +1,69 @@
 // SPDX-License-Identifier: MIT
-// The host operations: what migrun-agent serves on the host that it runs on. Each takes the request's object
-// and body and gives a result object (and maybe a body). No operation follows a symbolic link in a path's
-// last part.
+// The host operations: what migrun-agent serves on its host. Each takes the request's object and body, and
+// gives a result object (and maybe a body). No operation follows a symbolic link in a path's last part.
 //
 //   op        request → result
+//
 //   stat      path → {type: file|directory|symlink|block|char|fifo|socket, mode, uid, gid, user, group, size,
-//   mtime,
-//             inode, device, links}; a file that is not there: error system/ENOENT
-//   read      path [limit] → stat's members + sha256; body: the contents
+//             mtime, inode, device, links}; a file that is not there: error system/ENOENT
+//   read      path [, limit] → stat's members + sha256; body: the contents
 //   list      path → {entries: [stat's members + name]}
-//   write     path, body [, expect {sha256 | absent: true}] [, keep] [, mode, uid, gid] → stat after. Atomic
-//   (rename in
-//             the same folder, synced); owner, mode, times-independent extended attributes and ACLs of an
-//             existing file are kept unless given. New file: mode (0644), owner of the agent, unless given.
+//   write     path, body [, expect {sha256 | absent: true}] [, keep] [, mode, uid, gid] → stat after
+//             Atomic (rename in the same folder, synced). Owner, mode, extended attributes and ACLs of an
+//             existing file are kept unless given. New file: mode 0644 and the agent's owner, unless given.
 //   remove    path [, expect] [, keep] → {}
-//   restore   keep, path, expect {sha256 | absent} → stat; the original is put back, with owner, mode and
-//   attributes;
-//             for a keep that recorded "absent" the file is removed
+//   restore   keep, path, expect {sha256 | absent} → stat
+//             Restores the original with owner, mode and attributes; if the keep recorded "absent", removes
+//             the file.
 //   forget    run → {}; removes the originals kept for a run
-//   note      → {}; every request may hold note (an effect, run/gate.h) and keep: it is on disk as
-//   KEEP_DIR/RUN/N.note before the request
-//             is served
+//   note      → {}; any request may have note (an effect, run/gate.h) and keep: the note is on disk, as
+//             KEEP_DIR/RUN/N.note, before the request is served
 //   notes     run → {notes: {"N": effect}}
 //   claim     claim {run, instance (uuid), name, exclusive, user, controller, since} → {}, or {held: claim}
-//   of the run that excludes
-//             this one: of the same instance, or where one of the two wants the host for itself
+//             of the run that excludes this one: of the same instance, or if either wants the host for itself
 //   unclaim   run → {}
 //   claims    → {claims: [claim]}
 //   chown     path, uid, gid (-1: as it is), expect {device, inode, uid, gid} → stat after
 //   chmod     path, mode, expect {device, inode, mode} → stat after
-//   command   argv, [stdin: true → body], timeout (ms), reads → {status, signal, timed_out, stderr}; body:
-//   stdout service   unit, action: state|start|stop|restart|wait [, timeout ms] [, command: [argv of the site
-//   for that action]]
-//             → {state: active|inactive|failed|unknown, sub, pid [, word:
-//             systemd's own of an unknown state] [, start_timeout, stop_timeout: ms, the unit's]}; wait: until active (and its sockets
-//             answer)
-//   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}}; error
-//   when the name
-//             does not resolve
+//   command   argv, [stdin: true → body,] timeout (ms), reads → {status, signal, timed_out, stderr};
+//             body: stdout
+//   service   unit, action: state|start|stop|restart|wait [, timeout (ms)] [, command: the site's argv]
+//             → {state: active|inactive|failed|unknown, sub, pid, word: systemd's own of an unknown state,
+//             start_timeout, stop_timeout: the unit's (ms)}; wait: until it is active and its sockets answer
+//   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}};
+//             error when the name does not resolve
 //   facts     instances, units: [..] → the host's facts (below)
 //   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size,
-//   inode, mtime, ctime (ns), fstype,
-//             source, target (of the mount), ids: ["wwid:…", …] (of a block device: what identifies it on
-//             every host)}}}
-//   surgery   a service's files are changed while it is stopped, as one transaction (surgery.c), by the
-//   action:
-//             begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd),
-//             socket (libvirt's), log → {} stage   surgery: "RUN/N", path, body, expect, keep: "RUN/M"
-//             [, mode, uid, gid] → {}:
-//             what the file shall become commit, abort   surgery → {phase: committed | put back, text, at
-//             (epoch), lost: [text], edits: [path]} settle  surgery: waits for its end, or brings it about →
-//             the same; phase none: it never began look    the same, as it stands now
+//             inode, mtime, ctime (ns), fstype, source, target (of the mount), ids: ["wwid:…", …] (of a block
+//             device: what identifies it on every host)}}}
+//   surgery   changes a service's files while it is stopped, as one transaction (surgery.c), by its action:
+//     begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd),
+//             socket (libvirt's), log → {}
+//     stage   surgery: "RUN/N", path, body (the new contents), expect, keep: "RUN/M" [, mode, uid, gid] → {}
+//     commit, abort
+//             surgery → {phase: committed | put back, text, at (epoch), lost: [text], edits: [path]}
+//     settle  surgery: waits for its end, or brings it about → the same; phase none: it never began
+//     look    surgery → the same, as it stands now
 //   log       path [, offset, line] → {size, lines, inode}; with offset: body = what came after it,
-//   result.line = number
-//             of its first line; a shorter file (rotated) starts at 0
+//             result.line = the number of its first line; a shorter file (rotated) starts at 0
 //   ping      → {}
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the
-// original's bytes and what it takes to put it back, synced before the change is made. With --read-only only
+// original's bytes and what it takes to restore it, synced before the change is made. With --read-only only
 // stat, read, list, notes, claims, reach, facts, storage, log, ping, surgery look, service state|wait and
 // command with reads are served.
 //
-// Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the begin and at the end; the run
-// adds clock:
-//   {asked, answered} by its own, and storage: storage's paths, of the guest's files), kernel, os, arch,
-//   units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
+// Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the beginning and at the end),
+//   kernel, os, arch, units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
 //   mounts: [{target, source, fstype}], memory: {total, available, hugepages_total, hugepages_free,
-//   hugepage_size} (bytes), cpu: {model, count, flags: […]}, users: {"libvirt-qemu": {uid, gid}, nova…: of
-//   those that exist}, groups: {"libvirt-qemu": gid, …}, instances: {path, fstype, source, device, inode} or
-//   absent when there is no such folder, guests: [{name, uuid, pid, uid, gid, user, group, started (epoch),
+//   hugepage_size} (bytes), cpu: {model, count, flags: […]}, users: {"libvirt-qemu": {uid, gid}, …: of those
+//   that exist}, groups: {"libvirt-qemu": gid, …}, instances: {path, fstype, source, device, inode} (absent
+//   when there is no such folder), guests: [{name, uuid, pid, uid, gid, user, group, started (epoch),
 //   files: [regular files it holds open; absent in a preview, as Landlock hides them]}] (QEMU processes),
-//   libvirt: {conf: {…the set keys of libvirtd.conf and qemu.conf that matter: listen_tcp, auth_tcp,
-//   migration_port_min/max,
-//             migration_address, migration_host, remember_owner, dynamic_ownership, stdio_handler, user,
-//             group, migrate_tls_force, shared_filesystems: […]}}}
+//   libvirt: {conf: {the keys of libvirtd.conf and qemu.conf that matter and are set: listen_tcp, auth_tcp,
+//   migration_port_min/max, migration_address, migration_host, remember_owner, dynamic_ownership,
+//   stdio_handler, user, group, migrate_tls_force, shared_filesystems: […]}}}
+// The run adds clock: {asked, answered} by its own clock, and storage: storage's paths, of the guest's files.
 #ifndef MIGRUN_WORLD_AGENT_OPS_H
 #define MIGRUN_WORLD_AGENT_OPS_H
 
