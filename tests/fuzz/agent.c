@@ -7,10 +7,12 @@
 #include "world/agent/ops_internal.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char *folder;
 

@@ -115,10 +115,9 @@ static void take_states(char *text, struct unit_state **states, size_t count)
 int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states,
                struct error *err)
 {
-    static const char *const head[] = {"systemctl", "show",
-                                       "--property=LoadState,ActiveState,SubState,MainPID,"
-                                       "TimeoutStartUSec,TimeoutStopUSec",
-                                       "--"};
+    static const char properties[] = "--property=LoadState,ActiveState,SubState,MainPID,"
+                                     "TimeoutStartUSec,TimeoutStopUSec";
+    static const char *const head[] = {"systemctl", "show", properties, "--"};
     auto_free const char **argv = xcalloc(COUNT_OF(head) + count + 1, sizeof *argv);
     auto_free struct unit_state **asked = xcalloc(count, sizeof *asked);
     size_t n = 0;
