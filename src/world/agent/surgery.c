@@ -406,11 +406,13 @@ int surgery_start(const struct surgery *s, struct error *err)
 
 // Starts what was stopped and checks the guests; adds a sentence for each problem to lost. Returns how many
 // guests are managed.
-static size_t start_and_look(const struct surgery *s, json_t *lost)
+static size_t start_and_look(struct surgery *s, json_t *lost)
 {
     struct error err;
     size_t guests = json_array_size(json_object_get(s->manifest, "guests"));
-    if (surgery_start(s, &err) < 0) {
+    bool down = surgery_start(s, &err) < 0;
+    json_object_set_new(s->manifest, "down", json_boolean(down));
+    if (down) {
         struct log_end end = log_now(s);
         auto_free char *said = log_errors(s, &end);
         auto_free char *line = xasprintf(
@@ -427,7 +429,7 @@ static size_t start_and_look(const struct surgery *s, json_t *lost)
 void surgery_put_back(struct surgery *s, const char *who, const char *why)
 {
     struct agent agent = {.stdin_fd = -1};
-    auto_json json_t *lost = json_array();
+    json_t *unrestored = json_array();
     struct error err = {0};
     const json_t *edits = json_object_get(s->manifest, "edits");
     size_t back = 0;
@@ -436,7 +438,9 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
         act(s, "stop", &err);
     // Last first: undoing the second edit of a file leaves the first one's result.
     for (size_t i = json_array_size(edits); i-- > 0;)
-        back += (size_t)put_back_one(&agent, json_array_get(edits, i), lost);
+        back += (size_t)put_back_one(&agent, json_array_get(edits, i), unrestored);
+    json_object_set_new(s->manifest, "unrestored", unrestored);
+    auto_json json_t *lost = json_copy(unrestored);
     size_t managed = start_and_look(s, lost);
     auto_free char *at = clock_text();
     auto_free char *text = xasprintf(
@@ -448,6 +452,23 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
     surgery_set_end(s, "put back", text, steal(&lost));
     surgery_store(s, &err);
     claim_tell(s->run, text);
+}
+
+void surgery_look_again(struct surgery *s)
+{
+    struct error err;
+    const json_t *unrestored = json_object_get(s->manifest, "unrestored");
+    if (json_array_size(json_object_get(s->manifest, "lost")) == 0)
+        return;
+    json_t *lost = unrestored ? json_copy((json_t *)(uintptr_t)unrestored) : json_array();
+    if (json_flag(s->manifest, "down", false)) {
+        start_and_look(s, lost);
+    } else {
+        auto_json json_t *gone = guests_lost(s->manifest);
+        json_array_extend(lost, gone);
+    }
+    json_object_set_new(s->manifest, "lost", lost);
+    surgery_store(s, &err);
 }
 
 int surgery_fail(struct surgery *s, const char *why, struct error *err)

@@ -5,7 +5,8 @@
 // KEEP_DIR/RUN/N.surgery has all that anyone needs to restore the originals: {unit,
 // commands (the site's, or none), units: [what was active, sockets first], socket (libvirt's), log: {path,
 // size}, guests: [{name, uuid, pid, state, persistent}], edits: [{path, keep: "RUN/M", expect, sha256}]
-// (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at, lost: [text]}. The
+// (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at, lost: [text],
+// unrestored: [text] (those of lost that tell of files), down: the service did not start}. The
 // agent that carries it out holds N.lock; whoever gets that lock knows that the agent is dead.
 #ifndef MIGRUN_WORLD_AGENT_SURGERY_H
 #define MIGRUN_WORLD_AGENT_SURGERY_H
@@ -47,8 +48,11 @@ int surgery_start(const struct surgery *s, struct error *err); // all of it; twi
 // was active, looks at the guests. who: for the sentence ("its guard"). What could not be got back is in the
 // manifest's lost.
 void surgery_put_back(struct surgery *s, const char *who, const char *why);
-// The same after a failure of migrun's own step. err gets why it failed, what the log says, what was restored
-// and what could not be. Returns -1.
+// Of one that ended with something lost: what did not start is started, and guests may have been brought back
+// since; originals that could not be restored stay lost.
+void surgery_look_again(struct surgery *s);
+// The same as surgery_put_back after a failure of migrun's own step. err gets why it failed, what the log
+// says, what was restored and what could not be. Returns -1.
 int surgery_fail(struct surgery *s, const char *why, struct error *err);
 
 // ---- surgery_serve.c ----

@@ -195,16 +195,6 @@ static int abort_it(struct agent *agent, const json_t *request, json_t **result,
     return 0;
 }
 
-// Guests that were lost may have been brought back since.
-static void look_again(struct surgery *s)
-{
-    struct error err;
-    if (json_array_size(json_object_get(s->manifest, "lost")) == 0)
-        return;
-    json_object_set_new(s->manifest, "lost", guests_lost(s->manifest));
-    surgery_store(s, &err);
-}
-
 static int settle(struct agent *agent, const json_t *request, bool reads, json_t **result, struct error *err)
 {
     struct surgery cleanup(surgery_free) s = NO_SURGERY;
@@ -224,7 +214,7 @@ static int settle(struct agent *agent, const json_t *request, bool reads, json_t
         if (surgery_is_open(&now))
             surgery_put_back(&now, "migrun", "its agent and its guard are gone");
         else
-            look_again(&now);
+            surgery_look_again(&now);
         *result = told(&now);
         return 0;
     }
