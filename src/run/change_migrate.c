@@ -6,12 +6,13 @@
 #include "base/interrupt.h"
 #include "run/change.h"
 #include "run/migration.h"
+#include "run/verdict.h"
 
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLL_MS = 200, ABORT_PATIENCE_MS = 60000, SECONDS_PER_GIB = 800 };
+enum { POLL_MS = 200, ABORT_PATIENCE_MS = 30000, SECONDS_PER_GIB = 800 };
 
 static bool has(const json_t *flags, const char *name)
 {
@@ -82,12 +83,7 @@ static int describe_migrate(const struct effect *e, char **summary, char **detai
 static int observe_migrate(struct effect *e, enum observed *seen, struct error *err)
 {
     (void)err;
-    switch (run_whereabouts(e->host->run, NULL)) {
-    case GUEST_AT_SOURCE: *seen = SEEN_BEFORE; break;
-    case GUEST_AT_DEST: *seen = SEEN_AFTER; break;
-    default: *seen = SEEN_UNKNOWN;
-    }
-    return 0;
+    return run_observe_migration(e->host->run, seen);
 }
 
 // The port that a libvirt URI means where it names none (libvirt's own defaults).
@@ -140,31 +136,75 @@ static int try_uri(struct run *run, const char *uri, struct error *err)
     return 0;
 }
 
+// The watch over one migration. give_up: until when its end is waited for once it is to stop, 0: it is not.
+struct watch {
+    struct run *run;
+    double timeout;
+    int64_t deadline, give_up, abort_again;
+    bool told_late;
+    struct error *why; // what the abort was for
+};
+
+// In post-copy the guest runs at the destination already, and its memory follows: there is no way back, and
+// an abort would break it (libvirt refuses one). *known: libvirt has told which of the two it is.
+static bool in_post_copy(struct run *run, bool *known)
+{
+    auto_json json_t *domain = NULL;
+    *known = virt_domain(run->source->virt, uuid_of(run), &domain, NULL) == 0;
+    return *known && strncmp(json_str(domain, "reason", ""), "post-copy", 9) == 0;
+}
+
+static void tell_too_late(struct watch *w)
+{
+    if (!w->told_late)
+        run_message(w->run, "info",
+                    "It is too late to stop: %s runs on %s already, and the rest of its memory follows "
+                    "(post-copy); waiting for its end",
+                    json_str(w->run->instance, "name", ""), run_host_name(w->run->dest));
+    w->told_late = true;
+}
+
+static void begin_to_stop(struct watch *w, bool stays)
+{
+    migration_stopped(w->timeout, w->why);
+    if (stays)
+        run_message(w->run, "info", "Stopping: aborting the migration (the guest stays on %s)",
+                    run_host_name(w->run->source));
+    else
+        run_message(w->run, "info", "Stopping: aborting the migration");
+    w->give_up = deadline_in(ABORT_PATIENCE_MS);
+}
+
+static void stop_if_due(struct watch *w)
+{
+    bool known, due = !w->give_up && (interrupt_count > 0 || (w->deadline && now_ms() >= w->deadline));
+    if (due && in_post_copy(w->run, &known))
+        tell_too_late(w);
+    else if (due)
+        begin_to_stop(w, known);
+    // An abort may come before the job has begun: it is asked for until the migration has ended.
+    if (w->give_up && now_ms() >= w->abort_again) {
+        virt_migrate_abort(w->run->source->virt, uuid_of(w->run), NULL);
+        w->abort_again = deadline_in(500);
+    }
+}
+
 // Waits for the end, tells the progress, aborts at the deadline or an interrupt. why: what the abort was for.
 static int watch(struct run *run, struct virt_migration *migration, double timeout, struct error *why)
 {
-    int64_t deadline = deadline_in(ms_of_seconds(timeout)), give_up = 0, abort_again = 0;
-    int wait = 50;
-    while (!virt_migrate_wait(migration, wait)) {
-        wait = POLL_MS;
+    struct watch w = {.run = run, .timeout = timeout, .deadline = run->stops_at, .why = why};
+    for (int wait = 50; !virt_migrate_wait(migration, wait); wait = POLL_MS) {
         auto_json json_t *job = NULL;
         if (virt_job(run->source->virt, uuid_of(run), false, &job, NULL) == 0)
             migration_tell_progress(run, job, false);
-        if (!give_up && (interrupt_count > 0 || (deadline && now_ms() >= deadline))) {
-            migration_stopped(timeout, why);
-            run_message(run, "info", "Stopping: aborting the migration (the guest stays on %s)",
-                        run_host_name(run->source));
-            give_up = deadline_in(ABORT_PATIENCE_MS);
+        stop_if_due(&w);
+        if ((w.give_up && now_ms() >= w.give_up) || (w.told_late && interrupt_count > 1)) {
+            if (w.told_late && !w.give_up)
+                error_set(why, ERR_INTERRUPTED, 0, "interrupted; the migration goes on (post-copy)");
+            return -1;
         }
-        // An abort may come before the job has begun: it is asked for until the migration has ended.
-        if (give_up && now_ms() >= abort_again) {
-            virt_migrate_abort(run->source->virt, uuid_of(run), NULL);
-            abort_again = deadline_in(500);
-        }
-        if (give_up && now_ms() >= give_up)
-            break;
     }
-    return give_up ? -1 : 0;
+    return w.give_up ? -1 : 0;
 }
 
 static enum made apply_migrate(struct effect *e, struct error *err)
@@ -190,6 +230,7 @@ static enum made apply_migrate(struct effect *e, struct error *err)
     if (t->live.after) // told at the end; meanwhile there is time for it
         tell_difference(e, &t->difference, NULL);
     struct error why = {0};
+    run->stops_at = deadline_in(ms_of_seconds(json_num(after, "timeout", 0)));
     int stopped = watch(run, migration, json_num(after, "timeout", 0), &why);
     if (virt_migrate_end(migration, err) < 0) {
         if (stopped < 0 && err)

@@ -6,6 +6,7 @@
 #include "run/change.h"
 #include "run/cloud.h"
 #include "run/migration.h"
+#include "run/verdict.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ enum {
     TICK_MS = 100,
     NOVA_MS = 400,
     ABORT_AGAIN_MS = 1500,
-    ABORT_PATIENCE_MS = 120000,
+    ABORT_PATIENCE_MS = 45000,
     APPEAR_MS = 30000,
     AWAY_MS = 60000
 };
@@ -37,12 +38,7 @@ static int describe_live(const struct effect *e, char **summary, char **detail, 
 static int observe_live(struct effect *e, enum observed *seen, struct error *err)
 {
     (void)err;
-    switch (run_whereabouts(e->host->run, NULL)) {
-    case GUEST_AT_SOURCE: *seen = SEEN_BEFORE; break;
-    case GUEST_AT_DEST: *seen = SEEN_AFTER; break;
-    default: *seen = SEEN_UNKNOWN;
-    }
-    return 0;
+    return run_observe_migration(e->host->run, seen);
 }
 
 // The watch over one migration.
@@ -203,10 +199,11 @@ static enum made apply_live(struct effect *e, struct error *err)
     if (rc < 0)
         run_message(run, "warning", "%s: whether Nova has begun is not known, so it is looked for",
                     refused.message);
+    run->stops_at = deadline_in(ms_of_seconds(timeout));
     struct watch w = {.run = run,
                       .request_id = request_id,
                       .timeout = timeout,
-                      .deadline = deadline_in(ms_of_seconds(timeout)),
+                      .deadline = run->stops_at,
                       .appears = deadline_in(APPEAR_MS)};
     watch_live(&w);
     bool appeared = w.migration != NULL;

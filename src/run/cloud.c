@@ -10,7 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLL_MS = 300, CONNECT_MS = 45000, BEGIN_MS = 30000, STUCK_MS = 300000, QUIET_MS = 5000 };
+enum {
+    POLL_MS = 300,
+    CONNECT_MS = 45000,
+    BEGIN_MS = 30000,
+    STUCK_MS = 300000,
+    QUIET_MS = 5000,
+    STOP_MS = 50000
+};
 
 int run_cloud(struct run *run, struct cloud **cloud, struct error *err)
 {
@@ -323,7 +330,8 @@ bool run_nova_settled(struct run *run, char **text)
                             json_str(migration, "status", "no migration yet"));
             told = true;
         }
-        if (interrupt_count > 1 || now_ms() >= patience) {
+        bool too_long = run->stops_at && !run->recovers && now_ms() >= run->stops_at + STOP_MS;
+        if (interrupt_count > 1 || too_long || now_ms() >= patience) {
             *text = xstrdup(*err.message ? err.message : "its end in Nova was not waited for");
             return false;
         }

@@ -39,7 +39,7 @@ int run_adopt_dest(struct run *run, const char *nova_name, struct error *err);
 bool run_nova_settled(struct run *run, char **text);
 
 // Whether Nova, Placement and Neutron agree that the instance is at h, and nowhere else. Adds a detail for
-// each that does not, and returns how many.
-size_t verdict_cloud(struct run *run, struct run_host *h, json_t *details);
+// each that does not, and returns how many. runs: its status is to be ACTIVE; else it stands, or was stopped.
+size_t verdict_cloud(struct run *run, struct run_host *h, bool runs, json_t *details);
 
 #endif

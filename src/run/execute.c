@@ -19,6 +19,9 @@ struct tally {
     enum answer *answers; // of each step
     size_t checks, refused;
     size_t fixed, not_fixed; // fix-ups
+    char *after_move;        // what failed of the migrate step once the guest had moved, or NULL
+    enum whereabouts where;  // the guest is
+    struct seen_guest seen;  // by whom
     size_t disagree;         // points in which Nova, Placement and Neutron say otherwise
     json_t *details;         // for the verdict
     struct buf refusing;     // titles of the checks that said no
@@ -263,43 +266,137 @@ static void ask_cloud(struct run *run, struct tally *tally, struct run_host *at)
 {
     if (!run->server && !run->by_nova) // a recovery by what hosts keep knows the instance's id alone
         return;
-    tally->disagree = verdict_cloud(run, at, tally->details);
+    bool runs = tally->where == GUEST_AT_SOURCE || tally->where == GUEST_AT_DEST;
+    tally->disagree = verdict_cloud(run, at, runs, tally->details);
     if (!tally->disagree)
         buf_puts(&tally->verified, ", Nova agrees");
 }
 
+// ---- where the guest is, in words ----
+
+// The first of two parts of "paused (I/O error)", and the other with its blank: " (I/O error)", or "".
+static char *state_of(const struct tally *tally, const char **reason)
+{
+    const char *bracket = strstr(tally->seen.state, " (");
+    *reason = bracket ? bracket : "";
+    return xstrndup(tally->seen.state, strlen(tally->seen.state) - strlen(*reason));
+}
+
+// "NAME stands paused on HOST (I/O error)".
+static char *stands_text(struct run *run, const struct tally *tally, const char *verb, const char *host)
+{
+    const char *reason;
+    auto_free char *state = state_of(tally, &reason);
+    return xasprintf("%s %s %s on %s%s", instance_name(run), verb, state, host, reason);
+}
+
+// "NAME was shut down on HOST meanwhile (shutdown)".
+static char *stopped_text(struct run *run, const struct tally *tally, const char *host)
+{
+    static const struct {
+        const char *reason, *words;
+    } all[] = {
+        {" (shutdown)", "was shut down"}, {" (destroyed)", "was destroyed"}, {" (crashed)", "crashed"},
+        {" (failed)", "failed"},          {" (saved)", "was saved"},
+    };
+    const char *reason, *words = "was stopped";
+    auto_free char *state = state_of(tally, &reason);
+    if (strncmp(state, "shut off", 8) != 0)
+        return xasprintf(
+            "%s has ended meanwhile: neither %s nor %s has it, and no QEMU process of it is left",
+            instance_name(run), run_host_name(run->source), run_dest_name(run));
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (strncmp(reason, all[i].reason, strlen(all[i].reason)) == 0)
+            words = all[i].words;
+    size_t len = strcspn(reason, ")");
+    return xasprintf("%s %s on %s meanwhile%.*s%s", instance_name(run), words, host, (int)len, reason,
+                     *reason ? ")" : "");
+}
+
+// A guest that has not moved. Caller frees.
+static char *stayed_text(struct run *run, const struct tally *tally)
+{
+    const char *host = run->source ? run_host_name(run->source) : "";
+    if (!run->instance)
+        return xstrdup("it stopped half way");
+    if (tally->where == GUEST_STOPPED)
+        return stopped_text(run, tally, host);
+    if (tally->where != GUEST_STANDS_AT_SOURCE)
+        return xasprintf("%s runs on %s as before", instance_name(run), host);
+    auto_free char *stands = stands_text(run, tally, "is", host);
+    return xasprintf("%s%s", stands, strstr(stands, "(user)") ? ", as somebody left it" : "");
+}
+
+// A migration that was asked to leave it paused, or a guest that was when it began.
+static bool was_to_stand(const struct run *run)
+{
+    bool asked = STREQ(json_str(run->instance, "state", ""), "paused");
+    for (size_t i = 0; i < run->n_effects; i++) {
+        size_t n;
+        json_t *flag;
+        if (run->effects[i]->kind == &effect_migrate)
+            json_array_foreach(json_object_get(effect_after(run->effects[i]), "flags"), n, flag)
+                asked = asked || STREQ(json_string_value(flag), "PAUSED");
+    }
+    return asked;
+}
+
+// ---- a guest that has moved ----
+
+static void advise_resume(struct run *run, struct tally *tally)
+{
+    auto_free char *disks = verdict_broken_disks(run, run->dest),
+                   *then = xasprintf("once its cause is gone, on %s: virsh resume %s", run_dest_name(run),
+                                     json_str(run->instance, "name", ""));
+    if (disks)
+        verdict_detail(tally->details, "Disk", disks);
+    verdict_detail(tally->details, "Then", then);
+}
+
+// What is not as it should be after a move, the gravest alone; NULL: nothing. Caller frees.
+static char *moved_but(struct run *run, struct tally *tally)
+{
+    char *left_over = NULL;
+    if (tally->where == GUEST_STOPPED_AT_DEST)
+        return stopped_text(run, tally, run_dest_name(run));
+    if (tally->where == GUEST_STANDS_AT_DEST && !was_to_stand(run)) {
+        advise_resume(run, tally);
+        return stands_text(run, tally, "stands", run_dest_name(run));
+    }
+    if (verdict_source_has_left_over(run, &left_over))
+        return left_over;
+    if (tally->after_move)
+        return xasprintf("the migrate step failed once it had moved (%s)", tally->after_move);
+    if (tally->not_fixed)
+        return xasprintf("%zu fix-up%s failed", tally->not_fixed, plural(tally->not_fixed));
+    if (tally->disagree)
+        return xasprintf("Nova does not agree in %zu point%s", tally->disagree, plural(tally->disagree));
+    return NULL;
+}
+
 static int end_moved(struct run *run, struct tally *tally)
 {
-    auto_free char *all = duration_text(wall_time() - run->started), *left_over = NULL, *paused = NULL;
-    const char *to = run_dest_name(run), *from = run_host_name(run->source), *name = instance_name(run);
-    const char *verified = tally->verified.data ? tally->verified.data : "";
+    auto_free char *all = duration_text(wall_time() - run->started), *paused = NULL, *is = NULL,
+                   *but = moved_but(run, tally);
+    const char *to = run_dest_name(run), *name = instance_name(run);
     if (run->downtime >= 0)
         paused = xasprintf(", paused %.2f s", run->downtime);
-    if (verdict_source_has_left_over(run, &left_over)) {
-        add_more(run, tally);
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
-                            "Moved, but %s: %s runs on %s; %s in all%s%s.", left_over, name, to, all,
-                            paused ? paused : "", verified);
-    }
-    if (tally->not_fixed) {
-        add_more(run, tally);
-        return verdict_tell(
-            run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
-            "Moved, but %zu fix-up%s failed: %s runs on %s and is gone from %s; %s in all%s%s.",
-            tally->not_fixed, plural(tally->not_fixed), name, to, from, all, paused ? paused : "", verified);
-    }
-    if (tally->disagree) {
-        add_more(run, tally);
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
-                            "Moved, but Nova does not agree in %zu point%s: %s runs on %s and is gone from "
-                            "%s; %s in all%s%s.",
-                            tally->disagree, plural(tally->disagree), name, to, from, all,
-                            paused ? paused : "", verified);
-    }
-    return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details),
-                        "Moved: %s runs on %s and is gone from %s; %s in all%s%s.", name, to, from, all,
-                        paused ? paused : "", verified);
+    is = tally->where == GUEST_STANDS_AT_DEST ? xasprintf("%s is paused on %s, as it was to be", name, to)
+                                              : xasprintf("%s runs on %s", name, to);
+    auto_free char *rest = xasprintf("%s in all%s%s", all, paused ? paused : "",
+                                     tally->verified.data ? tally->verified.data : "");
+    if (!but)
+        return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details),
+                            "Moved: %s and is gone from %s; %s.", is, run_host_name(run->source), rest);
+    add_more(run, tally);
+    if (tally->where != GUEST_AT_DEST && !strstr(but, "fix-up"))
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s; %s.",
+                            but, rest);
+    return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s: %s; %s.",
+                        but, is, rest);
 }
+
+// ---- one that has not ----
 
 static void add_kept(struct run *run, struct tally *tally)
 {
@@ -319,6 +416,30 @@ static void add_not_undone(struct tally *tally, const json_t *problems)
         verdict_detail(tally->details, "Not undone", json_string_value(problem));
 }
 
+// "2 changes undone". Caller frees.
+static char *undone_text(size_t undone)
+{
+    return undone ? xasprintf("%zu change%s undone", undone, plural(undone))
+                  : xstrdup("nothing had to be undone");
+}
+
+// Some of what was to be put back was not: no word on how little else there was to do.
+static int end_not_restored(struct run *run, struct tally *tally, size_t failed, size_t undone)
+{
+    size_t left = failed + tally->not_fixed + tally->disagree;
+    const char *not = run->procedure->migrates ? "Not moved" : "Not done";
+    bool certain = tally->where == GUEST_STOPPED || tally->where == GUEST_STANDS_AT_SOURCE || !run->instance;
+    auto_free char *now = certain ? stayed_text(run, tally) : verdict_at_source(run);
+    auto_free char *changes = undone ? xasprintf("; %zu change%s undone", undone, plural(undone))
+                                     : xstrdup("");
+    auto_free char *again = xasprintf("migrun recover %s tries again", run->id);
+    verdict_detail(tally->details, "Then", again);
+    add_more(run, tally);
+    return verdict_tell(run, OUTCOME_NOT_RESTORED, "not_moved", steal(&tally->details),
+                        "%s, and %zu thing%s could not be put back: %s%s.", not, left, plural(left), now,
+                        changes);
+}
+
 // Nothing moved (or there was nothing to move): what was made is undone, last first.
 static int end_undone(struct run *run, struct tally *tally, const struct error *failure, bool fixups)
 {
@@ -333,30 +454,18 @@ static int end_undone(struct run *run, struct tally *tally, const struct error *
         add_cause(run, tally, failure);
     add_not_undone(tally, problems);
     add_kept(run, tally);
-    auto_free char *where = run->instance
-                                ? xasprintf("%s runs on %s", instance_name(run), run_host_name(run->source))
-                                : xstrdup("it stopped half way");
-    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone))
-                                     : xstrdup("nothing had to be undone");
-    if (failed || tally->not_fixed || tally->disagree) {
-        auto_free char *now = run->instance ? verdict_at_source(run) : xstrdup(where);
-        size_t left = failed + tally->not_fixed + tally->disagree;
-        auto_free char *again = xasprintf("migrun recover %s tries again", run->id);
-        verdict_detail(tally->details, "Then", again);
-        add_more(run, tally);
-        return verdict_tell(run, OUTCOME_NOT_RESTORED, "not_moved", steal(&tally->details),
-                            "Not moved, and %zu thing%s could not be put back: %s; %s.", left, plural(left),
-                            now, changes);
-    }
+    if (failed || tally->not_fixed || tally->disagree)
+        return end_not_restored(run, tally, failed, undone);
+    auto_free char *where = stayed_text(run, tally), *changes = undone_text(undone);
     add_more(run, tally);
     if (interrupted)
         return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", steal(&tally->details),
-                            "Interrupted: %s as before; %s.", where, changes);
+                            "Interrupted: %s; %s.", where, changes);
     if (!run->procedure->migrates)
         return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not done: %s; %s.",
                             failure->message, changes);
-    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details),
-                        "Not moved: %s as before; %s.", where, changes);
+    return verdict_tell(run, OUTCOME_NOT_MOVED, "not_moved", steal(&tally->details), "Not moved: %s; %s.",
+                        where, changes);
 }
 
 static int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
@@ -381,8 +490,7 @@ static int end_deleted(struct run *run, struct tally *tally)
 {
     auto_json json_t *problems = json_array();
     size_t undone = 0, failed = gate_undo(run, &undone, problems);
-    auto_free char *changes = undone ? xasprintf("%zu change%s undone", undone, plural(undone))
-                                     : xstrdup("nothing had to be undone");
+    auto_free char *changes = undone_text(undone);
     add_not_undone(tally, problems);
     add_kept(run, tally);
     add_more(run, tally);
@@ -505,6 +613,17 @@ static bool was_in_fixups(const struct run *run)
     return false;
 }
 
+// Asks where the guest is, once its migration was asked for.
+static void look(struct run *run, struct tally *tally)
+{
+    tally->where = run->migration_attempted ? run_whereabouts(run, &tally->seen) : GUEST_AT_SOURCE;
+}
+
+static bool has_moved(enum whereabouts where)
+{
+    return where == GUEST_AT_DEST || where == GUEST_STANDS_AT_DEST || where == GUEST_STOPPED_AT_DEST;
+}
+
 // The steps have run, up to a failure (NULL: none): asks where the guest is, and ends the run by that.
 static int conclude(struct run *run, struct tally *tally, struct error *failure)
 {
@@ -519,18 +638,17 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         take_back(run, tally);
         return end_done(run, tally);
     }
-    auto_free char *seen = NULL;
-    enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
-    if (where == GUEST_DELETED)
+    look(run, tally);
+    if (tally->where == GUEST_DELETED)
         return end_deleted(run, tally);
-    if (where == GUEST_UNCLEAR) {
+    if (tally->where == GUEST_UNCLEAR) {
         if (!failure)
             error_set(failure = &err, ERR_LIBVIRT, 0, "%s said that the migration succeeded",
                       run->by_nova ? "Nova" : "libvirt");
-        return end_in_doubt(run, tally, failure, seen);
+        return end_in_doubt(run, tally, failure, tally->seen.text);
     }
     bool said_moved = run->moved;
-    run->moved = where == GUEST_AT_DEST;
+    run->moved = has_moved(tally->where);
     if (!run->moved) {
         if (!failure)
             error_set(failure = &err, ERR_LIBVIRT, 0,
@@ -542,9 +660,7 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     }
     interrupts_hold(); // there is no way back any more: what is left is finished
     if (failure && said_moved) {
-        auto_free char *text = xasprintf("the guest has moved, though the step failed: %s", failure->message);
-        verdict_detail(tally->details, "", text);
-        tally->not_fixed++;
+        tally->after_move = xstrdup(failure->message);
     } else if (failure && !run->recovers) {
         run_message(run, "info", "%s (%s), but both hosts say that the guest has moved",
                     run->by_nova ? "Nova does not say so" : "libvirt's answer was lost", failure->message);
@@ -593,6 +709,8 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     json_decref(tally.details);
     buf_free(&tally.refusing);
     buf_free(&tally.verified);
+    free(tally.after_move);
+    seen_guest_free(&tally.seen);
     return status;
 }
 
@@ -601,19 +719,18 @@ int run_execute(struct run *run) { return with_tally(run, execute); }
 // What a recovery would do; nothing is changed.
 static int end_forecast(struct run *run, struct tally *tally)
 {
-    auto_free char *seen = NULL;
-    enum whereabouts where = run->migration_attempted ? run_whereabouts(run, &seen) : GUEST_AT_SOURCE;
-    if (where == GUEST_UNCLEAR)
+    look(run, tally);
+    if (tally->where == GUEST_UNCLEAR)
         return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details),
                             "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run),
-                            seen);
-    if (where == GUEST_DELETED)
+                            tally->seen.text);
+    if (tally->where == GUEST_DELETED)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
                             "Would end: %s was deleted in Nova, and neither host has it any more.",
                             instance_name(run));
-    if (where == GUEST_AT_DEST)
+    if (has_moved(tally->where))
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
-                            "Would end as moved: %s runs on %s; its fix-ups would run.", instance_name(run),
+                            "Would end as moved: %s is on %s; its fix-ups would run.", instance_name(run),
                             run_dest_name(run));
     if (!run->procedure->migrates && was_in_fixups(run))
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),

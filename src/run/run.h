@@ -125,6 +125,7 @@ struct run {
     struct effect **effects; // made, in order
     size_t n_effects, next_effect;
     bool migration_attempted, moved;
+    int64_t stops_at;     // when the migration's timeout is over (now_ms()), 0: none was begun
     bool by_nova;         // it was Nova that was asked for the migration
     bool recovers;        // it ends a run that was cut off
     bool claimed;         // its hosts have its claim
@@ -191,8 +192,23 @@ void overlay_set(struct run_host *h, const char *kind, const char *target, json_
 json_t *overlay_get(const struct run_host *h, const char *kind, const char *target); // borrowed, or NULL
 
 // ---- where the guest is (verdict.c) ----
-enum whereabouts { GUEST_AT_SOURCE, GUEST_AT_DEST, GUEST_UNCLEAR, GUEST_DELETED };
-// Asks both libvirtds. text: what each says ("compute-1: running, compute-2: absent"). Caller frees.
-enum whereabouts run_whereabouts(struct run *run, char **text);
+enum whereabouts {
+    GUEST_AT_SOURCE,
+    GUEST_STANDS_AT_SOURCE, // there, and paused by somebody or something other than the migration
+    GUEST_AT_DEST,
+    GUEST_STANDS_AT_DEST,
+    GUEST_STOPPED,         // it was shut down, destroyed or it crashed before it had moved
+    GUEST_STOPPED_AT_DEST, // … after it had
+    GUEST_DELETED,         // in Nova
+    GUEST_UNCLEAR,
+};
+// text: what each host says ("compute-1: running, compute-2: absent"); state: the words of the one that
+// counts.
+struct seen_guest {
+    char *text, *state;
+};
+void seen_guest_free(struct seen_guest *seen);
+// Asks both libvirtds, and the agents where that leaves doubt (the table: ends.c). seen: NULL, or filled.
+enum whereabouts run_whereabouts(struct run *run, struct seen_guest *seen);
 
 #endif

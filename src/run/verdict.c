@@ -2,110 +2,175 @@
 // The verdict: where the guest is by both libvirtds, and the one line that says so.
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/text.h"
 #include "run/cloud.h"
+#include "run/ends.h"
 #include "run/verdict.h"
 
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLE_MS = 15000, CONNECT_MS = 45000 };
+enum { SETTLE_MS = 15000, CONNECT_MS = 45000, STOP_MS = 30000, WITNESS_MS = 10000 };
 
-// What one libvirtd says of the guest. state: running, paused, shut off, absent, unknown …
+// What one libvirtd says of the guest, in words too.
 struct place {
-    char *state;
-    bool runs, stands, defined, absent, known, job;
+    struct guest_place is;
+    char *state; // "running", "paused (I/O error)", "absent", "cannot be asked (…)"
 };
 
 static void ask(struct run_host *h, const char *uuid, struct place *p)
 {
-    *p = (struct place){0};
+    *p = (struct place){.is.seen = PLACE_UNKNOWN};
     auto_json json_t *domain = NULL;
     struct error err = {0};
     if (!h || !h->virt) {
         p->state = xstrdup("not asked");
     } else if (virt_domain(h->virt, uuid, &domain, &err) < 0) {
-        p->known = p->absent = err.domain == ERR_LIBVIRT && err.code == VIR_ERR_NO_DOMAIN;
-        p->state = p->absent ? xstrdup("absent") : xasprintf("cannot be asked (%s)", err.message);
+        bool absent = err.domain == ERR_LIBVIRT && err.code == VIR_ERR_NO_DOMAIN;
+        p->is.seen = absent ? PLACE_ABSENT : PLACE_UNKNOWN;
+        p->state = absent ? xstrdup("absent") : xasprintf("cannot be asked (%s)", err.message);
     } else {
         const char *state = json_str(domain, "state", "unknown"), *reason = json_str(domain, "reason", "");
-        const json_t *job = json_object_get(domain, "job");
-        p->known = true;
-        p->runs = STREQ(state, "running") || STREQ(state, "blocked") || STREQ(state, "idle");
-        p->stands = STREQ(state, "paused");
-        p->defined = json_flag(domain, "persistent", false);
-        p->job = json_is_object(job);
+        p->is.seen = guest_seen(state, reason, json_flag(domain, "persistent", false));
+        p->is.job = json_is_object(json_object_get(domain, "job"));
         p->state = *reason && !STREQ(reason, "unknown") ? xasprintf("%s (%s)", state, reason)
                                                         : xstrdup(state);
     }
 }
 
-static enum whereabouts decide(const struct place *source, const struct place *dest)
+// The third witness: the agent looks for a QEMU process of the guest. Only root sees every process.
+static enum qemu_seen ask_for_qemu(struct run_host *h, const char *uuid)
 {
-    // At the source it still runs, and the move is over: a guest that has switched over is paused or gone
-    // there. The destination has put away what it had begun (it gives the files back to root at that), unless
-    // it cannot be asked.
-    bool put_away = dest->absent || dest->defined || !dest->known;
-    if (source->runs && !source->job && !dest->runs && !dest->stands && put_away)
-        return GUEST_AT_SOURCE;
-    if (dest->runs && source->known && !source->runs && !source->stands)
-        return GUEST_AT_DEST;
-    return GUEST_UNCLEAR;
+    auto_message struct message answer = {0};
+    if (!h || !h->agent || !host_is_root(h->agent) ||
+        host_call(h->agent, "facts", json_pack("{s:s, s:[]}", "instances", "", "units"), NULL, 0, WITNESS_MS,
+                  &answer, NULL) < 0)
+        return QEMU_UNASKED;
+    const json_t *guests = json_object_get(json_object_get(answer.head, "result"), "guests");
+    size_t i;
+    json_t *guest;
+    json_array_foreach(guests, i, guest)
+        if (STREQ(json_str(guest, "uuid", ""), uuid))
+            return QEMU_THERE;
+    return json_is_array(guests) ? QEMU_NONE : QEMU_UNASKED;
+}
+
+static void tell_witness(struct place *p)
+{
+    static const char *const words[] = {"", ", no QEMU process", ", a QEMU process"};
+    char *state = p->state;
+    p->state = xasprintf("%s%s", state, words[p->is.qemu]);
+    free(state);
+}
+
+// Where the guest is by what libvirt says, and by the agents where that is not enough.
+static enum whereabouts decide(struct run *run, struct place *source, struct place *dest, bool last)
+{
+    const char *uuid = json_str(run->instance, "uuid", "");
+    bool asks;
+    enum whereabouts where = where_it_ended(&source->is, &dest->is, &asks);
+    bool doubt = last && where == GUEST_UNCLEAR;
+    if (!asks && !doubt)
+        return where;
+    source->is.qemu = ask_for_qemu(run->source, uuid);
+    dest->is.qemu = ask_for_qemu(run->dest, uuid);
+    tell_witness(source);
+    tell_witness(dest);
+    return where_it_ended(&source->is, &dest->is, NULL);
 }
 
 // Until when it is worth asking again; 0: what is there stands.
 struct patience {
-    int64_t settle, connect;
+    int64_t settle, connect, stop;
     bool told;
 };
 
-// One of the two may still be putting away what the other let go; a migration that was asked for peer to peer
-// goes on without whoever asked, and is followed to its end; a host that cannot be asked may come back, as
-// networks do.
+static bool is_known(const struct place *p) { return p->is.seen != PLACE_UNKNOWN; }
+
+// A migration goes on without the client that asked for it, and is followed to its end: by a recovery for as
+// long as it takes, by its run until its timeout, and a little longer for an abort to come through.
+static bool worth_following(struct run *run, struct patience *p)
+{
+    if (!p->told && run->recovers)
+        run_message(run, "info", "The migration still runs: waiting for its end");
+    p->told = true;
+    p->settle = deadline_in(SETTLE_MS);
+    if (run->recovers)
+        return !run->options->preview;
+    if (interrupt_count > 0 && !p->stop)
+        p->stop = deadline_in(STOP_MS);
+    return !p->stop || now_ms() < p->stop;
+}
+
+// One of the two may still be putting away what the other let go; a host that cannot be asked may come back,
+// as networks do.
 static bool worth_asking_again(struct run *run, const struct place *source, const struct place *dest,
                                struct patience *p)
 {
     if (interrupt_count > 1)
         return false;
-    if (!source->known || !dest->known) {
+    if (!is_known(source) || !is_known(dest)) {
         if (now_ms() >= p->connect || run->options->preview)
             return false;
         run_reconnect(run);
         return true;
     }
-    if (source->job) {
-        if (!p->told && run->recovers)
-            run_message(run, "info", "The migration still runs: waiting for its end");
-        p->told = true;
-        p->settle = deadline_in(SETTLE_MS);
-        return true;
-    }
-    return now_ms() < p->settle;
+    return source->is.job ? worth_following(run, p) : now_ms() < p->settle;
 }
 
-enum whereabouts run_whereabouts(struct run *run, char **text)
+// Who lets the migration hang: where the destination has not begun to receive, it is still preparing.
+static const char *hanging(const struct place *source, const struct place *dest)
+{
+    bool prepares = dest->is.seen == PLACE_ABSENT || strstr(dest->state, "starting up");
+    return !source->is.job ? ""
+           : prepares ? "; the migration still runs: the destination has not come to its end of preparing it "
+                        "(a hook there, its QEMU or its storage hangs)"
+                      : "; the migration still runs";
+}
+
+// state: what the host says that the answer hangs on.
+static void tell_places(struct run *run, const struct place *source, const struct place *dest,
+                        enum whereabouts where, const char *unsettled, struct seen_guest *seen)
+{
+    bool there = where == GUEST_AT_DEST || where == GUEST_STANDS_AT_DEST || where == GUEST_STOPPED_AT_DEST;
+    seen->text = xasprintf("%s: %s, %s: %s%s%s%s", run_host_name(run->source), source->state,
+                           run_dest_name(run), dest->state, hanging(source, dest), unsettled ? "; " : "",
+                           unsettled ? unsettled : "");
+    seen->state = xstrdup(there ? dest->state : source->state);
+}
+
+void seen_guest_free(struct seen_guest *seen)
+{
+    free(seen->text);
+    free(seen->state);
+}
+
+enum whereabouts run_whereabouts(struct run *run, struct seen_guest *seen)
 {
     const char *uuid = json_str(run->instance, "uuid", "");
     auto_free char *unsettled = NULL;
     // Nova migrates on its own, too, and has more to do than libvirt: it is followed to its end first.
     bool settled = !run->by_nova || run_nova_settled(run, &unsettled);
-    struct patience patience = {.settle = deadline_in(SETTLE_MS), .connect = deadline_in(CONNECT_MS)};
+    struct patience patience = {.settle = deadline_in(SETTLE_MS),
+                                .connect = deadline_in(CONNECT_MS),
+                                .stop = run->stops_at ? run->stops_at + STOP_MS : 0};
     for (;;) {
         struct place source, dest;
         ask(run->source, uuid, &source);
         ask(run->dest, uuid, &dest);
-        enum whereabouts where = decide(&source, &dest);
+        enum whereabouts where = decide(run, &source, &dest, false);
         bool again = where == GUEST_UNCLEAR && worth_asking_again(run, &source, &dest, &patience);
-        if (where == GUEST_AT_SOURCE && !settled)
-            where = GUEST_UNCLEAR; // it may yet go
-        if (where == GUEST_UNCLEAR && !again && source.absent && dest.absent && run->by_nova &&
-            run_nova_deleted(run))
+        if (where == GUEST_UNCLEAR && !again)
+            where = decide(run, &source, &dest, true);
+        bool nowhere = source.is.seen == PLACE_ABSENT && dest.is.seen == PLACE_ABSENT;
+        if (nowhere && !again && run->by_nova && run_nova_deleted(run))
             where = GUEST_DELETED;
-        bool away = !source.known || !dest.known;
-        if (!again && text)
-            *text = xasprintf("%s: %s, %s: %s%s%s", run_host_name(run->source), source.state,
-                              run_dest_name(run), dest.state, unsettled ? "; " : "",
-                              unsettled ? unsettled : "");
+        if ((where == GUEST_AT_SOURCE || where == GUEST_STANDS_AT_SOURCE) && !settled)
+            where = GUEST_UNCLEAR; // Nova may yet move it
+        bool away = !is_known(&source) || !is_known(&dest);
+        if (!again && seen)
+            tell_places(run, &source, &dest, where, unsettled, seen);
         free(source.state);
         free(dest.state);
         if (!again)
@@ -114,15 +179,42 @@ enum whereabouts run_whereabouts(struct run *run, char **text)
     }
 }
 
+int run_observe_migration(struct run *run, enum observed *seen)
+{
+    switch (run_whereabouts(run, NULL)) {
+    case GUEST_AT_SOURCE:
+    case GUEST_STANDS_AT_SOURCE:
+    case GUEST_STOPPED: *seen = SEEN_BEFORE; break;
+    case GUEST_AT_DEST:
+    case GUEST_STANDS_AT_DEST:
+    case GUEST_STOPPED_AT_DEST: *seen = SEEN_AFTER; break;
+    default: *seen = SEEN_UNKNOWN;
+    }
+    return 0;
+}
+
+char *verdict_broken_disks(struct run *run, struct run_host *h)
+{
+    auto_json json_t *errors = NULL;
+    auto_buf struct buf text = {0};
+    const char *target;
+    json_t *word;
+    if (!h->virt || virt_disk_errors(h->virt, json_str(run->instance, "uuid", ""), &errors, NULL) < 0)
+        return NULL;
+    json_object_foreach(errors, target, word)
+        buf_printf(&text, "%s%s: %s", text.len ? ", " : "", target, json_string_value(word));
+    return text.len ? buf_take(&text) : NULL;
+}
+
 char *verdict_at_source(struct run *run)
 {
     struct place source;
     const char *name = run_instance_name(run), *host = run_host_name(run->source);
     ask(run->source, json_str(run->instance, "uuid", ""), &source);
-    char *text = source.runs     ? xasprintf("%s runs on %s", name, host)
-                 : source.absent ? xasprintf("%s is not on %s any more", name, host)
-                 : source.known  ? xasprintf("%s is %s on %s", name, source.state, host)
-                                 : xasprintf("whether %s runs on %s is not known", name, host);
+    char *text = source.is.seen == PLACE_RUNS     ? xasprintf("%s runs on %s", name, host)
+                 : source.is.seen == PLACE_ABSENT ? xasprintf("%s is not on %s any more", name, host)
+                 : is_known(&source)              ? xasprintf("%s is %s on %s", name, source.state, host)
+                                     : xasprintf("whether %s runs on %s is not known", name, host);
     free(source.state);
     return text;
 }
@@ -131,7 +223,7 @@ bool verdict_source_has_left_over(struct run *run, char **text)
 {
     struct place source;
     ask(run->source, json_str(run->instance, "uuid", ""), &source);
-    bool left_over = !source.absent;
+    bool left_over = source.is.seen != PLACE_ABSENT;
     if (left_over)
         *text = xasprintf("%s still has it, %s", run_host_name(run->source), source.state);
     free(source.state);

@@ -16,6 +16,7 @@ struct findings {
     json_t *problems;
     struct run *run;
     struct run_host *at;
+    bool runs; // else it stands, or was stopped: Nova may say so, or learn of it later
 };
 
 static void found(struct findings *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -27,6 +28,13 @@ static void found(struct findings *f, const char *format, ...)
     va_end(args);
     json_array_append_new(f->problems, json_text(text));
     free(text);
+}
+
+// Nova learns by and by of a guest that stands or was stopped.
+static bool is_right_status(const char *status, bool runs)
+{
+    return STREQ(status, "ACTIVE") ||
+           (!runs && (STREQ(status, "PAUSED") || STREQ(status, "SHUTOFF") || STREQ(status, "SUSPENDED")));
 }
 
 // false: there is no Nova to be asked, and so nobody else.
@@ -57,7 +65,7 @@ static bool check_server(struct findings *f)
               "Nova has it on hypervisor %s, though it runs on %s; set node of the instance in its cell's "
               "database",
               hypervisor, at);
-    if (!STREQ(status, "ACTIVE"))
+    if (!is_right_status(status, f->runs))
         found(f,
               "its status in Nova is %s%s%s; when the guest is well: openstack server set --state active %s",
               status, *json_str(server, "fault", "") ? ", " : "", json_str(server, "fault", ""), id);
@@ -162,9 +170,9 @@ static void check_ports(struct findings *f)
     }
 }
 
-static json_t *ask_all(struct run *run, struct run_host *at)
+static json_t *ask_all(struct run *run, struct run_host *at, bool runs)
 {
-    struct findings f = {.problems = json_array(), .run = run, .at = at};
+    struct findings f = {.problems = json_array(), .run = run, .at = at, .runs = runs};
     auto_free char *migration_uuid = NULL;
     if (check_server(&f)) {
         check_migration(&f, &migration_uuid);
@@ -174,7 +182,7 @@ static json_t *ask_all(struct run *run, struct run_host *at)
     return f.problems;
 }
 
-size_t verdict_cloud(struct run *run, struct run_host *at, json_t *details)
+size_t verdict_cloud(struct run *run, struct run_host *at, bool runs, json_t *details)
 {
     struct cloud *cloud;
     struct error err = {0};
@@ -185,7 +193,7 @@ size_t verdict_cloud(struct run *run, struct run_host *at, json_t *details)
     // Nova puts away what it held a moment after it says so.
     int64_t patience = deadline_in(SETTLE_MS);
     for (;;) {
-        auto_json json_t *problems = ask_all(run, at);
+        auto_json json_t *problems = ask_all(run, at, runs);
         size_t count = json_array_size(problems);
         if (count && now_ms() < patience && interrupt_count < 2) {
             nap_ms(AGAIN_MS);

@@ -31,6 +31,7 @@ const char *host_name(const struct host *host) { return host->spec->name; }
 const struct host_spec *host_spec(const struct host *host) { return host->spec; }
 const char *host_missing(const struct host *host) { return json_str(host->hello, "missing", NULL); }
 const char *host_hostname(const struct host *host) { return json_str(host->hello, "hostname", ""); }
+bool host_is_root(const struct host *host) { return json_flag(host->hello, "root", false); }
 
 // ---- starting the agent ----
 

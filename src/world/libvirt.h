@@ -41,6 +41,8 @@ int virt_stats(struct virt *virt, const char *uuid, unsigned int stats, json_t *
 // Block devices: [{target, source, type, format, cache, readonly, shareable, capacity, allocation, physical,
 // job: none|{type, cur, end}}]
 int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct error *err);
+// Disks whose errors stopped the guest: {"vda": "no space" | "I/O error"}; empty where there is none.
+int virt_disk_errors(struct virt *virt, const char *uuid, json_t **errors, struct error *err);
 // A volume of a storage pool: {path, key, source: where the pool has it from ("rbd HOST POOL", "netfs HOST
 // FOLDER", "dir")}
 int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err);

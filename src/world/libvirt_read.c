@@ -351,6 +351,30 @@ static int run_blocks(virConnectPtr connection, struct call *call)
     return 0;
 }
 
+static int run_disk_errors(virConnectPtr connection, struct call *call)
+{
+    virDomainDiskError errors[64] = {0};
+    auto_domain virDomainPtr domain = virt_lookup(connection, call->args[0]);
+    int count = domain ? virDomainGetDiskErrors(domain, errors, COUNT_OF(errors), 0) : -1;
+    if (count < 0)
+        return call_fail(call);
+    call->json = json_object();
+    for (int i = 0; i < count; i++) {
+        json_object_set_new(
+            call->json, errors[i].disk,
+            json_string(errors[i].error == VIR_DOMAIN_DISK_ERROR_NO_SPACE ? "no space" : "I/O error"));
+        free(errors[i].disk);
+    }
+    return 0;
+}
+
+int virt_disk_errors(struct virt *virt, const char *uuid, json_t **errors, struct error *err)
+{
+    struct call *call = call_new(run_disk_errors, true, "ask for the disk errors of domain '%s'", uuid);
+    call->args[0] = xstrdup(uuid);
+    return virt_ask(virt, call, 0, errors, NULL, err);
+}
+
 int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct error *err)
 {
     struct call *call = call_new(run_blocks, true, "look at the block devices of domain '%s'", uuid);

@@ -271,6 +271,13 @@ int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct err
     return answer(virt, "look at block devices", json_pack("[o]", disk), blocks, err);
 }
 
+int virt_disk_errors(struct virt *virt, const char *uuid, json_t **errors, struct error *err)
+{
+    bool broken = STREQ(json_str(world_domain(world(), virt->name, uuid), "reason", ""), "I/O error");
+    return answer(virt, "ask for the disk errors",
+                  broken ? json_pack("{s:s}", "vda", "no space") : json_object(), errors, err);
+}
+
 int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err)
 {
     (void)name;

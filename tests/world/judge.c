@@ -111,6 +111,23 @@ static json_t *flatten(const json_t *w, bool with_pid)
     return flat;
 }
 
+// A guest that somebody stopped or suspended is told of by the verdict's own words; what libvirt has of it
+// changed with it.
+static void forget_guest(json_t *flat)
+{
+    static const char *const of_guest[] = {" guest ", "xml " WORLD_GUEST, WORLD_STATUS, WORLD_DEFINITION,
+                                           WORLD_FOLDER "/disk"};
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(flat, next, key, value)
+        for (size_t i = 0; i < COUNT_OF(of_guest); i++)
+            if (strstr(key, of_guest[i])) {
+                json_object_del(flat, key);
+                break;
+            }
+}
+
 // {what differs: how}.
 static json_t *differences(const json_t *is, const json_t *should, bool with_pid)
 {
@@ -123,6 +140,10 @@ static json_t *differences(const json_t *is, const json_t *should, bool with_pid
     if (world_outcome(is)->dest_dies)
         json_object_set(now, "compute-2 services nova-compute",
                         json_object_get(then, "compute-2 services nova-compute"));
+    if (world_guest_rests(is)) {
+        forget_guest(now);
+        forget_guest(then);
+    }
     json_object_foreach(now, key, value)
         if (!json_object_get(then, key))
             json_object_set_new(all, key, json_string("is left over"));
@@ -280,7 +301,7 @@ static enum judgement judge_still(const struct truth *t, const struct ending *e,
     if (untouched && !only_claims(differ))
         return list(why, "said to be untouched", differ);
     bool said = e->status == OUTCOME_NOT_RESTORED || e->status == OUTCOME_NOT_MOVED;
-    if (said && !is_at(t->now, "compute-1", "compute-2"))
+    if (said && !world_guest_rests(t->now) && !is_at(t->now, "compute-1", "compute-2"))
         return list(why, "said not to have moved", differ);
     return all_told(e, differ, "said to be as before", why);
 }
@@ -292,7 +313,7 @@ static enum judgement judge_moved(const struct truth *t, const struct ending *e,
         return MOVED;
     if (e->status == OUTCOME_MOVED && !only_claims(differ) && !strstr(e->warnings, "no fix-ups"))
         return list(why, "said to be moved and verified", differ);
-    if (!stays && !is_at(t->now, "compute-2", "compute-1"))
+    if (!stays && !world_guest_rests(t->now) && !is_at(t->now, "compute-2", "compute-1"))
         return list(why, "said to have moved", differ);
     return all_told(e, differ, "said to be moved", why);
 }
@@ -311,6 +332,18 @@ static enum judgement judge_ended(const struct truth *t, const struct ending *e,
     return json_object_size(differ) == 0 ? MOVED : judge_still(t, e, why);
 }
 
+// Where the guest runs nowhere any more, the verdict says so, and is not in doubt.
+static bool tells_of_rest(const struct truth *t, const struct ending *e)
+{
+    static const char *const words[] = {" was shut down on ",   " was destroyed on ", " crashed on ",
+                                        " has ended meanwhile", " is paused on ",     " stands paused on "};
+    const char *line = json_str(e->verdict, "line", "");
+    bool told = !world_guest_rests(t->now) || STREQ(json_str(e->verdict, "outcome", ""), "recovered");
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        told = told || strstr(line, words[i]);
+    return told;
+}
+
 enum judgement judge(const struct scenario *s, const struct truth *t, const struct ending *e, bool faulty,
                      char **why)
 {
@@ -320,6 +353,8 @@ enum judgement judge(const struct scenario *s, const struct truth *t, const stru
     const char *outcome = json_str(e->verdict, "outcome", "");
     if (STREQ(outcome, "in_doubt") && faulty) // an interrupted recovery, too
         return IN_DOUBT;
+    if (!tells_of_rest(t, e))
+        return wrong(why, "does not tell that the guest runs nowhere: %s", json_str(e->verdict, "line", ""));
     if (STREQ(outcome, "deleted")) {
         bool gone = !world_domain(t->now, "compute-1", WORLD_UUID) &&
                     !world_domain(t->now, "compute-2", WORLD_UUID);

@@ -253,6 +253,13 @@ const struct world_outcome world_outcomes[] = {
     {.name = "left-over", .ends = ENDS_MOVED, .left_over = true},
     {.name = "endless", .ends = ENDS_MOVED, .endless = true},
     {.name = "late-abort", .ends = ENDS_MOVED, .endless = true, .late = true},
+    {.name = "shut-down", .ends = ENDS_STOPPED, .client_fails = true, .stops = "shutdown"},
+    {.name = "destroyed", .ends = ENDS_STOPPED, .client_fails = true, .stops = "destroyed"},
+    {.name = "crashed", .ends = ENDS_STOPPED, .client_fails = true, .stops = "crashed"},
+    {.name = "suspended", .ends = ENDS_STOOD, .client_fails = true},
+    {.name = "io-error", .ends = ENDS_MOVED, .stands = "I/O error"},
+    {.name = "suspended-there", .ends = ENDS_MOVED, .client_fails = true, .stands = "user"},
+    {.name = "shut-down-there", .ends = ENDS_MOVED, .stops = "shutdown"},
     {.name = "refused", .ends = ENDS_STAYED, .refused = true},
     {.name = "no-valid-host", .ends = ENDS_STAYED, .no_valid_host = true},
     {.name = "never-begins", .ends = ENDS_STAYED, .never_begins = true, .stuck = true},
@@ -392,12 +399,27 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
     return 0;
 }
 
+// libvirt forgets a transient guest that stops.
+static void stop(json_t *w, const char *host, const char *uuid)
+{
+    json_t *domain = world_domain(w, host, uuid);
+    remove_records(w, host, false);
+    if (json_flag(domain, "persistent", false)) {
+        set_state(domain, "shut off", world_outcome(w)->stops);
+        json_object_set_new(domain, "pid", json_integer(0));
+    } else {
+        json_object_del(json_object_get(world_host(w, host), "domains"), uuid);
+    }
+    restore_labels(w);
+}
+
 static void end_moved(json_t *w, const json_t *migration, bool left_over)
 {
     const char *uuid = json_str(migration, "uuid", ""), *from = json_str(migration, "from", ""),
                *to = json_str(migration, "to", "");
     json_t *source = world_domain(w, from, uuid), *dest = world_domain(w, to, uuid);
-    set_state(dest, "running", "migrated");
+    set_state(dest, world_outcome(w)->stands ? "paused" : "running",
+              world_outcome(w)->stands ? world_outcome(w)->stands : "migrated");
     json_object_set_new(dest, "persistent", json_boolean(json_flag(migration, "persist", false)));
     bool stays = json_flag(source, "persistent", false) &&
                  (left_over || !json_flag(migration, "undefine", false));
@@ -410,6 +432,8 @@ static void end_moved(json_t *w, const json_t *migration, bool left_over)
     remove_records(w, from, !stays);
     put_records(w, to);
     restore_labels(w);
+    if (world_outcome(w)->stops)
+        stop(w, to, uuid);
 }
 
 static void end_stayed(json_t *w, const json_t *migration)
@@ -418,6 +442,16 @@ static void end_stayed(json_t *w, const json_t *migration)
     json_object_del(json_object_get(world_host(w, json_str(migration, "to", "")), "domains"), uuid);
     set_state(world_domain(w, json_str(migration, "from", ""), uuid), "running", "migration canceled");
     restore_labels(w);
+}
+
+static void end_resting(json_t *w, const json_t *migration, enum ends ends)
+{
+    const char *uuid = json_str(migration, "uuid", ""), *from = json_str(migration, "from", "");
+    end_stayed(w, migration);
+    if (ends == ENDS_STOPPED)
+        stop(w, from, uuid);
+    else
+        set_state(world_domain(w, from, uuid), "paused", "user");
 }
 
 static void end_split(json_t *w, const json_t *migration)
@@ -431,11 +465,14 @@ static void end(json_t *w, const json_t *migration)
 {
     const struct world_outcome *outcome = world_outcome(w);
     bool was_asked = json_flag(migration, "aborted", false), aborted = was_asked && !outcome->late;
-    enum ends ends = aborted ? ENDS_STAYED : outcome->ends;
+    bool rests = outcome->ends == ENDS_STOPPED || outcome->ends == ENDS_STOOD; // abort or not
+    enum ends ends = aborted && !rests ? ENDS_STAYED : outcome->ends;
     if (ends == ENDS_MOVED)
         end_moved(w, migration, outcome->left_over);
     else if (ends == ENDS_STAYED)
         end_stayed(w, migration);
+    else if (rests)
+        end_resting(w, migration, ends);
     else
         end_split(w, migration);
     json_object_set_new(w, "last",
@@ -452,7 +489,7 @@ static void look_at_migration(json_t *w)
         return;
     json_int_t left = json_int(migration, "left", 0) - 1;
     json_object_set_new(migration, "left", json_integer(left));
-    if (left == SWITCHING && world_outcome(w)->ends != ENDS_STAYED)
+    if (left == SWITCHING && (world_outcome(w)->ends == ENDS_MOVED || world_outcome(w)->ends == ENDS_SPLIT))
         set_state(world_domain(w, json_str(migration, "from", ""), json_str(migration, "uuid", "")), "paused",
                   "migrating");
     if (left <= 0 || json_flag(migration, "aborted", false))
@@ -476,6 +513,16 @@ void world_abort(json_t *w)
     // What has begun to switch over is past an abort.
     if (json_is_object(migration) && json_int(migration, "left", 0) > SWITCHING)
         json_object_set_new(migration, "aborted", json_true());
+}
+
+bool world_guest_rests(const json_t *w)
+{
+    static const char *const hosts[] = {"compute-1", "compute-2"};
+    const struct world_outcome *outcome = world_outcome(w);
+    bool can = outcome->stands || outcome->stops || outcome->ends == ENDS_STOOD, lives = false;
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        lives = lives || STREQ(json_str(world_domain(w, hosts[i], WORLD_UUID), "state", ""), "running");
+    return can && !lives && json_is_null(json_object_get(w, "migration"));
 }
 
 void world_destroy(json_t *w, const char *uuid)

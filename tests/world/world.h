@@ -50,20 +50,30 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
 void world_look(json_t *w);
 bool world_moves(const json_t *w); // whether a look has something to let go on
 void world_abort(json_t *w);
+// Whether the guest has come to one of the ends that leave it running nowhere.
+bool world_guest_rests(const json_t *w);
 // Ends the guest and its migration: no host has it any more.
 void world_destroy(json_t *w, const char *uuid);
 // Until nothing moves any more.
 void world_settle(json_t *w);
 
-enum ends { ENDS_MOVED, ENDS_STAYED, ENDS_SPLIT };
+enum ends {
+    ENDS_MOVED,
+    ENDS_STAYED,
+    ENDS_SPLIT,
+    ENDS_STOPPED, // the guest stops at the source, for the reason
+    ENDS_STOOD,   // it stays, suspended by somebody
+};
 extern const struct world_outcome {
     const char *name;
     enum ends ends;
-    bool client_fails; // libvirt tells its client of an error
-    bool client_lost;  // and does so while the migration goes on
-    bool endless;      // it takes longer than anybody waits
-    bool late;         // an abort comes too late
-    bool left_over;    // the source keeps its definition
+    bool client_fails;  // libvirt tells its client of an error
+    bool client_lost;   // and does so while the migration goes on
+    bool endless;       // it takes longer than anybody waits
+    bool late;          // an abort comes too late
+    bool left_over;     // the source keeps its definition
+    const char *stands; // it has moved, and is paused there for this reason
+    const char *stops;  // it stops for this reason: at the source, or once it has moved
     // Of Nova's migrations alone:
     bool refused;       // the API says no
     bool no_valid_host; // the scheduler does
