@@ -115,13 +115,13 @@ teardown_file() { forget slow; forget still; }
   idle still compute-1
   run migrun tests/e2e/policies/bug.lua still compute-2
   ends_with_status 1
-  local text="Refused, nothing was touched: the policy has a mistake: tests/e2e/policies/bug.lua:2: attempt "
+  local text="Refused, nothing was touched: the policy has a mistake: tests/e2e/policies/bug.lua:3: attempt "
   text+="to index a nil value"
   verdict_is "$text"
   run migrun -p at=later tests/e2e/policies/bug.lua still compute-2
   ends_with_status 3
   verdict_is "Not moved: still runs on compute-1 as before; 1 change undone."
-  says "tests/e2e/policies/bug.lua:2: attempt to index a nil value"
+  says "tests/e2e/policies/bug.lua:3: attempt to index a nil value"
   is_undone
   stands still compute-1
 }
@@ -229,6 +229,6 @@ teardown_file() { forget slow; forget still; }
   run migrun -p at=fixup tests/e2e/policies/bug.lua still compute-2
   ends_with_status 4
   verdict_is "Moved, but 1 fix-up failed: still runs on compute-2"
-  says "bug.lua:2: attempt to index a nil value"
+  says "bug.lua:3: attempt to index a nil value"
   stands still compute-2
 }

@@ -89,7 +89,7 @@ inactive() { on "$2" virsh -q dumpxml --inactive "$1"; }      # NAME HOST: its d
   run migrun -v -p reason=roof examples/drain.lua mine compute-2
   ends_with_status 0
   verdict_is "Moved: mine runs on compute-2"
-  says "% of compute-2's memory is left"
+  says "% of compute-2's memory stays free"
   says "+mine comes from compute-1: roof"
   ! on compute-2 test -e /run/migrun-drain || fail "its note is left there"
   forget mine

@@ -20,9 +20,9 @@ teardown_file() { forget still; }
 @test "a site's policy: what is made for a while is gone again" {
   run migrun -n examples/drain.lua still compute-2
   ends_with_status 0
-  says "/run/migrun-drain on compute-2   is made"
+  says "/run/migrun-drain on compute-2   create"
   says "+still comes from compute-1: maintenance"
-  says "/run/migrun-drain on compute-2 is removed"
+  says "/run/migrun-drain on compute-2 remove"
   verdict_is "Would move still to compute-2: 5 checks passed, 3 changes."
 }
 
@@ -40,14 +40,14 @@ teardown_file() { forget still; }
   run migrun -n tests/e2e/policies/effects.lua still compute-2
   ends_with_status 0
   for host in $(computes); do
-    says "/etc/e2e/text on $host    is changed"
-    says "/etc/e2e/new on $host     is made"
+    says "/etc/e2e/text on $host    modify"
+    says "/etc/e2e/new on $host     create"
     says "/etc/e2e/owned on $host   root:root → "
     says "/etc/e2e/moded on $host   0604 → 4711"
-    says "/etc/e2e/bytes on $host   is removed"
+    says "/etc/e2e/bytes on $host   remove"
     says "e2e-running on $host   active → inactive"
     says "e2e-stopped on $host   inactive → active"
-    says "touch /etc/e2e/touched on $host   is run; rm /etc/e2e/touched undoes it"
+    says "touch /etc/e2e/touched on $host   run (undo: rm /etc/e2e/touched)"
   done
   says "-no newline at its end"
   says "+written"
