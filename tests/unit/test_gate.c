@@ -285,7 +285,7 @@ int host_revive(UNUSED struct host *h, UNUSED int64_t deadline, UNUSED struct er
     char *host_missing(UNUSED const struct host *h) NOT_CALLED const
     char *host_hostname(UNUSED const struct host *h) NOT_CALLED
 
-bool host_is_root(UNUSED const struct host *h) NOT_CALLED
+    bool host_is_root(UNUSED const struct host *h) NOT_CALLED
     int host_send(UNUSED struct host *h, UNUSED const char *op, UNUSED json_t *args, UNUSED const void *body,
                   UNUSED size_t len, UNUSED struct error *e) NOT_CALLED
     int host_receive(UNUSED struct host *h, UNUSED int64_t timeout_ms, UNUSED struct message *answer,
