@@ -253,3 +253,17 @@ laid_out() {
   on "$1" bash -c 'cd /etc/e2e; stat -c "%n %F %U:%G %a %s" . *; sha256sum *; ! ls -A | grep "^\." || true
     systemctl is-active e2e-running e2e-stopped'
 }
+
+# ---- a move that takes long enough for somebody to interfere ----
+
+# slow: a guest that takes its time to move from $from to $to (wherever it is after an earlier test), and
+# `creep` begins to move it, so slowly that it cannot arrive before the test is done with it.
+slow() {
+  from=compute-1 to=compute-2
+  if stands slow "$to" 2>/dev/null; then from=compute-2 to=compute-1; fi
+  ensure slow "$from" memory=192 dirty=64 listen=own
+}
+creep() { begin "$@" -p bandwidth=1 policies/libvirt.lua slow "$to"; await 30 is_moving slow; }
+is_moving() {
+  on "$from" virsh -q domjobinfo "$1" | grep -q 'Memory processed: *[1-9]' && qemu_pid "$1" "$to"
+}

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# Ends that are certain: the guest is stopped or suspended while it moves, by itself or by somebody.
+load helper
+
+setup() { slow; }
+teardown() {
+  while begun_pid >/dev/null; do interrupt KILL; done
+  migrun -q recover >/dev/null 2>&1 || true
+  forget slow
+}
+
+no_claims() {
+  for host in $(computes); do
+    [[ -z $(on "$host" ls -A /var/lib/migrun/claims 2>/dev/null) ]] || fail "a claim is left on $host"
+  done
+}
+
+@test "destroyed while it moves: not moved, and no doubt" {
+  creep
+  on "$from" virsh -q destroy slow
+  finish
+  ends_with_status 3
+  verdict_is "Not moved: slow was destroyed on $from meanwhile (destroyed)"
+  no_claims
+}
+
+@test "its QEMU is killed while it moves: not moved, it crashed" {
+  creep
+  on "$from" kill -9 "$(qemu_pid slow "$from")"
+  finish
+  ends_with_status 3
+  verdict_is "Not moved: slow crashed on $from meanwhile (crashed)"
+  no_claims
+}
+
+@test "suspended by somebody while it moves, then interrupted: it is left as somebody left it" {
+  creep
+  on "$from" virsh -q suspend slow
+  interrupt
+  finish
+  ends_with_status 130
+  verdict_is "Interrupted: slow is paused on $from (user), as somebody left it"
+  no_claims
+}
+
+@test "a run is killed, and the guest destroyed: recover knows the end" {
+  creep
+  interrupt KILL
+  finish
+  on "$from" virsh -q destroy slow
+  run migrun recover
+  ends_with_status 3
+  verdict_is "Not moved: slow was destroyed on $from meanwhile (destroyed)"
+  no_claims
+}
