@@ -354,16 +354,21 @@ static void advise_resume(struct run *run, struct tally *tally)
 }
 
 // What is not as it should be after a move, the gravest alone; NULL: nothing. Caller frees.
-static char *moved_but(struct run *run, struct tally *tally)
+// gone: whether the source no longer knows it.
+static char *moved_but(struct run *run, struct tally *tally, bool *gone)
 {
     char *left_over = NULL;
-    if (tally->where == GUEST_STOPPED_AT_DEST)
+    *gone = !verdict_source_has_left_over(run, &left_over);
+    if (tally->where == GUEST_STOPPED_AT_DEST) {
+        free(left_over);
         return stopped_text(run, tally, run_dest_name(run));
+    }
     if (tally->where == GUEST_STANDS_AT_DEST && !was_to_stand(run)) {
+        free(left_over);
         advise_resume(run, tally);
         return stands_text(run, tally, "stands", run_dest_name(run));
     }
-    if (verdict_source_has_left_over(run, &left_over))
+    if (left_over)
         return left_over;
     if (tally->after_move)
         return xasprintf("the migrate step failed once it had moved (%s)", tally->after_move);
@@ -376,18 +381,20 @@ static char *moved_but(struct run *run, struct tally *tally)
 
 static int end_moved(struct run *run, struct tally *tally)
 {
+    bool gone;
     auto_free char *all = duration_text(wall_time() - run->started), *paused = NULL, *is = NULL,
-                   *but = moved_but(run, tally);
+                   *but = moved_but(run, tally, &gone),
+                   *from = gone ? xasprintf(" and is gone from %s", run_host_name(run->source)) : xstrdup("");
     const char *to = run_dest_name(run), *name = instance_name(run);
     if (run->downtime >= 0)
         paused = xasprintf(", paused %.2f s", run->downtime);
-    is = tally->where == GUEST_STANDS_AT_DEST ? xasprintf("%s is paused on %s, as it was to be", name, to)
-                                              : xasprintf("%s runs on %s", name, to);
+    is = tally->where == GUEST_STANDS_AT_DEST
+             ? xasprintf("%s is paused on %s, as it was to be,%s", name, to, from)
+             : xasprintf("%s runs on %s%s", name, to, from);
     auto_free char *rest = xasprintf("%s in all%s%s", all, paused ? paused : "",
                                      tally->verified.data ? tally->verified.data : "");
     if (!but)
-        return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details),
-                            "Moved: %s and is gone from %s; %s.", is, run_host_name(run->source), rest);
+        return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details), "Moved: %s; %s.", is, rest);
     add_more(run, tally);
     if (tally->where != GUEST_AT_DEST && !strstr(but, "fix-up"))
         return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s; %s.",

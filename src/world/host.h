@@ -33,7 +33,7 @@ const struct host_spec *host_spec(const struct host *host);
 // What a read-only agent's kernel lacks to lock it in (a sentence), or NULL.
 const char *host_missing(const struct host *host);
 const char *host_hostname(const struct host *host); // its own, however it was reached
-bool host_is_root(const struct host *host); // whether its agent is root, who sees every process
+bool host_is_root(const struct host *host);         // whether its agent is root, who sees every process
 
 // One operation of agent/ops.h. args is stolen (op is added). timeout_ms bounds the whole; 0: 30 s.
 int host_call(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,

@@ -83,7 +83,7 @@ site() {
   says_no "compute-2 runs migrun-agent 9.9.9, this is migrun " --site /tmp/e2e-site.lua
   says "install the same version on both"
   on compute-2 bash -c 'printf "#!/bin/sh\nyes\n" >/usr/local/bin/e2e-agent'
-  says_no "compute-2 sends something else than migrun-agent's greeting" --site /tmp/e2e-site.lua
+  says_no "compute-2 sent something other than migrun-agent's greeting" --site /tmp/e2e-site.lua
 }
 
 @test "a login shell that has much to say does not matter" {
