@@ -153,6 +153,10 @@ static int prune(const struct options *options, struct error *err)
 {
     double age;
     size_t pruned = 0, kept = 0;
+    size_t digits = strspn(options->prune, "0123456789.");
+    if (digits && !options->prune[digits])
+        return error_set(err, ERR_USAGE, 0, "--prune %s has no unit: %sd are days, %sh hours", options->prune,
+                         options->prune, options->prune);
     if (duration_parse(options->prune, &age) < 0)
         return error_set(err, ERR_USAGE, 0, "--prune takes an age, as 30d or 12h, not '%s'", options->prune);
     struct output output;

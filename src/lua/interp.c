@@ -89,7 +89,7 @@ int lua_raise(lua_State *L, const struct error *err)
 
 int lua_mistake(lua_State *L, const char *format, ...)
 {
-    struct error err;
+    struct error err = {0};
     va_list args;
     va_start(args, format);
     error_setv(&err, ERR_POLICY, 0, format, args);
@@ -101,6 +101,7 @@ int lua_mistake(lua_State *L, const char *format, ...)
         char message[sizeof err.message + sizeof err.source];
         snprintf(message, sizeof message, "%s%s", where, err.message);
         memcpy(err.message, message, sizeof err.message - 1);
+        err.message[sizeof err.message - 1] = '\0';
     }
     return lua_raise(L, &err);
 }
@@ -112,24 +113,41 @@ static int error_tostring(lua_State *L)
 }
 
 // What was raised, from the top of the stack (popped).
+// The raw members of what was raised: a metatable that a policy gave it has no say here. In a call of its
+// own, as a conversion may run out of memory.
+static int read_error(lua_State *L)
+{
+    static const char *const members[] = {"message", "domain", "code", "source"};
+    struct error *err = lua_touserdata(L, 1);
+    const char *text = lua_type(L, 2) == LUA_TTABLE ? NULL : lua_tostring(L, 2);
+    if (!lua_istable(L, 2)) {
+        error_set(err, ERR_POLICY, 0, "%s", text ? text : "an error that is not a string");
+        return 0;
+    }
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        lua_pushstring(L, members[i]);
+        lua_rawget(L, 2);
+    }
+    const char *message = lua_tostring(L, 3), *domain = lua_tostring(L, 4), *source = lua_tostring(L, 6);
+    error_set(err, domain ? error_domain_from_name(domain) : ERR_POLICY, (int)lua_tointeger(L, 5), "%s",
+              message ? message : "an error without a message");
+    snprintf(err->source, sizeof err->source, "%s", source ? source : "");
+    return 0;
+}
+
+// Takes the error value from the top of the stack.
 static void error_from(lua_State *L, struct error *err)
 {
-    if (lua_istable(L, -1)) {
-        lua_getfield(L, -1, "message");
-        lua_getfield(L, -2, "domain");
-        lua_getfield(L, -3, "code");
-        lua_getfield(L, -4, "source");
-        const char *message = lua_tostring(L, -4), *domain = lua_tostring(L, -3),
-                   *source = lua_tostring(L, -1);
-        error_set(err, domain ? error_domain_from_name(domain) : ERR_POLICY, (int)lua_tointeger(L, -2), "%s",
-                  message ? message : "an error without a message");
-        snprintf(err->source, sizeof err->source, "%s", source ? source : "");
-        lua_pop(L, 4);
-    } else {
-        const char *text = lua_tostring(L, -1);
-        error_set(err, ERR_POLICY, 0, "%s", text ? text : "an error that is no text");
+    struct error read = {0};
+    lua_pushcfunction(L, read_error);
+    lua_pushlightuserdata(L, &read);
+    lua_rotate(L, -3, 2);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+        error_set(&read, ERR_POLICY, 0, "an error that cannot be read");
+        lua_pop(L, 1);
     }
-    lua_pop(L, 1);
+    if (err)
+        *err = read;
 }
 
 int interp_call(lua_State *L, int arguments, int results, struct error *err)

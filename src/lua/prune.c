@@ -41,6 +41,13 @@ static int forget_on_hosts(struct run *run, const char *name, const json_t *reco
     return 0;
 }
 
+// What such a run left, and its verdict's advice, still count: it is forgotten by nobody but its operator.
+static bool left_something(const json_t *verdict)
+{
+    int64_t status = json_int(verdict, "status", 0);
+    return status == OUTCOME_MOVED_BUT || status == OUTCOME_IN_DOUBT || status == OUTCOME_NOT_RESTORED;
+}
+
 // 1: forgotten, 0: it is to stay, -1: it could not be.
 static int prune_one(struct run *run, const char *state, const char *name, double age, struct error *err)
 {
@@ -50,6 +57,10 @@ static int prune_one(struct run *run, const char *state, const char *name, doubl
     const json_t *verdict = journal_verdict(records);
     if (!verdict || wall_time() - json_num(verdict, "time", wall_time()) < age)
         return 0;
+    if (left_something(verdict)) {
+        run_message(run, "info", "Run %s is kept: it left something to be done (migrun show %s)", name, name);
+        return 0;
+    }
     if (forget_on_hosts(run, name, records, err) < 0 || journal_remove(state, name, err) < 0)
         return -1;
     return 1;

@@ -242,11 +242,14 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   ends_with_status 0
   says "Moved: cut runs on compute-2"
   for host in compute-1 compute-2; do on "$host" ls /var/lib/migrun/kept; done | grep -qx "$id"
+  run migrun history --prune 30
+  ends_with_status 1
+  says "--prune 30 has no unit: 30d are days, 30h hours"
   run migrun history --prune 0s
   ends_with_status 0
   for host in compute-1 compute-2; do
     ! on "$host" ls /var/lib/migrun/kept | grep -x "$id" || fail "it is left on $host"
   done
   run migrun history
-  says "No run has changed anything yet."
+  says_not "$id"
 }
