@@ -244,8 +244,9 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
     va_start(args, format);
     char *line = xvasprintf(format, args);
     va_end(args);
-    // In doubt, the claims stay until it is known; else they go before the end is told.
-    if (run->claimed && status != OUTCOME_IN_DOUBT)
+    // A run that is not over (in doubt, or a recovery that was interrupted) keeps its claims; else they go
+    // before the end is told.
+    if (run->claimed && !STREQ(outcome, "in_doubt"))
         run_unclaim(run);
     run_emit(run, "verdict",
              json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line",
