@@ -80,6 +80,15 @@ static enum whereabouts decide(struct run *run, struct place *source, struct pla
     return where_it_ended(&source->is, &dest->is, NULL);
 }
 
+// An instance of Nova's that libvirt has nowhere was deleted, or went elsewhere: Nova must say which.
+static enum whereabouts decide_of_nova(struct run *run, struct place *source, struct place *dest, bool last)
+{
+    const unsigned nowhere = PLACE_ABSENT | PLACE_UNKNOWN;
+    enum whereabouts where = decide(run, source, dest, last);
+    bool gone = (source->is.seen & nowhere) && (dest->is.seen & nowhere);
+    return run->by_nova && where == GUEST_STOPPED && gone ? GUEST_UNCLEAR : where;
+}
+
 // Until when it is worth asking again; 0: what is there stands.
 struct patience {
     int64_t settle, connect, stop;
@@ -159,10 +168,10 @@ enum whereabouts run_whereabouts(struct run *run, struct seen_guest *seen)
         struct place source, dest;
         ask(run->source, uuid, &source);
         ask(run->dest, uuid, &dest);
-        enum whereabouts where = decide(run, &source, &dest, false);
+        enum whereabouts where = decide_of_nova(run, &source, &dest, false);
         bool again = where == GUEST_UNCLEAR && worth_asking_again(run, &source, &dest, &patience);
         if (where == GUEST_UNCLEAR && !again)
-            where = decide(run, &source, &dest, true);
+            where = decide_of_nova(run, &source, &dest, true);
         bool nowhere = source.is.seen == PLACE_ABSENT && dest.is.seen == PLACE_ABSENT;
         if (nowhere && !again && run->by_nova && run_nova_deleted(run))
             where = GUEST_DELETED;
