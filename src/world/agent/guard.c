@@ -130,13 +130,11 @@ int guard_main(const char *keep)
             deadline = deadline_in(SURGERY_GUARD_MS);
         }
     }
-    // Read again: the agent may have changed it.
-    json_decref(s.manifest);
-    s.manifest = NULL;
-    struct surgery cleanup(surgery_free) now = NO_SURGERY;
-    if (surgery_load(keep, &now, &err) < 0)
+    // Read again, from the folder held since the start: the agent may have changed it, and another surgery
+    // may have its name since.
+    if (surgery_read(&s, &err) < 0)
         return 1;
-    if (surgery_is_open(&now))
-        surgery_put_back(&now, "its guard", "the agent that had stopped it is gone");
+    if (surgery_is_open(&s))
+        surgery_put_back(&s, "its guard", "the agent that had stopped it is gone");
     return 0;
 }

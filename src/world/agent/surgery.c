@@ -36,15 +36,21 @@ int surgery_load(const char *keep, struct surgery *s, struct error *err)
     if (keep_parse(keep, s->run, s->number, err) < 0)
         return -1;
     s->folder = keep_folder(s->run, false, &failure);
-    if (s->folder < 0)
-        return unless_absent(&failure, err);
+    return s->folder < 0 ? unless_absent(&failure, err) : surgery_read(s, err);
+}
+
+int surgery_read(struct surgery *s, struct error *err)
+{
     auto_free char *name = xasprintf("%s.surgery", s->number), *text = NULL;
     size_t len;
+    json_decref(s->manifest);
+    s->manifest = NULL;
     if (kept_bytes(s->folder, name, MANIFEST_MOST, &text, &len) < 0)
-        return errno == ENOENT ? 0 : error_errno(err, errno, "%s/%s.surgery", agent_keep_dir, keep);
+        return errno == ENOENT ? 0 : error_errno(err, errno, "%s/%s/%s", agent_keep_dir, s->run, name);
     s->manifest = json_loadb(text, len, 0, NULL);
-    return s->manifest ? 0
-                       : error_set(err, ERR_SYSTEM, EILSEQ, "%s/%s.surgery is damaged", agent_keep_dir, keep);
+    return s->manifest
+               ? 0
+               : error_set(err, ERR_SYSTEM, EILSEQ, "%s/%s/%s is damaged", agent_keep_dir, s->run, name);
 }
 
 int surgery_store(const struct surgery *s, struct error *err)

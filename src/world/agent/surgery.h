@@ -31,6 +31,8 @@ struct surgery {
 // ---- surgery.c ----
 // The manifest of "RUN/N", with its folder open; manifest NULL: there is none.
 int surgery_load(const char *keep, struct surgery *s, struct error *err);
+// The manifest again, from the folder that is open: whatever has the name "RUN/N" since.
+int surgery_read(struct surgery *s, struct error *err);
 int surgery_store(const struct surgery *s, struct error *err);     // synced
 int surgery_lock(struct surgery *s, bool wait, struct error *err); // 1: got it, 0: somebody has it
 void surgery_free(struct surgery *s);                              // closes, restores nothing

@@ -208,15 +208,12 @@ static int settle(struct agent *agent, const json_t *request, bool reads, json_t
             return got < 0 ? -1
                            : error_set(err, ERR_TIMEOUT, 0, "the surgery of %s is still in progress there",
                                        surgery_unit(&s));
-        struct surgery cleanup(surgery_free) now = NO_SURGERY;
-        if (surgery_load(json_str(request, "surgery", ""), &now, err) < 0)
+        if (surgery_read(&s, err) < 0) // whoever had the lock may have changed it
             return -1;
-        if (surgery_is_open(&now))
-            surgery_put_back(&now, "migrun", "its agent and its guard are gone");
+        if (surgery_is_open(&s))
+            surgery_put_back(&s, "migrun", "its agent and its guard are gone");
         else
-            surgery_look_again(&now);
-        *result = told(&now);
-        return 0;
+            surgery_look_again(&s);
     }
     *result = told(&s);
     return 0;
