@@ -301,16 +301,14 @@ static char *stopped_text(struct run *run, const struct tally *tally, const char
     };
     const char *reason, *words = "was stopped";
     auto_free char *state = state_of(tally, &reason);
-    if (strncmp(state, "shut off", 8) != 0)
+    if (!STREQ(state, "shut off"))
         return xasprintf(
             "%s has ended meanwhile: neither %s nor %s has it, and no QEMU process of it is left",
             instance_name(run), run_host_name(run->source), run_dest_name(run));
     for (size_t i = 0; i < COUNT_OF(all); i++)
-        if (strncmp(reason, all[i].reason, strlen(all[i].reason)) == 0)
+        if (STREQ(reason, all[i].reason))
             words = all[i].words;
-    size_t len = strcspn(reason, ")");
-    return xasprintf("%s %s on %s meanwhile%.*s%s", instance_name(run), words, host, (int)len, reason,
-                     *reason ? ")" : "");
+    return xasprintf("%s %s on %s meanwhile%s", instance_name(run), words, host, reason);
 }
 
 // A guest that has not moved. Caller frees.
@@ -353,23 +351,23 @@ static void advise_resume(struct run *run, struct tally *tally)
     verdict_detail(tally->details, "Then", then);
 }
 
-// What is not as it should be after a move, the gravest alone; NULL: nothing. Caller frees.
-// gone: whether the source no longer knows it.
-static char *moved_but(struct run *run, struct tally *tally, bool *gone)
+// What is not right about the guest itself after a move: it stands, or was stopped. NULL: nothing. Caller
+// frees.
+static char *guest_but(struct run *run, struct tally *tally)
 {
-    char *left_over = NULL;
-    *gone = !verdict_source_has_left_over(run, &left_over);
-    if (tally->where == GUEST_STOPPED_AT_DEST) {
-        free(left_over);
+    if (tally->where == GUEST_STOPPED_AT_DEST)
         return stopped_text(run, tally, run_dest_name(run));
-    }
-    if (tally->where == GUEST_STANDS_AT_DEST && !was_to_stand(run)) {
-        free(left_over);
-        advise_resume(run, tally);
-        return stands_text(run, tally, "stands", run_dest_name(run));
-    }
+    if (tally->where != GUEST_STANDS_AT_DEST || was_to_stand(run))
+        return NULL;
+    advise_resume(run, tally);
+    return stands_text(run, tally, "stands", run_dest_name(run));
+}
+
+// What else is not, the gravest alone; left_over: what the source still has of it, or NULL. Caller frees.
+static char *rest_but(const struct tally *tally, const char *left_over)
+{
     if (left_over)
-        return left_over;
+        return xstrdup(left_over);
     if (tally->after_move)
         return xasprintf("the migrate step failed once it had moved (%s)", tally->after_move);
     if (tally->not_fixed)
@@ -381,26 +379,26 @@ static char *moved_but(struct run *run, struct tally *tally, bool *gone)
 
 static int end_moved(struct run *run, struct tally *tally)
 {
-    bool gone;
-    auto_free char *all = duration_text(wall_time() - run->started), *paused = NULL, *is = NULL,
-                   *but = moved_but(run, tally, &gone),
-                   *from = gone ? xasprintf(" and is gone from %s", run_host_name(run->source)) : xstrdup("");
-    const char *to = run_dest_name(run), *name = instance_name(run);
-    if (run->downtime >= 0)
-        paused = xasprintf(", paused %.2f s", run->downtime);
-    is = tally->where == GUEST_STANDS_AT_DEST
-             ? xasprintf("%s is paused on %s, as it was to be,%s", name, to, from)
-             : xasprintf("%s runs on %s%s", name, to, from);
-    auto_free char *rest = xasprintf("%s in all%s%s", all, paused ? paused : "",
+    const char *is = tally->where == GUEST_STANDS_AT_DEST ? "is paused, as it was to be," : "runs";
+    auto_free char *left_over = NULL, *all = duration_text(wall_time() - run->started),
+                   *guest = guest_but(run, tally);
+    bool gone = !verdict_source_has_left_over(run, &left_over);
+    auto_free char *but = rest_but(tally, left_over),
+                   *paused = run->downtime >= 0 ? xasprintf(", paused %.2f s", run->downtime) : xstrdup(""),
+                   *where = xasprintf("%s %s on %s%s%s", instance_name(run), is, run_dest_name(run),
+                                      gone ? " and is gone from " : "",
+                                      gone ? run_host_name(run->source) : ""),
+                   *rest = xasprintf("%s in all%s%s", all, paused,
                                      tally->verified.data ? tally->verified.data : "");
-    if (!but)
-        return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details), "Moved: %s; %s.", is, rest);
+    if (!guest && !but)
+        return verdict_tell(run, OUTCOME_MOVED, "moved", steal(&tally->details), "Moved: %s; %s.", where,
+                            rest);
     add_more(run, tally);
-    if (tally->where != GUEST_AT_DEST && !strstr(but, "fix-up"))
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s; %s.",
-                            but, rest);
+    if (guest)
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details),
+                            "Moved, but %s%s%s; %s.", guest, but ? ", and " : "", but ? but : "", rest);
     return verdict_tell(run, OUTCOME_MOVED_BUT, "moved_but", steal(&tally->details), "Moved, but %s: %s; %s.",
-                        but, is, rest);
+                        but, where, rest);
 }
 
 // ---- one that has not ----

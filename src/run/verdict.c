@@ -56,14 +56,6 @@ static enum qemu_seen ask_for_qemu(struct run_host *h, const char *uuid)
     return json_is_array(guests) ? QEMU_NONE : QEMU_UNASKED;
 }
 
-static void tell_witness(struct place *p)
-{
-    static const char *const words[] = {"", ", no QEMU process", ", a QEMU process"};
-    char *state = p->state;
-    p->state = xasprintf("%s%s", state, words[p->is.qemu]);
-    free(state);
-}
-
 // Where the guest is by what libvirt says, and by the agents where that is not enough.
 static enum whereabouts decide(struct run *run, struct place *source, struct place *dest, bool last)
 {
@@ -75,8 +67,6 @@ static enum whereabouts decide(struct run *run, struct place *source, struct pla
         return where;
     source->is.qemu = ask_for_qemu(run->source, uuid);
     dest->is.qemu = ask_for_qemu(run->dest, uuid);
-    tell_witness(source);
-    tell_witness(dest);
     return where_it_ended(&source->is, &dest->is, NULL);
 }
 
@@ -143,9 +133,10 @@ static void tell_places(struct run *run, const struct place *source, const struc
                         enum whereabouts where, const char *unsettled, struct seen_guest *seen)
 {
     bool there = where == GUEST_AT_DEST || where == GUEST_STANDS_AT_DEST || where == GUEST_STOPPED_AT_DEST;
-    seen->text = xasprintf("%s: %s, %s: %s%s%s%s", run_host_name(run->source), source->state,
-                           run_dest_name(run), dest->state, hanging(source, dest), unsettled ? "; " : "",
-                           unsettled ? unsettled : "");
+    static const char *const qemu[] = {"", ", no QEMU process", ", a QEMU process"};
+    seen->text = xasprintf("%s: %s%s, %s: %s%s%s%s%s", run_host_name(run->source), source->state,
+                           qemu[source->is.qemu], run_dest_name(run), dest->state, qemu[dest->is.qemu],
+                           hanging(source, dest), unsettled ? "; " : "", unsettled ? unsettled : "");
     seen->state = xstrdup(there ? dest->state : source->state);
 }
 

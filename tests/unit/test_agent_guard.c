@@ -212,6 +212,26 @@ static void it_leaves_a_surgery_that_has_ended(void **state)
     says(manifest, "\"phase\":\"committed\"");
 }
 
+// What was kept was removed, and another surgery of the same name is open: it is not this guard's.
+static void it_leaves_another_surgery_of_its_name(void **state)
+{
+    (void)state;
+    struct error err;
+    struct surgery cleanup(surgery_free) own = NO_SURGERY, cleanup(surgery_free) other = NO_SURGERY;
+    open_surgery(&own);
+    pid_t pid = start_guard();
+    auto_free char *kept = at("kept/r");
+    assert_int_equal(nftw(kept, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    auto_json json_t *note = json_pack("{s:s, s:{s:s}}", "keep", "r/1", "note", "kind", "surgery");
+    assert_int_equal(note_effect(note, &err), 0);
+    open_surgery(&other);
+    surgery_free(&own);
+    assert_int_equal(end_of(pid), 0);
+    assert_false(is_there("started"));
+    auto_free char *manifest = text_of("kept/r/1.surgery");
+    says(manifest, "\"phase\":\"open\"");
+}
+
 static void there_is_nothing_to_guard(void **state)
 {
     (void)state;
@@ -229,6 +249,7 @@ int main(void)
         TEST(it_cannot_be_armed),
         TEST(it_starts_the_service_of_a_surgery_that_is_open),
         TEST(it_leaves_a_surgery_that_has_ended),
+        TEST(it_leaves_another_surgery_of_its_name),
         TEST(there_is_nothing_to_guard),
     };
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// What a verdict leaves behind: claims of a run that is not over, journals of runs that left something.
+#include "lua/lua.h"
+#include "run/journal.h"
+#include "run/verdict.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void hear(void *data, const json_t *event)
+{
+    (void)data;
+    (void)event;
+}
+
+static const struct listener nobody = {.event = hear};
+
+static bool keeps_claims(enum outcome status, const char *outcome)
+{
+    struct run_options options = {0};
+    struct run run = {.options = &options, .listener = nobody, .claimed = true, .downtime = -1};
+    assert_int_equal(verdict_tell(&run, status, outcome, NULL, "so it ended"), status);
+    return run.claimed;
+}
+
+static void claims_go_with_the_end_of_a_run(void **state)
+{
+    (void)state;
+    assert_false(keeps_claims(OUTCOME_MOVED, "moved"));
+    assert_false(keeps_claims(OUTCOME_NOT_MOVED, "not_moved"));
+    assert_false(keeps_claims(OUTCOME_NOT_RESTORED, "not_moved"));
+    assert_false(keeps_claims(OUTCOME_INTERRUPTED, "interrupted"));
+}
+
+// A recovery that was interrupted leaves its run as unfinished as it was.
+static void claims_of_a_run_that_is_not_over_stay(void **state)
+{
+    (void)state;
+    assert_true(keeps_claims(OUTCOME_IN_DOUBT, "in_doubt"));
+    assert_true(keeps_claims(OUTCOME_INTERRUPTED, "in_doubt"));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+// A run that had no host and ended long ago.
+static void put_run(const char *dir, const char *name, enum outcome status)
+{
+    struct journal *journal;
+    struct error err;
+    auto_json json_t *opening = json_pack("{s:f, s:s, s:s, s:[]}", "time", 1.0, "run", name, "type", "open",
+                                          "hosts"),
+                     *verdict = json_pack("{s:f, s:s, s:s, s:s, s:i, s:s}", "time", 2.0, "run", name, "type",
+                                          "verdict", "outcome", "not_moved", "status", (int)status, "line",
+                                          "");
+    if (journal_open(dir, name, opening, "", &journal, &err) < 0 ||
+        journal_add(journal, verdict, true, &err) < 0)
+        fail_msg("%s", err.message);
+    journal_close(journal);
+}
+
+static void runs_that_left_something_are_not_forgotten(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/migrun-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    auto_free char *site = xasprintf("%s/site.lua", dir);
+    FILE *file = fopen(site, "w");
+    assert_non_null(file);
+    fputs("return { hosts = {} }\n", file);
+    fclose(file);
+    put_run(dir, "moved", OUTCOME_MOVED);
+    put_run(dir, "not-moved", OUTCOME_NOT_MOVED);
+    put_run(dir, "moved-but", OUTCOME_MOVED_BUT);
+    put_run(dir, "not-restored", OUTCOME_NOT_RESTORED);
+    size_t pruned = 0, kept = 0;
+    struct error err = {0};
+    if (migrun_lua_prune(site, dir, 0, &nobody, &pruned, &kept, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(pruned, 2);
+    auto_json json_t *names = NULL;
+    assert_int_equal(journal_runs(dir, &names, &err), 0);
+    auto_free char *text = json_dumps(names, JSON_COMPACT);
+    assert_string_equal(text, "[\"moved-but\",\"not-restored\"]");
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(claims_go_with_the_end_of_a_run),
+        cmocka_unit_test(claims_of_a_run_that_is_not_over_stay),
+        cmocka_unit_test(runs_that_left_something_are_not_forgotten),
+    };
+    return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
