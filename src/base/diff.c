@@ -14,8 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-// --- Secrets
-// -----------------------------------------------------------------------------------------------------------
+// ---- secrets ----
 
 static const char mask[] = "********";
 
@@ -140,8 +139,7 @@ char *mask_secrets(const char *text)
     return buf_take(&out);
 }
 
-// --- Diffs
-// -----------------------------------------------------------------------------------------------------------
+// ---- diffs ----
 
 // A text that the system's diff can read as a file, but that is none: without MFD_CLOEXEC, for the child.
 static int open_text(const char *text, struct error *err)

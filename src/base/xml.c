@@ -54,8 +54,7 @@ void strv_free(char **values)
     free(values);
 }
 
-// --- Parsing
-// -----------------------------------------------------------------------------------------------------------
+// ---- parsing ----
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -209,8 +208,7 @@ char *xml_text(const struct xml *doc) { return xstrdup(doc->text); }
 
 xmlNodePtr xml_root(const struct xml *doc) { return xmlDocGetRootElement(doc->doc); }
 
-// --- XPath
-// -----------------------------------------------------------------------------------------------------------
+// ---- XPath ----
 
 static const struct {
     const char *prefix, *uri;
@@ -348,8 +346,7 @@ int xml_fragments(const struct xml *doc, const char *xpath, char ***texts, size_
     return 0;
 }
 
-// --- Changes
-// -----------------------------------------------------------------------------------------------------------
+// ---- changes ----
 
 struct splice {
     size_t start, end;
@@ -722,8 +719,7 @@ int xml_remove(struct xml *doc, const char *xpath, struct error *err)
     return splices_apply(doc, &splices, err);
 }
 
-// --- Paths
-// -----------------------------------------------------------------------------------------------------------
+// ---- paths ----
 
 bool xml_same_name(const xmlNode *a, const xmlNode *b)
 {

@@ -5,25 +5,21 @@
 // Every event: {"time": epoch seconds, "run": ID (null in a preview), "type": …}. Types:
 //
 //   begin     instance, uuid, source, dest, policy (as given), summary, preview: bool, memory (bytes), vcpus,
-//   sentence ("Moving … from …
-//             to …, by …"; a policy without instance: "On compute-1, by …")
+//             sentence ("Moving … from … to …, by …"; a policy without instance: "On compute-1, by …")
 //   step      phase: check|prepare|migrate|fixup, title, index, status:
-//               start | ok (text: what was seen) | refused (text) | skipped (text: why) | warned (text) |
-//               failed (text, error) | undone (text)
+//               start | ok (text: what was seen) | refused (text) | skipped (text: why) |
+//               failed (text, error)
 //             seconds (but at start), and for a preview ok means "would be done"
-//   effect    step (title), kind:
-//   "file.write"|"file.remove"|"file.owner"|"file.mode"|"service"|"command"|"libvirt.migrate"|…,
+//   effect    step (title), kind: "file.write", "service", "libvirt.migrate", … (EFFECT_KINDS, gate.h),
 //             host, target, summary ("root:root → libvirt-qemu:libvirt-qemu"), detail (a diff, or null),
 //             status: would | done | undone | failed | kept, error (text)
 //   progress  what: "migration", total, processed, remaining (bytes), percent, bandwidth (bytes/s),
-//   dirty_rate (bytes/s), iteration,
-//             elapsed, left (seconds or null), last: bool
+//             dirty_rate (bytes/s), iteration, elapsed, left (seconds or null), last: bool
 //   message   level: info|warning|error, text
-//   verdict   outcome: moved|moved_but|not_moved|refused|in_doubt|interrupted|done|would|would_not|mistake,
-//   status (exit), line (the
-//             one line, begins with Moved, Not moved, Refused, In doubt, Interrupted, Done or Would),
-//             seconds, downtime (s or null), details: [{label: "Cause"|"Remedy"|"Kept"|"More"|"", text:
-//             possibly several lines}]
+//   verdict   outcome: moved|moved_but|not_moved|deleted|refused|in_doubt|interrupted|done|recovered|would|
+//             would_not|mistake, status (exit), line (the one line, begins with Moved, Not moved, Refused,
+//             In doubt, Interrupted, Done or Would), seconds, downtime (s or null),
+//             details: [{label: "Cause"|"Remedy"|"Kept"|"More"|"", text: possibly several lines}]
 #ifndef MIGRUN_RUN_EVENTS_H
 #define MIGRUN_RUN_EVENTS_H
 

@@ -35,8 +35,7 @@ struct virt {
     virConnectPtr connection; // opened and closed by the worker
 };
 
-// --- Threads, waiting
-// ---------------------------------------------------------------------------------------------------
+// ---- threads, waiting ----
 
 static void silence(void *data, virErrorPtr error)
 {
@@ -90,8 +89,7 @@ int wait_readable(int fd, int64_t deadline)
     }
 }
 
-// --- Calls
-// -----------------------------------------------------------------------------------------------------------
+// ---- calls ----
 
 struct call *call_new(int (*run)(virConnectPtr, struct call *), bool reads, const char *what, ...)
 {
@@ -195,8 +193,7 @@ int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **
     return result;
 }
 
-// --- Facts, in two halves
-// -----------------------------------------------------------------------------------------------
+// ---- facts, in two halves ----
 
 int virt_facts_start(struct virt *virt, struct error *err)
 {
@@ -222,8 +219,7 @@ int virt_facts(struct virt *virt, int64_t timeout_ms, json_t **facts, struct err
     return virt_facts_start(virt, err) < 0 ? -1 : virt_facts_finish(virt, timeout_ms, facts, err);
 }
 
-// --- The worker
-// ---------------------------------------------------------------------------------------------------------
+// ---- the worker ----
 
 static void virt_unref(struct virt *virt)
 {

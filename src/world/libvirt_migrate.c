@@ -12,8 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-// --- Names
-// -----------------------------------------------------------------------------------------------------------
+// ---- names ----
 
 static const struct {
     const char *name;
@@ -199,8 +198,7 @@ int virt_migrate_check(const json_t *params, const json_t *flags, struct error *
     return check(params, flags, &parameters, &bits, err);
 }
 
-// --- Migrating
-// ----------------------------------------------------------------------------------------------------------
+// ---- migrating ----
 
 // Belongs to the caller and to its thread together: a migration that is left behind goes on.
 struct virt_migration {

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- Words
-// -----------------------------------------------------------------------------------------------------------
+// ---- words ----
 
 static const char *word(const char *const *words, size_t count, int value)
 {
@@ -61,8 +60,7 @@ static json_t *version_text(unsigned long version)
     return json_string(text);
 }
 
-// --- What a domain is
-// ---------------------------------------------------------------------------------------------------
+// ---- what a domain is ----
 
 virDomainPtr virt_lookup(virConnectPtr connection, const char *name_or_uuid)
 {
@@ -268,8 +266,7 @@ int virt_stats(struct virt *virt, const char *uuid, unsigned int stats, json_t *
     return virt_ask(virt, call, 0, values, NULL, err);
 }
 
-// --- Block devices
-// ------------------------------------------------------------------------------------------------------
+// ---- block devices ----
 
 // Sets key to what an XPath below disk number i gives, unless that is nothing.
 static void set_disk_value(json_t *object, const char *key, const struct xml *doc, size_t i,
@@ -382,8 +379,7 @@ int virt_blocks(struct virt *virt, const char *uuid, json_t **blocks, struct err
     return virt_ask(virt, call, 0, blocks, NULL, err);
 }
 
-// --- Volumes
-// -----------------------------------------------------------------------------------------------------------
+// ---- volumes ----
 
 // The first value, or nothing, added to a text after a blank.
 static void add_value(struct buf *text, const struct xml *doc, const char *xpath)
@@ -435,8 +431,7 @@ int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **
     return virt_ask(virt, call, 0, volume, NULL, err);
 }
 
-// --- What a host is
-// -----------------------------------------------------------------------------------------------------
+// ---- what a host is ----
 
 static json_t *memory_of(virConnectPtr connection)
 {
@@ -566,8 +561,7 @@ int virt_gather_facts(virConnectPtr connection, struct call *call)
     return 0;
 }
 
-// --- Small changes
-// ------------------------------------------------------------------------------------------------------
+// ---- small changes ----
 
 static int run_set_autostart(virConnectPtr connection, struct call *call)
 {

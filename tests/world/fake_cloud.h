@@ -4,14 +4,16 @@
 //
 //   cloud     {server: {host, status, task ("" when none), locked, reason, fault, deleted}
 //             services   {HOST: {status, reason}} of nova-compute; whether it is up, the host's service
-//             nova-compute tells holds      {CONSUMER (a server, a migration): {HOST: true}}, Placement's
-//             allocations bindings   {HOST: status} of the one port migrations [{id, uuid, status, source,
-//             dest ("" when not chosen), request, moves (how often nova-compute wrote of it)}] refused
-//             {REQUEST: reason}: actions that failed before libvirt was asked job        {stage, host ("":
-//             the scheduler chooses), from, request, aborted, looks}, or null requests   how many there were
-//             that change something secret     whether Nova tells nobody of its services, once a migration
-//             was asked for rewrites   whether Nova puts the destination's addresses into the destination's
-//             XML}
+//                        nova-compute tells
+//             holds      {CONSUMER (a server, a migration): {HOST: true}}, Placement's allocations
+//             bindings   {HOST: status} of the one port
+//             migrations [{id, uuid, status, source, dest ("" when not chosen), request, moves (how often
+//                        nova-compute wrote of it)}]
+//             refused    {REQUEST: reason}: actions that failed before libvirt was asked
+//             job        {stage, host ("": the scheduler chooses), from, request, aborted, looks}, or null
+//             requests   how many there were that change something
+//             secret     whether Nova tells nobody of its services, once a migration was asked for
+//             rewrites   whether Nova puts the destination's addresses into the destination's XML}
 #ifndef MIGRUN_TESTS_FAKE_CLOUD_H
 #define MIGRUN_TESTS_FAKE_CLOUD_H
 

@@ -4,9 +4,8 @@
 // and verified, and the verdict must say so.
 //
 //   sweep [--self | --main] [WORD...]  scenarios whose name holds one of the words; --self: without faults;
-//   --main: of the faults only that
-//                                  a call fails, that its agent dies after it, and that migrun is killed
-//                                  before or after it
+//                                  --main: of the faults only that a call fails, that its agent dies after
+//                                  it, and that migrun is killed before or after it
 //   sweep --point SCENARIO N:KIND  one run, with what it tells and what is wrong afterwards
 #include "fake_cloud.h"
 #include "fault.h"

@@ -4,13 +4,15 @@
 // is killed in it:
 //
 //   storage   "local" or "shared": whether libvirt takes the instances' folder for local, and resets owners
-//   when a guest leaves shared    files of the instances' folder, the same on all hosts outcome   how the
-//   next migration ends (world_outcomes) migration the one under way, or null; last: how the last one ended,
-//   as its client hears it next      for inodes, pids and ids cloud     its OpenStack, where it has one
-//   (fake_cloud.h) hosts     {NAME: {files, services: {unit: state}, users, groups, facts (what does not
-//   change), cpu (compare_cpu's result),
-//             surgery (fake_surgery.h), kept: {"RUN/N": {path, file or null}}, notes: {"RUN/N": effect},
-//             claims: {RUN: claim}, domains: {UUID: domain}}}
+//             when a guest leaves
+//   shared    files of the instances' folder, the same on all hosts
+//   outcome   how the next migration ends (world_outcomes)
+//   migration the one under way, or null; last: how the last one ended, as its client hears it
+//   next      for inodes, pids and ids
+//   cloud     its OpenStack, where it has one (fake_cloud.h)
+//   hosts     {NAME: {files, services: {unit: state}, users, groups, facts (what does not change),
+//             cpu (compare_cpu's result), surgery (fake_surgery.h), kept: {"RUN/N": {path, file or null}},
+//             notes: {"RUN/N": effect}, claims: {RUN: claim}, domains: {UUID: domain}}}
 //   a file    {type, mode, uid, gid, inode, mtime, content}
 //   a domain  {name, uuid, id, pid, state, reason, persistent, autostart, memory, vcpus, xml, inactive_xml}
 #ifndef MIGRUN_TESTS_WORLD_H
