@@ -94,6 +94,8 @@ pid_t spawn(const struct spawn *how)
     return pid;
 }
 
+pid_t spawn_copy(void) { return fork(); }
+
 _Noreturn void spawn_exec(const char *const *argv, int error_fd, bool bare)
 {
     execvp(argv[0], (char *const *)(uintptr_t)argv);

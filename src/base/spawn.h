@@ -18,6 +18,9 @@ struct spawn {
 // In the caller: the child's pid (of no use when it is detached), or -1 with errno. In the child: 0; signals
 // are as a program finds them at its start, and no other descriptor is open.
 pid_t spawn(const struct spawn *how);
+// The exception: a copy of this process that keeps all that it has (its terminal and its signals too), for
+// work that changes a process for good. It has no threads, so the caller must have none either.
+pid_t spawn_copy(void);
 // Becomes the program argv[0], which is looked up in PATH. Where that fails, writes "NAME: why" (why alone
 // when bare) to error_fd and exits with 127.
 _Noreturn void spawn_exec(const char *const *argv, int error_fd, bool bare);

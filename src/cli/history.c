@@ -131,7 +131,7 @@ static int put_lines(const json_t *rows)
 
 static int list(const struct options *options, struct error *err)
 {
-    const char *state = options->state ? options->state : STATE_DIR;
+    const char *state = options->state;
     auto_json json_t *names = NULL, *rows = json_array();
     if (journal_runs(state, &names, err) < 0)
         return -1;

@@ -39,7 +39,7 @@ static int put_head(const json_t *open)
 static int show(struct options *options, struct error *err)
 {
     auto_json json_t *records = NULL;
-    if (journal_read(options->state ? options->state : STATE_DIR, options->arguments[0], &records, err) < 0)
+    if (journal_read(options->state, options->arguments[0], &records, err) < 0)
         return -1;
     struct output output;
     size_t i;

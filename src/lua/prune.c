@@ -66,10 +66,9 @@ static int prune_one(struct run *run, const char *state, const char *name, doubl
     return 1;
 }
 
-int migrun_lua_prune(const char *site_path, const char *state_dir, double age,
-                     const struct listener *listener, size_t *pruned, size_t *kept, struct error *err)
+int migrun_lua_prune(const char *site_path, const char *state, double age, const struct listener *listener,
+                     size_t *pruned, size_t *kept, struct error *err)
 {
-    const char *state = state_dir ? state_dir : STATE_DIR;
     auto_json json_t *names = NULL;
     struct site *site;
     if (site_load(site_path, &site, err) < 0)

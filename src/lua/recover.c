@@ -2,6 +2,7 @@
 // Ends runs that were cut off, each with its own policy, as its journal keeps it.
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/spawn.h"
 #include "lua/lua.h"
 #include "lua/policy.h"
 #include "run/journal.h"
@@ -11,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct recovery {
     const struct recover_options *options;
@@ -41,11 +44,6 @@ static void count(struct recovery *r, int status)
                status == OUTCOME_INTERRUPTED;
     if (badness(status) > badness(r->worst))
         r->worst = status;
-}
-
-static const char *state_of(const struct recover_options *options)
-{
-    return options->state ? options->state : STATE_DIR;
 }
 
 // The title of the step that was at work when the run was cut off, or NULL.
@@ -91,6 +89,22 @@ static int stay(struct run *run, const struct error *err)
                         run->id, err->message);
 }
 
+// Why the run stopped: by its last verdict that has a cause, and else nobody knows more than that it did.
+static const char *cause_of(const json_t *records)
+{
+    for (size_t i = json_array_size(records); i-- > 0;) {
+        const json_t *record = json_array_get(records, i), *detail;
+        size_t n;
+        if (!STREQ(json_str(record, "type", ""), "verdict"))
+            continue;
+        json_array_foreach(json_object_get(record, "details"), n, detail)
+            if (STREQ(json_str(detail, "label", ""), "Cause"))
+                return json_str(detail, "text", "?");
+        return "the run was interrupted";
+    }
+    return "the run was cut off: it was killed, or its machine or its connections went down";
+}
+
 // Whether a migration was asked for: also to a host that only Nova knows.
 static bool has_migrated(const json_t *records)
 {
@@ -119,7 +133,7 @@ static const struct procedure *bare_procedure(const json_t *records, struct proc
 static int end_run(struct recovery *r, const char *name, const json_t *records, struct journal *journal)
 {
     const json_t *open = json_array_get(records, 0);
-    struct run_options options = {.state = state_of(r->options),
+    struct run_options options = {.state = r->options->state,
                                   .preview = r->options->preview,
                                   .params = json_object_get(open, "params")};
     struct policy policy;
@@ -148,7 +162,7 @@ static int end_run(struct recovery *r, const char *name, const json_t *records, 
                         "its policy is not here or not understood any more, so it has no fix-ups "
                         "(fix-ownership.lua puts a guest's files right)");
         restore_saved(policy.in.L, run.saved);
-        status = run_finish(&run);
+        status = run_finish(&run, cause_of(records));
     } else {
         status = stay(&run, &err);
     }
@@ -156,6 +170,23 @@ static int end_run(struct recovery *r, const char *name, const json_t *records, 
     run_close(&run);
     policy_free(&policy);
     return status;
+}
+
+// A preview locks its process in, so each run is previewed by a process of its own.
+static int preview_run(struct recovery *r, const char *name, const json_t *records)
+{
+    int ended = 0;
+    pid_t pid = spawn_copy();
+    if (pid == 0)
+        _exit(end_run(r, name, records, NULL));
+    while (pid > 0 && waitpid(pid, &ended, 0) < 0 && errno == EINTR)
+        ;
+    return pid > 0 && WIFEXITED(ended) ? WEXITSTATUS(ended) : OUTCOME_IN_DOUBT;
+}
+
+static void end_one(struct recovery *r, const char *name, const json_t *records, struct journal *journal)
+{
+    count(r, r->options->preview ? preview_run(r, name, records) : end_run(r, name, records, journal));
 }
 
 // The recovery itself speaks as a run of nothing: no hosts, no journal, and (as in a preview) no ID in its
@@ -185,7 +216,7 @@ static int recover_one(struct recovery *r, const char *name, bool named, struct 
     auto_json json_t *records = NULL;
     struct journal *journal = NULL;
     struct error failure;
-    if (journal_read(state_of(r->options), name, &records, &failure) < 0) {
+    if (journal_read(r->options->state, name, &records, &failure) < 0) {
         if (!named && failure.domain == ERR_SYSTEM && failure.code == EILSEQ)
             return 0; // it was cut off before anything was changed
         *err = failure;
@@ -195,13 +226,13 @@ static int recover_one(struct recovery *r, const char *name, bool named, struct 
         tell_left(r, name, journal_verdict(records));
         return 0;
     }
-    if (!r->options->preview && journal_resume(state_of(r->options), name, &journal, &failure) < 0) {
+    if (!r->options->preview && journal_resume(r->options->state, name, &journal, &failure) < 0) {
         if (!named && failure.domain == ERR_REFUSED)
             return 0; // it still goes on
         *err = failure;
         return -1;
     }
-    count(r, end_run(r, name, records, journal));
+    end_one(r, name, records, journal);
     return 0;
 }
 
@@ -267,7 +298,7 @@ static int records_of(struct run *scout, const char *host, const json_t *claim, 
 
 static int recover_host(struct recovery *r, struct error *err)
 {
-    struct run_options options = {.state = state_of(r->options), .preview = r->options->preview};
+    struct run_options options = {.state = r->options->state, .preview = r->options->preview};
     struct run scout = {.options = &options, .site = r->site, .listener = *r->listener, .janitor = -1};
     struct run_host *h;
     auto_message struct message answer = {0};
@@ -292,7 +323,7 @@ static int recover_host(struct recovery *r, struct error *err)
     run_close(&scout);
     json_array_foreach(all, i, records)
         if (rc == 0)
-            count(r, end_run(r, json_str(json_array_get(records, 0), "run", ""), records, NULL));
+            end_one(r, json_str(json_array_get(records, 0), "run", ""), records, NULL);
     return rc;
 }
 
@@ -316,7 +347,7 @@ int migrun_lua_recover(const struct recover_options *options, const struct liste
     auto_json json_t *names = NULL;
     struct recovery r = {.options = options, .listener = listener};
     if (site_load(options->site, &site, err) < 0 ||
-        (!options->n_runs && !options->host && journal_runs(state_of(options), &names, err) < 0)) {
+        (!options->n_runs && !options->host && journal_runs(options->state, &names, err) < 0)) {
         site_free(site);
         return -1;
     }

@@ -543,11 +543,6 @@ static void tell_begin(struct run *run)
                        json_text(sentence)));
 }
 
-static const char *state_dir(const struct run *run)
-{
-    return run->options->state ? run->options->state : STATE_DIR;
-}
-
 static json_t *opening_of(struct run *run)
 {
     const struct procedure *procedure = run->procedure;
@@ -568,7 +563,7 @@ static json_t *opening_of(struct run *run)
 static int begin_changes(struct run *run, struct error *err)
 {
     auto_json json_t *opening = opening_of(run);
-    if (journal_open(state_dir(run), run->id, opening, run->procedure->text, &run->journal, err) < 0)
+    if (journal_open(run->options->state, run->id, opening, run->procedure->text, &run->journal, err) < 0)
         return -1;
     auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n",
                                       run->id);
@@ -751,9 +746,12 @@ static int end_forecast(struct run *run, struct tally *tally)
 static int finish_cut_off(struct run *run, struct tally *tally)
 {
     struct error failure;
-    error_set(&failure, ERR_REFUSED, REFUSED_OTHER,
-              "the run was cut off: it was killed, or its machine or its connections went down");
+    error_set(&failure, ERR_REFUSED, REFUSED_OTHER, "%s", run->cause);
     return run->options->preview ? end_forecast(run, tally) : conclude(run, tally, &failure);
 }
 
-int run_finish(struct run *run) { return with_tally(run, finish_cut_off); }
+int run_finish(struct run *run, const char *cause)
+{
+    run->cause = cause;
+    return with_tally(run, finish_cut_off);
+}

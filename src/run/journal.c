@@ -35,7 +35,45 @@ static int check_run_name(const char *name, struct error *err)
     return error_set(err, ERR_USAGE, 0, "'%s' is no name of a run (migrun history lists them)", shown);
 }
 
+// ---- where ----
+
+static char *default_state(void)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (geteuid() == 0)
+        return xstrdup("/var/lib/migrun");
+    if (state && *state == '/')
+        return xasprintf("%s/migrun", state);
+    return home && *home == '/' ? xasprintf("%s/.local/state/migrun", home) : xstrdup("/var/lib/migrun");
+}
+
+static char *state_path(const char *state) { return state ? xstrdup(state) : default_state(); }
+
+// A run's folder, or a file in it; run NULL: the folder of all. Caller frees.
+static char *run_path(const char *state, const char *run, const char *file)
+{
+    auto_free char *dir = state_path(state);
+    return xasprintf("%s/runs%s%s%s%s", dir, run ? "/" : "", run ? run : "", file ? "/" : "",
+                     file ? file : "");
+}
+
+static int fail_no_run(const char *state, const char *run, struct error *err)
+{
+    auto_free char *dir = state_path(state);
+    return error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run, dir);
+}
+
 // ---- writing ----
+
+// Whoever writes a journal has it locked. A reader can ask for such a lock without one of its own, which
+// another run that is about to begin could take for a writer's.
+static int lock_journal(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
+        return -1;
+    return flock(fd, LOCK_EX | LOCK_NB); // the lock of a migrun of before
+}
 
 static int make_dirs(const char *path)
 {
@@ -64,11 +102,12 @@ static struct journal *journal_new(int fd, const char *path)
     return journal;
 }
 
-int journal_open(const char *state_dir, const char *run, const json_t *opening, const char *policy_text,
+int journal_open(const char *state, const char *run, const json_t *opening, const char *policy_text,
                  struct journal **result, struct error *err)
 {
-    auto_free char *runs = xasprintf("%s/runs", state_dir), *dir = xasprintf("%s/%s", runs, run);
-    auto_free char *path = xasprintf("%s/journal.jsonl", dir), *policy = xasprintf("%s/policy.lua", dir);
+    auto_free char *runs = run_path(state, NULL, NULL), *dir = run_path(state, run, NULL),
+                   *path = run_path(state, run, "journal.jsonl"),
+                   *policy = run_path(state, run, "policy.lua");
     if (make_dirs(dir) < 0)
         return error_errno(err, errno,
                            "the journal's folder %s cannot be made, so nothing was changed (--state DIR "
@@ -76,8 +115,8 @@ int journal_open(const char *state_dir, const char *run, const json_t *opening, 
                            dir);
     auto_fd int copy = open(policy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 ||
-        flock(fd, LOCK_EX | LOCK_NB) < 0 || sync_dir(runs) < 0 || sync_dir(dir) < 0)
+    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 || lock_journal(fd) < 0 ||
+        sync_dir(runs) < 0 || sync_dir(dir) < 0)
         return error_errno(err, errno, "the journal %s cannot be written, so nothing was changed", path);
     struct journal *journal = journal_new(steal_fd(&fd), path);
     if (journal_add(journal, opening, true, err) < 0) {
@@ -88,18 +127,16 @@ int journal_open(const char *state_dir, const char *run, const json_t *opening, 
     return 0;
 }
 
-int journal_resume(const char *state_dir, const char *run, struct journal **result, struct error *err)
+int journal_resume(const char *state, const char *run, struct journal **result, struct error *err)
 {
     if (check_run_name(run, err) < 0)
         return -1;
-    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run);
+    auto_free char *path = run_path(state, run, "journal.jsonl");
     auto_fd int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return errno == ENOENT
-                   ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run,
-                               state_dir)
-                   : error_errno(err, errno, "the journal %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == ENOENT ? fail_no_run(state, run, err)
+                               : error_errno(err, errno, "the journal %s", path);
+    if (lock_journal(fd) < 0)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "run %s is still going on here", run);
     // What a power cut tore stays where it is, on a line of its own.
     char last = '\n';
@@ -137,17 +174,15 @@ void journal_close(struct journal *journal)
 
 // ---- reading ----
 
-int journal_read(const char *state_dir, const char *run, json_t **records, struct error *err)
+int journal_read(const char *state, const char *run, json_t **records, struct error *err)
 {
-    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run), *text = NULL;
+    auto_free char *path = run_path(state, run, "journal.jsonl"), *text = NULL;
     size_t len;
     if (check_run_name(run, err) < 0)
         return -1;
     if (read_whole_file(path, JOURNAL_MAX, &text, &len) < 0)
-        return errno == ENOENT
-                   ? error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run,
-                               state_dir)
-                   : error_errno(err, errno, "the journal %s", path);
+        return errno == ENOENT ? fail_no_run(state, run, err)
+                               : error_errno(err, errno, "the journal %s", path);
     auto_json json_t *all = json_array();
     for (const char *line = text, *end;
          line < text + len && (end = memchr(line, '\n', len - (size_t)(line - text))); line = end + 1) {
@@ -177,11 +212,13 @@ static bool is_folder(int above, const char *name)
     return fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-int journal_runs(const char *state_dir, json_t **names, struct error *err)
+int journal_runs(const char *state, json_t **names, struct error *err)
 {
-    auto_free char *path = xasprintf("%s/runs", state_dir);
+    auto_free char *path = run_path(state, NULL, NULL);
     auto_json json_t *all = json_array();
     DIR *folder = opendir(path);
+    if (!folder && errno == ENOENT && state && access(state, F_OK) < 0)
+        return error_set(err, ERR_USAGE, 0, "there is no folder %s with runs in it (--state)", state);
     if (!folder && errno != ENOENT)
         return error_errno(err, errno, "the runs in %s", path);
     char **found = NULL;
@@ -219,27 +256,28 @@ const json_t *journal_verdict(const json_t *records)
     return verdict;
 }
 
-bool journal_is_live(const char *state_dir, const char *run)
+bool journal_is_live(const char *state, const char *run)
 {
-    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run);
+    auto_free char *path = run_path(state, run, "journal.jsonl");
     auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
 }
 
-int journal_remove(const char *state_dir, const char *run, struct error *err)
+int journal_remove(const char *state, const char *run, struct error *err)
 {
     static const char *const files[] = {"policy.lua", "journal.jsonl"};
     struct journal *journal;
-    if (journal_resume(state_dir, run, &journal, err) < 0)
+    if (journal_resume(state, run, &journal, err) < 0)
         return -1;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < COUNT_OF(files); i++) {
-        auto_free char *path = xasprintf("%s/runs/%s/%s", state_dir, run, files[i]);
+        auto_free char *path = run_path(state, run, files[i]);
         rc = unlink(path) < 0 && errno != ENOENT ? -1 : 0;
     }
-    auto_free char *dir = xasprintf("%s/runs/%s", state_dir, run);
+    auto_free char *dir = run_path(state, run, NULL);
     if (rc < 0 || rmdir(dir) < 0)
-        rc = error_errno(err, errno, "run %s cannot be removed from %s", run, state_dir);
+        rc = error_errno(err, errno, "run %s cannot be removed (%s)", run, dir);
     journal_close(journal);
     return rc;
 }

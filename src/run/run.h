@@ -8,8 +8,6 @@
 #include "world/host.h"
 #include "world/libvirt.h"
 
-#define STATE_DIR "/var/lib/migrun"
-
 struct run_options {
     const char *policy;           // as given: a file, or a name
     const char *const *arguments; // what follows it: INSTANCE HOST, or what the policy takes
@@ -17,7 +15,7 @@ struct run_options {
     json_t *params;     // object of strings
     const char *site;   // file, or NULL: $MIGRUN_SITE, /etc/migrun/site.lua when it is there
     const char *source; // host, or NULL: looked for
-    const char *state;  // NULL: STATE_DIR
+    const char *state;  // where runs are recorded, NULL: as usual (journal.h)
     bool preview;
     bool verbose;
     const char *command_line; // for the journal
@@ -128,6 +126,7 @@ struct run {
     int64_t stops_at;     // when the migration's timeout is over (now_ms()), 0: none was begun
     bool by_nova;         // it was Nova that was asked for the migration
     bool recovers;        // it ends a run that was cut off
+    const char *cause;    // why that one had stopped
     bool claimed;         // its hosts have its claim
     bool exclusive;       // which is for the whole of them
     bool went_well;       // its logins are kept for the next run
@@ -150,8 +149,8 @@ void run_close(struct run *run);
 // Opens it again, from its journal's records (or what its hosts kept of it): its hosts, its instance, its
 // effects. run->options, site, procedure, listener are set by the caller.
 int run_reopen(struct run *run, const json_t *records, struct error *err);
-// Ends it where a failure would have ended it (a preview tells how). Returns the exit status.
-int run_finish(struct run *run);
+// Ends it where a failure, of that cause, would have ended it (a preview tells how). Returns the exit status.
+int run_finish(struct run *run, const char *cause);
 // Asks every host for a sign of life, and connects once again to those that give none. Not in a preview,
 // which is locked in.
 void run_reconnect(struct run *run);

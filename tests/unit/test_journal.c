@@ -14,9 +14,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +36,15 @@ int fsync(int fd)
     (void)fd;
     syncs++;
     return 0;
+}
+
+// Who only looks must lock nothing, not even for a moment.
+static size_t locks;
+
+int flock(int fd, int operation)
+{
+    locks++;
+    return (int)syscall(SYS_flock, fd, operation);
 }
 
 int fdatasync(int fd)
@@ -203,6 +214,40 @@ static void makes_the_folders_above(void **state)
     assert_true(json_equal(json_array_get(records, 0), first));
 }
 
+// Writes a run's journal where a user's runs are recorded, and reads it there.
+static int record_at_home(const char *home, const char *state_home)
+{
+    auto_json json_t *first = opening(), *names = NULL, *records = NULL;
+    struct journal *journal;
+    if (setuid(65534) < 0 || setenv("HOME", home, 1) < 0 ||
+        (state_home ? setenv("XDG_STATE_HOME", state_home, 1) : unsetenv("XDG_STATE_HOME")) < 0 ||
+        journal_open(NULL, run, first, "", &journal, NULL) < 0)
+        return 1;
+    journal_close(journal);
+    return journal_runs(NULL, &names, NULL) < 0 || json_array_size(names) != 1 ||
+           journal_read(NULL, run, &records, NULL) < 0;
+}
+
+static void a_users_runs_are_in_their_home(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    for (int i = 0; i < 2; i++) {
+        auto_free char *home = at(i ? "a" : "b"), *state_home = at("c"),
+                       *in_home = at("b/.local/state/migrun/runs"), *in_state = at("c/migrun/runs");
+        assert_int_equal(chmod(state_dir, 0777), 0);
+        assert_int_equal(mkdir(home, 0777) | chmod(home, 0777), 0);
+        int how;
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(record_at_home(home, i ? state_home : NULL));
+        assert_int_equal(waitpid(pid, &how, 0), pid);
+        assert_int_equal(how, 0);
+        assert_int_equal(access(i ? in_state : in_home, F_OK), 0);
+    }
+}
+
 static void opens_once(void **state)
 {
     (void)state;
@@ -271,6 +316,17 @@ static void a_killed_writer_is_gone(void **state)
     journal_close(resume());
     close(ready[0]);
     close(ready[1]);
+}
+
+static void a_look_locks_nothing(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    locks = 0;
+    assert_true(journal_is_live(state_dir, run));
+    journal_close(journal);
+    assert_false(journal_is_live(state_dir, run));
+    assert_int_equal(locks, 0);
 }
 
 static void nothing_lives_where_nothing_is(void **state)
@@ -646,6 +702,11 @@ static void runs_by_age(void **state)
         "lost+found",
         "12345678901234567890123456789012345678901234567890123456789012345"};
     json_t *names;
+    auto_free char *nowhere = at("nope");
+    struct error err = {0};
+    assert_int_equal(journal_runs(nowhere, &names, &err), -1);
+    assert_int_equal(err.domain, ERR_USAGE);
+    assert_non_null(strstr(err.message, "/nope"));
     assert_int_equal(journal_runs(state_dir, &names, NULL), 0);
     assert_int_equal(json_array_size(names), 0);
     json_decref(names);
@@ -708,6 +769,8 @@ int main(void)
         TEST(opens_once),
         TEST(one_writer),
         TEST(a_killed_writer_is_gone),
+        TEST(a_look_locks_nothing),
+        TEST(a_users_runs_are_in_their_home),
         TEST(nothing_lives_where_nothing_is),
         TEST(names_stay_in_the_folder),
         TEST(a_torn_end),

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// Runs that are cut off, and what recover, show and history make of them: the real migrun, and the real agent
+// on two hosts, "one" and "two", that are this machine with files of their own in /var/lib/migrun. A mount
+// namespace keeps all of it apart; ssh is a script that runs here what it should run there.
+#include "base/io.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define HERE "/run/here" // what this test's files lie in
+#define STATE "/var/lib/migrun"
+
+enum { OUTPUT_MOST = 1 << 20 };
+
+static char *build, *output;
+static int status;
+
+static void put(const char *path, const char *text)
+{
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    assert_true(fd >= 0);
+    assert_int_equal(write_all(fd, text, strlen(text)), 0);
+}
+
+static char *text_of(const char *path)
+{
+    char *text;
+    size_t len;
+    if (read_whole_file(path, OUTPUT_MOST, &text, &len) < 0)
+        fail_msg("%s: %s", path, strerror(errno));
+    return text;
+}
+
+static bool is_there(const char *path) { return access(path, F_OK) == 0; }
+
+// ---- migrun ----
+
+// Begins `migrun …` in a process group of its own; all that it says goes into HERE/output.
+static pid_t begin(const char *arguments)
+{
+    auto_free char *line = xasprintf("exec %s/migrun %s </dev/null >" HERE "/output 2>&1", build, arguments);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        execl("/bin/sh", "sh", "-c", line, NULL);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    int how;
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    status = WIFEXITED(how) ? WEXITSTATUS(how) : -WTERMSIG(how);
+    free(output);
+    output = text_of(HERE "/output");
+}
+
+static void migrun(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    auto_free char *arguments = xvasprintf(format, args);
+    va_end(args);
+    end(begin(arguments));
+}
+
+static void says(const char *text)
+{
+    if (!strstr(output, text))
+        fail_msg("does not say \"%s\" but (status %d):\n%s", text, status, output);
+}
+
+static void says_not(const char *text)
+{
+    if (strstr(output, text))
+        fail_msg("says \"%s\" (status %d):\n%s", text, status, output);
+}
+
+static void ends_with(int expected)
+{
+    if (status != expected)
+        fail_msg("ended with status %d, not %d:\n%s", status, expected, output);
+}
+
+// ---- runs that are cut off ----
+
+// Makes its change, waits for HERE/go, and is killed meanwhile.
+static const char changes[] = "return { api = 1, summary = 'x', takes = { 'host' },\n"
+                              "  params = { name = { type = 'string', default = 'file' } },\n"
+                              "  steps = { { 'change', phase = 'prepare', run = function(run)\n"
+                              "    local host = run.hosts[1]\n"
+                              "    host:write('" HERE "/' .. run.params.name, 'text\\n')\n"
+                              "    host:command({ 'sh', '-c', 'echo made >>" HERE "/commands' },\n"
+                              "                     { undo = { 'sh', '-c', 'echo undone >>" HERE
+                              "/commands' } })\n"
+                              "    host:command({ 'sh', '-c', 'echo begun >" HERE "/begun; while [ ! -e " HERE
+                              "/go ]; do sleep 0.01;"
+                              " done' }, { timeout = 100, undo = { 'true' } })\n"
+                              "  end } } }\n";
+
+// Until a file is there; a run that ends before it makes it has failed.
+static void await(const char *path, pid_t pid)
+{
+    for (siginfo_t ended = {0}; !is_there(path); usleep(10000))
+        if (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT | WNOHANG) < 0 || ended.si_pid) {
+            end(pid);
+            fail_msg("it ended, with status %d:\n%s", status, output);
+        }
+}
+
+// A run of the policy `changes` on a host, killed while it prepares.
+static void cut_off(const char *options, const char *host)
+{
+    auto_free char *arguments = xasprintf("%s " HERE "/changes.lua %s", options, host);
+    unlink(HERE "/begun");
+    unlink(HERE "/go");
+    pid_t pid = begin(arguments);
+    await(HERE "/begun", pid);
+    kill(pid, SIGKILL);
+    end(pid);
+    put(HERE "/go", "");
+    ends_with(-SIGKILL);
+}
+
+// The name of the one run that is recorded. Caller frees.
+static char *only_run(void)
+{
+    migrun("history --json");
+    auto_json json_t *row = json_loads(output, 0, NULL);
+    if (!json_str(row, "run", NULL))
+        fail_msg("not one run:\n%s", output);
+    return xstrdup(json_str(row, "run", ""));
+}
+
+// ---- the hosts ----
+
+static const char ssh[] =
+    "#!/bin/sh\n"
+    "while [ \"$1\" != -- ]; do shift; done\n"
+    "host=$2; shift 2\n"
+    "echo \"$host\" >>" HERE "/asked\n"
+    "[ ! -e " HERE
+    "/dead-$host ] || { echo \"ssh: connect to host $host: No route to host\" >&2; exit 255; }\n"
+    "exec unshare -m sh -c \"mount --bind " HERE "/$host " STATE " && exec $*\"\n";
+
+static void make_site(void)
+{
+    auto_free char *site = xasprintf("return { hosts = { 'one', 'two' }, ssh = { agent = '%s/migrun-agent', "
+                                     "relay = 'agent', keep = 0 } }\n",
+                                     build);
+    put(HERE "/site.lua", site);
+    put(HERE "/bin/ssh", ssh);
+    put(HERE "/changes.lua", changes);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {STATE, HERE, HERE "/bin", HERE "/one", HERE "/two"};
+    if (mount("none", "/run", "tmpfs", 0, "mode=755") < 0 ||
+        mount("none", "/var/lib", "tmpfs", 0, "mode=755") < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        if (mkdir(folders[i], 0700) < 0)
+            return -1;
+    make_site();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    umount2("/run", MNT_DETACH);
+    umount2("/var/lib", MNT_DETACH);
+    free(steal(&output));
+    return 0;
+}
+
+static void find_build(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    for (int i = 0; i < 3 && strrchr(self, '/'); i++)
+        *strrchr(self, '/') = '\0';
+    build = xstrdup(self);
+}
+
+static int setup_all(void **state)
+{
+    (void)state;
+    find_build();
+    auto_free char *path = xasprintf(HERE "/bin:%s", getenv("PATH"));
+    setenv("PATH", path, 1);
+    setenv("MIGRUN_SITE", HERE "/site.lua", 1);
+    return unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -1 : 0;
+}
+
+static int teardown_all(void **state)
+{
+    (void)state;
+    free(build);
+    return 0;
+}
+
+// ---- recover ----
+
+static void a_run_is_undone(void **state)
+{
+    (void)state;
+    cut_off("", "one");
+    assert_true(is_there(HERE "/file"));
+    migrun("recover");
+    ends_with(3);
+    says("3 changes undone");
+    assert_false(is_there(HERE "/file"));
+    migrun("recover");
+    ends_with(0);
+    says("Nothing to recover");
+}
+
+static void every_run_is_previewed(void **state)
+{
+    (void)state;
+    cut_off("-p name=a", "one");
+    cut_off("-p name=b", "two");
+    migrun("recover -n");
+    ends_with(0);
+    const char *first = strstr(output, "Would end as not moved: 3 changes would be undone");
+    if (!first || !strstr(first + 1, "Would end as not moved: 3 changes would be undone"))
+        fail_msg("does not tell of both:\n%s", output);
+    assert_true(is_there(HERE "/a") && is_there(HERE "/b"));
+}
+
+// An undo that cannot be done, for as long as HERE/hard is there.
+static const char fails[] =
+    "return { api = 1, summary = 'x', takes = { 'host' }, steps = { { 'change', phase = 'prepare',\n"
+    "  run = function(run)\n"
+    "    run.hosts[1]:command({ 'true' }, { undo = { 'test', '!', '-e', '" HERE "/hard' } })\n"
+    "    error('the reason of it all')\n"
+    "  end } } }\n";
+
+static void a_run_that_had_ended_keeps_its_cause(void **state)
+{
+    (void)state;
+    put(HERE "/fails.lua", fails);
+    put(HERE "/hard", "");
+    migrun(HERE "/fails.lua one");
+    ends_with(6);
+    says("the reason of it all");
+    for (int again = 0; again < 2; again++) {
+        auto_free char *run = only_run();
+        if (again)
+            unlink(HERE "/hard");
+        migrun("recover %s", run);
+        ends_with(again ? 3 : 6);
+        says("the reason of it all");
+        says_not("cut off");
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_run_is_undone),
+        TEST(every_run_is_previewed),
+        TEST(a_run_that_had_ended_keeps_its_cause),
+    };
+    (void)says_not;
+    return cmocka_run_group_tests_name("recover", tests, setup_all, teardown_all);
+}
