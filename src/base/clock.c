@@ -98,3 +98,16 @@ int duration_parse(const char *text, double *seconds)
     *seconds = sum;
     return 0;
 }
+
+char *date_text(double time, bool seconds)
+{
+    const double year_10000 = 253402300800.0;
+    char text[32] = "?";
+    struct tm local;
+    if (time >= 0 && time < year_10000) { // nor is what is not a number
+        time_t at = (time_t)time;
+        if (localtime_r(&at, &local))
+            strftime(text, sizeof text, seconds ? "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d %H:%M", &local);
+    }
+    return xstrdup(text);
+}

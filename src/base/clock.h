@@ -3,6 +3,7 @@
 #ifndef MIGRUN_BASE_CLOCK_H
 #define MIGRUN_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // Deadlines are absolute milliseconds of CLOCK_MONOTONIC; 0 means none.
@@ -18,5 +19,7 @@ int64_t ms_of_seconds(double seconds);
 char *duration_text(double seconds);
 // "10", "10s", "5m", "1h30m", "250ms" into seconds. -1 when the text is no duration.
 int duration_parse(const char *text, double *seconds);
+// "2026-11-26 22:14" in local time, or with its seconds; "?" for a number that is no time. Caller frees.
+char *date_text(double time, bool seconds);
 
 #endif

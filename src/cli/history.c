@@ -2,24 +2,28 @@
 // migrun history: what runs there were, and what became of them.
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/confirm.h"
 #include "cli/output.h"
-#include "lua/lua.h"
+#include "lua/policy.h"
 #include "run/journal.h"
-#include "run/run.h"
+#include "run/prune.h"
 
 #include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char help[] =
     "migrun history: the runs, with what became of each.\n"
     "\n"
     "      --prune AGE       forget finished runs older than AGE (30d, 12h, 0s), here and\n"
-    "                        what their hosts keep of them\n"
+    "                        what their hosts keep of them; those that left something\n"
+    "                        to be done (exit 4 to 6) stay\n"
+    "      --prune RUN ...   forget these, whatever they left\n"
+    "  -n, --dry-run         only show which\n"
+    "      --yes             do not ask\n"
     "      --site FILE, --state FOLDER, --json as with migrun\n";
 
-static const char *const allowed[] = {"prune", "site", "state", "json", NULL};
+static const char *const allowed[] = {"prune", "dry-run", "yes", "site", "state", "json", NULL};
 
 // One run as a table's row, and as --json prints it.
 static json_t *summary_of(const char *state, const char *name, struct error *err)
@@ -46,15 +50,6 @@ static json_t *summary_of(const char *state, const char *name, struct error *err
 }
 
 enum { COLUMNS = 7 };
-
-static char *when_text(double time)
-{
-    char text[64] = "";
-    time_t at = (time_t)time;
-    struct tm local;
-    strftime(text, sizeof text, "%Y-%m-%d %H:%M", localtime_r(&at, &local));
-    return xstrdup(text);
-}
 
 static char *seconds_text(const json_t *row, const char *key, const char *format)
 {
@@ -88,7 +83,7 @@ static int put_table(const json_t *rows)
         const json_t *row = i ? json_array_get(rows, i - 1) : NULL;
         auto_free char *way =
             row ? xasprintf("%s → %s", json_str(row, "source", "-"), json_str(row, "dest", "-")) : NULL;
-        auto_free char *when = row ? when_text(json_num(row, "time", 0)) : NULL,
+        auto_free char *when = row ? date_text(json_num(row, "time", 0), false) : NULL,
                        *took = row ? seconds_text(row, "seconds", "s") : NULL,
                        *paused = row ? seconds_text(row, "downtime", "ms") : NULL;
         const char *texts[COLUMNS] = {json_str(row, "run", ""),
@@ -129,47 +124,99 @@ static int put_lines(const json_t *rows)
     return out.data ? output_print(out.data) : 0;
 }
 
-static int list(const struct options *options, struct error *err)
+static int put_runs(const struct options *options, const json_t *names)
 {
-    const char *state = options->state;
-    auto_json json_t *names = NULL, *rows = json_array();
-    if (journal_runs(state, &names, err) < 0)
-        return -1;
+    auto_json json_t *rows = json_array();
     size_t i;
     json_t *name;
-    json_array_foreach(names, i, name) {
+    json_array_foreach((json_t *)(uintptr_t)names, i, name) {
         struct error unreadable;
-        json_t *row = summary_of(state, json_string_value(name), &unreadable);
+        json_t *row = summary_of(options->state, json_string_value(name), &unreadable);
         json_array_append_new(
             rows,
             row ? row : json_pack("{s:O, s:f, s:s}", "run", name, "time", 0.0, "outcome", "unreadable"));
     }
-    if (json_array_size(rows) == 0 && !options->json)
-        return output_print("No run has changed anything yet.\n");
     return options->json ? put_lines(rows) : put_table(rows);
 }
 
-static int prune(const struct options *options, struct error *err)
+static int list(const struct options *options, struct error *err)
+{
+    auto_json json_t *names = NULL;
+    if (journal_runs(options->state, &names, err) < 0)
+        return -1;
+    if (json_array_size(names) == 0 && !options->json)
+        return output_print("No run has changed anything yet.\n");
+    return put_runs(options, names);
+}
+
+// ---- forgetting ----
+
+// The runs that --prune means: older than an age, or named.
+static int choose(const struct options *options, const struct listener *listener, json_t **names,
+                  struct error *err)
 {
     double age;
-    size_t pruned = 0, kept = 0;
     size_t digits = strspn(options->prune, "0123456789.");
     if (digits && !options->prune[digits])
         return error_set(err, ERR_USAGE, 0, "--prune %s has no unit: %sd are days, %sh hours", options->prune,
                          options->prune, options->prune);
-    if (duration_parse(options->prune, &age) < 0)
-        return error_set(err, ERR_USAGE, 0, "--prune takes an age, as 30d or 12h, not '%s'", options->prune);
-    struct output output;
-    output_open(&output, options);
-    int rc = migrun_lua_prune(options->site, options->state, age, &output.listener, &pruned, &kept, err);
-    output_close(&output);
+    if (duration_parse(options->prune, &age) < 0) {
+        auto_free const char **runs = xcalloc(options->n_arguments + 1, sizeof *runs);
+        runs[0] = options->prune;
+        for (size_t i = 0; i < options->n_arguments; i++)
+            runs[i + 1] = options->arguments[i];
+        return prune_by_name(options->state, runs, options->n_arguments + 1, names, err);
+    }
+    if (options->n_arguments)
+        return error_set(err, ERR_USAGE, 0, "--prune takes an age or the names of runs, not both");
+    return prune_by_age(options->state, age, listener, names, err);
+}
+
+static int forget(const struct options *options, const struct listener *listener, const json_t *names,
+                  struct error *err)
+{
+    size_t pruned = 0, kept = 0;
+    struct site *site;
+    if (site_load(options->site, &site, err) < 0)
+        return -1;
+    int rc = prune_runs(site, options->state, names, listener, &pruned, &kept, err);
+    site_free(site);
     if (rc < 0)
         return -1;
     auto_free char *line =
-        kept ? xasprintf("%zu runs forgotten, %zu kept: their hosts could not be asked to forget them\n",
-                         pruned, kept)
-             : xasprintf("%zu run%s forgotten\n", pruned, pruned == 1 ? "" : "s");
+        options->json ? xasprintf("{\"forgotten\":%zu,\"kept\":%zu}\n", pruned, kept)
+        : kept ? xasprintf("%zu runs forgotten, %zu kept: their hosts could not be asked to forget them\n",
+                           pruned, kept)
+               : xasprintf("%zu run%s forgotten\n", pruned, pruned == 1 ? "" : "s");
     return output_print(line) || kept ? 1 : 0;
+}
+
+// Which runs would go is shown first.
+static int prune(const struct options *options, const struct listener *listener, struct error *err)
+{
+    auto_json json_t *names = NULL;
+    if (choose(options, listener, &names, err) < 0)
+        return -1;
+    size_t count = json_array_size(names);
+    if (count == 0)
+        return options->json ? 0 : output_print("No run is to be forgotten.\n");
+    if (put_runs(options, names) != 0)
+        return 1;
+    if (options->preview)
+        return 0;
+    auto_free char *what = count == 1 ? xstrdup("forget this run")
+                                      : xasprintf("forget these %zu runs", count);
+    int answer = confirm(what, options->yes, err);
+    return answer <= 0 ? answer : forget(options, listener, names, err);
+}
+
+static int prune_and_tell(const struct options *options, struct error *err)
+{
+    struct output output;
+    output_open(&output, options);
+    int status = prune(options, &output.listener, err);
+    output_close(&output);
+    return status;
 }
 
 int history_main(int argc, char **argv)
@@ -181,11 +228,13 @@ int history_main(int argc, char **argv)
         status = -1;
     else if (options.help)
         status = output_print(help);
+    else if (options.prune)
+        status = prune_and_tell(&options, &err);
     else if (options.n_arguments)
         status = error_set(&err, ERR_USAGE, 0, "history takes no arguments; migrun show %s tells of one run",
                            options.arguments[0]);
     else
-        status = options.prune ? prune(&options, &err) : list(&options, &err);
+        status = list(&options, &err);
     if (status < 0)
         status = output_mistake(&err, output_wants_json(argc, argv));
     options_free(&options);

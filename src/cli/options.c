@@ -16,7 +16,8 @@ enum {
     OPTION_COLOR,
     OPTION_VERSION,
     OPTION_HOST,
-    OPTION_PRUNE
+    OPTION_PRUNE,
+    OPTION_YES
 };
 
 static const struct option long_options[] = {
@@ -32,6 +33,7 @@ static const struct option long_options[] = {
     {"color", required_argument, NULL, OPTION_COLOR},
     {"host", required_argument, NULL, OPTION_HOST},
     {"prune", required_argument, NULL, OPTION_PRUNE},
+    {"yes", no_argument, NULL, OPTION_YES},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -103,6 +105,7 @@ static int take_option(struct options *options, int option, const char *value, s
     case OPTION_HOST: options->host = value; break;
     case OPTION_PRUNE: options->prune = value; break;
     case OPTION_JSON: options->json = true; break;
+    case OPTION_YES: options->yes = true; break;
     case OPTION_VERSION: options->version = true; break;
     case OPTION_COLOR:
         if (color_parse(value, &options->color) < 0)

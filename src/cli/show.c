@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // migrun show RUN: the story of a run, as its journal tells it.
+#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "run/journal.h"
@@ -7,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char help[] = "migrun show RUN: what a run did, step by step, with every difference.\n"
                            "\n"
@@ -26,10 +26,7 @@ static bool is_event(const json_t *record)
 
 static int put_head(const json_t *open)
 {
-    char when[64] = "";
-    time_t at = (time_t)json_num(open, "time", 0);
-    struct tm local;
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&at, &local));
+    auto_free char *when = date_text(json_num(open, "time", 0), true);
     auto_free char *raw = xasprintf("%s, %s: %s (migrun %s)", when, json_str(open, "by", "?"),
                                     json_str(open, "command", "?"), json_str(open, "migrun", "?"));
     auto_free char *shown = printable(raw), *line = xasprintf("%s\n", shown);

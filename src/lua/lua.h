@@ -22,9 +22,4 @@ struct recover_options {
 int migrun_lua_recover(const struct recover_options *options, const struct listener *listener,
                        struct error *err);
 
-// Forgets finished runs older than age (seconds), here and on their hosts. pruned, kept (a host could not be
-// asked): how many.
-int migrun_lua_prune(const char *site, const char *state, double age, const struct listener *listener,
-                     size_t *pruned, size_t *kept, struct error *err);
-
 #endif

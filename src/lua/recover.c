@@ -6,6 +6,7 @@
 #include "lua/lua.h"
 #include "lua/policy.h"
 #include "run/journal.h"
+#include "run/hosts.h"
 #include "run/open.h"
 #include "run/verdict.h"
 

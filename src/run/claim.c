@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Claims: before a run changes hosts it leaves one on each, so that a second run, of another controller too,
 // does not meddle.
+#include "base/clock.h"
 #include "run/run.h"
 
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 const char *run_author(void)
@@ -35,10 +35,7 @@ static json_t *claim_of(const struct run *run)
 
 static int fail_held(const struct run_host *h, const json_t *held, struct error *err)
 {
-    char since[32] = "";
-    time_t at = (time_t)json_num(held, "since", 0);
-    struct tm local;
-    strftime(since, sizeof since, "%Y-%m-%d %H:%M", localtime_r(&at, &local));
+    auto_free char *since = date_text(json_num(held, "since", 0), false);
     const char *by = json_str(held, "by", "somebody"), *run = json_str(held, "run", "?"),
                *machine = strstr(by, " on ");
     const char *told = json_str(held, "told", NULL);

@@ -5,7 +5,7 @@
 #include "base/interrupt.h"
 #include "run/gate.h"
 #include "run/journal.h"
-#include "run/open.h"
+#include "run/hosts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -184,7 +184,8 @@ int run_adopt_dest(struct run *run, const char *nova_name, struct error *err)
     struct run_host *h;
     if (run->dest)
         return 0;
-    if (run_join_host(run, site_name_of(run, nova_name), &h, err) < 0)
+    if (run_join_host(run, site_name_of(run, nova_name), &h, err) < 0 ||
+        (run->claimed && run_claim(run, run->exclusive, err) < 0))
         return -1;
     set_nova_name(h, nova_name);
     run->dest = h;

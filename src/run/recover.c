@@ -1,57 +1,13 @@
 // SPDX-License-Identifier: MIT
 // A run that was cut off: opened again from its journal, it is ended where a failure would have ended it.
-#include "base/clock.h"
 #include "run/gate.h"
 #include "run/journal.h"
+#include "run/facts.h"
+#include "run/hosts.h"
 #include "run/open.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { PING_MS = 20000, TRY_MS = 15000 };
-
-// ---- connections that were lost ----
-
-// A connection to libvirt that was given up is replaced by another, once its host answers again.
-static void reopen_libvirt(struct run_host *h)
-{
-    struct virt *fresh;
-    if (!h->virt || !virt_given_up(h->virt))
-        return;
-    auto_free char *uri = host_libvirt_uri(h->agent, false);
-    if (virt_start(uri, false, run_host_name(h), &fresh, NULL) < 0)
-        return;
-    if (virt_finish(fresh, TRY_MS, NULL) < 0) {
-        virt_close(fresh);
-        return;
-    }
-    virt_set_full_uri(fresh, uri);
-    virt_close(h->virt);
-    h->virt = fresh;
-}
-
-void run_reconnect(struct run *run)
-{
-    if (run->options->preview)
-        return;
-    for (size_t i = 0; i < run->n_hosts; i++) {
-        struct run_host *h = run->hosts[i];
-        struct error err = {0};
-        auto_message struct message pong = {0};
-        // Longer than ssh waits for a silent network: whoever does not answer then is lost.
-        if (host_call(h->agent, "ping", NULL, NULL, 0, PING_MS, &pong, &err) == 0) {
-            reopen_libvirt(h);
-            continue;
-        }
-        if (!run->told_lost)
-            run_message(run, "info", "The connection to %s is lost: trying to get it back", run_host_name(h));
-        run->told_lost = true;
-        if (host_revive(h->agent, deadline_in(TRY_MS), &err) < 0)
-            continue;
-        run_message(run, "info", "Connected to %s again", run_host_name(h));
-        reopen_libvirt(h);
-    }
-}
 
 // ---- what the journal tells ----
 

@@ -245,7 +245,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   run migrun history --prune 30
   ends_with_status 1
   says "--prune 30 has no unit: 30d are days, 30h hours"
-  run migrun history --prune 0s
+  run migrun history --prune 0s --yes
   ends_with_status 0
   for host in compute-1 compute-2; do
     ! on "$host" ls /var/lib/migrun/kept | grep -x "$id" || fail "it is left on $host"

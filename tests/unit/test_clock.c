@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Seconds of a policy in milliseconds; no number of them is undefined.
+// Seconds of a policy in milliseconds, and dates; no number of them is undefined.
 #include "base/clock.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -42,11 +44,26 @@ static void a_deadline_of_all_of_them(void **state)
     assert_true(deadline_poll_ms(deadline_in(ms_of_seconds(1e300))) > 0);
 }
 
+static void numbers_that_are_no_time(void **state)
+{
+    (void)state;
+    static const double none[] = {-1, -1e300, 1e300, INFINITY, -INFINITY, NAN, 9e18, 253402300800.0};
+    char *text = date_text(1e9, true);
+    assert_int_equal(strlen(text), strlen("2001-09-09 01:46:40"));
+    free(text);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        text = date_text(none[i], false);
+        assert_string_equal(text, "?");
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seconds_in_milliseconds),
         cmocka_unit_test(a_deadline_of_all_of_them),
+        cmocka_unit_test(numbers_that_are_no_time),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
 }

@@ -162,9 +162,10 @@ static const char ssh[] =
 
 static void make_site(void)
 {
-    auto_free char *site = xasprintf("return { hosts = { 'one', 'two' }, ssh = { agent = '%s/migrun-agent', "
-                                     "relay = 'agent', keep = 0 } }\n",
-                                     build);
+    auto_free char *site = xasprintf(
+        "return { hosts = { 'one', 'two', 'three' }, ssh = { agent = '%s/migrun-agent', "
+        "relay = 'agent', keep = 0 } }\n",
+        build);
     put(HERE "/site.lua", site);
     put(HERE "/bin/ssh", ssh);
     put(HERE "/changes.lua", changes);
@@ -173,7 +174,7 @@ static void make_site(void)
 static int setup(void **state)
 {
     (void)state;
-    static const char *const folders[] = {STATE, HERE, HERE "/bin", HERE "/one", HERE "/two"};
+    static const char *const folders[] = {STATE, HERE, HERE "/bin", HERE "/one", HERE "/two", HERE "/three"};
     if (mount("none", "/run", "tmpfs", 0, "mode=755") < 0 ||
         mount("none", "/var/lib", "tmpfs", 0, "mode=755") < 0)
         return -1;
@@ -276,6 +277,99 @@ static void a_run_that_had_ended_keeps_its_cause(void **state)
     }
 }
 
+// ---- history --prune ----
+
+// A run that ends at once.
+static const char ends[] =
+    "return { api = 1, summary = 'x', takes = { 'host' }, steps = { { 'change', phase = "
+    "'prepare',\n  run = function(run) run.hosts[1]:write('" HERE
+    "/ends', tostring(os.time()) .. math.random()) end } } }\n";
+
+static size_t count_runs(void)
+{
+    migrun("history --json");
+    size_t n = 0;
+    for (const char *p = output; (p = strchr(p, '\n')); p++)
+        n++;
+    return n;
+}
+
+static size_t times_asked(const char *host)
+{
+    auto_free char *asked = text_of(HERE "/asked"), *line = xasprintf("%s\n", host);
+    size_t n = 0;
+    for (const char *p = asked; (p = strstr(p, line)); p++)
+        n++;
+    return n;
+}
+
+// Runs on a host that has died since are kept, the others go; the host is waited for once.
+static void dead_hosts_are_waited_for_once(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"one", "two", "one", "two", "three", "one"};
+    put(HERE "/ends.lua", ends);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        migrun(HERE "/ends.lua %s", hosts[i]);
+        ends_with(0);
+    }
+    put(HERE "/dead-two", "");
+    put(HERE "/dead-three", "");
+    put(HERE "/asked", "");
+    migrun("history --prune 0s --yes");
+    says("3 runs forgotten, 3 kept");
+    says("No route to host");
+    ends_with(1);
+    assert_int_equal(times_asked("two"), 1);
+    assert_int_equal(times_asked("three"), 1);
+    assert_int_equal(count_runs(), 3);
+}
+
+static void what_is_forgotten_is_shown_and_asked_for(void **state)
+{
+    (void)state;
+    put(HERE "/ends.lua", ends);
+    migrun(HERE "/ends.lua one");
+    ends_with(0);
+    auto_free char *run = only_run();
+    migrun("history --prune 0s -n");
+    ends_with(0);
+    says(run);
+    migrun("history --prune 0s");
+    ends_with(1);
+    says(run);
+    says("--yes");
+    assert_int_equal(count_runs(), 1);
+    migrun("history --prune 0s --yes");
+    ends_with(0);
+    says("1 run forgotten");
+    assert_int_equal(count_runs(), 0);
+}
+
+static void runs_that_left_something_go_by_their_names(void **state)
+{
+    (void)state;
+    put(HERE "/fails.lua", fails);
+    put(HERE "/hard", "");
+    migrun(HERE "/fails.lua one");
+    ends_with(6);
+    auto_free char *run = only_run();
+    migrun("history --prune 0s --yes");
+    ends_with(0);
+    says("is kept: it left something");
+    assert_int_equal(count_runs(), 1);
+    migrun("history --prune %s --yes", run);
+    ends_with(0);
+    says("1 run forgotten");
+    assert_int_equal(count_runs(), 0);
+    cut_off("", "one");
+    auto_free char *unfinished = only_run();
+    migrun("history --prune %s --yes", unfinished);
+    ends_with(1);
+    says("is unfinished");
+    assert_int_equal(count_runs(), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -283,6 +377,9 @@ int main(void)
         TEST(a_run_is_undone),
         TEST(every_run_is_previewed),
         TEST(a_run_that_had_ended_keeps_its_cause),
+        TEST(dead_hosts_are_waited_for_once),
+        TEST(what_is_forgotten_is_shown_and_asked_for),
+        TEST(runs_that_left_something_go_by_their_names),
     };
     (void)says_not;
     return cmocka_run_group_tests_name("recover", tests, setup_all, teardown_all);
