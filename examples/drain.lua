@@ -24,7 +24,7 @@ return {
     check.memory_fits,
     checks.destination_keeps_a_reserve(10),
 
-    { "leave a note", phase = "prepare",
+    { "leave a note", phase = "prepare", temporary = true,
       run = function(run)
         run.dest:write(NOTE, ("%s comes from %s: %s\n")
           :format(run.instance.name, run.source.name, run.params.reason))
@@ -35,11 +35,5 @@ return {
       run = function(run) run.instance:migrate(run.dest, { xml = listen.to_destination(run) }) end },
 
     fixup.own_instance_files,
-
-    { "remove the note", phase = "fixup",
-      run = function(run)
-        if not run.dest:stat(NOTE) then return "it is already gone" end
-        run.dest:remove(NOTE)
-      end },
   },
 }

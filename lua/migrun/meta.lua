@@ -388,4 +388,11 @@ function json.decode(text) end
 ---@field when (fun(run: Run): boolean|string|nil)|nil   false/nil: skip the step; a string: why it runs
 ---@field needs string[]|nil   titles of the checks that must pass before this check runs
 ---@field run fun(run: Run): string|nil    returns a description of what it found, or did
+---Of a prepare step: its changes are for the time of the move, and undone at every end, also after the guest
+---has moved.
+---@field temporary boolean|nil
+---Of a prepare step: takes back what migrun cannot undo by itself (a request, a command), once the changes that
+---it can undo are undone: after a failure, and of a temporary step at every end. The step may have stopped
+---half way: look before you change.
+---@field undo (fun(run: Run): string|nil)|nil
 ---@field verify (fun(run: Run): string|nil)|nil   of a fixup: looks again, for the verdict

@@ -8,7 +8,8 @@ local policy = {}
 local PHASES = {"check", "prepare", "migrate", "fixup"}
 local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
 local POLICY_KEYS = {"api", "nova", "params", "steps", "summary", "takes"}
-local STEP_KEYS = {"needs", "phase", "run", "verify", "when"}
+local STEP_KEYS = {"needs", "phase", "run", "temporary", "undo", "verify", "when"}
+local ONLY_OF = {undo = "prepare", verify = "fixup"}
 local PARAM_KEYS = {"choices", "default", "help", "type"}
 local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {}}
 
@@ -265,18 +266,30 @@ function Check:order(phase, path, title)
 end
 
 function Check:functions(step, path, title, phase)
-    for _, name in ipairs {"run", "when", "verify"} do
-        local value = step[name]
+    for _, name in ipairs {"run", "when", "undo", "verify"} do
+        local value, only = step[name], ONLY_OF[name]
         if name == "run" and value == nil then
             self:problem(path, "step '%s' has no function 'run'", title)
         elseif value ~= nil and type(value) ~= "function" then
             self:problem(path .. "." .. name, "'%s' of step '%s' is a function, not %s", name, title,
                 a(value))
-        elseif name == "verify" and value ~= nil and phase and phase ~= "fixup" then
-            self:problem(path .. ".verify", "step '%s' (%s) has a function 'verify'; only a fixup has one",
-                title, phase)
+        elseif only and value ~= nil and phase and phase ~= only then
+            self:problem(path .. "." .. name, "step '%s' (%s) has a function '%s'; only a %s has one", title,
+                phase, name, only == "fixup" and only or only .. " step")
         end
     end
+end
+
+function Check:temporary(step, path, title, phase)
+    local temporary = step.temporary
+    if temporary ~= nil and type(temporary) ~= "boolean" then
+        self:problem(path .. ".temporary", "'temporary' of step '%s' is true or left out, not %s", title,
+            a(temporary))
+    elseif temporary and phase and phase ~= "prepare" then
+        self:problem(path .. ".temporary", "step '%s' (%s) is temporary; only a prepare step may be", title,
+            phase)
+    end
+    return temporary or nil
 end
 
 function Check:needs(step, path, title, phase)
@@ -318,11 +331,12 @@ function Check:step(step, number)
     self:keys(step, STEP_KEYS, path, ("step '%s'"):format(title), true)
     local phase = self:phase(step, path, title)
     self:functions(step, path, title, phase)
+    local temporary = self:temporary(step, path, title, phase)
     local needs = self:needs(step, path, title, phase)
     if phase then self:order(phase, path, title) end
     self.steps_by_title[title] = phase or "unknown"
     return {title = title, phase = phase, needs = needs, run = step.run, when = step.when,
-        verify = step.verify}
+        undo = step.undo, verify = step.verify, temporary = temporary}
 end
 
 function Check:steps(steps)
@@ -378,7 +392,7 @@ end
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host,
 ---migrates, params = {[name] = {type, default, help, choices}}, steps = {{title, phase, needs = {…}, run,
----when, verify}, …}}; durations are seconds or "auto".
+---when, undo, verify, temporary}, …}}; durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
         migrates = false}, Check)

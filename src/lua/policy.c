@@ -280,6 +280,17 @@ static int verify(void *data, size_t step, char **text, struct error *err)
     return 0;
 }
 
+static int undo(void *data, size_t step, char **text, struct error *err)
+{
+    struct policy *p = data;
+    if (push_step(p, step, "undo") < 0)
+        return error_set(err, ERR_POLICY, 0, "the step has no undo any more");
+    if (interp_call(p->in.L, 1, 1, err) < 0)
+        return -1;
+    *text = take_text(p->in.L);
+    return keep_saved(p, err);
+}
+
 // A diagnosis that fails says nothing: the error itself is told in any case.
 static json_t *explain(void *data, const struct error *failure)
 {
@@ -332,6 +343,8 @@ static void read_step(lua_State *L, struct step *step)
     for (size_t i = 0; i < COUNT_OF(phase_names); i++)
         if (STREQ(phase_names[i], phase))
             step->phase = (enum phase)i;
+    step->temporary = flag_field(L, -1, "temporary");
+    step->undoes = flag_field(L, -1, "undo");
     lua_getfield(L, -1, "needs");
     step->n_needs = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
     step->needs = xcalloc(step->n_needs + 1, sizeof *step->needs);
@@ -368,6 +381,7 @@ static void read_procedure(struct policy *p)
     procedure->wanted = wanted;
     procedure->perform = perform;
     procedure->verify = verify;
+    procedure->undo = undo;
     procedure->explain = explain;
     procedure->data = p;
 }

@@ -268,6 +268,34 @@ static bool holds_up(const struct effect *e)
     return false;
 }
 
+static bool is_promised_by(const struct effect *e, const struct effect *promise)
+{
+    return promise->kind->promise && STREQ(json_str(e->data, "step", ""), effect_target(promise));
+}
+
+// Whether its step takes it back by an undo of its own, which is yet to be called.
+static bool is_promised(const struct effect *e)
+{
+    const struct run *run = e->host->run;
+    for (size_t i = 0; i < run->n_effects && run->effects[i] != e; i++)
+        if (is_promised_by(e, run->effects[i]) && !run->effects[i]->undone)
+            return true;
+    return false;
+}
+
+// A step that was to take these back did not.
+static void keep_promised(const struct effect *promise)
+{
+    const struct run *run = promise->host->run;
+    for (size_t i = 0; i < run->n_effects; i++) {
+        struct effect *e = run->effects[i];
+        auto_free char *summary = NULL, *detail = NULL;
+        if (e != promise && is_promised_by(e, promise) && e->made != NOT_MADE && e->kind->stays &&
+            e->kind->stays(e) && e->kind->describe(e, &summary, &detail, NULL) == 0)
+            keep_as_it_is(e, summary);
+    }
+}
+
 static enum undoing fail_undo(struct effect *e, const char *summary, const struct error *err,
                               json_t *problems)
 {
@@ -283,6 +311,8 @@ static enum undoing fail_undo(struct effect *e, const char *summary, const struc
     json_array_append_new(problems, json_text(whole));
     record(e, "undo failed", false, NULL);
     tell(e, "failed", summary, NULL, err->message);
+    if (e->kind->promise)
+        keep_promised(e);
     return UNDO_FAILED;
 }
 
@@ -322,7 +352,7 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
         summary = xstrdup("");
     if (!e->kind->undo || (ok && e->kind->stays && e->kind->stays(e))) {
         e->undone = true;
-        if (!e->kind->undo)
+        if (!e->kind->undo || is_promised(e))
             return UNDO_NOTHING;
         keep_as_it_is(e, summary);
         return UNDO_KEPT;

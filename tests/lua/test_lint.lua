@@ -230,7 +230,7 @@ end)
 
 t.run("which functions are given a run", function()
     local problem = "1:%d: unknown field 'sorce' of the run; did you mean 'source'?"
-    for _, name in ipairs {"run", "when", "verify"} do
+    for _, name in ipairs {"run", "when", "undo", "verify"} do
         expect(("return { steps = { { 'x', phase = 'fixup', %s = function(r) return r.sorce end } } }")
             :format(name), problem:format(68 + #name))
     end

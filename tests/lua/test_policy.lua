@@ -34,7 +34,7 @@ local function expect_step(step, message)
 end
 
 t.run("a good policy, in its one form", function()
-    local when, verify = function() end, function() end
+    local when, verify, undo = function() end, function() end, function() end
     local checked, problems = policy.check {
         api = 1, summary = "Moves a guest",
         params = {timeout = {type = "duration", default = "2m", help = "how long"},
@@ -42,6 +42,7 @@ t.run("a good policy, in its one form", function()
         steps = {
             check_step "one", {"two", phase = "check", run = nothing, needs = {"one"}},
             {"edit", phase = "prepare", run = nothing, when = when},
+            {"silence", phase = "prepare", run = nothing, undo = undo, temporary = true},
             {"move", phase = "migrate", run = nothing},
             {"own", phase = "fixup", run = nothing, verify = verify},
         },
@@ -56,6 +57,7 @@ t.run("a good policy, in its one form", function()
             {title = "one", phase = "check", needs = {}, run = nothing},
             {title = "two", phase = "check", needs = {"one"}, run = nothing},
             {title = "edit", phase = "prepare", needs = {}, run = nothing, when = when},
+            {title = "silence", phase = "prepare", needs = {}, run = nothing, undo = undo, temporary = true},
             {title = "move", phase = "migrate", needs = {}, run = nothing},
             {title = "own", phase = "fixup", needs = {}, run = nothing, verify = verify},
         },
@@ -74,7 +76,11 @@ t.run("unknown keys", function()
     expect_step({"a", phase = "check", run = nothing, wehn = nothing},
         "unknown key 'wehn' of step 'a'; did you mean 'when'?")
     expect_step({"a", "b", phase = "check", run = nothing},
-        "unknown key 2 of step 'a'; known are needs, phase, run, verify, when")
+        "unknown key 2 of step 'a'; known are needs, phase, run, temporary, undo, verify, when")
+    expect_step({"a", phase = "prepare", run = nothing, temporay = true},
+        "unknown key 'temporay' of step 'a'; did you mean 'temporary'?")
+    expect_step({"a", phase = "prepare", run = nothing, undone = nothing},
+        "unknown key 'undone' of step 'a'; did you mean 'undo'?")
     expect({params = {x = {type = "string", defualt = "y"}}},
         "unknown key 'defualt' of parameter 'x'; did you mean 'default'?")
 end)
@@ -210,6 +216,25 @@ t.run("functions", function()
         "'when' of step 'x' is a function, not a boolean")
     expect_step({"x", phase = "prepare", run = nothing, verify = nothing},
         "step 'x' (prepare) has a function 'verify'; only a fixup has one")
+    expect_step({"x", phase = "prepare", run = nothing, undo = true},
+        "'undo' of step 'x' is a function, not a boolean")
+    for _, phase in ipairs {"check", "migrate", "fixup"} do
+        expect_step({"x", phase = phase, run = nothing, undo = nothing},
+            ("step 'x' (%s) has a function 'undo'; only a prepare step has one"):format(phase))
+    end
+end)
+
+t.run("a temporary step", function()
+    for _, value in ipairs {1, "yes"} do
+        expect_step({"x", phase = "prepare", run = nothing, temporary = value},
+            ("'temporary' of step 'x' is true or left out, not a %s"):format(type(value)))
+    end
+    for _, phase in ipairs {"check", "migrate", "fixup"} do
+        expect_step({"x", phase = phase, run = nothing, temporary = true},
+            ("step 'x' (%s) is temporary; only a prepare step may be"):format(phase))
+    end
+    local checked = policy.check(with {steps = {{"x", phase = "prepare", run = nothing, temporary = false}}})
+    t.equal(checked.steps[1].temporary, nil)
 end)
 
 t.run("needs", function()

@@ -5,6 +5,7 @@ local fixup  = require "migrun.fixup"
 local listen = require "migrun.listen"
 
 local SETTINGS, OLD, NEW, MARK = "/etc/site/settings", "/etc/site/old", "/run/new", "/run/mark"
+local SILENCE = "/run/silence"
 
 return {
   api     = 1,
@@ -27,6 +28,12 @@ return {
         run.source:service "cron":stop { timeout = 30 }
         run.dest:service "cron":restart()
         run.dest:command({ "touch", MARK }, { undo = { "rm", MARK } })
+      end },
+
+    { "silence", phase = "prepare", temporary = true,
+      run = function(run) run.dest:command { "touch", SILENCE } end,
+      undo = function(run)
+        if run.dest:stat(SILENCE) then run.dest:command { "rm", SILENCE } end
       end },
 
     { "the guest", phase = "migrate",
