@@ -37,7 +37,17 @@ AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
 
 all: $(BUILD)/migrun $(BUILD)/migrun-agent
 
-$(BUILD)/migrun: $(call object,$(MAIN_SOURCES))
+# The policies' library is a part of the program.
+LIBRARY := $(wildcard lua/migrun/*.lua lua/migrun/check/*.lua)
+LIBRARY_OBJECT := $(BUILD)/obj/library.o
+$(BUILD)/library.c: src/lua/embed $(LIBRARY) lua/migrun lua/migrun/check
+	@mkdir -p $(@D)
+	sh src/lua/embed $(LIBRARY) >$@.new && mv $@.new $@
+$(LIBRARY_OBJECT): $(BUILD)/library.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/migrun: $(call object,$(MAIN_SOURCES)) $(LIBRARY_OBJECT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(MAIN_LIBS)
 
 $(BUILD)/migrun-agent: $(call object,$(AGENT_SOURCES))
@@ -58,7 +68,7 @@ $(BUILD)/flags: always
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 .SECONDARY: $(call object,$(wildcard tests/unit/*.c))
 
-$(BUILD)/migrun.a: $(call object,$(filter-out %/main.c,$(MAIN_SOURCES)))
+$(BUILD)/migrun.a: $(call object,$(filter-out %/main.c,$(MAIN_SOURCES))) $(LIBRARY_OBJECT)
 $(BUILD)/agent.a: $(call object,$(filter-out %/main.c,$(AGENT_SOURCES)))
 $(BUILD)/%.a:
 	@rm -f $@
@@ -129,10 +139,9 @@ fuzz:
 	@BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 
 install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun/check share/migrun/policies)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun share/migrun/policies)
 	install $(BUILD)/migrun $(BUILD)/migrun-agent $(DESTDIR)$(PREFIX)/bin
-	install -m 644 lua/migrun/*.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun
-	install -m 644 lua/migrun/check/*.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun/check
+	install -m 644 lua/migrun/meta.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun
 	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/migrun/policies
 	cp -R examples $(DESTDIR)$(PREFIX)/share/migrun
 

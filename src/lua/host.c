@@ -2,7 +2,7 @@
 // Host, Service and Log.
 #include "base/clock.h"
 #include "base/xml.h"
-#include "lua/interp.h"
+#include "lua/bindings.h"
 #include "run/change.h"
 
 #include <errno.h>
@@ -62,44 +62,6 @@ static const char *check_path(lua_State *L, int index)
     return path;
 }
 
-// Refuses a key of the table at index that is none of names.
-static void check_keys(lua_State *L, int index, const char *const *names, size_t count)
-{
-    if (lua_isnoneornil(L, index))
-        return;
-    luaL_checktype(L, index, LUA_TTABLE);
-    lua_pushnil(L);
-    while (lua_next(L, index)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        size_t i = 0;
-        while (i < count && !STREQ(names[i], key))
-            i++;
-        if (i == count) {
-            const char *near = nearest_name(key, names, count);
-            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'?" : "");
-        }
-        lua_pop(L, 1);
-    }
-}
-
-// A number of seconds in milliseconds; the member of the table at index, or the value there when name is
-// NULL.
-static int64_t milliseconds(lua_State *L, int index, const char *name, double fallback)
-{
-    double seconds = fallback;
-    if (name && lua_istable(L, index)) {
-        lua_getfield(L, index, name);
-        seconds = luaL_optnumber(L, -1, fallback);
-        lua_pop(L, 1);
-    } else if (!name) {
-        seconds = luaL_optnumber(L, index, fallback);
-    }
-    if (!ms_of_seconds(seconds))
-        lua_mistake(L, "a timeout is a number of seconds above 0");
-    return ms_of_seconds(seconds);
-}
-
 // ---- reading ----
 
 static void box_message(void *p)
@@ -124,7 +86,7 @@ static int host_storage(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    int64_t wait = lua_isnoneornil(L, 3) ? 0 : milliseconds(L, 3, NULL, 0);
+    int64_t wait = lua_isnoneornil(L, 3) ? 0 : read_seconds(L, 3, "storage", 0);
     void **paths = lua_box(L, box_json), **box = lua_box(L, box_message);
     struct error err;
     if (lua_to_json(L, 2, (json_t **)paths, &err) < 0)
@@ -270,7 +232,7 @@ static int host_write(lua_State *L)
     size_t len;
     const char *text = luaL_checklstring(L, 3, &len);
     check_libvirt_state(L, h, path, false);
-    check_keys(L, 4, names, COUNT_OF(names));
+    check_options(L, 4, "write", names, COUNT_OF(names));
     void **box = lua_box(L, box_json);
     json_t *options = *box = json_object();
     if (lua_istable(L, 4)) {
@@ -427,9 +389,9 @@ static int host_command(lua_State *L)
 {
     static const char *const names[] = {"reads", "timeout", "input", "ok", "undo"};
     struct run_host *h = check_host(L, 1);
-    check_keys(L, 3, names, COUNT_OF(names));
+    check_options(L, 3, "command", names, COUNT_OF(names));
     lua_settop(L, 3);
-    int64_t timeout = milliseconds(L, 3, "timeout", 60);
+    int64_t timeout = 60000;
     size_t input_len = 0;
     const char *input = NULL;
     bool reads = false, ok = false;
@@ -437,6 +399,8 @@ static int host_command(lua_State *L)
          **answer_box = lua_box(L, box_message);
     json_t *argv = check_argv(L, 2, argv_box);
     if (lua_istable(L, 3)) {
+        lua_getfield(L, 3, "timeout");
+        timeout = read_seconds(L, -1, "command", 60);
         lua_getfield(L, 3, "reads");
         lua_getfield(L, 3, "ok");
         reads = lua_toboolean(L, -2);
@@ -481,7 +445,7 @@ static int host_reach(lua_State *L)
     struct run_host *h = check_host(L, 1);
     struct host_ref *other = luaL_testudata(L, 2, HOST_KEY);
     const char *name = other ? run_host_name(other->h) : luaL_checkstring(L, 2);
-    int64_t timeout = milliseconds(L, 4, NULL, 5);
+    int64_t timeout = read_seconds(L, 4, "reach", 5);
     void **ports = lua_box(L, box_json), **box = lua_box(L, box_message);
     struct error err;
     if (lua_to_json(L, 3, (json_t **)ports, &err) < 0)
@@ -551,9 +515,9 @@ static int service_change(lua_State *L, const char *action)
     struct service *s = check_service(L);
     struct error err;
     int64_t timeout = 0; // its own
-    check_keys(L, 2, names, COUNT_OF(names));
+    check_options(L, 2, action, names, COUNT_OF(names));
     if (lua_istable(L, 2) && lua_getfield(L, 2, "timeout") != LUA_TNIL)
-        timeout = milliseconds(L, 2, "timeout", 0);
+        timeout = read_seconds(L, -1, action, 0);
     if (change_service(s->h, s->unit, action, s->commands, timeout, &err) < 0)
         return lua_raise(L, &err);
     return 0;
@@ -566,7 +530,7 @@ static int service_restart(lua_State *L) { return service_change(L, "restart"); 
 static int service_wait(lua_State *L)
 {
     struct service *s = check_service(L);
-    int64_t timeout = milliseconds(L, 2, NULL, 30);
+    int64_t timeout = read_seconds(L, 2, "wait", 30);
     if (overlay_get(s->h, "service", s->unit))
         return 0; // a preview's own change: it is taken to come
     void **box = lua_box(L, box_message);

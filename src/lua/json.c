@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The module migrun.json.
-#include "lua/interp.h"
+#include "lua/bindings.h"
+#include "lua/sandbox.h"
 
 static int encode(lua_State *L)
 {
@@ -27,9 +28,11 @@ static int decode(lua_State *L)
     return 1;
 }
 
-int open_json(lua_State *L)
+static int open_json(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"encode", encode}, {"decode", decode}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }
+
+void register_json(lua_State *L) { sandbox_module(L, "migrun.json", open_json); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Libvirt (a host's libvirtd) and Domain.
 #include "base/xml.h"
-#include "lua/interp.h"
+#include "lua/bindings.h"
 
 #include <libvirt/virterror.h>
 #include <stdlib.h>
@@ -252,23 +252,16 @@ static int domain_stats(lua_State *L)
 
 static int domain_xml(lua_State *L)
 {
-    static const struct {
-        const char *name;
-        unsigned int flag;
-    } options[] = {
-        {"inactive", VIR_DOMAIN_XML_INACTIVE},
-        {"secure", VIR_DOMAIN_XML_SECURE},
-        {"update_cpu", VIR_DOMAIN_XML_UPDATE_CPU},
-        {"migratable", VIR_DOMAIN_XML_MIGRATABLE},
-    };
+    static const char *const names[] = {"inactive", "secure", "update_cpu", "migratable"};
+    static const unsigned int of_name[] = {VIR_DOMAIN_XML_INACTIVE, VIR_DOMAIN_XML_SECURE,
+                                           VIR_DOMAIN_XML_UPDATE_CPU, VIR_DOMAIN_XML_MIGRATABLE};
     struct domain *d = check_domain(L);
     struct virt *virt = virt_of(L, d->h);
     unsigned int flags = 0;
-    if (!lua_isnoneornil(L, 2))
-        luaL_checktype(L, 2, LUA_TTABLE);
-    for (size_t i = 0; lua_istable(L, 2) && i < COUNT_OF(options); i++) {
-        lua_getfield(L, 2, options[i].name);
-        flags |= lua_toboolean(L, -1) ? options[i].flag : 0;
+    check_options(L, 2, "xml", names, COUNT_OF(names));
+    for (size_t i = 0; lua_istable(L, 2) && i < COUNT_OF(names); i++) {
+        lua_getfield(L, 2, names[i]);
+        flags |= lua_toboolean(L, -1) ? of_name[i] : 0;
         lua_pop(L, 1);
     }
     void **box = lua_box(L, box_free);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Nova, with Placement and Neutron: run.nova.
 #include "base/clock.h"
-#include "lua/interp.h"
+#include "lua/bindings.h"
 #include "run/change.h"
 #include "run/cloud.h"
 
@@ -136,32 +136,6 @@ static int nova_ports(lua_State *L)
 
 // ---- changes ----
 
-// The options of a call as JSON, of known names.
-static json_t *read_options(lua_State *L, int index, void **box, const char *const *names, size_t count)
-{
-    json_t *options = *box = json_object();
-    if (lua_isnoneornil(L, index))
-        return options;
-    luaL_checktype(L, index, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        size_t i = 0;
-        while (i < count && !STREQ(names[i], key))
-            i++;
-        if (i == count) {
-            const char *near = nearest_name(key, names, count);
-            lua_mistake(L, "unknown option '%s'%s%s%s", key, near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'?" : "");
-        }
-        json_t *value;
-        struct error err;
-        if (lua_to_json(L, -1, &value, &err) < 0)
-            lua_raise(L, &err);
-        json_object_set_new(options, key, value);
-    }
-    return options;
-}
-
 static int nova_live_migrate_method(lua_State *L)
 {
     static const char *const names[] = {"timeout"};
@@ -170,12 +144,9 @@ static int nova_live_migrate_method(lua_State *L)
     struct run_host *dest = lua_isnoneornil(L, 2) ? NULL : check_host(L, 2);
     lua_settop(L, 3);
     void **box = lua_box(L, box_json);
-    json_t *options = read_options(L, 3, box, names, COUNT_OF(names));
-    const json_t *timeout = json_object_get(options, "timeout"), *outcome = NULL;
-    if (json_is_string(timeout) && STREQ(json_string_value(timeout), "auto"))
-        json_object_del(options, "timeout");
-    else if (timeout && !json_is_number(timeout))
-        lua_mistake(L, "timeout is a number of seconds, or \"auto\"");
+    json_t *options = read_options(L, 3, "live_migrate", names, COUNT_OF(names), NULL, box);
+    const json_t *outcome = NULL;
+    check_timeout(L, options, "live_migrate");
     mark_logs(L, run);
     struct error err;
     if (change_nova_migrate(run, dest, options, &outcome, &err) < 0)
@@ -247,7 +218,8 @@ static int nova_request(lua_State *L)
     const char *method = luaL_checkstring(L, 2), *path = luaL_checkstring(L, 3);
     lua_settop(L, 5);
     void **options_box = lua_box(L, box_json), **body_box = lua_box(L, box_json);
-    json_t *options = read_options(L, 5, options_box, names, COUNT_OF(names));
+    json_t *options = read_options(L, 5, "request", names, COUNT_OF(names), NULL, options_box);
+    check_timeout(L, options, "request");
     int minor = minor_of(L, options);
     const json_t *result = NULL;
     struct error err;

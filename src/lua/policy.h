@@ -3,13 +3,18 @@
 #ifndef MIGRUN_LUA_POLICY_H
 #define MIGRUN_LUA_POLICY_H
 
+#include "base/text.h"
 #include "lua/interp.h"
+#include "run/run.h"
 
 struct policy {
     struct interp in;
     char *path, *text;
+    size_t len; // of text
     struct procedure procedure;
-    int steps; // registry reference: the checked steps
+    int steps;               // registry reference: the checked steps
+    struct buf mistakes;     // found in it, as they are told
+    char first_mistake[256]; // its place
 };
 
 // given: a file, or a name in the policy folders. params: what the command line gives. Errors: ERR_USAGE (no
@@ -17,6 +22,8 @@ struct policy {
 int policy_load(struct policy *policy, const char *given, const json_t *params, struct error *err);
 // The policy of a journal's first line, with the modules that it had then. opening must outlive it.
 int policy_restore(struct policy *policy, const json_t *opening, struct error *err);
+// run.saved of a run that goes on.
+int policy_give_saved(struct policy *policy, json_t *saved, struct error *err);
 void policy_free(struct policy *policy);
 
 // The site file's values. path NULL: $MIGRUN_SITE, else /etc/migrun/site.lua where there is one, else the

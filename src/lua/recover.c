@@ -162,7 +162,7 @@ static int end_run(struct recovery *r, const char *name, const json_t *records, 
             run_message(&run, "warning",
                         "its policy is not here or not understood any more, so it has no fix-ups "
                         "(fix-ownership.lua puts a guest's files right)");
-        restore_saved(policy.in.L, run.saved);
+        policy_give_saved(&policy, run.saved, NULL);
         status = run_finish(&run, cause_of(records));
     } else {
         status = stay(&run, &err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Run and Instance.
 #include "base/xml.h"
-#include "lua/interp.h"
+#include "lua/bindings.h"
 #include "run/change.h"
 #include "run/cloud.h"
 
@@ -161,7 +161,7 @@ int take_saved(lua_State *L, json_t **saved, struct error *err)
     return rc < 0 ? error_prefix(err, "run.saved") : 0;
 }
 
-void restore_saved(lua_State *L, const json_t *saved)
+void set_saved(lua_State *L, const json_t *saved)
 {
     lua_push_json(L, saved);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &saved_key);
@@ -263,49 +263,20 @@ void mark_logs(lua_State *L, struct run *run)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &nova_log_key);
 }
 
-static const char *const migrate_options[] = {"xml", "uri", "flags", "params", "timeout"};
-
 // The options of migrate as JSON, but for xml, which is a change.
-static json_t *read_options(lua_State *L, int index, void **box)
+static json_t *migrate_options(lua_State *L, int index, void **box)
 {
-    json_t *options = *box = json_object();
-    if (lua_isnoneornil(L, index))
-        return options;
-    luaL_checktype(L, index, LUA_TTABLE);
-    lua_pushnil(L);
-    while (lua_next(L, index)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        size_t i = 0;
-        while (i < COUNT_OF(migrate_options) && !STREQ(migrate_options[i], key))
-            i++;
-        if (i == COUNT_OF(migrate_options)) {
-            const char *near = nearest_name(key, migrate_options, COUNT_OF(migrate_options));
-            lua_mistake(L, "unknown option '%s' of migrate%s%s%s", key, near ? "; did you mean '" : "",
-                        near ? near : "", near ? "'?" : "");
-        }
-        json_t *value = NULL;
-        struct error err;
-        if (!STREQ(key, "xml") && lua_to_json(L, -1, &value, &err) < 0)
-            lua_raise(L, &err);
-        bool is_auto = json_is_string(value) && STREQ(json_string_value(value), "auto");
-        if (STREQ(key, "timeout") && is_auto) {
-            json_decref(value);
-        } else if (STREQ(key, "timeout") && !json_is_number(value)) {
-            json_decref(value);
-            lua_mistake(L, "timeout is a number of seconds, or \"auto\"");
-        } else if (value) {
-            json_object_set_new(options, key, value);
-        }
-        lua_pop(L, 1);
-    }
+    static const char *const names[] = {"xml", "uri", "flags", "params", "timeout"};
+    json_t *options = read_options(L, index, "migrate", names, COUNT_OF(names), "xml", box);
+    check_timeout(L, options, "migrate");
     const json_t *flags = json_object_get(options, "flags");
-    if (json_is_object(flags) && json_object_size(flags) == 0)
-        json_object_del(options, "flags"); // an empty list
-    else if (flags && !json_is_array(flags))
-        lua_mistake(L, "flags are a list of libvirt's names, as { \"UNSAFE\" }");
+    bool fits = !flags || json_is_array(flags) || json_object_size(flags) == 0;
     for (size_t i = 0; i < json_array_size(flags); i++)
-        if (!json_is_string(json_array_get(flags, i)))
-            lua_mistake(L, "flags are a list of libvirt's names, as { \"UNSAFE\" }");
+        fits = fits && json_is_string(json_array_get(flags, i));
+    if (!fits)
+        lua_mistake(L, "flags are a list of libvirt's names, as { \"UNSAFE\" }");
+    if (json_is_object(flags)) // an empty list
+        json_object_del(options, "flags");
     return options;
 }
 
@@ -348,7 +319,7 @@ static int instance_migrate(lua_State *L)
          **persistent_box = lua_box(L, box_pair);
     struct text_pair *live = *live_box = xcalloc(1, sizeof *live),
                      *persistent = *persistent_box = xcalloc(1, sizeof *persistent);
-    json_t *options = read_options(L, 3, options_box);
+    json_t *options = migrate_options(L, 3, options_box);
     struct error err;
     // The definition that the destination keeps is changed too: its next start must find the same addresses
     // there.

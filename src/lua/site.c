@@ -3,6 +3,7 @@
 // stuck.
 #include "base/io.h"
 #include "lua/policy.h"
+#include "lua/value.h"
 #include "world/site.h"
 
 #include <errno.h>
@@ -12,37 +13,51 @@
 
 #define SITE_FILE "/etc/migrun/site.lua"
 
-enum { SITE_MAX = 1 << 20, INSTRUCTIONS_MAX = 1000000 };
+enum { SITE_MAX = 1 << 20, MEMORY_MAX = 64 << 20, WORK_MAX = 1000000 };
 
-static void give_up(lua_State *L, lua_Debug *unused)
-{
-    (void)unused;
-    luaL_error(L, "it does not come to an end");
-}
+struct reading {
+    const char *path, *text;
+    size_t len;
+    json_t *table;
+};
 
-// The message without Lua's traceback: data has no calls that one would want to see.
-static int fail(lua_State *L, const char *path, struct error *err)
+static int read_table(lua_State *L, void *data, struct error *err)
 {
-    const char *message = lua_tostring(L, -1);
-    size_t len = strlen(path);
-    const char *place = message && strncmp(message, path, len) == 0 ? message : NULL;
-    return place ? error_set(err, ERR_SITE, 0, "%s", place)
-                 : error_set(err, ERR_SITE, 0, "%s: %s", path, message ? message : "no Lua");
-}
-
-static int read_table(lua_State *L, const char *path, const char *text, size_t len, json_t **table,
-                      struct error *err)
-{
-    auto_free char *chunk = xasprintf("@%s", path);
-    if (luaL_loadbufferx(L, text, len, chunk, "t") != LUA_OK || lua_pcall(L, 0, 1, 0) != LUA_OK)
-        return fail(L, path, err);
+    struct reading *r = data;
+    const char *chunk = lua_pushfstring(L, "@%s", r->path);
+    if (luaL_loadbufferx(L, r->text, r->len, chunk, "t") != LUA_OK)
+        lua_error(L);
+    lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
         return error_set(err, ERR_SITE, 0, "%s should return a table: return { hosts = { \"compute-1\" } }",
-                         path);
+                         r->path);
     struct error why;
-    return lua_to_json(L, -1, table, &why) < 0
-               ? error_set(err, ERR_SITE, 0, "%s holds plain data only: %s", path, why.message)
+    return lua_to_json(L, -1, &r->table, &why) < 0
+               ? error_set(err, ERR_SITE, 0, "%s holds plain data only: %s", r->path, why.message)
                : 0;
+}
+
+// A mistake of its Lua has the place already.
+static int fail(const char *path, struct error *err)
+{
+    struct error why = *err;
+    if (why.domain != ERR_POLICY)
+        return -1;
+    return strncmp(why.message, path, strlen(path)) == 0
+               ? error_set(err, ERR_SITE, 0, "%s", why.message)
+               : error_set(err, ERR_SITE, 0, "%s: %s", path, why.message);
+}
+
+static int read_site(struct reading *r, struct error *err)
+{
+    struct interp in;
+    int rc = interp_open(&in, NULL, err);
+    in.memory_max = MEMORY_MAX;
+    in.work_max = WORK_MAX;
+    if (rc == 0 && interp_enter(&in, read_table, r, err) < 0)
+        rc = fail(r->path, err);
+    interp_close(&in);
+    return rc;
 }
 
 int site_load(const char *path, struct site **site, struct error *err)
@@ -53,15 +68,12 @@ int site_load(const char *path, struct site **site, struct error *err)
     if (!path)
         return site_from_json(NULL, NULL, site, err);
     auto_free char *text = NULL;
-    auto_json json_t *table = NULL;
-    size_t len;
-    if (read_whole_file(path, SITE_MAX, &text, &len) < 0)
+    struct reading r = {.path = path};
+    if (read_whole_file(path, SITE_MAX, &text, &r.len) < 0)
         return error_set(err, ERR_SITE, 0, "the site file %s cannot be read: %s", path, strerror(errno));
-    lua_State *L = luaL_newstate();
-    if (!L)
-        return error_set(err, ERR_BUG, 0, "Lua does not start");
-    lua_sethook(L, give_up, LUA_MASKCOUNT, INSTRUCTIONS_MAX);
-    int rc = read_table(L, path, text, len, &table, err);
-    lua_close(L);
-    return rc < 0 ? -1 : site_from_json(table, path, site, err);
+    r.text = text;
+    if (read_site(&r, err) < 0)
+        return -1;
+    auto_json json_t *table = r.table;
+    return site_from_json(table, path, site, err);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Document, and the module migrun.xml.
 #include "base/xml.h"
-#include "lua/interp.h"
+#include "lua/bindings.h"
+#include "lua/sandbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,11 +177,15 @@ static int parse(lua_State *L)
     return 1;
 }
 
-int open_xml(lua_State *L)
+static int open_xml(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"parse", parse}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }
 
-void register_xml(lua_State *L) { class_register(L, &document_class); }
+void register_xml(lua_State *L)
+{
+    class_register(L, &document_class);
+    sandbox_module(L, "migrun.xml", open_xml);
+}

@@ -128,19 +128,31 @@ end
 
 t.run(tests)
 
--- Options that the bindings take, as C lists them: of each function, a pattern whose capture holds the names.
+-- Options that the bindings take, as C lists them: of each function, the C function that lists their names.
 local OPTIONS = {
-    { "Host", "write", "src/lua/host.c",
-        "static int host_write%b()%s*{%s*static const char %*const names%[%] = (%b{})" },
-    { "Host", "command", "src/lua/host.c",
-        "static int host_command%b()%s*{%s*static const char %*const names%[%] = (%b{})" },
-    { "Domain", "xml", "src/lua/libvirt.c",
-        "static int domain_xml%b()%s*{%s*static const struct %b{} options%[%] = (%b{})" },
-    { "Instance", "migrate", "src/lua/run.c", "migrate_options%[%] = (%b{})" },
+    { "Host", "write", "src/lua/host.c", "host_write" },
+    { "Host", "command", "src/lua/host.c", "host_command" },
+    { "Service", "start", "src/lua/host.c", "service_change" },
+    { "Domain", "xml", "src/lua/libvirt.c", "domain_xml" },
+    { "Instance", "migrate", "src/lua/run.c", "migrate_options" },
+    { "Nova", "live_migrate", "src/lua/nova.c", "nova_live_migrate_method" },
+    { "Nova", "request", "src/lua/nova.c", "nova_request" },
 }
 
+t.run("this test knows all functions that take options", function()
+    local known, found = {}, {}
+    for _, option in ipairs(OPTIONS) do known[option[4]] = true end
+    for _, source in pairs(bindings.sources) do
+        for name in source:gmatch("\nstatic [^\n]-([%w_]+)%b()%s*{%s*static const char %*const names%[%]") do
+            found[name] = true
+        end
+    end
+    t.equal(found, known)
+end)
+
 for _, option in ipairs(OPTIONS) do
-    local class, name, path, pattern = table.unpack(option)
+    local class, name, path, c_name = table.unpack(option)
+    local pattern = c_name .. "%b()%s*{%s*static const char %*const names%[%] = (%b{})"
     t.run(class .. "." .. name .. ": its comment names every option", function()
         local body = bindings.sources[path]:match(pattern)
         t.ok(body, "the list of options")

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // C calls Lua: whatever a policy raises comes back as an error, and migrun lives on.
-#include "lua/interp.h"
+#include "lua/policy.h"
+#include "lua/sandbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -14,7 +18,7 @@ static void expect(const char *chunk, const char *text)
 {
     struct interp in = {0};
     struct error err = {0};
-    assert_int_equal(interp_open(&in, &err), 0);
+    assert_int_equal(interp_open(&in, open_sandbox, &err), 0);
     assert_int_equal(luaL_loadstring(in.L, chunk), LUA_OK);
     assert_int_equal(interp_call(in.L, 0, 0, &err), -1);
     if (!strstr(err.message, text))
@@ -59,7 +63,7 @@ static void a_long_message_ends(void **state)
     (void)state;
     struct interp in = {0};
     struct error err = {0};
-    assert_int_equal(interp_open(&in, &err), 0);
+    assert_int_equal(interp_open(&in, open_sandbox, &err), 0);
     lua_rawgeti(in.L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     lua_pushstring(in.L, "long_mistake");
     lua_pushcfunction(in.L, long_mistake);
@@ -71,12 +75,243 @@ static void a_long_message_ends(void **state)
     interp_close(&in);
 }
 
+// ---- whole policies ----
+
+#define HEAD "local fixup = require 'migrun.fixup' local function nothing() end "
+#define STEPS "return { api = 1, summary = 'Nasty', steps = { %s } }"
+
+static void save(char *path, const char *text)
+{
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static int load(struct policy *policy, const char *text, struct error *err)
+{
+    char path[] = "/tmp/migrun-test-XXXXXX";
+    save(path, text);
+    auto_json json_t *params = json_object();
+    int rc = policy_load(policy, path, params, err);
+    unlink(path);
+    return rc;
+}
+
+// Each is a mistake, and none takes the process down.
+static void a_policy_that_cannot_be_loaded_is_a_mistake(void **state)
+{
+    (void)state;
+    static const char *const nasty[] = {
+        "error(setmetatable({}, { __index = error, __tostring = error, __name = {} }))",
+        "_G.require = nil return 1",
+        "_G.type, _G.pairs, _G.ipairs, _G.next, _G.setmetatable = nil return {}",
+        "string.format = nil string.find = error string.match = nil return { api = 1 }",
+        "getmetatable('').__index = function() error {} end return { api = 1, summary = 'x' }",
+        "getmetatable('').__index = nil return { api = 1, summary = 'x', steps = {} }",
+        "table.sort, table.concat, table.insert = error, error, error return { steps = { 1 } }",
+        "math.huge = nil math.type = error tostring = nil return { params = { x = {} } }",
+        "return setmetatable({}, { __index = error, __pairs = error, __len = error })",
+        "return setmetatable({}, { __pairs = function() return error end })",
+        "return { api = 1, summary = setmetatable({}, { __tostring = error }), steps = {} }",
+        "return { api = 1, summary = 'x', steps = setmetatable({}, { __index = error, __len = error }) }",
+        "return { api = 1, summary = 'x', params = { a = setmetatable({}, { __index = error }) } }",
+        "local t = {} t[1] = t return { api = 1, summary = t, params = t, steps = t }",
+        "local x <close> = setmetatable({}, { __close = function() error(nil) end }) return 1",
+        "local function f() return f() + 1 end return f()",
+        "return (function() local ok = pcall(error, setmetatable({}, { __gc = error })) return ok end)()",
+        "local hoard = {} string.hoard = hoard pcall(function() "
+        "local s = ('x'):rep(1 << 20) while true do hoard[#hoard + 1] = s .. #hoard end end) return {}",
+    };
+    for (size_t i = 0; i < COUNT_OF(nasty); i++) {
+        struct policy policy;
+        struct error err = {0};
+        if (load(&policy, nasty[i], &err) == 0 || !*err.message)
+            fail_msg("%s: %s", nasty[i], err.message);
+        policy_free(&policy);
+    }
+}
+
+// Everything that the core asks of a policy. Errors are set, or nothing was wrong.
+static void ask_everything(struct policy *policy)
+{
+    const struct procedure *procedure = &policy->procedure;
+    static const struct error failure = {.domain = ERR_LIBVIRT, .message = "operation failed"};
+    for (int again = 0; again < 2; again++) {
+        auto_free char *why = NULL, *text = NULL, *undone = NULL, *verified = NULL;
+        struct error err = {0};
+        bool wanted;
+        if (procedure->wanted(policy, 0, &wanted, &why, &err) < 0)
+            assert_true(*err.message);
+        if (procedure->perform(policy, 0, &text, &err) < 0)
+            assert_true(*err.message);
+        if (procedure->undo(policy, 0, &undone, &err) < 0)
+            assert_true(*err.message);
+        if (procedure->verify(policy, 0, &verified, &err) < 0)
+            assert_true(*err.message);
+        json_decref(procedure->explain(policy, &failure));
+    }
+}
+
+// A step that hoards memory, or takes away what the core's own calls into Lua may need.
+static void a_step_that_is_nasty_fails_or_not_and_the_next_is_asked(void **state)
+{
+    (void)state;
+    static const char *const nasty[] = {
+        "_G.require = nil",
+        "_G.error, _G.pcall, _G.type = nil",
+        "getmetatable('').__index = nil",
+        "string.match, string.find, string.gsub, string.format = nil",
+        "error(setmetatable({}, { __index = error, __tostring = error }))",
+        "error()",
+        "return setmetatable({}, { __tostring = error })",
+        "return {}",
+        "return 7",
+        "return nothing",
+        "local t = {} t[1] = t error(t)",
+        "run.saved.loop = run.saved",
+        "run.saved[nothing] = 1",
+        "setmetatable(run.saved, { __index = error, __pairs = error, __len = error })",
+        "run.saved[1], run.saved.x = 0/0, 'a'",
+    };
+    for (size_t i = 0; i < COUNT_OF(nasty); i++) {
+        auto_free char *step = xasprintf("{ 'a', phase = 'prepare', run = function(run) %s end, "
+                                         "undo = nothing, when = nothing }",
+                                         nasty[i]);
+        auto_free char *text = xasprintf(HEAD STEPS, step);
+        struct policy policy;
+        struct error err = {0};
+        if (load(&policy, text, &err) < 0)
+            fail_msg("%s: %s", nasty[i], err.message);
+        struct run run = {0};
+        policy.in.run = &run;
+        ask_everything(&policy);
+        policy.in.run = NULL;
+        json_decref(run.saved);
+        policy_free(&policy);
+    }
+}
+
+// Out of memory at each of the allocations of each call into Lua: an error, and nothing else.
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct policy policy;
+    struct error err = {0};
+    assert_int_equal(load(&policy,
+                          HEAD
+                          "return { api = 1, summary = 'Hoard', steps = { { 'a', phase = 'prepare', "
+                          "run = function(run) run.saved.x = { 'y' } return 'a text of some length' end, "
+                          "when = function() return 'because' end, undo = nothing } } }",
+                          &err),
+                     0);
+    struct run run = {0};
+    policy.in.run = &run;
+    for (size_t more = 0; more < 4096; more += 16) {
+        lua_gc(policy.in.L, LUA_GCCOLLECT);
+        policy.in.memory_max = policy.in.memory + more;
+        ask_everything(&policy);
+    }
+    policy.in.run = NULL;
+    json_decref(run.saved);
+    policy_free(&policy);
+}
+
+// A loop that does not end, also one that catches all errors, ends after so many instructions.
+static void a_loop_ends(void **state)
+{
+    (void)state;
+    static const char *const loops[] = {
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "local function f() return pcall(f) end while true do f() end",
+        "for _ in pairs({ 1 }) do repeat until false end",
+        "run.saved.x = setmetatable({}, { __index = function() while true do end end }).y",
+    };
+    for (size_t i = 0; i < COUNT_OF(loops); i++) {
+        auto_free char *text = xasprintf(HEAD "return { api = 1, summary = 'Loop', steps = { { 'a', phase = "
+                                              "'fixup', run = function(run) %s end } } }",
+                                         loops[i]);
+        struct policy policy;
+        struct error err = {0};
+        assert_int_equal(load(&policy, text, &err), 0);
+        struct run run = {.phase = PHASE_FIXUP};
+        policy.in.run = &run;
+        policy.in.work_max = 1000000;
+        auto_free char *said = NULL;
+        assert_int_equal(policy.procedure.perform(&policy, 0, &said, &err), -1);
+        if (!strstr(err.message, ":1: a loop that does not end: stopped after 1 million instructions"))
+            fail_msg("%s: %s", loops[i], err.message);
+        policy.in.run = NULL;
+        json_decref(run.saved);
+        policy_free(&policy);
+    }
+}
+
+static void a_sites_loop_ends(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"while true do end", ":1: a loop that does not end"},
+        {"local s = 'x' while true do s = s .. s end", "not enough memory"},
+        {"return os.getenv 'HOME'", "attempt to index a nil value"},
+        {"return function() end", "should return a table"},
+        {"return { hosts = function() end }", "holds plain data only"},
+        {"return {", "near <eof>"},
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        char path[] = "/tmp/migrun-test-XXXXXX";
+        struct error err = {0};
+        struct site *site = NULL;
+        save(path, bad[i][0]);
+        assert_int_equal(site_load(path, &site, &err), -1);
+        unlink(path);
+        assert_int_equal(err.domain, ERR_SITE);
+        if (!strstr(err.message, bad[i][1]) || strncmp(err.message, path, strlen(path)) != 0)
+            fail_msg("%s: %s", bad[i][0], err.message);
+    }
+}
+
+// What it is checked with and run by is this program's own; a site's modules are the policy's neighbours.
+static void the_library_is_in_the_program(void **state)
+{
+    (void)state;
+    static const char *const missing[][2] = {
+        {"require 'migrun.chekc'",
+         "there is no module 'migrun.chekc' in migrun's library; did you mean 'migrun.check'?"},
+        {"require 'nowhere'", "there is no module 'nowhere' in /tmp"},
+        {"require '../x'", "'../x' is not a valid name of a module"},
+        {"require 'migrun.lint'.check(1, 2, 3)", "migrun/lint.lua:"},
+    };
+    for (size_t i = 0; i < COUNT_OF(missing); i++) {
+        struct policy policy;
+        struct error err = {0};
+        assert_int_equal(load(&policy, missing[i][0], &err), -1);
+        if (!strstr(err.message, missing[i][1]))
+            fail_msg("%s: %s", missing[i][0], err.message);
+        policy_free(&policy);
+    }
+    struct policy policy;
+    struct error err = {0};
+    assert_int_equal(
+        load(&policy, HEAD "return { api = 1, summary = 'x', steps = { fixup.own_instance_files } }", &err),
+        0);
+    assert_int_equal(json_object_size(policy.procedure.modules), 0);
+    policy_free(&policy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_raised_is_read_raw),
         cmocka_unit_test(a_lost_global_takes_nothing_down),
         cmocka_unit_test(a_long_message_ends),
+        cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
+        cmocka_unit_test(a_step_that_is_nasty_fails_or_not_and_the_next_is_asked),
+        cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(a_loop_ends),
+        cmocka_unit_test(a_sites_loop_ends),
+        cmocka_unit_test(the_library_is_in_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,9 +9,8 @@ SWEEP_SOURCES := $(wildcard tests/world/*.c) $(filter-out src/base/fault.c,$(wil
 SWEEP_OBJECTS := $(patsubst %.c,$(BUILD)/sweep/%.o,$(SWEEP_SOURCES))
 SWEEP_CHECKS := -fsanitize=$(SWEEP_SANITIZE) -fno-sanitize-recover=undefined
 
-$(SWEEP): $(SWEEP_OBJECTS)
+$(SWEEP): $(SWEEP_OBJECTS) $(LIBRARY_OBJECT)
 	@mkdir -p $(@D)
-	@ln -sfn $(CURDIR)/lua $(BUILD)/tests/lua
 	$(CC) $(SWEEP_CHECKS) -Wl,--wrap=nanosleep,--wrap=clock_gettime -o $@ $^ $(MAIN_LIBS)
 
 $(BUILD)/sweep/%.o: %.c $(BUILD)/flags
