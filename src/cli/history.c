@@ -28,18 +28,18 @@ static const char *const allowed[] = {"prune", "dry-run", "yes", "site", "state"
 // One run as a table's row, and as --json prints it.
 static json_t *summary_of(const char *state, const char *name, struct error *err)
 {
-    auto_json json_t *records = NULL;
-    if (journal_read(state, name, &records, err) < 0)
+    struct story auto_story story = {0};
+    if (journal_read(state, name, &story, err) < 0)
         return NULL;
-    const json_t *open = json_array_get(records, 0), *verdict = journal_verdict(records),
-                 *instance = json_object_get(open, "instance");
-    json_t *row = json_pack(
-        "{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", json_num(open, "time", 0), "instance",
-        json_str(instance, "title", json_str(instance, "name", "-")), "source", json_str(open, "source", "-"),
-        "dest", json_str(open, "dest", "-"), "policy", json_str(open, "policy", "-"), "outcome",
-        verdict                        ? json_str(verdict, "outcome", "?")
-        : journal_is_live(state, name) ? "running"
-                                       : "unfinished");
+    const struct opening *opening = &story.opening;
+    const json_t *verdict = story.verdict, *instance = opening->instance;
+    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "run", name, "time", opening->time,
+                            "instance", json_str(instance, "title", json_str(instance, "name", "-")),
+                            "source", opening->source ? opening->source : "-", "dest",
+                            opening->dest ? opening->dest : "-", "policy", opening->policy, "outcome",
+                            verdict                        ? json_str(verdict, "outcome", "?")
+                            : journal_is_live(state, name) ? "running"
+                                                           : "unfinished");
     if (verdict) {
         json_object_set_new(row, "status", json_integer(json_int(verdict, "status", 0)));
         json_object_set(row, "seconds", json_object_get(verdict, "seconds"));

@@ -2,7 +2,7 @@
 // migrun POLICY INSTANCE HOST: carries out a policy, or shows what it would do.
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "lua/lua.h"
+#include "lua/policy.h"
 
 static const char help[] =
     "migrun POLICY INSTANCE HOST: moves a running virtual machine to another host\n"
@@ -28,6 +28,19 @@ static const char help[] =
     "Exit status: 0 moved, 1 a mistake, 2 refused, 3 not moved, 4 moved but ...,\n"
     "5 in doubt, 6 not put back, 130 interrupted. A dry run exits as the run would.\n";
 
+static int perform(const struct run_options *options, const struct listener *listener, struct error *err)
+{
+    struct site *site = NULL;
+    struct policy policy;
+    int status = -1;
+    if (policy_load(&policy, options->policy, options->params, err) == 0 &&
+        site_load(options->site, &site, err) == 0)
+        status = run_perform(options, site, &policy.procedure, listener, err);
+    policy_free(&policy);
+    site_free(site);
+    return status;
+}
+
 static int move(const struct options *options, const char *command_line)
 {
     struct run_options run = {
@@ -45,7 +58,7 @@ static int move(const struct options *options, const char *command_line)
     struct output output;
     struct error err = {0};
     output_open(&output, options);
-    int status = migrun_lua_move(&run, &output.listener, &err);
+    int status = perform(&run, &output.listener, &err);
     output_close(&output);
     return status < 0 ? output_mistake(&err, options->json) : status;
 }

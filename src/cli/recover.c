@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // migrun recover [RUN…]: ends runs that were cut off.
 #include "cli/commands.h"
+#include "cli/confirm.h"
 #include "cli/output.h"
-#include "lua/lua.h"
+#include "lua/policy.h"
 
 static const char help[] = "migrun recover [RUN ...]: ends each run that was cut off where a failure would\n"
                            "have ended it: asks both hosts, follows a migration that still runs, undoes\n"
@@ -13,29 +14,42 @@ static const char help[] = "migrun recover [RUN ...]: ends each run that was cut
                            "\n"
                            "  -n, --dry-run         show what would be done, change nothing\n"
                            "      --host HOST       end what HOST keeps of runs whose controller is gone\n"
-                           "                        for good\n"
+                           "                        for good: shows what that would undo, and asks\n"
+                           "      --yes             do not ask\n"
                            "      --site FILE, --state FOLDER, -v, -q, --json, --color WHEN as with migrun\n"
                            "\n"
                            "Exit status: the worst of the runs that were ended, 0 when there was none.\n";
 
-static const char *const allowed[] = {"dry-run", "host",  "site",  "state", "json",
-                                      "verbose", "quiet", "color", NULL};
+static const char *const allowed[] = {"dry-run", "host",    "yes",   "site",  "state",
+                                      "json",    "verbose", "quiet", "color", NULL};
+
+static int agree(void *data, const char *what, struct error *err)
+{
+    (void)data;
+    return confirm(what, false, err);
+}
 
 static int recover(const struct options *options)
 {
-    struct recover_options how = {
+    struct site *site = NULL;
+    struct output output;
+    struct error err = {0};
+    int status = site_load(options->site, &site, &err);
+    const struct recover_options how = {
+        .site = site,
+        .policies = &lua_policies,
+        .state = options->state,
         .runs = options->arguments,
         .n_runs = options->n_arguments,
         .host = options->host,
-        .site = options->site,
-        .state = options->state,
         .preview = options->preview,
+        .agree = options->yes ? NULL : agree,
     };
-    struct output output;
-    struct error err = {0};
     output_open(&output, options);
-    int status = migrun_lua_recover(&how, &output.listener, &err);
+    if (status == 0)
+        status = recover_runs(&how, &output.listener, &err);
     output_close(&output);
+    site_free(site);
     return status < 0 ? output_mistake(&err, options->json) : status;
 }
 

@@ -4,10 +4,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "run/journal.h"
-#include "run/run.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const char help[] = "migrun show RUN: what a run did, step by step, with every difference.\n"
                            "\n"
@@ -15,41 +13,29 @@ static const char help[] = "migrun show RUN: what a run did, step by step, with 
 
 static const char *const allowed[] = {"state", "json", "color", NULL};
 
-static bool is_event(const json_t *record)
+static int put_head(const struct story *story)
 {
-    static const char *const types[] = {"begin", "step", "effect", "message", "verdict"};
-    for (size_t i = 0; i < COUNT_OF(types); i++)
-        if (STREQ(types[i], json_str(record, "type", "")))
-            return true;
-    return false;
-}
-
-static int put_head(const json_t *open)
-{
-    auto_free char *when = date_text(json_num(open, "time", 0), true);
-    auto_free char *raw = xasprintf("%s, %s: %s (migrun %s)", when, json_str(open, "by", "?"),
-                                    json_str(open, "command", "?"), json_str(open, "migrun", "?"));
+    const struct opening *opening = &story->opening;
+    auto_free char *when = date_text(opening->time, true);
+    auto_free char *raw = xasprintf("%s, %s: %s (migrun %s)", when, opening->by, opening->command,
+                                    story->migrun);
     auto_free char *shown = printable(raw), *line = xasprintf("%s\n", shown);
     return output_print(line);
 }
 
 static int show(struct options *options, struct error *err)
 {
-    auto_json json_t *records = NULL;
-    if (journal_read(options->state, options->arguments[0], &records, err) < 0)
+    struct story auto_story story = {0};
+    if (journal_read(options->state, options->arguments[0], &story, err) < 0)
         return -1;
     struct output output;
-    size_t i;
-    json_t *record;
     options->verbose = true;
     output_open(&output, options);
-    if (!options->json && put_head(json_array_get(records, 0)) != 0)
+    if (!options->json && put_head(&story) != 0)
         return 1;
-    json_array_foreach(records, i, record)
-        if (is_event(record))
-            output.listener.event(output.listener.data, record);
+    story_events(&story, output.listener.event, output.listener.data);
     output_close(&output);
-    if (!options->json && !journal_verdict(records)) {
+    if (!options->json && !story.verdict) {
         auto_free char *line = xasprintf(
             "Unfinished: it still goes on, or was cut off; migrun recover %s ends it.\n",
             options->arguments[0]);

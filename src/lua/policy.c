@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "lua/policy.h"
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "lua/bindings.h"
 #include "lua/sandbox.h"
@@ -254,9 +253,7 @@ static int keep_saved(struct policy *p, json_t *saved, struct error *err)
     run->saved = saved;
     if (same || !run->journal)
         return 0;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:O}", "time", wall_time(), "run", run->id, "type",
-                                       "saved", "saved", saved);
-    return journal_add(run->journal, line, false, err);
+    return journal_saved(run->journal, saved, err);
 }
 
 // 1: the step has no such function.
@@ -328,6 +325,21 @@ static json_t *explain(void *data, const struct error *failure)
     struct error ignored;
     interp_enter(&p->in, explain_failure, &e, &ignored);
     return e.details;
+}
+
+static int give_saved(lua_State *L, void *data, struct error *err)
+{
+    (void)err;
+    set_saved(L, data);
+    return 0;
+}
+
+static void attach(void *data, struct run *run)
+{
+    struct policy *p = data;
+    p->in.run = run;
+    if (run && json_object_size(run->saved))
+        interp_enter(&p->in, give_saved, run->saved, NULL);
 }
 
 // ---- reading it ----
@@ -406,6 +418,7 @@ static void read_procedure(lua_State *L, struct policy *p)
     procedure->verify = verify;
     procedure->undo = undo;
     procedure->explain = explain;
+    procedure->attach = attach;
     procedure->data = p;
 }
 
@@ -440,19 +453,6 @@ static void open_bindings(lua_State *L)
     register_nova(L);
 }
 
-int policy_restore(struct policy *p, const json_t *opening, struct error *err)
-{
-    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = json_str(opening, "policy", "?")};
-    if (interp_open(&p->in, open_bindings, err) < 0)
-        return -1;
-    p->path = xstrdup(p->procedure.name);
-    p->text = xstrdup(json_str(opening, "text", ""));
-    p->len = strlen(p->text);
-    json_object_update(p->in.modules, json_object_get(opening, "modules"));
-    p->in.frozen = true;
-    return check_policy(p, json_object_get(opening, "params"), err);
-}
-
 int policy_load(struct policy *p, const char *given, const json_t *params, struct error *err)
 {
     *p = (struct policy){.steps = LUA_NOREF, .procedure.name = given};
@@ -462,17 +462,37 @@ int policy_load(struct policy *p, const char *given, const json_t *params, struc
                : 0;
 }
 
-static int give_saved(lua_State *L, void *data, struct error *err)
+static int restore_policy(struct policy *p, const struct opening *opening, struct error *err)
 {
-    (void)err;
-    set_saved(L, data);
-    return 0;
+    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = opening->policy};
+    if (interp_open(&p->in, open_bindings, err) < 0)
+        return -1;
+    p->path = xstrdup(opening->policy);
+    p->text = xstrdup(opening->text);
+    p->len = strlen(p->text);
+    json_object_update(p->in.modules, (json_t *)(uintptr_t)opening->modules);
+    p->in.frozen = true;
+    return check_policy(p, opening->params, err);
 }
 
-int policy_give_saved(struct policy *p, json_t *saved, struct error *err)
+static const struct procedure *restore(const struct opening *opening, struct error *err)
 {
-    return interp_enter(&p->in, give_saved, saved, err);
+    struct policy *p = xcalloc(1, sizeof *p);
+    if (restore_policy(p, opening, err) == 0)
+        return &p->procedure;
+    policy_free(p);
+    free(p);
+    return NULL;
 }
+
+static void forget(const struct procedure *procedure)
+{
+    struct policy *p = procedure->data;
+    policy_free(p);
+    free(p);
+}
+
+const struct policies lua_policies = {.restore = restore, .forget = forget};
 
 void policy_free(struct policy *p)
 {

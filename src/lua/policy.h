@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "lua/interp.h"
-#include "run/run.h"
+#include "run/recover.h"
 
 struct policy {
     struct interp in;
@@ -20,11 +20,9 @@ struct policy {
 // given: a file, or a name in the policy folders. params: what the command line gives. Errors: ERR_USAGE (no
 // such policy, wrong parameters), ERR_POLICY (its mistakes, each with its place and line of text).
 int policy_load(struct policy *policy, const char *given, const json_t *params, struct error *err);
-// The policy of a journal's first line, with the modules that it had then. opening must outlive it.
-int policy_restore(struct policy *policy, const json_t *opening, struct error *err);
-// run.saved of a run that goes on.
-int policy_give_saved(struct policy *policy, json_t *saved, struct error *err);
 void policy_free(struct policy *policy);
+// The policies of runs that were cut off, from their journals, with the modules that they had then.
+extern const struct policies lua_policies;
 
 // The site file's values. path NULL: $MIGRUN_SITE, else /etc/migrun/site.lua where there is one, else the
 // defaults.

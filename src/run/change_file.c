@@ -229,6 +229,7 @@ static void imagine_remove(const struct effect *e)
 
 const struct effect_kind effect_file_write = {
     .name = "file.write",
+    .note = NOTE_AT_HOST,
     .describe = describe_contents,
     .observe = observe_contents,
     .apply = apply_write,
@@ -238,6 +239,7 @@ const struct effect_kind effect_file_write = {
 };
 const struct effect_kind effect_file_remove = {
     .name = "file.remove",
+    .note = NOTE_AT_HOST,
     .describe = describe_contents,
     .observe = observe_contents,
     .apply = apply_remove,
@@ -485,6 +487,7 @@ static void imagine_stat(const struct effect *e)
 
 const struct effect_kind effect_file_owner = {
     .name = "file.owner",
+    .note = NOTE_AT_HOST,
     .describe = describe_owner,
     .observe = observe_owner,
     .apply = apply_owner,
@@ -493,6 +496,7 @@ const struct effect_kind effect_file_owner = {
 };
 const struct effect_kind effect_file_mode = {
     .name = "file.mode",
+    .note = NOTE_AT_HOST,
     .describe = describe_mode,
     .observe = observe_mode,
     .apply = apply_mode,

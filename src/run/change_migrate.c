@@ -244,6 +244,7 @@ static enum made apply_migrate(struct effect *e, struct error *err)
 
 const struct effect_kind effect_migrate = {
     .name = "libvirt.migrate",
+    .note = NOTE_AT_SOURCE,
     .describe = describe_migrate,
     .observe = observe_migrate,
     .apply = apply_migrate,

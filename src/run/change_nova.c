@@ -219,8 +219,11 @@ static enum made apply_live(struct effect *e, struct error *err)
     return MADE;
 }
 
-const struct effect_kind effect_nova_migrate = {
-    .name = "nova.live_migrate", .describe = describe_live, .observe = observe_live, .apply = apply_live};
+const struct effect_kind effect_nova_migrate = {.name = "nova.live_migrate",
+                                                .note = NOTE_AT_SOURCE,
+                                                .describe = describe_live,
+                                                .observe = observe_live,
+                                                .apply = apply_live};
 
 // The newest migration of the instance that there was before this one.
 static int newest_migration(struct run *run, struct cloud *cloud, int64_t *id, struct error *err)

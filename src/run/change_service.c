@@ -103,6 +103,7 @@ static void imagine_service(const struct effect *e)
 
 const struct effect_kind effect_service = {
     .name = "service",
+    .note = NOTE_AT_HOST,
     .describe = describe_service,
     .observe = observe_service,
     .apply = apply_service,
@@ -229,6 +230,7 @@ static bool command_stays(const struct effect *e) { return !json_object_get(effe
 
 const struct effect_kind effect_command = {
     .name = "command",
+    .note = NOTE_AT_HOST,
     .describe = describe_command,
     .observe = observe_command,
     .apply = apply_command,

@@ -129,6 +129,7 @@ static bool surgery_stays(const struct effect *e) { return STREQ(phase_of(e), "c
 
 const struct effect_kind effect_surgery = {
     .name = "surgery",
+    .note = NOTE_AT_HOST,
     .describe = describe_surgery,
     .observe = observe_surgery,
     .settle = settle_surgery,

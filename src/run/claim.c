@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Claims: before a run changes hosts it leaves one on each, so that a second run, of another controller too,
 // does not meddle.
+#include "run/claim.h"
+
 #include "base/clock.h"
+#include "base/text.h"
+#include "run/journal.h"
 #include "run/run.h"
 
 #include <pwd.h>
@@ -23,6 +27,57 @@ const char *run_author(void)
              machine);
     return author;
 }
+
+// ---- what hosts say ----
+
+static bool is_uuid(const char *text)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    for (size_t i = 0; i < sizeof form; i++)
+        if (form[i] == 'x' ? !text[i] || !strchr("0123456789abcdefABCDEF", text[i]) : text[i] != form[i])
+            return false;
+    return true;
+}
+
+// A text of at most so many bytes, with nothing in it that a screen would obey.
+static bool is_text(const char *text, size_t most)
+{
+    auto_free char *clean = printable(text);
+    return strlen(text) <= most && STREQ(clean, text);
+}
+
+int claim_read(const json_t *json, struct claim *c, struct error *err)
+{
+    enum { NAME_MOST = 255 };
+    const double year_10000 = 253402300800.0;
+    *c = (struct claim){.run = json_str(json, "run", ""),
+                        .instance = json_str(json, "instance", "?"),
+                        .name = json_str(json, "name", "?"),
+                        .by = json_str(json, "by", "?"),
+                        .source = json_str(json, "source", NULL),
+                        .dest = json_str(json, "dest", NULL),
+                        .since = json_num(json, "since", -1),
+                        .exclusive = json_flag(json, "exclusive", false)};
+    const struct {
+        bool wrong;
+        const char *what;
+    } faults[] = {
+        {!json_is_object(json), "it is no object"},
+        {!journal_is_run_name(c->run), "its run has no valid name"},
+        {*c->instance && !is_uuid(c->instance), "its instance is no uuid"},
+        {*c->instance && !c->source, "its instance has no source"},
+        {!is_text(c->name, NAME_MOST) || !is_text(c->by, 2 * NAME_MOST), "a name in it is no text"},
+        {(c->source && !is_text(c->source, NAME_MOST)) || (c->dest && !is_text(c->dest, NAME_MOST)),
+         "a host in it has no valid name"},
+        {!(c->since >= 0 && c->since < year_10000), "it has no valid time"},
+    };
+    for (size_t i = 0; i < COUNT_OF(faults); i++)
+        if (faults[i].wrong)
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it cannot be right: %s", faults[i].what);
+    return 0;
+}
+
+// ---- of this run ----
 
 static json_t *claim_of(const struct run *run)
 {

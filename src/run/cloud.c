@@ -184,17 +184,18 @@ int run_adopt_dest(struct run *run, const char *nova_name, struct error *err)
     struct run_host *h;
     if (run->dest)
         return 0;
-    if (run_join_host(run, site_name_of(run, nova_name), &h, err) < 0 ||
-        (run->claimed && run_claim(run, run->exclusive, err) < 0))
+    if (run_join_host(run, site_name_of(run, nova_name), &h, err) < 0)
         return -1;
+    run->dest = h; // its claim, and the others', name it
+    if (run->claimed && run_claim(run, run->exclusive, err) < 0) {
+        run->dest = NULL;
+        return -1;
+    }
     set_nova_name(h, nova_name);
-    run->dest = h;
     run_message(run, "info", "The scheduler chose %s", run_host_name(h));
     if (!run->journal)
         return 0;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:s}", "time", wall_time(), "run", run->id, "type",
-                                       "dest", "dest", run_host_name(h));
-    return journal_add(run->journal, line, true, err);
+    return journal_dest(run->journal, run_host_name(h), err);
 }
 
 // Nothing of the migration is there: has Nova forgotten the request, or not come to it yet? An answer without

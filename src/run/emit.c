@@ -33,7 +33,7 @@ void run_emit(struct run *run, const char *type, json_t *fields)
     // stopping for. Nor is any synced: a run whose verdict a power cut took is found to have ended by
     // recover.
     if (run->journal && (strcmp(type, "progress") != 0 || is_landmark(run, event)))
-        journal_add(run->journal, event, false, NULL);
+        journal_event(run->journal, event, NULL);
 }
 
 void run_message(struct run *run, const char *level, const char *format, ...)

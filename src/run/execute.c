@@ -543,27 +543,40 @@ static void tell_begin(struct run *run)
                        json_text(sentence)));
 }
 
-static json_t *opening_of(struct run *run)
+static json_t *names_of_hosts(const struct run *run)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < run->n_hosts; i++)
+        json_array_append_new(names, json_string(run_host_name(run->hosts[i])));
+    return names;
+}
+
+static int open_journal(struct run *run, struct error *err)
 {
     const struct procedure *procedure = run->procedure;
-    json_t *hosts = json_array();
-    for (size_t i = 0; i < run->n_hosts; i++)
-        json_array_append_new(hosts, json_string(run_host_name(run->hosts[i])));
-    return json_pack(
-        "{s:f, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:O*, s:O, s:O*, s:O*, s:o, s:s*, s:s*, s:s*}",
-        "time", run->started, "run", run->id, "type", "open", "command",
-        run->options->command_line ? run->options->command_line : "", "by", run_author(), "pid",
-        (int)getpid(), "migrun", MIGRUN_VERSION, "policy", procedure->name, "summary", procedure->summary,
-        "text", procedure->text, "modules", procedure->modules, "params", run->options->params, "instance",
-        run->instance, "server", run->server, "hosts", hosts, "xml", run->instance_xml, "source",
-        run->source ? run_host_name(run->source) : NULL, "dest", run->dest ? run_host_name(run->dest) : NULL);
+    auto_json json_t *hosts = names_of_hosts(run);
+    const struct opening opening = {.run = run->id,
+                                    .command = run->options->command_line,
+                                    .by = run_author(),
+                                    .policy = procedure->name,
+                                    .summary = procedure->summary,
+                                    .text = procedure->text,
+                                    .xml = run->instance_xml,
+                                    .source = run->source ? run_host_name(run->source) : NULL,
+                                    .dest = run->dest ? run_host_name(run->dest) : NULL,
+                                    .time = run->started,
+                                    .modules = procedure->modules,
+                                    .params = run->options->params,
+                                    .instance = run->instance,
+                                    .server = run->server,
+                                    .hosts = hosts};
+    return journal_open(run->options->state, &opening, &run->journal, err);
 }
 
 // From here on things change: the journal is there, and the hosts know whose run it is.
 static int begin_changes(struct run *run, struct error *err)
 {
-    auto_json json_t *opening = opening_of(run);
-    if (journal_open(run->options->state, run->id, opening, run->procedure->text, &run->journal, err) < 0)
+    if (open_journal(run, err) < 0)
         return -1;
     auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n",
                                       run->id);
@@ -704,7 +717,12 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     tally.answers = xcalloc(run->procedure->n_steps + 1, sizeof *tally.answers);
     for (size_t i = 0; i < run->procedure->n_steps; i++)
         tally.answers[i] = ANSWER_SKIPPED;
+    const struct procedure *procedure = run->procedure;
+    if (procedure->attach)
+        procedure->attach(procedure->data, run);
     int status = perform_all(run, &tally);
+    if (procedure->attach)
+        procedure->attach(procedure->data, NULL);
     free(tally.answers);
     json_decref(tally.details);
     buf_free(&tally.refusing);

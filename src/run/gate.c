@@ -57,6 +57,14 @@ void effect_note(const struct effect *e, json_t *request)
     json_object_set(request, "note", e->data);
 }
 
+enum note_place effect_note_place(const char *kind)
+{
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (STREQ(kinds[i]->name, kind))
+            return kinds[i]->note;
+    return NOTE_NOWHERE;
+}
+
 struct effect *effect_from(struct run_host *host, const json_t *data, int number)
 {
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
@@ -95,21 +103,16 @@ static void tell(const struct effect *e, const char *status, const char *summary
                        "request_id", request_id_of(e)));
 }
 
-// The journal's own records of an effect: "about" is on the disk before the change is made.
-static int record(const struct effect *e, const char *type, bool sync, struct error *err)
+// What became of an effect, for the journal.
+static int record(const struct effect *e, enum fate fate, struct error *err)
 {
     struct run *run = e->host->run;
     if (!run->journal && run->recovers) // of another controller's run: what its hosts keep is all there is
         return 0;
-    auto_json json_t *line = json_pack("{s:f, s:s, s:s, s:i}", "time", wall_time(), "run", run->id, "type",
-                                       type, "number", e->number);
-    if (STREQ(type, "about"))
-        json_object_set(line, "effect", e->data);
-    if (STREQ(type, "done") && e->kind->result_kept && e->result)
-        json_object_set(line, "result", e->result);
-    if (request_id_of(e))
-        json_object_set_new(line, "request_id", json_text(request_id_of(e)));
-    return journal_add(run->journal, line, sync, err);
+    if (fate == FATE_ABOUT)
+        return journal_about(run->journal, e->number, e->data, err);
+    const json_t *result = fate == FATE_DONE && e->kind->result_kept ? e->result : NULL;
+    return journal_fate(run->journal, e->number, fate, result, request_id_of(e), err);
 }
 
 int gate_open(struct run *run, const char *what, struct error *err)
@@ -156,7 +159,7 @@ int gate_begin(struct effect *e, struct error *err)
     e->undone = true; // nothing was made
     if (run->options->preview)
         return 0;
-    if (fault_point("before the journal", err) < 0 || record(e, "about", true, err) < 0)
+    if (fault_point("before the journal", err) < 0 || record(e, FATE_ABOUT, err) < 0)
         return -1;
     e->made = MADE_UNKNOWN;
     e->undone = false;
@@ -189,7 +192,7 @@ static int fail(struct effect *e, enum made made, const char *summary, const str
         made = NOT_MADE;
     e->made = made;
     e->undone = made == NOT_MADE;
-    record(e, made == NOT_MADE ? "not made" : "uncertain", false, NULL);
+    record(e, made == NOT_MADE ? FATE_NOT_MADE : FATE_UNCERTAIN, NULL);
     tell(e, "failed", summary, NULL, err->message);
     return -1;
 }
@@ -213,7 +216,7 @@ int gate_end(struct effect *e, enum made made, const json_t **result, struct err
         tell(e, "done", summary, detail, NULL);
     if (result)
         *result = e->result;
-    return record(e, "done", false, err);
+    return record(e, FATE_DONE, err);
 }
 
 int gate_pass(struct effect *e, const json_t **result, struct error *err)
@@ -309,7 +312,7 @@ static enum undoing fail_undo(struct effect *e, const char *summary, const struc
     auto_free char *whole = xasprintf("%s%s", text,
                                       holds_up(e) ? "; what was changed of it before waits for that" : "");
     json_array_append_new(problems, json_text(whole));
-    record(e, "undo failed", false, NULL);
+    record(e, FATE_UNDO_FAILED, NULL);
     tell(e, "failed", summary, NULL, err->message);
     if (e->kind->promise)
         keep_promised(e);
@@ -323,7 +326,7 @@ static enum undoing nothing_there(struct effect *e, const char *summary)
     e->undone = true;
     if (e->host->run->options->preview)
         return UNDO_NOTHING;
-    record(e, never_made ? "not made" : "undone", false, NULL);
+    record(e, never_made ? FATE_NOT_MADE : FATE_UNDONE, NULL);
     if (never_made)
         return UNDO_NOTHING;
     tell(e, "undone", summary, NULL, NULL);
@@ -368,7 +371,7 @@ static enum undoing undo_one(struct effect *e, json_t *problems)
     if (!ok || undo_it(e, seen, &err) < 0)
         return fail_undo(e, summary, &err, problems);
     e->undone = true;
-    record(e, "undone", false, NULL);
+    record(e, FATE_UNDONE, NULL);
     tell(e, "undone", summary, NULL, NULL);
     return UNDO_DONE;
 }

@@ -26,8 +26,13 @@ struct effect {
     bool temporary; // of a temporary step: taken back at every end
 };
 
+// Where a note of a change is kept, for another controller: nowhere, on the host that is changed, or (of what
+// moves the guest) at the run's source.
+enum note_place { NOTE_NOWHERE, NOTE_AT_HOST, NOTE_AT_SOURCE };
+
 struct effect_kind {
     const char *name;
+    enum note_place note;
     // One line ("root:root → nova:nova") and, where there is one, a diff. Caller frees both.
     int (*describe)(const struct effect *e, char **summary, char **detail, struct error *err);
     // Looks what of it is there now, and changes nothing (but e->result, where there is something to say).
@@ -85,6 +90,8 @@ const json_t *effect_after(const struct effect *e);
 // Adds to a request to the effect's host what the agent keeps of it there (agent/ops.h): under which name,
 // and the effect itself.
 void effect_note(const struct effect *e, json_t *request);
+// Where the changes of a kind are noted; NOTE_NOWHERE for a kind that is not known.
+enum note_place effect_note_place(const char *kind);
 // An effect from its journal's (or note's) data; NULL: of a kind that this migrun does not know.
 struct effect *effect_from(struct run_host *host, const json_t *data, int number);
 // Takes an effect into the run that a journal tells of.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "run/journal.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
 
@@ -13,14 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOURNAL_MAX = 1 << 30 };
+enum { JOURNAL_MAX = 1 << 30, NUMBER_MOST = 1 << 24 };
 
 struct journal {
     int fd;
-    char *path;
+    char *path, *run;
 };
 
-static bool is_run_name(const char *name)
+bool journal_is_run_name(const char *name)
 {
     return *name && *name != '.' && strlen(name) <= 64 &&
            name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] == '\0';
@@ -29,7 +30,7 @@ static bool is_run_name(const char *name)
 // A name reaches paths that are opened and removed.
 static int check_run_name(const char *name, struct error *err)
 {
-    if (is_run_name(name))
+    if (journal_is_run_name(name))
         return 0;
     auto_free char *shown = printable(name);
     return error_set(err, ERR_USAGE, 0, "'%s' is no name of a run (migrun history lists them)", shown);
@@ -95,16 +96,72 @@ static int sync_dir(const char *path)
     return fd < 0 ? -1 : fsync(fd);
 }
 
-static struct journal *journal_new(int fd, const char *path)
+static struct journal *journal_new(int fd, const char *path, const char *run)
 {
     struct journal *journal = xcalloc(1, sizeof *journal);
-    *journal = (struct journal){.fd = fd, .path = xstrdup(path)};
+    *journal = (struct journal){.fd = fd, .path = xstrdup(path), .run = xstrdup(run)};
     return journal;
 }
 
-int journal_open(const char *state, const char *run, const json_t *opening, const char *policy_text,
-                 struct journal **result, struct error *err)
+static int add(struct journal *journal, const json_t *record, bool sync, struct error *err)
 {
+    auto_free char *text = json_dumps(record, JSON_COMPACT);
+    if (!text)
+        return error_set(err, ERR_BUG, 0, "a line for the journal %s is no JSON", journal->path);
+    auto_free char *line = xasprintf("%s\n", text);
+    off_t before = lseek(journal->fd, 0, SEEK_END);
+    if (write_all(journal->fd, line, strlen(line)) == 0 && (!sync || fdatasync(journal->fd) == 0))
+        return 0;
+    error_errno(err, errno, "the journal %s cannot be written", journal->path);
+    // Half a line would spoil the next one.
+    if (before >= 0 && ftruncate(journal->fd, before) < 0)
+        error_prefix(err, "and what was written of a line cannot be taken back");
+    return -1;
+}
+
+// A line's first members.
+static json_t *line_of(const struct journal *journal, const char *type)
+{
+    return json_pack("{s:f, s:s, s:s}", "time", wall_time(), "run", journal->run, "type", type);
+}
+
+static void set_text(json_t *record, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(record, key, json_text(text));
+}
+
+static void set_json(json_t *record, const char *key, const json_t *value)
+{
+    if (value)
+        json_object_set(record, key, (json_t *)(uintptr_t)value);
+}
+
+static json_t *line_of_opening(const struct opening *o)
+{
+    json_t *line = json_pack("{s:f, s:s, s:s, s:i, s:s, s:i}", "time", o->time, "run", o->run, "type", "open",
+                             "format", JOURNAL_FORMAT, "migrun", MIGRUN_VERSION, "pid", (int)getpid());
+    const char *const texts[][2] = {{"command", o->command}, {"by", o->by},     {"policy", o->policy},
+                                    {"summary", o->summary}, {"text", o->text}, {"xml", o->xml},
+                                    {"source", o->source},   {"dest", o->dest}};
+    const struct {
+        const char *key;
+        const json_t *value;
+    } objects[] = {{"modules", o->modules},
+                   {"params", o->params},
+                   {"instance", o->instance},
+                   {"server", o->server},
+                   {"hosts", o->hosts}};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        set_text(line, texts[i][0], texts[i][1]);
+    for (size_t i = 0; i < COUNT_OF(objects); i++)
+        set_json(line, objects[i].key, objects[i].value);
+    return line;
+}
+
+int journal_open(const char *state, const struct opening *opening, struct journal **result, struct error *err)
+{
+    const char *run = opening->run, *text = opening->text ? opening->text : "";
     auto_free char *runs = run_path(state, NULL, NULL), *dir = run_path(state, run, NULL),
                    *path = run_path(state, run, "journal.jsonl"),
                    *policy = run_path(state, run, "policy.lua");
@@ -115,11 +172,12 @@ int journal_open(const char *state, const char *run, const json_t *opening, cons
                            dir);
     auto_fd int copy = open(policy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (copy < 0 || fd < 0 || write_all(copy, policy_text, strlen(policy_text)) < 0 || lock_journal(fd) < 0 ||
+    if (copy < 0 || fd < 0 || write_all(copy, text, strlen(text)) < 0 || lock_journal(fd) < 0 ||
         sync_dir(runs) < 0 || sync_dir(dir) < 0)
         return error_errno(err, errno, "the journal %s cannot be written, so nothing was changed", path);
-    struct journal *journal = journal_new(steal_fd(&fd), path);
-    if (journal_add(journal, opening, true, err) < 0) {
+    struct journal *journal = journal_new(steal_fd(&fd), path, run);
+    auto_json json_t *line = line_of_opening(opening);
+    if (add(journal, line, true, err) < 0) {
         journal_close(journal);
         return -1;
     }
@@ -143,24 +201,56 @@ int journal_resume(const char *state, const char *run, struct journal **result, 
     off_t size = lseek(fd, 0, SEEK_END);
     if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n' && write_all(fd, "\n", 1) < 0)
         return error_errno(err, errno, "the journal %s cannot be written", path);
-    *result = journal_new(steal_fd(&fd), path);
+    *result = journal_new(steal_fd(&fd), path, run);
     return 0;
 }
 
-int journal_add(struct journal *journal, const json_t *record, bool sync, struct error *err)
+int journal_about(struct journal *journal, int number, const json_t *effect, struct error *err)
 {
-    auto_free char *text = json_dumps(record, JSON_COMPACT);
-    if (!text)
-        return error_set(err, ERR_BUG, 0, "a line for the journal %s is no JSON", journal->path);
-    auto_free char *line = xasprintf("%s\n", text);
-    off_t before = lseek(journal->fd, 0, SEEK_END);
-    if (write_all(journal->fd, line, strlen(line)) == 0 && (!sync || fdatasync(journal->fd) == 0))
-        return 0;
-    error_errno(err, errno, "the journal %s cannot be written", journal->path);
-    // Half a line would spoil the next one.
-    if (before >= 0 && ftruncate(journal->fd, before) < 0)
-        error_prefix(err, "and what was written of a line cannot be taken back");
-    return -1;
+    auto_json json_t *line = line_of(journal, "about");
+    json_object_set_new(line, "number", json_integer(number));
+    set_json(line, "effect", effect);
+    return add(journal, line, true, err);
+}
+
+static const char *const fates[] = {
+    [FATE_ABOUT] = "about",         [FATE_DONE] = "done",     [FATE_NOT_MADE] = "not made",
+    [FATE_UNCERTAIN] = "uncertain", [FATE_UNDONE] = "undone", [FATE_UNDO_FAILED] = "undo failed"};
+
+int journal_fate(struct journal *journal, int number, enum fate fate, const json_t *result,
+                 const char *request_id, struct error *err)
+{
+    auto_json json_t *line = line_of(journal, fates[fate]);
+    json_object_set_new(line, "number", json_integer(number));
+    set_json(line, "result", result);
+    set_text(line, "request_id", request_id);
+    return add(journal, line, false, err);
+}
+
+int journal_saved(struct journal *journal, const json_t *saved, struct error *err)
+{
+    auto_json json_t *line = line_of(journal, "saved");
+    set_json(line, "saved", saved);
+    return add(journal, line, false, err);
+}
+
+int journal_dest(struct journal *journal, const char *dest, struct error *err)
+{
+    auto_json json_t *line = line_of(journal, "dest");
+    set_text(line, "dest", dest);
+    return add(journal, line, true, err);
+}
+
+int journal_recovery(struct journal *journal, const char *by, struct error *err)
+{
+    auto_json json_t *line = line_of(journal, "recover");
+    set_text(line, "by", by);
+    return add(journal, line, true, err);
+}
+
+int journal_event(struct journal *journal, const json_t *event, struct error *err)
+{
+    return add(journal, event, false, err);
 }
 
 void journal_close(struct journal *journal)
@@ -169,21 +259,16 @@ void journal_close(struct journal *journal)
         return;
     close(journal->fd);
     free(journal->path);
+    free(journal->run);
     free(journal);
 }
 
 // ---- reading ----
 
-int journal_read(const char *state, const char *run, json_t **records, struct error *err)
+// All whole lines of a file.
+static json_t *lines_of(const char *text, size_t len)
 {
-    auto_free char *path = run_path(state, run, "journal.jsonl"), *text = NULL;
-    size_t len;
-    if (check_run_name(run, err) < 0)
-        return -1;
-    if (read_whole_file(path, JOURNAL_MAX, &text, &len) < 0)
-        return errno == ENOENT ? fail_no_run(state, run, err)
-                               : error_errno(err, errno, "the journal %s", path);
-    auto_json json_t *all = json_array();
+    json_t *all = json_array();
     for (const char *line = text, *end;
          line < text + len && (end = memchr(line, '\n', len - (size_t)(line - text))); line = end + 1) {
         json_t *record = json_loadb(line, (size_t)(end - line), JSON_ALLOW_NUL, NULL);
@@ -191,15 +276,246 @@ int journal_read(const char *state, const char *run, json_t **records, struct er
             json_array_append(all, record);
         json_decref(record);
     }
-    const json_t *first = json_array_get(all, 0);
-    if (!STREQ(json_str(first, "type", ""), "open") || !STREQ(json_str(first, "run", ""), run))
+    return all;
+}
+
+static const char *type_of(const json_t *record) { return json_str(record, "type", ""); }
+
+// A member that is to be an object, or absent.
+static int take_object(const json_t *record, const char *key, const json_t **value, struct error *err)
+{
+    *value = json_object_get(record, key);
+    if (*value && !json_is_object(*value))
+        return error_set(err, ERR_SYSTEM, EBADMSG, "its '%s' is no object", key);
+    return 0;
+}
+
+static int take_opening(const json_t *line, struct story *story, struct error *err)
+{
+    struct opening *o = &story->opening;
+    story->migrun = json_str(line, "migrun", "?");
+    *o = (struct opening){.run = json_str(line, "run", ""),
+                          .command = json_str(line, "command", "?"),
+                          .by = json_str(line, "by", "?"),
+                          .policy = json_str(line, "policy", "?"),
+                          .summary = json_str(line, "summary", ""),
+                          .text = json_str(line, "text", ""),
+                          .xml = json_str(line, "xml", NULL),
+                          .source = json_str(line, "source", NULL),
+                          .dest = json_str(line, "dest", NULL),
+                          .time = json_num(line, "time", 0)};
+    if (take_object(line, "modules", &o->modules, err) < 0 ||
+        take_object(line, "params", &o->params, err) < 0 ||
+        take_object(line, "instance", &o->instance, err) < 0 ||
+        take_object(line, "server", &o->server, err) < 0)
+        return -1;
+    if (o->instance && (!json_str(o->instance, "uuid", NULL) || !o->source))
+        return error_set(err, ERR_SYSTEM, EBADMSG, "its instance has no uuid, or no source");
+    o->hosts = json_object_get(line, "hosts");
+    return 0;
+}
+
+static void add_host(json_t *hosts, const char *name)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach(hosts, i, other)
+        if (STREQ(json_string_value(other), name))
+            return;
+    json_array_append_new(hosts, json_string(name));
+}
+
+static int take_hosts(struct story *story, struct error *err)
+{
+    const struct opening *o = &story->opening;
+    size_t i;
+    json_t *name;
+    json_array_foreach((json_t *)(uintptr_t)o->hosts, i, name) {
+        if (!json_is_string(name))
+            return error_set(err, ERR_SYSTEM, EBADMSG, "one of its hosts is no name");
+        add_host(story->hosts, json_string_value(name));
+    }
+    if (o->source)
+        add_host(story->hosts, o->source);
+    if (o->dest)
+        add_host(story->hosts, o->dest);
+    return 0;
+}
+
+static struct told_effect *find_effect(const struct story *story, int64_t number)
+{
+    for (size_t i = 0; i < story->n_effects; i++)
+        if (story->effects[i].number == number)
+            return &story->effects[i];
+    return NULL;
+}
+
+// Every kind of effect has these, so none of them need ask for them again.
+static int take_effect(struct story *story, int64_t number, const json_t *data, struct error *err)
+{
+    bool shaped = json_str(data, "kind", NULL) && json_str(data, "host", NULL) &&
+                  json_str(data, "target", NULL) && json_is_object(json_object_get(data, "before")) &&
+                  json_is_object(json_object_get(data, "after"));
+    if (number < 1 || number > NUMBER_MOST || find_effect(story, number))
+        return error_set(err, ERR_SYSTEM, EBADMSG, "a change has the number %lld", (long long)number);
+    if (!shaped)
+        return error_set(err, ERR_SYSTEM, EBADMSG, "its change %lld is no effect", (long long)number);
+    story->effects = xrealloc(story->effects, (story->n_effects + 1) * sizeof *story->effects);
+    story->effects[story->n_effects++] = (struct told_effect){.number = (int)number, .data = data};
+    add_host(story->hosts, json_str(data, "host", ""));
+    return 0;
+}
+
+static void take_fate(struct told_effect *effect, const json_t *record)
+{
+    const char *type = type_of(record);
+    effect->over = effect->over || STREQ(type, fates[FATE_UNDONE]) || STREQ(type, fates[FATE_NOT_MADE]);
+    if (!STREQ(type, fates[FATE_DONE]))
+        return;
+    effect->done = true;
+    effect->result = json_object_get(record, "result");
+}
+
+// Nobody knows more of a run that has no verdict than that it stopped.
+static const char *cause_in(const json_t *verdict)
+{
+    size_t i;
+    const json_t *detail;
+    json_array_foreach(json_object_get(verdict, "details"), i, detail)
+        if (STREQ(json_str(detail, "label", ""), "Cause"))
+            return json_str(detail, "text", "?");
+    return "the run was interrupted";
+}
+
+static void take_event(struct story *story, const json_t *record)
+{
+    const char *type = type_of(record);
+    if (STREQ(type, "step"))
+        story->cut_off = STREQ(json_str(record, "status", ""), "start") ? json_str(record, "title", NULL)
+                                                                        : NULL;
+    if (!STREQ(type, "verdict"))
+        return;
+    story->cause = cause_in(record);
+    if (!STREQ(json_str(record, "outcome", ""), "in_doubt"))
+        story->verdict = record;
+}
+
+static int take_record(struct story *story, const json_t *record, struct error *err)
+{
+    const char *type = type_of(record);
+    int64_t number = json_int(record, "number", 0);
+    struct told_effect *effect = find_effect(story, number);
+    if (STREQ(type, fates[FATE_ABOUT]))
+        return take_effect(story, number, json_object_get(record, "effect"), err);
+    if (STREQ(type, "saved"))
+        return take_object(record, "saved", &story->saved, err);
+    if (STREQ(type, "dest")) {
+        story->opening.dest = json_str(record, "dest", "?");
+        add_host(story->hosts, story->opening.dest);
+    } else if (STREQ(type, "recover")) {
+        story->verdict = NULL;
+    } else if (effect) {
+        take_fate(effect, record);
+    }
+    take_event(story, record);
+    return 0;
+}
+
+static void begin_story(struct story *story)
+{
+    *story = (struct story){.hosts = json_array(),
+                            .cause = "the run was cut off: it was killed, or its machine or its connections "
+                                     "went down"};
+}
+
+static int take_records(struct story *story, const char *path, const char *run, struct error *err)
+{
+    const json_t *first = json_array_get(story->records, 0);
+    int64_t format = json_int(first, "format", 0);
+    if (!STREQ(type_of(first), "open") || !STREQ(json_str(first, "run", ""), run))
         return error_set(
             err, ERR_SYSTEM, EILSEQ,
             "the journal %s has no whole first line: the run had changed nothing yet, or this is no journal",
             path);
-    *records = steal(&all);
+    if (format < 0 || format > JOURNAL_FORMAT) {
+        auto_free char *version = printable(json_str(first, "migrun", "?"));
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "the journal %s was written by another migrun (%.40s, format %lld), and this one "
+                         "(" MIGRUN_VERSION ") reads up to format %d: use that one, or a newer one",
+                         path, version, (long long)format, JOURNAL_FORMAT);
+    }
+    int rc = take_opening(first, story, err) < 0 || take_hosts(story, err) < 0 ? -1 : 0;
+    for (size_t i = 1; rc == 0 && i < json_array_size(story->records); i++)
+        rc = take_record(story, json_array_get(story->records, i), err);
+    return rc;
+}
+
+int journal_read(const char *state, const char *run, struct story *story, struct error *err)
+{
+    auto_free char *path = run_path(state, run, "journal.jsonl"), *text = NULL;
+    size_t len;
+    begin_story(story);
+    if (check_run_name(run, err) < 0)
+        return -1;
+    if (read_whole_file(path, JOURNAL_MAX, &text, &len) < 0)
+        return errno == ENOENT ? fail_no_run(state, run, err)
+                               : error_errno(err, errno, "the journal %s", path);
+    struct error failure = {0};
+    story->records = lines_of(text, len);
+    if (take_records(story, path, run, &failure) == 0)
+        return 0;
+    if (failure.code == EBADMSG)
+        return error_set(err, ERR_SYSTEM, EBADMSG, "the journal %s cannot be right: %s", path,
+                         failure.message);
+    if (err)
+        *err = failure;
+    return -1;
+}
+
+static int compare_effects(const void *a, const void *b)
+{
+    const struct told_effect *one = a, *other = b;
+    return one->number < other->number ? -1 : one->number > other->number;
+}
+
+int story_of(const struct opening *opening, const json_t *effects, json_t *kept, struct story *story,
+             struct error *err)
+{
+    const char *number;
+    json_t *data;
+    begin_story(story);
+    story->records = json_pack("[O, O]", effects, kept);
+    story->opening = *opening;
+    if (take_hosts(story, err) < 0)
+        return -1;
+    json_object_foreach((json_t *)(uintptr_t)effects, number, data)
+        if (take_effect(story, strtoll(number, NULL, 10), data, err) < 0)
+            return -1;
+    if (story->n_effects)
+        qsort(story->effects, story->n_effects, sizeof *story->effects, compare_effects);
     return 0;
 }
+
+void story_free(struct story *story)
+{
+    json_decref(story->records);
+    json_decref(story->hosts);
+    free(story->effects);
+    *story = (struct story){0};
+}
+
+void story_events(const struct story *story, void (*take)(void *data, const json_t *event), void *data)
+{
+    static const char *const types[] = {"begin", "step", "effect", "message", "verdict"};
+    size_t i;
+    json_t *record;
+    json_array_foreach(story->records, i, record)
+        for (size_t t = 0; t < COUNT_OF(types); t++)
+            if (STREQ(types[t], type_of(record)))
+                take(data, record);
+}
+
+// ---- all of them ----
 
 static int compare_names(const void *a, const void *b)
 {
@@ -224,7 +540,7 @@ int journal_runs(const char *state, json_t **names, struct error *err)
     char **found = NULL;
     size_t count = 0;
     for (struct dirent *entry; folder && (entry = readdir(folder));)
-        if (is_run_name(entry->d_name) && is_folder(dirfd(folder), entry->d_name)) {
+        if (journal_is_run_name(entry->d_name) && is_folder(dirfd(folder), entry->d_name)) {
             found = xrealloc(found, (count + 1) * sizeof *found);
             found[count++] = xstrdup(entry->d_name);
         }
@@ -239,21 +555,6 @@ int journal_runs(const char *state, json_t **names, struct error *err)
     free(found);
     *names = steal(&all);
     return 0;
-}
-
-const json_t *journal_verdict(const json_t *records)
-{
-    const json_t *verdict = NULL;
-    size_t i;
-    json_t *record;
-    json_array_foreach((json_t *)(uintptr_t)records, i, record) {
-        const char *type = json_str(record, "type", "");
-        if (STREQ(type, "recover"))
-            verdict = NULL;
-        else if (STREQ(type, "verdict") && !STREQ(json_str(record, "outcome", ""), "in_doubt"))
-            verdict = record;
-    }
-    return verdict;
 }
 
 bool journal_is_live(const char *state, const char *run)

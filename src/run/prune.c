@@ -37,10 +37,10 @@ int prune_by_age(const char *state, double age, const struct listener *listener,
     size_t i;
     json_t *name;
     json_array_foreach(all, i, name) {
-        auto_json json_t *records = NULL;
-        if (journal_read(state, json_string_value(name), &records, NULL) < 0)
+        struct story auto_story story = {0};
+        if (journal_read(state, json_string_value(name), &story, NULL) < 0)
             continue;
-        const json_t *verdict = journal_verdict(records);
+        const json_t *verdict = story.verdict;
         if (!verdict || wall_time() - json_num(verdict, "time", wall_time()) < age)
             continue;
         if (left_something(verdict))
@@ -57,10 +57,10 @@ int prune_by_name(const char *state, const char *const *runs, size_t n_runs, jso
 {
     auto_json json_t *chosen = json_array();
     for (size_t i = 0; i < n_runs; i++) {
-        auto_json json_t *records = NULL;
-        if (journal_read(state, runs[i], &records, err) < 0)
+        struct story auto_story story = {0};
+        if (journal_read(state, runs[i], &story, err) < 0)
             return -1;
-        if (!journal_verdict(records))
+        if (!story.verdict)
             return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                              "run %s is unfinished: migrun recover %s must end it first", runs[i], runs[i]);
         json_array_append_new(chosen, json_string(runs[i]));
@@ -71,30 +71,18 @@ int prune_by_name(const char *state, const char *const *runs, size_t n_runs, jso
 
 // ---- forgetting ----
 
-// Adds the hosts that a run changed something on, and may keep something of it: those that it had, and those
-// of its changes.
-static void add_hosts(const json_t *records, json_t *hosts)
-{
-    json_t *entry;
-    size_t i;
-    json_array_foreach(json_object_get(json_array_get(records, 0), "hosts"), i, entry)
-        if (json_is_string(entry))
-            json_object_set_new(hosts, json_string_value(entry), json_true());
-    json_array_foreach((json_t *)(uintptr_t)records, i, entry)
-        if (json_str(json_object_get(entry, "effect"), "host", NULL))
-            json_object_set_new(hosts, json_str(json_object_get(entry, "effect"), "host", NULL), json_true());
-}
-
-// Every run's hosts, by its name.
+// The hosts that each run changed something on, and that may keep something of it: {run: {host: true}}.
 static json_t *hosts_of_runs(const char *state, const json_t *names)
 {
-    json_t *all = json_object(), *name;
-    size_t i;
+    json_t *all = json_object(), *name, *host;
+    size_t i, n;
     json_array_foreach((json_t *)(uintptr_t)names, i, name) {
-        auto_json json_t *records = NULL, *hosts = json_object();
-        if (journal_read(state, json_string_value(name), &records, NULL) < 0)
+        struct story auto_story story = {0};
+        auto_json json_t *hosts = json_object();
+        if (journal_read(state, json_string_value(name), &story, NULL) < 0)
             continue;
-        add_hosts(records, hosts);
+        json_array_foreach(story.hosts, n, host)
+            json_object_set_new(hosts, json_string_value(host), json_true());
         json_object_set(all, json_string_value(name), hosts);
     }
     return all;

@@ -45,6 +45,8 @@ struct step {
     bool undoes;    // it has a function that takes back what it did (procedure->undo)
 };
 
+struct run;
+
 // A policy, as the floors below Lua see it. perform's text says what was seen or done; wanted's says why.
 struct procedure {
     const char *name;        // as the operator gave it
@@ -65,6 +67,9 @@ struct procedure {
     int (*undo)(void *data, size_t step, char **text, struct error *err);
     // Cause and remedy of a failed migration: an array of {label, text} (events.h). Never fails the run.
     json_t *(*explain)(void *data, const struct error *failure);
+    // Told before its steps are performed for which run that is (with what that one has saved), and NULL
+    // afterwards. May be NULL.
+    void (*attach)(void *data, struct run *run);
     void *data;
 };
 
@@ -143,14 +148,15 @@ struct run {
 int run_open(struct run *run, struct error *err);
 // The steps, and the verdict: returns the exit status. Everything it has to say goes to the listener.
 int run_execute(struct run *run);
-void run_close(struct run *run);
-
-// ---- a run that was cut off (recover.c) ----
-// Opens it again, from its journal's records (or what its hosts kept of it): its hosts, its instance, its
-// effects. run->options, site, procedure, listener are set by the caller.
-int run_reopen(struct run *run, const json_t *records, struct error *err);
-// Ends it where a failure, of that cause, would have ended it (a preview tells how). Returns the exit status.
+// Ends a run that was cut off (and opened again: recover.c) where a failure, of that cause, would have ended
+// it; a preview tells how. Returns the exit status.
 int run_finish(struct run *run, const char *cause);
+void run_close(struct run *run);
+// All of these: opens it, executes it, closes it. Returns the exit status; -1 with err where the options or
+// the site have a mistake (nothing was touched, and nothing was told to the listener).
+int run_perform(const struct run_options *options, const struct site *site, const struct procedure *procedure,
+                const struct listener *listener, struct error *err);
+
 // Asks every host for a sign of life, and connects once again to those that give none. Not in a preview,
 // which is locked in.
 void run_reconnect(struct run *run);

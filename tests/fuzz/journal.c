@@ -22,53 +22,59 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static void is_well_formed(const json_t *records)
+static void is_well_formed(const struct story *story)
 {
-    HOLDS(json_is_array(records));
-    const json_t *first = json_array_get(records, 0), *verdict = journal_verdict(records);
-    HOLDS(STREQ(json_str(first, "type", ""), "open") && STREQ(json_str(first, "run", ""), run));
-    size_t i;
-    json_t *record;
-    bool is_one = !verdict;
-    json_array_foreach((json_t *)(uintptr_t)records, i, record) {
-        HOLDS(json_is_object(record) && json_str(record, "type", NULL));
-        is_one |= record == verdict;
+    HOLDS(STREQ(story->opening.run, run));
+    HOLDS(!story->verdict || (STREQ(json_str(story->verdict, "type", ""), "verdict") &&
+                              !STREQ(json_str(story->verdict, "outcome", ""), "in_doubt")));
+    for (size_t i = 0; i < story->n_effects; i++) {
+        HOLDS(story->effects[i].number > 0 && json_str(story->effects[i].data, "target", NULL));
+        for (size_t j = 0; j < i; j++)
+            HOLDS(story->effects[i].number != story->effects[j].number);
     }
-    HOLDS(is_one);
-    HOLDS(!verdict || (STREQ(json_str(verdict, "type", ""), "verdict") &&
-                       !STREQ(json_str(verdict, "outcome", ""), "in_doubt")));
+    size_t i;
+    json_t *name;
+    json_array_foreach(story->hosts, i, name)
+        HOLDS(json_is_string(name));
+    HOLDS(*story->cause);
+}
+
+static void count(void *data, const json_t *event)
+{
+    size_t *events = data;
+    HOLDS(json_is_object(event));
+    ++*events;
 }
 
 // What was read stays, and what is added is the last record, however the file ended.
-static void goes_on(const json_t *before)
+static void goes_on(const struct story *before)
 {
-    auto_json json_t *line = json_pack("{s:s}", "type", "recover"), *after = NULL;
+    struct story auto_story after = {0};
     struct journal *journal;
+    size_t events = 0, lines = json_array_size(before->records);
     HOLDS(journal_resume(state_dir, run, &journal, NULL) == 0);
-    HOLDS(journal_add(journal, line, false, NULL) == 0);
+    HOLDS(journal_recovery(journal, "x", NULL) == 0);
     journal_close(journal);
     HOLDS(journal_read(state_dir, run, &after, NULL) == 0);
-    is_well_formed(after);
-    size_t i, count = json_array_size(after);
-    json_t *record;
-    HOLDS(count > json_array_size(before));
-    json_array_foreach((json_t *)(uintptr_t)before, i, record)
-        HOLDS(json_equal(record, json_array_get(after, i)));
-    HOLDS(json_equal(line, json_array_get(after, count - 1)));
-    HOLDS(!journal_verdict(after));
+    is_well_formed(&after);
+    HOLDS(json_array_size(after.records) > lines && after.n_effects == before->n_effects);
+    for (size_t i = 0; i < lines; i++)
+        HOLDS(json_equal(json_array_get(before->records, i), json_array_get(after.records, i)));
+    story_events(&after, count, &events);
+    HOLDS(events < json_array_size(after.records) && !after.verdict);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     HOLDS(fd >= 0 && write_all(fd, data, size) == 0);
-    auto_json json_t *records = NULL;
+    struct story auto_story story = {0};
     struct error err = {0};
-    if (journal_read(state_dir, run, &records, &err) < 0) {
-        HOLDS(err.domain == ERR_SYSTEM && *err.message && !records);
+    if (journal_read(state_dir, run, &story, &err) < 0) {
+        HOLDS((err.domain == ERR_SYSTEM || err.domain == ERR_REFUSED) && *err.message);
         return 0;
     }
-    is_well_formed(records);
-    goes_on(records);
+    is_well_formed(&story);
+    goes_on(&story);
     return 0;
 }

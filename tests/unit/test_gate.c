@@ -55,10 +55,12 @@ int fdatasync(int fd)
 
 static json_t *records(void)
 {
-    json_t *all;
+    struct story story;
     struct error err;
-    if (journal_read(state_dir, run.id, &all, &err) < 0)
+    if (journal_read(state_dir, run.id, &story, &err) < 0)
         fail_msg("%s", err.message);
+    json_t *all = json_incref(story.records);
+    story_free(&story);
     return all;
 }
 
@@ -324,8 +326,7 @@ static int setup(void **state)
     run.step = &prepare;
     run.phase = PHASE_PREPARE;
     interrupt_count = 0;
-    auto_json json_t *opening = json_pack("{s:s, s:s}", "run", run.id, "type", "open");
-    return journal_open(state_dir, run.id, opening, "", &run.journal, NULL);
+    return journal_open(state_dir, &(struct opening){.run = run.id}, &run.journal, NULL);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -92,8 +92,7 @@ static int setup(void **state)
                        .step = &prepare,
                        .phase = PHASE_PREPARE};
     run.server = json_of("{'id': '1', 'name': 'one', 'locked': false}");
-    auto_json json_t *opening = json_pack("{s:s, s:s}", "run", run.id, "type", "open");
-    return journal_open(folder, run.id, opening, "", &run.journal, NULL);
+    return journal_open(folder, &(struct opening){.run = run.id}, &run.journal, NULL);
 }
 
 static int teardown(void **state)
@@ -147,19 +146,18 @@ static void tells(const json_t *from, bool printed, const char *expected)
 
 static void journal_and_json_tell(const char *journal, const char *json)
 {
-    json_t *records;
+    struct story auto_story story = {0};
     struct error err = {0};
-    if (journal_read(folder, run.id, &records, &err) < 0)
+    if (journal_read(folder, run.id, &story, &err) < 0)
         fail_msg("%s", err.message);
-    tells(records, false, journal);
+    tells(story.records, false, journal);
     tells(events, true, json);
-    auto_free char *written = json_dumps(records, 0), *printed = json_dumps(events, 0);
+    auto_free char *written = json_dumps(story.records, 0), *printed = json_dumps(events, 0);
     static const char *const secrets[] = {PASSWORD, TOKEN};
     for (size_t i = 0; i < COUNT_OF(secrets); i++) {
         assert_null(strstr(written, secrets[i]));
         assert_null(strstr(printed, secrets[i]));
     }
-    json_decref(records);
 }
 
 static void undo_all(size_t failed)

@@ -60,14 +60,13 @@ static char *at(const char *name) { return xasprintf("%s/%s", state_dir, name); 
 
 static char *in_run(const char *name) { return xasprintf("%s/runs/%s/%s", state_dir, run, name); }
 
-static json_t *opening(void) { return json_pack("{s:f, s:s, s:s}", "time", 1.5, "run", run, "type", "open"); }
+static const struct opening opening = {.run = run, .time = 1.5, .text = "return {}"};
 
 static struct journal *open_journal(void)
 {
-    auto_json json_t *first = opening();
     struct journal *journal;
     struct error err;
-    if (journal_open(state_dir, run, first, "return {}", &journal, &err) < 0)
+    if (journal_open(state_dir, &opening, &journal, &err) < 0)
         fail_msg("%s", err.message);
     return journal;
 }
@@ -81,10 +80,18 @@ static struct journal *resume(void)
     return journal;
 }
 
+static json_t *effect; // any
+
 static int add_to(struct journal *journal, const char *type, int number, struct error *err)
 {
-    auto_json json_t *line = json_pack("{s:s, s:i}", "type", type, "number", number);
-    return journal_add(journal, line, number % 2, err);
+    if (STREQ(type, "about"))
+        return journal_about(journal, number, effect, err);
+    if (STREQ(type, "done") || STREQ(type, "undone"))
+        return journal_fate(journal, number, *type == 'd' ? FATE_DONE : FATE_UNDONE, NULL, NULL, err);
+    if (STREQ(type, "recover"))
+        return journal_recovery(journal, "somebody", err);
+    auto_json json_t *event = json_pack("{s:s, s:i}", "type", type, "number", number);
+    return journal_event(journal, event, err);
 }
 
 static void add(struct journal *journal, const char *type, int number)
@@ -94,10 +101,12 @@ static void add(struct journal *journal, const char *type, int number)
 
 static json_t *records_of(void)
 {
-    json_t *records;
+    struct story story;
     struct error err;
-    if (journal_read(state_dir, run, &records, &err) < 0)
+    if (journal_read(state_dir, run, &story, &err) < 0)
         fail_msg("%s", err.message);
+    json_t *records = json_incref(story.records);
+    story_free(&story);
     return records;
 }
 
@@ -115,12 +124,12 @@ static void reads_as(const char *letters)
 
 static void reading_fails(const char *name, enum error_domain domain, int code)
 {
-    json_t *records = NULL;
+    struct story story;
     struct error err = {0};
-    assert_int_equal(journal_read(state_dir, name, &records, &err), -1);
+    assert_int_equal(journal_read(state_dir, name, &story, &err), -1);
     assert_int_equal(err.domain, domain);
     assert_int_equal(err.code, code);
-    assert_null(records);
+    story_free(&story);
 }
 
 static void put(const char *path, const void *data, size_t len, int flags)
@@ -128,6 +137,28 @@ static void put(const char *path, const void *data, size_t len, int flags)
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write_all(fd, data, len), 0);
+}
+
+// A journal's first line as it is written. Caller frees.
+static char *first_line(void)
+{
+    auto_free char *path = in_run("journal.jsonl");
+    char *text;
+    size_t len;
+    if (access(path, F_OK) < 0)
+        journal_close(open_journal());
+    assert_int_equal(read_whole_file(path, 1 << 20, &text, &len), 0);
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+static void ends_with(const char *outcome)
+{
+    struct story auto_story story = {0};
+    struct error err;
+    if (journal_read(state_dir, run, &story, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_string_equal(story.verdict ? json_str(story.verdict, "outcome", "?") : "(none)", outcome);
 }
 
 // A journal of another hand.
@@ -163,9 +194,13 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+static void remove_all(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+
 static int setup(void **state)
 {
     (void)state;
+    effect = json_pack("{s:s, s:s, s:s, s:{}, s:{}}", "kind", "k", "host", "h", "target", "t", "before",
+                       "after");
     state_dir = xstrdup("/tmp/migrun-test-XXXXXX");
     return mkdtemp(state_dir) ? 0 : -1;
 }
@@ -173,8 +208,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    nftw(state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(state_dir);
     free(state_dir);
+    json_decref(effect);
     return 0;
 }
 
@@ -206,26 +242,27 @@ static void makes_the_folders_above(void **state)
 {
     (void)state;
     auto_free char *deep = at("var/lib/migrun");
-    auto_json json_t *first = opening(), *records = NULL;
+    struct story auto_story story = {0};
     struct journal *journal;
-    assert_int_equal(journal_open(deep, run, first, "", &journal, NULL), 0);
+    assert_int_equal(journal_open(deep, &opening, &journal, NULL), 0);
     journal_close(journal);
-    assert_int_equal(journal_read(deep, run, &records, NULL), 0);
-    assert_true(json_equal(json_array_get(records, 0), first));
+    assert_int_equal(journal_read(deep, run, &story, NULL), 0);
+    assert_string_equal(story.opening.text, opening.text);
 }
 
 // Writes a run's journal where a user's runs are recorded, and reads it there.
 static int record_at_home(const char *home, const char *state_home)
 {
-    auto_json json_t *first = opening(), *names = NULL, *records = NULL;
+    auto_json json_t *names = NULL;
+    struct story auto_story story = {0};
     struct journal *journal;
     if (setuid(65534) < 0 || setenv("HOME", home, 1) < 0 ||
         (state_home ? setenv("XDG_STATE_HOME", state_home, 1) : unsetenv("XDG_STATE_HOME")) < 0 ||
-        journal_open(NULL, run, first, "", &journal, NULL) < 0)
+        journal_open(NULL, &opening, &journal, NULL) < 0)
         return 1;
     journal_close(journal);
     return journal_runs(NULL, &names, NULL) < 0 || json_array_size(names) != 1 ||
-           journal_read(NULL, run, &records, NULL) < 0;
+           journal_read(NULL, run, &story, NULL) < 0;
 }
 
 static void a_users_runs_are_in_their_home(void **state)
@@ -251,13 +288,13 @@ static void a_users_runs_are_in_their_home(void **state)
 static void opens_once(void **state)
 {
     (void)state;
-    auto_json json_t *first = opening();
+    const struct opening other = {.run = run, .text = "other"};
     for (int ended = 0; ended < 2; ended++) {
         struct journal *journal = ended ? resume() : open_journal(), *second = NULL;
         if (ended)
             journal_close(journal);
         struct error err = {0};
-        assert_int_equal(journal_open(state_dir, run, first, "other", &second, &err), -1);
+        assert_int_equal(journal_open(state_dir, &other, &second, &err), -1);
         assert_int_equal(err.domain, ERR_SYSTEM);
         assert_int_equal(err.code, EEXIST);
         assert_null(second);
@@ -402,7 +439,7 @@ static void cut_anywhere(void **state)
     static const char *const types[] = {"about", "done", "message", "undone", "verdict"};
     struct journal *journal = open_journal();
     for (size_t i = 0; i < COUNT_OF(types); i++)
-        add(journal, types[i], (int)i);
+        add(journal, types[i], (int)i + 1);
     journal_close(journal);
     size_t len, lines = 0;
     auto_free char *text = contents("journal.jsonl", &len);
@@ -415,7 +452,7 @@ static void cut_anywhere(void **state)
         }
         auto_json json_t *records = records_of();
         assert_int_equal(json_array_size(records), lines);
-        assert_int_equal(journal_verdict(records) != NULL, lines == COUNT_OF(types) + 1);
+        ends_with(lines == COUNT_OF(types) + 1 ? "?" : "(none)");
     }
 }
 
@@ -443,8 +480,7 @@ static void a_power_cut_takes_what_was_not_synced(void **state)
 static void foreign_lines(void **state)
 {
     (void)state;
-    auto_json json_t *first = opening();
-    auto_free char *line = json_dumps(first, JSON_COMPACT);
+    auto_free char *line = first_line();
     static const char *const foreign[] = {
         "",
         "\r",
@@ -501,7 +537,7 @@ static void enormous_lines(void **state)
     text[LONG] = '\0';
     struct journal *journal = open_journal();
     auto_json json_t *line = json_pack("{s:s, s:s}", "type", "message", "text", text);
-    assert_int_equal(journal_add(journal, line, true, NULL), 0);
+    assert_int_equal(journal_event(journal, line, NULL), 0);
     add(journal, "done", 1);
     journal_close(journal);
     append(text); // and one that is nothing
@@ -534,12 +570,11 @@ static void without_an_opening(void **state)
 static void in_another_order(void **state)
 {
     (void)state;
-    auto_json json_t *first = opening();
-    auto_free char *line = json_dumps(first, JSON_COMPACT);
-    auto_free char *after = xasprintf("%s\n{\"type\":\"done\"}\n{\"type\":\"about\"}\n", line);
+    auto_free char *line = first_line();
+    auto_free char *after = xasprintf("%s\n{\"type\":\"done\"}\n{\"type\":\"message\"}\n", line);
     auto_free char *before = xasprintf("{\"type\":\"done\"}\n%s\n", line);
     write_text(after);
-    reads_as("oda");
+    reads_as("odm");
     write_text(before);
     reading_fails(run, ERR_SYSTEM, EILSEQ);
 }
@@ -609,10 +644,10 @@ static void a_full_disk(void **state)
         assert_int_equal(err.code, ENOSPC);
         is_whole(number + 1);
     }
-    auto_json json_t *first = json_pack("{s:s, s:s}", "run", "another", "type", "open");
+    const struct opening another = {.run = "another"};
     struct journal *other = NULL;
     struct error err = {0};
-    assert_int_equal(journal_open(state_dir, "another", first, "return {}", &other, &err), -1);
+    assert_int_equal(journal_open(state_dir, &another, &other, &err), -1);
     assert_int_equal(err.code, ENOSPC);
     assert_null(other);
     assert_false(journal_is_live(state_dir, "another"));
@@ -630,10 +665,9 @@ static void a_folder_to_read_only(void **state)
     if (root && !own_disk(NULL, MS_RDONLY))
         skip();
     assert_true(root || chmod(state_dir, 0500) == 0);
-    auto_json json_t *first = opening();
     struct journal *journal = NULL;
     struct error err = {0};
-    assert_int_equal(journal_open(state_dir, run, first, "", &journal, &err), -1);
+    assert_int_equal(journal_open(state_dir, &opening, &journal, &err), -1);
     assert_int_equal(err.domain, ERR_SYSTEM);
     assert_int_equal(err.code, root ? EROFS : EACCES);
     assert_non_null(strstr(err.message, "nothing was changed"));
@@ -647,43 +681,173 @@ static void what_is_no_json(void **state)
     struct journal *journal = open_journal();
     struct error err = {0};
     auto_json json_t *text = json_string("x");
-    assert_int_equal(journal_add(journal, text, false, &err), -1);
+    assert_int_equal(journal_event(journal, text, &err), -1);
     assert_int_equal(err.domain, ERR_BUG);
-    assert_int_equal(journal_add(journal, NULL, false, &err), -1);
+    assert_int_equal(journal_event(journal, NULL, &err), -1);
     reads_as("o");
     journal_close(journal);
 }
 
 // ---- what ends a run ----
 
-static void ends_with(const char *records_text, const char *outcome)
-{
-    auto_json json_t *records = json_loads(records_text, 0, NULL);
-    assert_non_null(records);
-    const json_t *verdict = journal_verdict(records);
-    assert_string_equal(verdict ? json_str(verdict, "outcome", "") : "(none)", outcome);
-}
+#define MOVED "{\"type\":\"verdict\",\"outcome\":\"moved\"}\n"
+#define RESTORED "{\"type\":\"verdict\",\"outcome\":\"not_moved\"}\n"
+#define DOUBT "{\"type\":\"verdict\",\"outcome\":\"in_doubt\"}\n"
+#define RECOVER "{\"type\":\"recover\"}\n"
 
-#define MOVED "{\"type\":\"verdict\",\"outcome\":\"moved\"}"
-#define RESTORED "{\"type\":\"verdict\",\"outcome\":\"not_moved\"}"
-#define DOUBT "{\"type\":\"verdict\",\"outcome\":\"in_doubt\"}"
-#define RECOVER "{\"type\":\"recover\"}"
+static void these_end_with(const char *lines, const char *outcome)
+{
+    auto_free char *first = first_line(), *text = xasprintf("%s\n%s", first, lines);
+    write_text(text);
+    ends_with(outcome);
+}
 
 static void the_last_verdict(void **state)
 {
     (void)state;
-    ends_with("[]", "(none)");
-    ends_with("[{\"type\":\"open\"}]", "(none)");
-    ends_with("[" MOVED "]", "moved");
-    ends_with("[" MOVED ", {\"type\":\"message\"}]", "moved");
-    ends_with("[" DOUBT "]", "(none)");
-    ends_with("[" DOUBT "," RECOVER "," MOVED "]", "moved");
-    ends_with("[" RECOVER "," DOUBT "]", "(none)");
-    ends_with("[" RESTORED "," RECOVER "]", "(none)");
-    ends_with("[" RESTORED "," RECOVER "," DOUBT "]", "(none)");
-    ends_with("[" RESTORED "," RECOVER "," MOVED "]", "moved");
-    ends_with("[3, null, [], {}, {\"type\":4}, {\"type\":\"verdict\",\"outcome\":[]}, " MOVED "]", "moved");
-    assert_null(journal_verdict(NULL));
+    these_end_with("", "(none)");
+    these_end_with(MOVED, "moved");
+    these_end_with(MOVED "{\"type\":\"message\"}\n", "moved");
+    these_end_with(DOUBT, "(none)");
+    these_end_with(DOUBT RECOVER MOVED, "moved");
+    these_end_with(RECOVER DOUBT, "(none)");
+    these_end_with(RESTORED RECOVER, "(none)");
+    these_end_with(RESTORED RECOVER DOUBT, "(none)");
+    these_end_with(RESTORED RECOVER MOVED, "moved");
+    these_end_with("3\nnull\n[]\n{}\n{\"type\":4}\n" MOVED, "moved");
+}
+
+// ---- what it tells ----
+
+#define EFFECT "{\"kind\":\"k\",\"host\":\"h\",\"target\":\"t\",\"before\":{},\"after\":{}}"
+#define ABOUT(number) "{\"type\":\"about\",\"number\":" #number ",\"effect\":" EFFECT "}\n"
+#define FATE(type, number) "{\"type\":\"" type "\",\"number\":" #number "}\n"
+
+static void story_of_lines(const char *members, const char *lines, struct story *story)
+{
+    struct error err;
+    auto_free char *text = xasprintf("{\"type\":\"open\",\"run\":\"%s\"%s}\n%s", run, members, lines);
+    write_text(text);
+    if (journal_read(state_dir, run, story, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void what_became_of_effects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        bool done, over;
+    } rows[] = {
+        {ABOUT(1), false, false},
+        {ABOUT(1) FATE("done", 1), true, false},
+        {ABOUT(1) FATE("uncertain", 1), false, false},
+        {ABOUT(1) FATE("not made", 1), false, true},
+        {ABOUT(1) FATE("done", 1) FATE("undo failed", 1), true, false},
+        {ABOUT(1) FATE("done", 1) FATE("undo failed", 1) RECOVER FATE("undone", 1), true, true},
+        {ABOUT(1) FATE("done", 2) FATE("undone", 2), false, false},
+        {FATE("done", 1) ABOUT(1), false, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct story auto_story story = {0};
+        story_of_lines(",\"hosts\":[\"a\",\"h\"],\"source\":\"s\"", rows[i].lines, &story);
+        assert_int_equal(story.n_effects, 1);
+        assert_int_equal(story.effects[0].done, rows[i].done);
+        assert_int_equal(story.effects[0].over, rows[i].over);
+        auto_free char *hosts = json_dumps(story.hosts, JSON_COMPACT);
+        assert_string_equal(hosts, "[\"a\",\"h\",\"s\"]");
+    }
+}
+
+static void where_it_stopped_and_why(void **state)
+{
+    (void)state;
+    struct story auto_story cut = {0}, auto_story ended = {0};
+    story_of_lines("",
+                   "{\"type\":\"step\",\"title\":\"one\",\"status\":\"start\"}\n"
+                   "{\"type\":\"step\",\"title\":\"one\",\"status\":\"ok\"}\n"
+                   "{\"type\":\"step\",\"title\":\"two\",\"status\":\"start\"}\n"
+                   "{\"type\":\"saved\",\"saved\":{\"a\":1}}\n"
+                   "{\"type\":\"dest\",\"dest\":\"chosen\"}\n",
+                   &cut);
+    assert_string_equal(cut.cut_off, "two");
+    assert_non_null(strstr(cut.cause, "cut off"));
+    assert_int_equal(json_int(cut.saved, "a", 0), 1);
+    assert_string_equal(cut.opening.dest, "chosen");
+    story_of_lines(
+        "",
+        "{\"type\":\"verdict\",\"outcome\":\"not_moved\",\"details\":[{\"label\":\"Cause\",\"text\":"
+        "\"the true one\"}]}\n" RECOVER,
+        &ended);
+    assert_null(ended.verdict);
+    assert_string_equal(ended.cause, "the true one");
+}
+
+// A journal of before there was a format is read, one of a newer is not.
+static void formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members;
+        bool is_read;
+    } rows[] = {{"", true},
+                {",\"format\":1", true},
+                {",\"format\":2,\"migrun\":\"9.9\"", false},
+                {",\"format\":-1,\"migrun\":\"9.9\"", false},
+                {",\"format\":1e300,\"migrun\":\"9.9\"", true}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        auto_free char *text = xasprintf("{\"type\":\"open\",\"run\":\"%s\"%s}\n", run, rows[i].members);
+        struct story auto_story story = {0};
+        struct error err = {0};
+        write_text(text);
+        assert_int_equal(journal_read(state_dir, run, &story, &err), rows[i].is_read ? 0 : -1);
+        if (rows[i].is_read)
+            continue;
+        assert_int_equal(err.domain, ERR_REFUSED);
+        assert_non_null(strstr(err.message, "another migrun (9.9"));
+    }
+    auto_free char *line = NULL;
+    auto_free char *dir = in_run("");
+    remove_all(dir);
+    line = first_line();
+    assert_non_null(strstr(line, "\"format\":1,"));
+}
+
+// What no migrun writes is told, and nothing of it is acted upon.
+static void journals_that_cannot_be_right(void **state)
+{
+    (void)state;
+    static const char *const members[] = {
+        ",\"hosts\":[null]",
+        ",\"hosts\":[1,2]",
+        ",\"instance\":\"x\"",
+        ",\"instance\":{}",
+        ",\"instance\":{\"uuid\":\"u\"}",
+        ",\"server\":5",
+        ",\"modules\":[1]",
+        ",\"params\":5",
+    };
+    static const char *const lines[] = {
+        "{\"type\":\"about\",\"number\":1,\"effect\":null}\n",
+        "{\"type\":\"about\",\"number\":1,\"effect\":{\"kind\":\"k\",\"host\":\"h\",\"target\":\"t\"}}\n",
+        "{\"type\":\"about\",\"number\":1,\"effect\":{\"kind\":\"k\",\"host\":5,\"target\":\"t\",\"before\":{"
+        "},"
+        "\"after\":{}}}\n",
+        ABOUT(-5),
+        ABOUT(0),
+        ABOUT(1099511627776),
+        ABOUT("x"),
+        ABOUT(1) ABOUT(1),
+        "{\"type\":\"saved\",\"saved\":[]}\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(members) + COUNT_OF(lines); i++) {
+        bool in_first = i < COUNT_OF(members);
+        auto_free char *text = xasprintf("{\"type\":\"open\",\"run\":\"%s\"%s}\n%s", run,
+                                         in_first ? members[i] : "",
+                                         in_first ? "" : lines[i - COUNT_OF(members)]);
+        write_text(text);
+        reading_fails(run, ERR_SYSTEM, EBADMSG);
+    }
 }
 
 // ---- all of them ----
@@ -787,6 +951,10 @@ int main(void)
         TEST(a_folder_to_read_only),
         TEST(what_is_no_json),
         TEST(the_last_verdict),
+        TEST(what_became_of_effects),
+        TEST(where_it_stopped_and_why),
+        TEST(formats),
+        TEST(journals_that_cannot_be_right),
         TEST(runs_by_age),
         TEST(runs_that_cannot_be_listed),
         TEST(removed),

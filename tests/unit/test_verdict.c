@@ -60,13 +60,11 @@ static void put_run(const char *dir, const char *name, enum outcome status)
 {
     struct journal *journal;
     struct error err;
-    auto_json json_t *opening = json_pack("{s:f, s:s, s:s, s:[]}", "time", 1.0, "run", name, "type", "open",
-                                          "hosts"),
-                     *verdict = json_pack("{s:f, s:s, s:s, s:s, s:i, s:s}", "time", 2.0, "run", name, "type",
+    const struct opening opening = {.run = name, .time = 1};
+    auto_json json_t *verdict = json_pack("{s:f, s:s, s:s, s:s, s:i, s:s}", "time", 2.0, "run", name, "type",
                                           "verdict", "outcome", "not_moved", "status", (int)status, "line",
                                           "");
-    if (journal_open(dir, name, opening, "", &journal, &err) < 0 ||
-        journal_add(journal, verdict, true, &err) < 0)
+    if (journal_open(dir, &opening, &journal, &err) < 0 || journal_event(journal, verdict, &err) < 0)
         fail_msg("%s", err.message);
     journal_close(journal);
 }

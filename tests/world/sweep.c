@@ -13,7 +13,7 @@
 
 #include "base/interrupt.h"
 #include "base/io.h"
-#include "lua/lua.h"
+#include "lua/policy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -119,15 +119,32 @@ static int move(const struct job *job, const char *state, const struct listener 
         .preview = s->preview,
         .command_line = "sweep",
     };
-    return migrun_lua_move(&options, listener, err);
+    struct site *site = NULL;
+    struct policy policy;
+    int status = -1;
+    if (policy_load(&policy, options.policy, options.params, err) == 0 &&
+        site_load(options.site, &site, err) == 0)
+        status = run_perform(&options, site, &policy.procedure, listener, err);
+    policy_free(&policy);
+    site_free(site);
+    return status;
 }
 
 static int recover(const struct job *job, const char *state, const struct listener *listener,
                    struct error *err)
 {
-    const struct recover_options options = {
-        .runs = &job->run, .n_runs = job->run != NULL, .host = job->host, .site = SITE, .state = state};
-    return migrun_lua_recover(&options, listener, err);
+    struct site *site = NULL;
+    int status = site_load(SITE, &site, err);
+    const struct recover_options options = {.site = site,
+                                            .policies = &lua_policies,
+                                            .runs = &job->run,
+                                            .n_runs = job->run != NULL,
+                                            .host = job->host,
+                                            .state = state};
+    if (status == 0)
+        status = recover_runs(&options, listener, err);
+    site_free(site);
+    return status;
 }
 
 static void set_credentials(void)

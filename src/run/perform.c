@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
+// A run from its beginning to its end.
 #include "base/interrupt.h"
-#include "lua/lua.h"
-#include "lua/policy.h"
 #include "run/verdict.h"
 
 static const char *usage_of(const struct procedure *procedure)
@@ -38,33 +37,17 @@ static int end_unopened(struct run *run, const struct error *err)
     }
 }
 
-static int perform(const struct run_options *options, const struct listener *listener,
-                   const struct site *site, struct policy *policy, struct error *err)
+int run_perform(const struct run_options *options, const struct site *site, const struct procedure *procedure,
+                const struct listener *listener, struct error *err)
 {
-    struct run run = {.options = options,
-                      .site = site,
-                      .procedure = &policy->procedure,
-                      .listener = *listener,
-                      .janitor = -1};
-    policy->in.run = &run;
+    struct run run = {
+        .options = options, .site = site, .procedure = procedure, .listener = *listener, .janitor = -1};
+    if (count_arguments(procedure, options, err) < 0)
+        return -1;
     interrupts_last_words(
         "\nmigrun was left at once; nothing was touched.\n"); // until it begins to change something
     int status = run_open(&run, err) < 0 ? end_unopened(&run, err) : run_execute(&run);
-    policy->in.run = NULL;
     run.went_well = status == OUTCOME_MOVED;
     run_close(&run);
-    return status;
-}
-
-int migrun_lua_move(const struct run_options *options, const struct listener *listener, struct error *err)
-{
-    struct site *site = NULL;
-    struct policy policy;
-    int status = -1;
-    if (policy_load(&policy, options->policy, options->params, err) == 0 &&
-        count_arguments(&policy.procedure, options, err) == 0 && site_load(options->site, &site, err) == 0)
-        status = perform(options, listener, site, &policy, err);
-    policy_free(&policy);
-    site_free(site);
     return status;
 }
