@@ -236,7 +236,10 @@ struct count {
 static void make_world(const struct scenario *s, const struct bench *bench, const char *outcome)
 {
     auto_json json_t *w = scenario_world(s, outcome);
+    auto_free char *state = xasprintf("%s/state", bench->folder);
     clear_folder(bench->folder);
+    if (mkdir(state, 0700) < 0)
+        fail("mkdir");
     world_write(w, bench->folder);
 }
 
