@@ -10,7 +10,7 @@
 
 enum { MEMORY_MAX = 512 << 20, HOOK_COUNT = 10000 };
 // Instructions of Lua, some seconds; what the world is asked does not count.
-#define WORK_MAX UINT64_C(300000000)
+#define WORK_MAX UINT64_C(1000000000)
 
 #define ERROR_KEY "migrun.error"
 
