@@ -11,11 +11,11 @@ return {
   summary = "Move a running guest by libvirt, peer to peer",
 
   params = {
-    timeout   = { type = "duration", default = "auto",
+    timeout   = { type = "duration", default = "auto", min = 1,
       help = "abort after this time; auto: 800 s per GiB of memory" },
     unsafe    = { type = "boolean", default = false,
       help = "migrate even if libvirt calls the storage unsafe" },
-    bandwidth = { type = "integer", default = 0, help = "MiB/s at most; 0: no limit" },
+    bandwidth = { type = "integer", default = 0, min = 0, help = "MiB/s at most; 0: no limit" },
   },
 
   steps = {

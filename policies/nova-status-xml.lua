@@ -22,7 +22,7 @@ return {
   summary = "Move an instance by Nova after surgery on libvirt's record of it",
 
   params = {
-    timeout = { type = "duration", default = "auto",
+    timeout = { type = "duration", default = "auto", min = 1,
       help = "abort after this time; auto: 800 s per GiB of memory" },
   },
 

@@ -19,7 +19,7 @@ return {
   summary = "Move an instance by Nova's live migration",
 
   params = {
-    timeout = { type = "duration", default = "auto",
+    timeout = { type = "duration", default = "auto", min = 1,
       help = "abort after this time; auto: 800 s per GiB of memory" },
   },
 

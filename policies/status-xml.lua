@@ -14,7 +14,7 @@ return {
   summary = "Move a running guest after surgery on libvirt's record of it (libvirtd stops for a second)",
 
   params = {
-    timeout = { type = "duration", default = "auto",
+    timeout = { type = "duration", default = "auto", min = 1,
       help = "abort after this time; auto: 800 s per GiB of memory" },
     unsafe  = { type = "boolean", default = false,
       help = "migrate even if libvirt calls the storage unsafe" },

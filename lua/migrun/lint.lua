@@ -563,7 +563,9 @@ local function set_parameters(parsed, classes)
     for _, node in ipairs(parsed.tables) do
         local first = node.items[1]
         if item_of(node, "phase") or (first and not first.key and first.value.kind == "string") then
-            for _, name in ipairs {"run", "when", "undo", "verify"} do set_parameter(item_of(node, name), "Run") end
+            for _, name in ipairs {"run", "when", "undo", "verify"} do
+                set_parameter(item_of(node, name), "Run")
+            end
         elseif item_of(node, "changes") then
             set_parameter(item_of(node, "apply"), "Document")
         end

@@ -372,6 +372,8 @@ function json.decode(text) end
 ---@field default any
 ---@field help string
 ---@field choices any[]|nil
+---@field min number|string|nil  the least value (of integer, number and duration)
+---@field max number|string|nil  the greatest
 
 -- A policy file returns
 ---@class Policy
@@ -391,8 +393,8 @@ function json.decode(text) end
 ---Of a prepare step: its changes are for the time of the move, and undone at every end, also after the guest
 ---has moved.
 ---@field temporary boolean|nil
----Of a prepare step: takes back what migrun cannot undo by itself (a request, a command), once the changes that
----it can undo are undone: after a failure, and of a temporary step at every end. The step may have stopped
----half way: look before you change.
+---Of a prepare step: takes back what migrun cannot undo by itself (a request, a command), once the changes
+---that it can undo are undone: after a failure, and of a temporary step at every end. The step may have
+---stopped half way: look before you change.
 ---@field undo (fun(run: Run): string|nil)|nil
 ---@field verify (fun(run: Run): string|nil)|nil   of a fixup: looks again, for the verdict

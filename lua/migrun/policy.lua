@@ -10,7 +10,8 @@ local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
 local POLICY_KEYS = {"api", "nova", "params", "steps", "summary", "takes"}
 local STEP_KEYS = {"needs", "phase", "run", "temporary", "undo", "verify", "when"}
 local ONLY_OF = {undo = "prepare", verify = "fixup"}
-local PARAM_KEYS = {"choices", "default", "help", "type"}
+local PARAM_KEYS = {"choices", "default", "help", "max", "min", "type"}
+local BOUNDED = {integer = "", number = "", duration = " s"} -- and the unit of their bounds
 local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {}}
 
 -- ---- values ----
@@ -39,27 +40,27 @@ end
 -- it does not fit.
 local TYPES = {
     string = {
-        noun = "text",
+        noun = "a text",
         parse = function(text) return text end,
         take = function(value) return type(value) == "string" and value or nil end,
     },
     integer = {
-        noun = "whole number",
+        noun = "a whole number",
         parse = function(text) return text:find("^[+-]?%d+$") and math.tointeger(tonumber(text)) or nil end,
         take = function(value) return math.type(value) == "integer" and value or nil end,
     },
     number = {
-        noun = "number",
+        noun = "a number",
         parse = function(text) return is_finite(tonumber(text)) and tonumber(text) or nil end,
         take = function(value) return is_finite(value) and value or nil end,
     },
     boolean = {
-        noun = "boolean (true or false)",
+        noun = "true or false",
         parse = function(text) return BOOLEANS[text:lower()] end,
         take = function(value) if type(value) == "boolean" then return value end end,
     },
     duration = {
-        noun = "duration; write 90s, 10m or 1h30m",
+        noun = "a duration; write 90s, 10m or 1h30m",
         parse = function(text) return text == "auto" and text or policy.duration(text) end,
         take = function(value)
             if type(value) == "string" then return value == "auto" and value or policy.duration(value) end
@@ -155,9 +156,11 @@ end
 -- Parameters.
 
 -- The value as the parameter's type has it; nil, and a problem, when it does not fit.
-function Check:fitting(kind, value, path, what)
+function Check:fitting(kind, value, path, what, shown)
     local fitting = kind.take(value)
-    if fitting == nil then self:problem(path, "%s is %s, which is no %s", what, show(value), kind.noun) end
+    if fitting == nil then
+        self:problem(path, "%s is %s, which is not %s", what, show(shown or value), kind.noun)
+    end
     return fitting
 end
 
@@ -173,6 +176,33 @@ function Check:choices(kind, choices, path, what)
             :format(i, what))
     end
     return result
+end
+
+-- What is wrong with a value of a bounded parameter, or nil. "auto" is in no bounds.
+local function out_of_bounds(param, value)
+    local unit = BOUNDED[param.type]
+    if type(value) ~= "number" then return nil end
+    if param.min and value < param.min then return ("it is at least %s%s"):format(param.min, unit) end
+    if param.max and value > param.max then return ("it is at most %s%s"):format(param.max, unit) end
+    return nil
+end
+
+-- min and max, as the type has them.
+function Check:bounds(param, kind, path, what)
+    local bounds = {type = param.type}
+    for _, name in ipairs {"min", "max"} do
+        local bound = param[name]
+        if bound ~= nil and not BOUNDED[param.type] then
+            self:problem(path .. "." .. name, "%s is a %s, which has no %s", what, param.type, name)
+        elseif bound ~= nil then
+            bounds[name] = self:fitting(kind, bound ~= "auto" and bound or nil, path .. "." .. name,
+                ("the %s of %s"):format(name, what), bound)
+        end
+    end
+    if bounds.min and bounds.max and bounds.min > bounds.max then
+        self:problem(path .. ".min", "the min of %s is above its max", what)
+    end
+    return bounds
 end
 
 function Check:param(name, param)
@@ -197,6 +227,7 @@ function Check:param(name, param)
         self:problem(path .. ".help", "the help of %s is a text, not %s", what, a(param.help))
     end
     local choices, default = self:choices(kind, param.choices, path .. ".choices", what), nil
+    local bounds = self:bounds(param, kind, path, what)
     if param.default ~= nil then
         default = self:fitting(kind, param.default, path .. ".default", "the default of " .. what)
     end
@@ -204,7 +235,12 @@ function Check:param(name, param)
         self:problem(path .. ".default", "the default of %s is %s, which is none of its choices (%s)", what,
             show(default), list_text(choices))
     end
-    return {type = param.type, default = default, help = param.help, choices = choices}
+    local outside = out_of_bounds(bounds, default)
+    if outside then
+        self:problem(path .. ".default", "the default of %s is %s; %s", what, show(param.default), outside)
+    end
+    return {type = param.type, default = default, help = param.help, choices = choices, min = bounds.min,
+        max = bounds.max}
 end
 
 function Check:params(params)
@@ -391,8 +427,8 @@ end
 
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host,
----migrates, params = {[name] = {type, default, help, choices}}, steps = {{title, phase, needs = {…}, run,
----when, undo, verify, temporary}, …}}; durations are seconds or "auto".
+---migrates, params = {[name] = {type, default, help, choices, min, max}}, steps = {{title, phase, needs = {…},
+---run, when, undo, verify, temporary}, …}}; durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
         migrates = false}, Check)
@@ -426,11 +462,14 @@ function policy.params(spec, given)
                 :format(name, near and (" (did you mean '%s'?)"):format(near) or "",
                 #names == 0 and "the policy takes none" or "the policy takes " .. table.concat(names, ", "))
         elseif value == nil then
-            problems[#problems + 1] = ("parameter '%s': '%s' is no %s")
+            problems[#problems + 1] = ("parameter '%s': '%s' is not %s")
                 :format(name, text, TYPES[param.type].noun)
         elseif param.choices and not contains(param.choices, value) then
             problems[#problems + 1] = ("parameter '%s' is one of %s, not '%s'")
                 :format(name, list_text(param.choices), text)
+        elseif out_of_bounds(param, value) then
+            problems[#problems + 1] = ("parameter '%s' is '%s'; %s")
+                :format(name, text, out_of_bounds(param, value))
         else
             values[name] = value
         end

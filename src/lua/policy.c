@@ -227,6 +227,28 @@ struct question {
     json_t *saved;
 };
 
+// What a step returned is its text. What is none is told; of a check it is a mistake, as its author may have
+// meant no.
+static void take_text(lua_State *L, struct question *q)
+{
+    const struct step *step = &q->policy->procedure.steps[q->step];
+    int type = lua_type(L, -1);
+    if (type == LUA_TSTRING || type == LUA_TNUMBER)
+        q->text = xstrdup(luaL_tolstring(L, -1, NULL));
+    if (q->text || type == LUA_TNIL || (type == LUA_TBOOLEAN && q->yes) || STREQ(q->function, "when"))
+        return;
+    const char *what = type == LUA_TBOOLEAN ? "false" : lua_pushfstring(L, "a %s", lua_typename(L, type));
+    struct error err;
+    error_set(
+        &err, ERR_POLICY, 0,
+        "the step '%s' returned %s; a step returns the text that is shown for it, or nothing (run:refuse "
+        "says no)",
+        step->title, what);
+    if (step->phase == PHASE_CHECK)
+        lua_raise(L, &err);
+    run_message(run_of(L), "warning", "%s", err.message);
+}
+
 static int ask(lua_State *L, void *data, struct error *err)
 {
     struct question *q = data;
@@ -239,8 +261,7 @@ static int ask(lua_State *L, void *data, struct error *err)
     push_run(L);
     lua_call(L, 1, 1);
     q->yes = lua_toboolean(L, -1);
-    if (lua_type(L, -1) == LUA_TSTRING)
-        q->text = xstrdup(lua_tostring(L, -1));
+    take_text(L, q);
     return q->saves ? take_saved(L, &q->saved, err) : 0;
 }
 

@@ -55,7 +55,11 @@ wrong_words() {
   refused 1 "--param takes NAME=VALUE, not 'unsafe'" -p unsafe policies/libvirt.lua still compute-2
   refused 1 "unknown parameter 'bandwith' (did you mean 'bandwidth'?)" -p bandwith=1 policies/libvirt.lua \
     still compute-2
-  refused 1 "parameter 'bandwidth': 'fast' is no whole number" -p bandwidth=fast policies/libvirt.lua still \
+  refused 1 "parameter 'bandwidth' is '-5'; it is at least 0" -p bandwidth=-5 policies/libvirt.lua still \
+    compute-2
+  refused 1 "parameter 'timeout' is '0'; it is at least 1 s" -p timeout=0 policies/libvirt.lua still compute-2
+  refused 1 "parameter 'bandwidth': 'fast' is not a whole number" -p bandwidth=fast policies/libvirt.lua \
+    still \
     compute-2
   refused 1 "parameter 'timeout': 'soon' is no " --timeout soon policies/libvirt.lua still compute-2
   refused 1 "-v and -q exclude each other" -v -q policies/libvirt.lua still compute-2
@@ -78,7 +82,7 @@ wrong_sites() {
   site_is_refused ": unknown key 'usr' of ssh; did you mean 'user'?" 'return { ssh = { usr = "root" } }'
   site_is_refused ": instances should be an absolute path, but is 'here'" 'return { instances = "here" }'
   site_is_refused ":1: attempt to index a nil value (global 'os')" 'return { hosts = { os.getenv("HOME") } }'
-  site_is_refused ": it does not come to an end" 'while true do end'
+  site_is_refused ": 1: a loop that does not end" 'while true do end'
   site_is_refused " holds plain data only: a function is no plain data" \
     'return { hosts = { function() end } }'
   run on controller env MIGRUN_SITE=/nowhere/else.lua migrun policies/libvirt.lua still compute-2

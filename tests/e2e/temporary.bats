@@ -13,7 +13,9 @@ maintenance_is_over() {
   [[ $(on compute-2 systemctl is-active e2e-running) == active ]] || fail "the service is not started again"
   ! on compute-2 test -e /run/e2e-maintenance || fail "the file is left"
 }
-alarm_was() { diff <(printf '%s\n' "$@") <(on compute-2 cat /run/e2e-alarm) >&2 || fail "the alarm was not: $*"; }
+alarm_was() {
+  diff <(printf '%s\n' "$@") <(on compute-2 cat /run/e2e-alarm) >&2 || fail "the alarm was not: $*"
+}
 
 @test "the run ends well: its temporary step is taken back" {
   run migrun tests/e2e/policies/temporary.lua still compute-2

@@ -134,12 +134,12 @@ t.run("a default fits its type", function()
     t.equal(policy.check(with {params = {x = {type = "duration", default = "auto"}}}).params.x.default,
         "auto")
     local bad = {
-        {"string", 5, "5, which is no text"}, {"integer", 1.5, "1.5, which is no whole number"},
-        {"integer", "5", "'5', which is no whole number"},
-        {"number", "x", "'x', which is no number"}, {"number", math.huge, "inf, which is no number"},
-        {"boolean", "yes", "'yes', which is no boolean (true or false)"},
-        {"duration", -1, "-1, which is no duration; write 90s, 10m or 1h30m"},
-        {"duration", "soon", "'soon', which is no duration; write 90s, 10m or 1h30m"},
+        {"string", 5, "5, which is not a text"}, {"integer", 1.5, "1.5, which is not a whole number"},
+        {"integer", "5", "'5', which is not a whole number"},
+        {"number", "x", "'x', which is not a number"}, {"number", math.huge, "inf, which is not a number"},
+        {"boolean", "yes", "'yes', which is not true or false"},
+        {"duration", -1, "-1, which is not a duration; write 90s, 10m or 1h30m"},
+        {"duration", "soon", "'soon', which is not a duration; write 90s, 10m or 1h30m"},
     }
     for _, case in ipairs(bad) do
         expect({params = {x = {type = case[1], default = case[2]}}}, "the default of parameter 'x' is "
@@ -156,7 +156,7 @@ t.run("choices", function()
         "the default of parameter 'x' is 'c', which is none of its choices (a, b)")
     expect(choices({}, "c"), "the choices of parameter 'x' are a list of values, not an empty one")
     expect(choices("c"), "the choices of parameter 'x' are a list of values, not a string")
-    expect(choices {"a", 2}, "choice 2 of parameter 'x' is 2, which is no text")
+    expect(choices {"a", 2}, "choice 2 of parameter 'x' is 2, which is not a text")
     local durations = policy.check(
         with {params = {x = {type = "duration", choices = {"1m", "auto"}, default = 60}}})
     t.equal(durations.params.x, {type = "duration", choices = {60, "auto"}, default = 60})
@@ -237,6 +237,28 @@ t.run("a temporary step", function()
     t.equal(checked.steps[1].temporary, nil)
 end)
 
+t.run("bounds of a parameter", function()
+    local function bounded(kind, changes)
+        local param = {type = kind}
+        for key, value in pairs(changes) do param[key] = value end
+        return {params = {x = param}}
+    end
+    for _, kind in ipairs {"integer", "number", "duration"} do
+        local checked = policy.check(with(bounded(kind, {min = 1, max = 9})))
+        t.equal({checked.params.x.min, checked.params.x.max}, {1, 9}, kind)
+    end
+    t.equal(policy.check(with(bounded("duration", {min = "1m", default = "auto"}))).params.x.min, 60)
+    expect(bounded("string", {min = 1}), "parameter 'x' is a string, which has no min")
+    expect(bounded("integer", {max = "many"}),
+        "the max of parameter 'x' is 'many', which is not a whole number")
+    expect(bounded("duration", {min = "auto"}),
+        "the min of parameter 'x' is 'auto', which is not a duration; write 90s, 10m or 1h30m")
+    expect(bounded("integer", {min = 3, max = 2}), "the min of parameter 'x' is above its max")
+    expect(bounded("integer", {min = 3, default = 2}), "the default of parameter 'x' is 2; it is at least 3")
+    expect(bounded("duration", {max = "1m", default = "2m"}),
+        "the default of parameter 'x' is '2m'; it is at most 60 s")
+end)
+
 t.run("needs", function()
     local function needing(needs, phase)
         return {"x", phase = phase or "check", run = nothing, needs = needs}
@@ -280,7 +302,8 @@ return {
   },
 }]], {
         "2:12: unknown key 'sumary' of the policy; did you mean 'summary'?",
-        "4:45: the default of parameter 'timeout' is 'soon', which is no duration; write 90s, 10m or 1h30m",
+        "4:45: the default of parameter 'timeout' is 'soon', which is not a duration; write 90s, 10m or "
+            .. "1h30m",
         "6:12: unknown phase 'prepair' of step 'x'; did you mean 'prepare'?",
         "7:5: step 'y' has no function 'run'",
     })
@@ -319,6 +342,7 @@ local SPEC = {
     ratio = {type = "number"},
     force = {type = "boolean", default = false},
     mode = {type = "string", default = "fast", choices = {"fast", "safe"}}, text = {type = "string"},
+    wait = {type = "duration", default = "auto", min = 1, max = 3600}, speed = {type = "integer", min = 0},
 }
 
 local function value_of(name, text)
@@ -327,7 +351,8 @@ local function value_of(name, text)
 end
 
 t.run("defaults, and converted values", function()
-    t.equal(policy.params(SPEC, {}), {timeout = "auto", count = 3, force = false, mode = "fast"})
+    t.equal(policy.params(SPEC, {}), {timeout = "auto", count = 3, force = false, mode = "fast",
+        wait = "auto"})
     local good = {
         timeout = {["90s"] = 90, auto = "auto"}, count = {["7"] = 7, ["-1"] = -1},
         ratio = {["0.5"] = 0.5, ["2"] = 2}, mode = {safe = "safe"},
@@ -344,13 +369,17 @@ end)
 
 t.run("values that do not fit", function()
     local bad = {
-        {"timeout", "5 bananas", "parameter 'timeout': '5 bananas' is no duration; write 90s, 10m or 1h30m"},
-        {"count", "1.5", "parameter 'count': '1.5' is no whole number"},
-        {"count", "0x10", "parameter 'count': '0x10' is no whole number"},
-        {"count", "99999999999999999999", "parameter 'count': '99999999999999999999' is no whole number"},
-        {"ratio", "x", "parameter 'ratio': 'x' is no number"},
-        {"ratio", "1e999", "parameter 'ratio': '1e999' is no number"},
-        {"force", "maybe", "parameter 'force': 'maybe' is no boolean (true or false)"},
+        {"timeout", "5 bananas",
+            "parameter 'timeout': '5 bananas' is not a duration; write 90s, 10m or 1h30m"},
+        {"wait", "0", "parameter 'wait' is '0'; it is at least 1 s"},
+        {"wait", "2h", "parameter 'wait' is '2h'; it is at most 3600 s"},
+        {"speed", "-5", "parameter 'speed' is '-5'; it is at least 0"},
+        {"count", "1.5", "parameter 'count': '1.5' is not a whole number"},
+        {"count", "0x10", "parameter 'count': '0x10' is not a whole number"},
+        {"count", "99999999999999999999", "parameter 'count': '99999999999999999999' is not a whole number"},
+        {"ratio", "x", "parameter 'ratio': 'x' is not a number"},
+        {"ratio", "1e999", "parameter 'ratio': '1e999' is not a number"},
+        {"force", "maybe", "parameter 'force': 'maybe' is not true or false"},
         {"mode", "fats", "parameter 'mode' is one of fast, safe, not 'fats'"},
     }
     for _, case in ipairs(bad) do
@@ -362,7 +391,7 @@ end)
 t.run("unknown parameters", function()
     local _, problem = value_of("timout", "5")
     t.equal(problem, "unknown parameter 'timout' (did you mean 'timeout'?); the policy takes count, force, "
-        .. "mode, ratio, text, timeout")
+        .. "mode, ratio, speed, text, timeout, wait")
     local _, problems = policy.params({}, {x = "1"})
     t.equal(problems, {"unknown parameter 'x'; the policy takes none"})
     _, problems = policy.params(SPEC, {x = "1", count = "y", ratio = "z"})

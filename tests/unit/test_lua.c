@@ -157,6 +157,7 @@ static void ask_everything(struct policy *policy)
 static void a_step_that_is_nasty_fails_or_not_and_the_next_is_asked(void **state)
 {
     (void)state;
+    static const struct run_options options = {.preview = true};
     static const char *const nasty[] = {
         "_G.require = nil",
         "_G.error, _G.pcall, _G.type = nil",
@@ -183,7 +184,7 @@ static void a_step_that_is_nasty_fails_or_not_and_the_next_is_asked(void **state
         struct error err = {0};
         if (load(&policy, text, &err) < 0)
             fail_msg("%s: %s", nasty[i], err.message);
-        struct run run = {0};
+        struct run run = {.options = &options, .phase = PHASE_PREPARE};
         policy.in.run = &run;
         ask_everything(&policy);
         policy.in.run = NULL;
@@ -215,6 +216,71 @@ static void no_memory_is_an_error(void **state)
     policy.in.run = NULL;
     json_decref(run.saved);
     policy_free(&policy);
+}
+
+static void hear(void *data, const json_t *event)
+{
+    char **heard = data;
+    free(*heard);
+    *heard = xstrdup(json_str(event, "text", ""));
+}
+
+static int perform(const char *phase, const char *returns, char **text, char **heard, struct error *err)
+{
+    auto_free char *policy_text = xasprintf(
+        "return { api = 1, summary = 'x', steps = { { 'a', phase = '%s', run = function() %s end } } }",
+        phase, returns);
+    static const struct run_options options = {.preview = true};
+    struct policy policy;
+    if (load(&policy, policy_text, err) < 0)
+        fail_msg("%s", err->message);
+    struct run run = {.options = &options,
+                      .phase = policy.procedure.steps[0].phase,
+                      .step = &policy.procedure.steps[0],
+                      .listener = {.event = hear, .data = heard}};
+    policy.in.run = &run;
+    int rc = policy.procedure.perform(&policy, 0, text, err);
+    policy.in.run = NULL;
+    json_decref(run.saved);
+    policy_free(&policy);
+    return rc;
+}
+
+// A check that returns false, or a table, is no yes; of other steps it is said that it is not shown.
+static void what_a_step_returns_is_shown(void **state)
+{
+    (void)state;
+    static const char *const shown[][2] = {
+        {"return 'seen'", "seen"}, {"return 7", "7"}, {"return 1.5", "1.5"}};
+    for (size_t i = 0; i < COUNT_OF(shown); i++) {
+        auto_free char *text = NULL, *heard = NULL;
+        struct error err = {0};
+        assert_int_equal(perform("check", shown[i][0], &text, &heard, &err), 0);
+        assert_string_equal(text, shown[i][1]);
+    }
+    static const char *const silent[] = {"", "return nil", "return true"};
+    for (size_t i = 0; i < COUNT_OF(silent); i++) {
+        auto_free char *text = NULL, *heard = NULL;
+        struct error err = {0};
+        assert_int_equal(perform("check", silent[i], &text, &heard, &err), 0);
+        assert_null(text);
+        assert_null(heard);
+    }
+    static const char *const strange[][2] = {
+        {"return false", "false"}, {"return {}", "a table"}, {"return print", "a function"}};
+    for (size_t i = 0; i < COUNT_OF(strange); i++) {
+        auto_free char *text = NULL, *heard = NULL;
+        auto_free char *said = xasprintf(
+            "the step 'a' returned %s; a step returns the text that is shown for "
+            "it, or nothing (run:refuse says no)",
+            strange[i][1]);
+        struct error err = {0};
+        assert_int_equal(perform("check", strange[i][0], &text, &heard, &err), -1);
+        assert_int_equal(err.domain, ERR_POLICY);
+        assert_string_equal(err.message, said);
+        assert_int_equal(perform("fixup", strange[i][0], &text, &heard, &err), 0);
+        assert_string_equal(heard, said);
+    }
 }
 
 // A loop that does not end, also one that catches all errors, ends after so many instructions.
@@ -309,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
         cmocka_unit_test(a_step_that_is_nasty_fails_or_not_and_the_next_is_asked),
         cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(what_a_step_returns_is_shown),
         cmocka_unit_test(a_loop_ends),
         cmocka_unit_test(a_sites_loop_ends),
         cmocka_unit_test(the_library_is_in_the_program),
