@@ -55,6 +55,8 @@ void effect_note(const struct effect *e, json_t *request)
     auto_free char *keep = xasprintf("%s/%d", e->host->run->id, e->number);
     json_object_set_new(request, "keep", json_string(keep));
     json_object_set(request, "note", e->data);
+    if (e->undoing)
+        json_object_set_new(request, "undoes", json_true());
 }
 
 enum note_place effect_note_place(const char *kind)
@@ -341,7 +343,10 @@ static int undo_it(struct effect *e, enum observed seen, struct error *err)
     if (seen == SEEN_UNKNOWN && e->made != MADE)
         run_message(e->host->run, "warning", "%s on %s: " NOT_KNOWN ", so it is undone", effect_target(e),
                     run_host_name(e->host));
-    return e->kind->undo(e, err);
+    e->undoing = true; // its host remembers that, for a controller that knows it by its notes alone
+    int rc = e->kind->undo(e, err);
+    e->undoing = false;
+    return rc;
 }
 
 static enum undoing undo_one(struct effect *e, json_t *problems)

@@ -21,6 +21,7 @@ struct effect {
     void *own;      // what its kind needs for making and showing it, and nobody writes down; kind->free_own
     json_t *result; // what apply, or observe, has to say
     enum made made; // as far as its journal tells
+    bool undoing;   // what is asked of its host now undoes it
     bool undone;    // there is nothing (more) to undo
     bool of_fixup;  // it puts things right, so no failure undoes it
     bool temporary; // of a temporary step: taken back at every end

@@ -165,6 +165,14 @@ static void notes_are(const char *run, const char *text)
     assert_true(json_equal(json_object_get(result, "notes"), expected));
 }
 
+// Of the run "run".
+static void unreadable_are(const char *text)
+{
+    auto_json json_t *result = must("notes", json_pack("{s:s}", "run", "run"));
+    auto_free char *seen = json_dumps(json_object_get(result, "unreadable"), JSON_COMPACT);
+    assert_string_equal(seen, text);
+}
+
 static void notes_are_kept(void **state)
 {
     (void)state;
@@ -225,20 +233,60 @@ static void notes_stay_in_their_folder(void **state)
 static void torn_notes_are_left_out(void **state)
 {
     (void)state;
-    static const char *const torn[] = {"", "{", "{\"kind\":\"serv", "[]", "3", "{}x", "\xff"};
+    static const char *const torn[] = {"", "{", "{\"kind\":\"serv"};
     must_note("run/1", "service");
     auto_free char *dir = at(keep_dir, "run");
     for (size_t i = 0; i < COUNT_OF(torn); i++) {
         put(dir, "2.note", torn[i]);
         notes_are("run", "{\"1\": {\"kind\": \"service\"}}");
+        unreadable_are("[]");
     }
     put(dir, "3", "the bytes of an original");
     put(dir, "3.json", "{}");
     put(dir, ".note", "{}");
-    auto_free char *link = at(dir, "4.note"), *inner = at(dir, "5.note");
-    assert_int_equal(symlink("1.note", link), 0);
-    assert_int_equal(mkdir(inner, 0700), 0);
     notes_are("run", "{\"1\": {\"kind\": \"service\"}}");
+    unreadable_are("[]");
+}
+
+static void notes_that_cannot_be_read_are_named(void **state)
+{
+    (void)state;
+    static const char *const foreign[] = {"[]", "3", "{}x", "\xff", "{\"kind\" 3}"};
+    must_note("run/1", "service");
+    auto_free char *dir = at(keep_dir, "run"), *link = at(dir, "4.note"), *inner = at(dir, "5.note");
+    for (size_t i = 0; i < COUNT_OF(foreign); i++) {
+        put(dir, "2.note", foreign[i]);
+        notes_are("run", "{\"1\": {\"kind\": \"service\"}}");
+        unreadable_are("[\"2.note\"]");
+    }
+    put(dir, "2.note", "");
+    assert_int_equal(symlink("1.note", link), 0);
+    unreadable_are("[\"4.note\"]");
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(mkdir(inner, 0700), 0);
+    unreadable_are("[\"5.note\"]");
+}
+
+// A change that was undone is told no more; one whose undo failed is.
+static void undone_changes_are_told_no_more(void **state)
+{
+    (void)state;
+    struct agent agent = {.stdin_fd = -1};
+    for (int fails = 1; fails >= 0; fails--) {
+        auto_buf struct buf body = {0};
+        struct message request = {.head = json_pack("{s:s, s:[s], s:i, s:s, s:{s:s}, s:b}", "op", "command",
+                                                    "argv", fails ? "false" : "true", "timeout", 10000,
+                                                    "keep", "run/1", "note", "kind", "command", "undoes", 1)};
+        json_t *result = NULL;
+        struct error err = {0};
+        if (agent_serve(&agent, &request, &result, &body, &err) < 0)
+            fail_msg("%s", err.message);
+        notes_are("run", fails ? "{\"1\": {\"kind\": \"command\"}}" : "{}");
+        json_decref(result);
+        json_decref(request.head);
+    }
+    json_decref(must("forget", json_pack("{s:s}", "run", "run")));
+    assert_false(is_there(keep_dir, "run"));
 }
 
 static void half_a_note_is_none(void **state)
@@ -526,6 +574,8 @@ int main(void)
         TEST(a_note_is_an_effect),
         TEST(notes_stay_in_their_folder),
         TEST(torn_notes_are_left_out),
+        TEST(notes_that_cannot_be_read_are_named),
+        TEST(undone_changes_are_told_no_more),
         TEST(half_a_note_is_none),
         TEST(what_is_open_to_others_is_no_place),
         TEST(forgotten),

@@ -277,6 +277,232 @@ static void a_run_that_had_ended_keeps_its_cause(void **state)
     }
 }
 
+// ---- recover --host ----
+
+// A run of another controller, whose state is elsewhere, cut off on a host.
+static void cut_off_elsewhere(const char *host) { cut_off("--state " HERE "/elsewhere", host); }
+
+static void what_a_host_keeps_is_shown_and_asked_for(void **state)
+{
+    (void)state;
+    cut_off_elsewhere("one");
+    migrun("recover -n --host one");
+    ends_with(0);
+    says("3 changes would be undone");
+    assert_true(is_there(HERE "/file"));
+    migrun("recover --host one");
+    ends_with(1);
+    says("3 changes would be undone");
+    says("--yes");
+    assert_true(is_there(HERE "/file"));
+    migrun("recover --host one --yes");
+    ends_with(3);
+    says("3 changes undone");
+    assert_false(is_there(HERE "/file"));
+    migrun("recover --host one --yes");
+    ends_with(0);
+    says("Nothing to recover");
+}
+
+// The undo of `slow` waits for HERE/go; that of `first`, which comes after it, must not be done twice when
+// the recovery is killed between the two of them.
+static const char undoes_slowly[] =
+    "return { api = 1, summary = 'x', takes = { 'host' }, steps = { { 'change', phase = 'prepare',\n"
+    "  run = function(run)\n"
+    "    local host = run.hosts[1]\n"
+    "    host:command({ 'true' }, { timeout = 100, undo = { 'sh', '-c', 'echo begun >" HERE
+    "/begun; while [ ! -e " HERE "/go ]; do sleep 0.01; done' } })\n"
+    "    host:command({ 'true' }, { undo = { 'sh', '-c', 'echo undone >>" HERE "/commands' } })\n"
+    "    host:command({ 'sh', '-c', 'echo begun >" HERE "/begun; while [ ! -e " HERE
+    "/go ]; do sleep 0.01; done' "
+    "}, { timeout = 100, undo = { 'true' } })\n"
+    "  end } } }\n";
+
+static void what_was_undone_is_not_undone_again(void **state)
+{
+    (void)state;
+    put(HERE "/changes.lua", undoes_slowly);
+    cut_off_elsewhere("one");
+    unlink(HERE "/begun");
+    unlink(HERE "/go");
+    pid_t pid = begin("recover --host one --yes");
+    await(HERE "/begun", pid);
+    kill(pid, SIGKILL);
+    end(pid);
+    put(HERE "/go", "");
+    migrun("recover --host one --yes");
+    ends_with(3);
+    auto_free char *commands = text_of(HERE "/commands");
+    assert_string_equal(commands, "undone\n");
+}
+
+static void notes_that_cannot_be_read_are_told_and_kept(void **state)
+{
+    (void)state;
+    cut_off_elsewhere("one");
+    migrun("history --json --state " HERE "/elsewhere");
+    auto_json json_t *row = json_loads(output, 0, NULL);
+    auto_free char *note = xasprintf(HERE "/one/kept/%s/2.note", json_str(row, "run", "?")),
+                   *before = text_of(note);
+    put(note, "{\"kind\" 3}");
+    migrun("recover --host one --yes");
+    ends_with(5);
+    says("2.note");
+    says("cannot be read");
+    assert_true(is_there(note) && is_there(HERE "/file"));
+    put(note, before);
+    migrun("recover --host one --yes");
+    ends_with(3);
+}
+
+// ---- a host whose root is an enemy ----
+
+#define RUN "20260101-000000-abc"
+#define UUID "7eb1c886-6149-66f2-54b6-72643cf6c66c"
+
+// JSON with ' for its quotation marks; %HERE% is the controller's name. Caller frees.
+static char *json_of(const char *text)
+{
+    char own[256] = "";
+    gethostname(own, sizeof own - 1);
+    const char *mark = strstr(text, "%HERE%");
+    char *json = mark ? xasprintf("%.*s%s%s", (int)(mark - text), text, own, mark + 6) : xstrdup(text);
+    for (char *p = json; *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    return json;
+}
+
+static void plant(const char *host, const char *claim, const char *name, const char *note)
+{
+    auto_free char *claims = xasprintf(HERE "/%s/claims", host), *kept = xasprintf(HERE "/%s/kept", host),
+                   *run = xasprintf("%s/" RUN, kept), *path = xasprintf("%s/" RUN ".json", claims),
+                   *claim_json = json_of(claim), *note_json = json_of(note),
+                   *file = xasprintf("%s/%s.note", run, name);
+    const char *const folders[] = {claims, kept, run};
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        assert_true(mkdir(folders[i], 0700) == 0 || errno == EEXIST);
+    put(path, claim_json);
+    put(file, note_json);
+}
+
+static void is_refused(const char *why)
+{
+    migrun("recover -n --host one");
+    says(why);
+    ends_with(5);
+    migrun("recover --host one --yes");
+    says(why);
+    ends_with(5);
+    if (is_there(HERE "/pwned") || is_there(HERE "/new"))
+        fail_msg("it was obeyed:\n%s", output);
+}
+
+#define CLAIM(more) \
+    "{'run':'" RUN "','instance':'','name':'','by':'root on old','since':1764000000.0" more "}"
+#define MOVES(source, dest)              \
+    "{'run':'" RUN "','instance':'" UUID \
+    "','name':'g','by':'root on old','since':1764000000.0,'source':'" source "','dest':'" dest "'}"
+#define NOTE(kind, host, after) \
+    "{'kind':'" kind "','host':'" host "','target':'/x','before':{},'after':{" after "},'step':'s'}"
+#define UNDO "'argv':['true'],'undo':['touch','" HERE "/pwned'],'timeout':5000"
+
+static void notes_of_an_enemy(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *claim, *name, *note, *why;
+    } rows[] = {
+        {CLAIM(""), "1", NOTE("command", "%HERE%", UNDO), "a change on another host"},
+        {CLAIM(""), "1", NOTE("command", "localhost", UNDO), "a change on another host"},
+        {CLAIM(""), "1", NOTE("command", "two", UNDO), "a change on another host"},
+        {CLAIM(""), "1", NOTE("command", "seven", UNDO), "a change on another host"},
+        {CLAIM(""), "1", NOTE("command", "-oProxyCommand=x", UNDO), "a change on another host"},
+        {CLAIM(""), "1", NOTE("file.write", "two", "'sha256':'x'"), "a change on another host"},
+        {CLAIM(""), "1", NOTE("nova.request", "one", "'undo':{'method':'POST','path':'/users'}"),
+         "leaves none"},
+        {CLAIM(""), "1", NOTE("nova.lock", "one", ""), "leaves none"},
+        {CLAIM(""), "1", NOTE("libvirt.autostart", "one", "'on':true"), "leaves none"},
+        {CLAIM(""), "1", NOTE("step", "one", ""), "leaves none"},
+        {CLAIM(""), "1", NOTE("zap", "one", ""), "leaves none"},
+        {CLAIM(""), "1", "{}", "leaves none"},
+        {CLAIM(""), "1",
+         NOTE("service", "one", "'action':'start','commands':{'state':['touch','" HERE "/pwned']}"),
+         "commands that are not the site file's"},
+        {CLAIM(""), "1", NOTE("surgery", "one", "'commands':{'state':['touch','" HERE "/pwned']}"),
+         "commands that are not the site file's"},
+        {CLAIM(""), "1", NOTE("command", "one", "'argv':['true'],'timeout':1e300"), "a timeout"},
+        {CLAIM(""), "1", NOTE("command", "one", "'argv':['true'],'timeout':-1"), "a timeout"},
+        {CLAIM(""), "1", NOTE("service", "one", "'undo_timeout':9223372036854775807"), "a timeout"},
+        {CLAIM(""), "x", NOTE("command", "one", ""), "a note named 'x'"},
+        {CLAIM(""), "99999999", NOTE("command", "one", ""), "a note named '99999999'"},
+        {CLAIM(""), "0", NOTE("command", "one", ""), "number 0"},
+        {CLAIM(""), "1", "{'kind':'command','host':'one','target':'x','before':{}}", "no effect"},
+        {CLAIM(""), "1", "{'kind':'command','host':'one','target':5,'before':{},'after':{}}", "no effect"},
+        {CLAIM(""), "1", NOTE("libvirt.migrate", "two", ""), "a migration"},
+        {CLAIM(",'source':'one'"), "1", NOTE("nova.live_migrate", "one", ""), "a migration"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        teardown(state);
+        assert_int_equal(setup(state), 0);
+        plant("one", rows[i].claim, rows[i].name, rows[i].note);
+        is_refused(rows[i].why);
+    }
+}
+
+static void claims_of_an_enemy(void **state)
+{
+    (void)state;
+    static const char note[] = NOTE("command", "one", UNDO);
+    static const struct {
+        const char *claim, *why;
+    } rows[] = {
+        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':1e300}", "no valid time"},
+        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':-5}", "no valid time"},
+        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':'now'}", "no valid time"},
+        {"{'run':'../x','instance':'','name':'','by':'x','since':5}", "no valid name"},
+        {"{'run':5,'instance':'','name':'','by':'x','since':5}", "no valid name"},
+        {"{'instance':'','name':'','by':'x','since':5}", "no valid name"},
+        {"{'run':'" RUN "','instance':'../servers','name':'g','by':'x','since':5,'source':'one'}", "no uuid"},
+        {"{'run':'" RUN "','name':'g','by':'x','since':5,'source':'one'}", "no uuid"},
+        {"{'run':'" RUN "','instance':'" UUID "','name':'g','by':'x','since':5}", "no source"},
+        {"{'run':'" RUN "','instance':'','name':'\\u001b[31m','by':'x','since':5}", "no text"},
+        {MOVES("one", "localhost"), "no host of the site file"},
+        {MOVES("one", "%HERE%"), "no host of the site file"},
+        {MOVES("seven", "one"), "no host of the site file"},
+        {MOVES("-oProxyCommand=x", "one"), "no host of the site file"},
+        {MOVES("two", "three"), "of a run on other hosts"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        teardown(state);
+        assert_int_equal(setup(state), 0);
+        plant("one", rows[i].claim, "1", note);
+        is_refused(rows[i].why);
+    }
+}
+
+// An enemy that names a run of others: they do not name it, so nothing of theirs is touched.
+static void a_run_of_others_is_not_ended(void **state)
+{
+    (void)state;
+    plant("one", MOVES("two", "one"), "1", NOTE("command", "one", UNDO));
+    plant("two", MOVES("two", "three"), "2", NOTE("command", "two", UNDO));
+    is_refused("on two does not name it");
+    assert_true(is_there(HERE "/two/claims/" RUN ".json"));
+}
+
+// One whose claim is gone has ended that run: what it keeps of it is not undone.
+static void a_run_that_ended_there_is_not_undone(void **state)
+{
+    (void)state;
+    plant("one", MOVES("two", "one"), "1", NOTE("command", "one", "'argv':['true'],'undo':['true']"));
+    plant("two", MOVES("two", "one"), "2", NOTE("command", "two", UNDO));
+    assert_int_equal(unlink(HERE "/two/claims/" RUN ".json"), 0);
+    migrun("recover --host one --yes");
+    says_not("on two   run");
+    assert_false(is_there(HERE "/pwned"));
+}
+
 // ---- history --prune ----
 
 // A run that ends at once.
@@ -377,6 +603,13 @@ int main(void)
         TEST(a_run_is_undone),
         TEST(every_run_is_previewed),
         TEST(a_run_that_had_ended_keeps_its_cause),
+        TEST(what_a_host_keeps_is_shown_and_asked_for),
+        TEST(what_was_undone_is_not_undone_again),
+        TEST(notes_that_cannot_be_read_are_told_and_kept),
+        TEST(notes_of_an_enemy),
+        TEST(claims_of_an_enemy),
+        TEST(a_run_of_others_is_not_ended),
+        TEST(a_run_that_ended_there_is_not_undone),
         TEST(dead_hosts_are_waited_for_once),
         TEST(what_is_forgotten_is_shown_and_asked_for),
         TEST(runs_that_left_something_go_by_their_names),

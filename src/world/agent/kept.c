@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a run leaves on the host that it changes, root's alone and on disk before the change is made: the
-// originals (RUN/N, the bytes; RUN/N.json, what it takes to put them back), the effects (RUN/N.note), and the
+// originals (RUN/N, the bytes; RUN/N.json, what it takes to put them back), the effects (RUN/N.note; those
+// that were undone since have RUN/N.undone), and the
 // run's claim. With them another controller can end the run.
 #include "world/agent/ops_internal.h"
 
@@ -156,15 +157,39 @@ int note_effect(const json_t *request, struct error *err)
     return 0;
 }
 
+void note_undone(const json_t *request)
+{
+    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1];
+    struct error err;
+    if (keep_parse(json_str(request, "keep", ""), run, number, &err) < 0)
+        return;
+    auto_fd int folder = keep_folder(run, false, &err);
+    auto_free char *name = xasprintf("%s.undone", number);
+    if (folder >= 0 && keep_bytes(folder, name, "", 0) == 0)
+        fsync(folder);
+}
+
 SERVE(serve_note)
 {
     *result = json_object();
     return 0; // the note itself was written on the way here, as every request's is
 }
 
+// The object in a text. NULL with *torn: it is the beginning of one.
+static json_t *parse_record(const char *text, size_t size, bool *torn)
+{
+    json_error_t error;
+    json_t *record = json_loadb(text, size, 0, &error);
+    *torn = !record && (size == 0 || json_error_code(&error) == json_error_premature_end_of_input);
+    if (json_is_object(record))
+        return record;
+    json_decref(record);
+    return NULL;
+}
+
 // Every entry of a folder whose name ends so, as parsed JSON, by its name without that end. What is torn (its
-// change was not begun) is left out.
-static int read_records(int folder, const char *end, json_t *records)
+// change was not begun) is left out; what cannot be read is named in unreadable (NULL: not wanted).
+static int read_records(int folder, const char *end, json_t *records, json_t *unreadable)
 {
     DIR *entries = fdopendir(dup(folder));
     if (!entries)
@@ -173,15 +198,16 @@ static int read_records(int folder, const char *end, json_t *records)
     for (struct dirent *entry; (entry = readdir(entries));) {
         size_t len = strlen(entry->d_name), end_len = strlen(end), size;
         auto_free char *text = NULL;
-        if (len <= end_len || !STREQ(entry->d_name + len - end_len, end) ||
-            kept_bytes(folder, entry->d_name, RECORD_MAX, &text, &size) < 0)
+        bool torn = false;
+        if (len <= end_len || !STREQ(entry->d_name + len - end_len, end))
             continue;
         auto_free char *name = xstrndup(entry->d_name, len - end_len);
-        json_t *record = json_loadb(text, size, 0, NULL);
-        if (json_is_object(record))
+        bool is_read = kept_bytes(folder, entry->d_name, RECORD_MAX, &text, &size) == 0;
+        json_t *record = is_read ? parse_record(text, size, &torn) : NULL;
+        if (record)
             json_object_set_new(records, name, record);
-        else
-            json_decref(record);
+        else if (!torn && unreadable)
+            json_array_append_new(unreadable, json_text(entry->d_name));
     }
     closedir(entries);
     return 0;
@@ -192,14 +218,21 @@ SERVE(serve_notes)
     char run[RUN_NAME_MAX + 1];
     if (keep_parse(json_str(request, "run", ""), run, NULL, err) < 0)
         return -1;
-    auto_json json_t *notes = json_object();
+    auto_json json_t *all = json_object(), *notes = json_object(), *unreadable = json_array();
     struct error failure;
     auto_fd int folder = keep_folder(run, false, &failure);
     if (folder < 0 && unless_absent(&failure, err) < 0)
         return -1;
-    if (folder >= 0 && read_records(folder, ".note", notes) < 0)
+    if (folder >= 0 && read_records(folder, ".note", all, unreadable) < 0)
         return error_errno(err, errno, "reading %s/%s", agent_keep_dir, run);
-    *result = json_pack("{s:O}", "notes", notes);
+    const char *number;
+    json_t *effect;
+    json_object_foreach(all, number, effect) {
+        auto_free char *undone = xasprintf("%s.undone", number);
+        if (faccessat(folder, undone, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+            json_object_set(notes, number, effect);
+    }
+    *result = json_pack("{s:O, s:O}", "notes", notes, "unreadable", unreadable);
     return 0;
 }
 
@@ -233,7 +266,7 @@ SERVE(serve_claim)
     if (folder < 0)
         return -1;
     auto_json json_t *others = json_object();
-    if (read_records(folder, ".json", others) < 0)
+    if (read_records(folder, ".json", others, NULL) < 0)
         return error_errno(err, errno, "reading %s", agent_claim_dir);
     const char *name;
     json_t *other;
@@ -292,7 +325,7 @@ SERVE(serve_claims)
     auto_fd int folder = claim_folder(false, &failure);
     if (folder < 0 && unless_absent(&failure, err) < 0)
         return -1;
-    if (folder >= 0 && read_records(folder, ".json", claims) < 0)
+    if (folder >= 0 && read_records(folder, ".json", claims, NULL) < 0)
         return error_errno(err, errno, "reading %s", agent_claim_dir);
     const char *name;
     json_t *claim;

@@ -18,7 +18,8 @@
 //   forget    run → {}; removes the originals kept for a run
 //   note      → {}; any request may have note (an effect, run/gate.h) and keep: the note is on disk, as
 //             KEEP_DIR/RUN/N.note, before the request is served
-//   notes     run → {notes: {"N": effect}}
+//             With undoes: true it undoes that change; once that is done, the note is not told any more.
+//   notes     run → {notes: {"N": effect} of what was not undone, unreadable: [names of their files]}
 //   claim     claim {run, instance (uuid), name, exclusive, user, controller, since} → {}, or {held: claim}
 //             of the run that excludes this one: of the same instance, or if either wants the host for itself
 //   unclaim   run → {}

@@ -57,6 +57,8 @@ int unless_absent(const struct error *failure,
 void claim_tell(const char *run, const char *text);
 // Writes a request's note to keep's place, unless it is there.
 int note_effect(const json_t *request, struct error *err);
+// Remembers that the change of a request's keep was undone.
+void note_undone(const json_t *request);
 
 // Mounts of this host, in their order: [{target, source, fstype}]; and the one that a path lies on.
 json_t *mounts(void);

@@ -16,7 +16,12 @@ int agent_serve(struct agent *agent, const struct message *request, json_t **res
                          "the agent was started to read only, and %s could change something", name);
     if (json_object_get(request->head, "note") && note_effect(request->head, err) < 0)
         return -1;
-    return op->serve(agent, request->head, request->body, request->body_len, result, body, err);
+    if (op->serve(agent, request->head, request->body, request->body_len, result, body, err) < 0)
+        return -1;
+    // A command that undoes may have failed.
+    if (json_flag(request->head, "undoes", false) && json_int(*result, "status", 0) == 0)
+        note_undone(request->head);
+    return 0;
 }
 
 int agent_answer(struct agent *agent, const struct message *request, int fd)
