@@ -61,7 +61,7 @@ wrong_words() {
   refused 1 "parameter 'bandwidth': 'fast' is not a whole number" -p bandwidth=fast policies/libvirt.lua \
     still \
     compute-2
-  refused 1 "parameter 'timeout': 'soon' is no " --timeout soon policies/libvirt.lua still compute-2
+  refused 1 "parameter 'timeout': 'soon' is not a duration" --timeout soon policies/libvirt.lua still compute-2
   refused 1 "-v and -q exclude each other" -v -q policies/libvirt.lua still compute-2
   refused 1 "there is no policy 'nothing'" nothing still compute-2
   refused 1 "there is no policy policies/nothing.lua: no such file" policies/nothing.lua still compute-2
@@ -82,7 +82,7 @@ wrong_sites() {
   site_is_refused ": unknown key 'usr' of ssh; did you mean 'user'?" 'return { ssh = { usr = "root" } }'
   site_is_refused ": instances should be an absolute path, but is 'here'" 'return { instances = "here" }'
   site_is_refused ":1: attempt to index a nil value (global 'os')" 'return { hosts = { os.getenv("HOME") } }'
-  site_is_refused ": 1: a loop that does not end" 'while true do end'
+  site_is_refused ":1: a loop that does not end" 'while true do end'
   site_is_refused " holds plain data only: a function is no plain data" \
     'return { hosts = { function() end } }'
   run on controller env MIGRUN_SITE=/nowhere/else.lua migrun policies/libvirt.lua still compute-2
