@@ -87,18 +87,16 @@ static int host_storage(lua_State *L)
     struct run_host *h = check_host(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     int64_t wait = lua_isnoneornil(L, 3) ? 0 : read_seconds(L, 3, "storage", 0);
-    void **paths = lua_box(L, box_json), **box = lua_box(L, box_message);
+    void **paths = lua_box(L, box_json), **box = lua_box(L, box_json);
     struct error err;
     if (lua_to_json(L, 2, (json_t **)paths, &err) < 0)
         return lua_raise(L, &err);
     for (size_t i = 0; i < json_array_size(*paths); i++)
         if (!json_is_string(json_array_get(*paths, i)))
             return lua_mistake(L, "paths are a list of texts");
-    struct message *answer = *box = xcalloc(1, sizeof *answer);
-    if (host_call(h->agent, "storage", json_pack("{s:O, s:I}", "paths", *paths, "after", (json_int_t)wait),
-                  NULL, 0, wait + 30000, answer, &err) < 0)
+    if (run_storage(h, *paths, wait, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
-    lua_push_json(L, json_object_get(json_object_get(answer->head, "result"), "paths"));
+    lua_push_json(L, *box);
     return 1;
 }
 
@@ -415,9 +413,7 @@ static int host_command(lua_State *L)
     json_t *args = json_pack("{s:O, s:I}", "argv", argv, "timeout", (json_int_t)timeout);
     int rc;
     if (reads) {
-        json_object_set_new(args, "reads", json_true());
-        json_object_set_new(args, "stdin", json_boolean(input != NULL));
-        rc = host_call(h->agent, "command", args, input, input_len, timeout + 10000, answer, &err);
+        rc = run_command(h, args, input, input_len, timeout, answer, &err);
     } else {
         if (*undo_box)
             json_object_set(args, "undo", *undo_box);
@@ -446,7 +442,7 @@ static int host_reach(lua_State *L)
     struct host_ref *other = luaL_testudata(L, 2, HOST_KEY);
     const char *name = other ? run_host_name(other->h) : luaL_checkstring(L, 2);
     int64_t timeout = read_seconds(L, 4, "reach", 5);
-    void **ports = lua_box(L, box_json), **box = lua_box(L, box_message);
+    void **ports = lua_box(L, box_json), **box = lua_box(L, box_json);
     struct error err;
     if (lua_to_json(L, 3, (json_t **)ports, &err) < 0)
         return lua_raise(L, &err);
@@ -457,14 +453,9 @@ static int host_reach(lua_State *L)
             return lua_mistake(L, "ports are whole numbers");
     if (json_array_size(*ports) == 0)
         return lua_mistake(L, "name a port, or a list of ports");
-    struct message *answer = *box = xcalloc(1, sizeof *answer);
-    json_t *args = json_pack("{s:s, s:O, s:I}", "host", name, "ports", *ports, "timeout",
-                             (json_int_t)timeout);
-    if (!args)
-        return lua_mistake(L, "the host's name is not UTF-8");
-    if (host_call(h->agent, "reach", args, NULL, 0, timeout + 15000, answer, &err) < 0)
+    if (run_reach(h, name, *ports, timeout, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
-    const json_t *result = json_object_get(answer->head, "result");
+    const json_t *result = *box;
     lua_createtable(L, 0, 2);
     lua_pushstring(L, json_str(result, "address", NULL));
     lua_setfield(L, -2, "address");
@@ -531,16 +522,8 @@ static int service_wait(lua_State *L)
 {
     struct service *s = check_service(L);
     int64_t timeout = read_seconds(L, 2, "wait", 30);
-    if (overlay_get(s->h, "service", s->unit))
-        return 0; // a preview's own change: it is taken to come
-    void **box = lua_box(L, box_message);
-    struct message *answer = *box = xcalloc(1, sizeof *answer);
     struct error err;
-    json_t *args = json_pack("{s:s, s:s, s:I}", "unit", s->unit, "action", "wait", "timeout",
-                             (json_int_t)timeout);
-    if (json_object_get(s->commands, "state"))
-        json_object_set(args, "command", json_object_get(s->commands, "state"));
-    if (host_call(s->h->agent, "service", args, NULL, 0, timeout + 10000, answer, &err) < 0)
+    if (run_service_wait(s->h, s->unit, json_object_get(s->commands, "state"), timeout, &err) < 0)
         return lua_raise(L, &err);
     return 0;
 }
@@ -594,8 +577,7 @@ void push_log(lua_State *L, struct run_host *h, const char *path)
     void **box = lua_box(L, box_message);
     struct message *answer = *box = xcalloc(1, sizeof *answer);
     struct error err;
-    if (host_call(h->agent, "log", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, answer, &err) ==
-        0) {
+    if (run_log(h, path, -1, 0, answer, &err) == 0) {
         log->offset = json_int(json_object_get(answer->head, "result"), "size", 0);
         log->line = json_int(json_object_get(answer->head, "result"), "lines", 0);
     } else if (err.domain != ERR_SYSTEM ||
@@ -619,9 +601,7 @@ static int log_lines(lua_State *L)
     struct message *answer = *box = xcalloc(1, sizeof *answer);
     struct error err;
     lua_newtable(L);
-    json_t *args = json_pack("{s:o, s:I, s:I}", "path", json_text(log->path), "offset",
-                             (json_int_t)log->offset, "line", (json_int_t)log->line);
-    if (host_call(log->h->agent, "log", args, NULL, 0, 0, answer, &err) < 0) {
+    if (run_log(log->h, log->path, log->offset, log->line, answer, &err) < 0) {
         if (err.domain == ERR_SYSTEM && err.code == ENOENT)
             return 1;
         return lua_raise(L, &err);

@@ -127,9 +127,7 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
     if ((stops && STREQ(state, "inactive")) || (STREQ(action, "start") && STREQ(state, "active")))
         return 0;
     // Who stops libvirtd wants the host for itself: no other run may move a guest there meanwhile.
-    const json_t *services = json_object_get(host_spec(h->agent)->settings, "services");
-    bool is_libvirtd = STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", ""));
-    if (is_libvirtd && !STREQ(action, "start") && run_claim(h->run, true, err) < 0)
+    if (run_is_libvirtd(h, unit) && !STREQ(action, "start") && run_claim(h->run, true, err) < 0)
         return -1;
     json_t *after = json_pack("{s:s, s:s, s:I, s:I}", "action", action, "state",
                               stops ? "inactive" : "active", "timeout",

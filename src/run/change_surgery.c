@@ -141,21 +141,14 @@ const struct effect_kind effect_surgery = {
 
 // ---- the scope ----
 
-static bool is_libvirtd(const struct run_host *h, const char *unit)
-{
-    const json_t *services = json_object_get(host_spec(h->agent)->settings, "services");
-    return STREQ(unit, json_str(json_object_get(services, "libvirtd"), "unit", "libvirtd")) ||
-           strncmp(unit, "virtqemud", 9) == 0;
-}
-
 static json_t *request_of(const struct run_host *h, const char *unit, const json_t *commands)
 {
     const json_t *settings = host_spec(h->agent)->settings;
-    json_t *after = json_pack("{s:b, s:i, s:s, s:s}", "managed", is_libvirtd(h, unit), "guests",
-                              is_libvirtd(h, unit) ? (int)json_array_size(json_object_get(h->facts, "guests"))
-                                                   : 0,
-                              "socket", json_str(json_object_get(settings, "libvirt"), "socket", ""), "log",
-                              json_str(json_object_get(settings, "logs"), "libvirtd", ""));
+    json_t *after = json_pack(
+        "{s:b, s:i, s:s, s:s}", "managed", run_is_libvirtd(h, unit), "guests",
+        run_is_libvirtd(h, unit) ? (int)json_array_size(json_object_get(h->facts, "guests")) : 0, "socket",
+        json_str(json_object_get(settings, "libvirt"), "socket", ""), "log",
+        json_str(json_object_get(settings, "logs"), "libvirtd", ""));
     if (commands)
         json_object_set(after, "commands", (json_t *)(uintptr_t)commands);
     return after;
@@ -183,7 +176,7 @@ int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, 
                          "%s: %s is stopped already, and one thing is done at a time", what,
                          effect_target(run->surgery));
     // Who stops libvirtd wants the host for itself: no other run may move a guest there meanwhile.
-    if (is_libvirtd(h, unit) && run_claim(run, true, err) < 0)
+    if (run_is_libvirtd(h, unit) && run_claim(run, true, err) < 0)
         return -1;
     struct effect *e = effect_new(OF_surgery, h, unit, json_object(), request_of(h, unit, commands));
     if (gate_begin(e, err) < 0)

@@ -148,3 +148,106 @@ int run_service_state(struct run_host *h, const char *unit, json_t *command, cha
     *state = xstrdup(json_str(seen, "state", "unknown"));
     return 0;
 }
+
+int run_service_wait(struct run_host *h, const char *unit, json_t *command, int64_t timeout_ms,
+                     struct error *err)
+{
+    const json_t *imagined = overlay_get(h, "service", unit);
+    if (imagined && STREQ(json_string_value(imagined), "active"))
+        return 0;
+    if (imagined)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s on %s would not become active: it is stopped before", unit, run_host_name(h));
+    auto_message struct message answer = {0};
+    json_t *args = json_pack("{s:s, s:s, s:I}", "unit", unit, "action", "wait", "timeout",
+                             (json_int_t)timeout_ms);
+    if (command)
+        json_object_set(args, "command", command);
+    return host_call(h->agent, "service", args, NULL, 0, timeout_ms + 10000, &answer, err);
+}
+
+bool run_is_libvirtd(const struct run_host *h, const char *unit)
+{
+    const json_t *services = json_object_get(host_spec(h->agent)->settings, "services");
+    const char *names[] = {json_str(json_object_get(services, "libvirtd"), "unit", "libvirtd"), "libvirtd",
+                           "virtqemud"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        size_t len = strlen(names[i]);
+        if (strncmp(unit, names[i], len) == 0 && (!unit[len] || STREQ(unit + len, ".service")))
+            return true;
+    }
+    return false;
+}
+
+// ---- what no preview can predict, but for its own files ----
+
+static int64_t count_lines(const char *text, size_t len)
+{
+    int64_t lines = 0;
+    for (size_t i = 0; i < len; i++)
+        lines += text[i] == '\n' || i + 1 == len;
+    return lines;
+}
+
+// A log that a step before would have written.
+static int imagined_log(const json_t *file, const char *path, int64_t offset, int64_t line,
+                        struct message *answer, struct error *err)
+{
+    const json_t *content = json_object_get(file, "content");
+    const char *text = json_string_value(content);
+    size_t len = json_string_length(content), from = offset < 0 ? 0 : (size_t)offset;
+    if (json_flag(file, "absent", false))
+        return error_errno(err, ENOENT, "%s", path);
+    if (from > len)
+        from = 0;
+    answer->head = json_pack("{s:{s:I, s:I, s:I}}", "result", "size", (json_int_t)len, "lines",
+                             (json_int_t)count_lines(text, len), "line", (json_int_t)line + 1);
+    if (offset < 0)
+        return 0;
+    answer->body = xstrndup(text + from, len - from);
+    answer->body_len = len - from;
+    return 0;
+}
+
+int run_log(struct run_host *h, const char *path, int64_t offset, int64_t line, struct message *answer,
+            struct error *err)
+{
+    const json_t *seen = overlay_get(h, "file", path);
+    if (seen && (json_flag(seen, "absent", false) || json_object_get(seen, "content")))
+        return imagined_log(seen, path, offset, line, answer, err);
+    json_t *args = json_pack("{s:o}", "path", json_text(path));
+    if (offset >= 0)
+        json_object_update_new(
+            args, json_pack("{s:I, s:I}", "offset", (json_int_t)offset, "line", (json_int_t)line));
+    return host_call(h->agent, "log", args, NULL, 0, 0, answer, err);
+}
+
+int run_command(struct run_host *h, json_t *args, const char *input, size_t input_len, int64_t timeout_ms,
+                struct message *answer, struct error *err)
+{
+    json_object_set_new(args, "reads", json_true());
+    json_object_set_new(args, "stdin", json_boolean(input != NULL));
+    return host_call(h->agent, "command", args, input, input_len, timeout_ms + 10000, answer, err);
+}
+
+int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_t timeout_ms,
+              json_t **reached, struct error *err)
+{
+    auto_message struct message answer = {0};
+    json_t *args = json_pack("{s:o, s:O, s:I}", "host", json_text(other), "ports", ports, "timeout",
+                             (json_int_t)timeout_ms);
+    if (host_call(h->agent, "reach", args, NULL, 0, timeout_ms + 15000, &answer, err) < 0)
+        return -1;
+    *reached = json_incref(json_object_get(answer.head, "result"));
+    return 0;
+}
+
+int run_storage(struct run_host *h, const json_t *paths, int64_t wait_ms, json_t **storage, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (host_call(h->agent, "storage", json_pack("{s:O, s:I}", "paths", paths, "after", (json_int_t)wait_ms),
+                  NULL, 0, wait_ms + 30000, &answer, err) < 0)
+        return -1;
+    *storage = json_incref(json_object_get(json_object_get(answer.head, "result"), "paths"));
+    return 0;
+}

@@ -193,6 +193,25 @@ int run_list(struct run_host *h, const char *path, json_t **entries, struct erro
 int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err);
 // The same as {state, start_timeout, stop_timeout}: how long the unit lets these take, in ms, where it tells.
 int run_service(struct run_host *h, const char *unit, json_t *command, json_t **seen, struct error *err);
+// Waits until it is active and responds. command: what tells its state, NULL: systemd. In a preview one that
+// would have been stopped does not come.
+int run_service_wait(struct run_host *h, const char *unit, json_t *command, int64_t timeout_ms,
+                     struct error *err);
+// Whether the unit is the daemon that has the host's guests.
+bool run_is_libvirtd(const struct run_host *h, const char *unit);
+// A log from offset on, where line lines are before it: its text, and {size, lines, line}; offset -1: no
+// text. ERR_SYSTEM ENOENT: there is none.
+int run_log(struct run_host *h, const char *path, int64_t offset, int64_t line, struct message *answer,
+            struct error *err);
+// A command that only reads (args stolen, ops.h): no preview can predict it.
+int run_command(struct run_host *h, json_t *args, const char *input, size_t input_len, int64_t timeout_ms,
+                struct message *answer, struct error *err);
+// Whether the host reaches ports (whole numbers) of another: {address, ports}.
+int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_t timeout_ms,
+              json_t **reached, struct error *err);
+// What lies below each of these paths, after a wait: {path: …}.
+int run_storage(struct run_host *h, const json_t *paths, int64_t wait_ms, json_t **storage,
+                struct error *err);
 void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value); // value stolen
 json_t *overlay_get(const struct run_host *h, const char *kind, const char *target); // borrowed, or NULL
 

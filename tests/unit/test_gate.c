@@ -729,6 +729,61 @@ static void a_service_has_the_time_that_its_unit_gives(void **state)
     }
 }
 
+// Who stops libvirtd, by whatever name, has the host for itself.
+static void who_stops_libvirtd_has_the_host_for_itself(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *unit;
+        bool exclusive;
+    } rows[] = {{"libvirtd", true},          {"libvirtd.service", true}, {"virtqemud", true},
+                {"virtqemud.service", true}, {"virtlogd", false},        {"nova-compute", false},
+                {"virtqemud-sock", false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct error err;
+        run.exclusive = false;
+        assert_int_equal(change_service(&there, rows[i].unit, "restart", NULL, 0, &err), 0);
+        if (run.exclusive != rows[i].exclusive)
+            fail_msg("%s", rows[i].unit);
+    }
+}
+
+// ---- reads in a preview ----
+
+static void a_preview_reads_what_it_would_have_written(void **state)
+{
+    (void)state;
+    struct error err;
+    auto_message struct message log = {0}, rest = {0}, none = {0};
+    options.preview = true;
+    set_text("/b", "old");
+    must_write("/a", "one\ntwo\nthree\n");
+    assert_int_equal(run_log(&there, "/a", -1, 0, &log, &err), 0);
+    assert_int_equal(json_int(json_object_get(log.head, "result"), "size", -1), 14);
+    assert_int_equal(json_int(json_object_get(log.head, "result"), "lines", -1), 3);
+    assert_int_equal(run_log(&there, "/a", 4, 1, &rest, &err), 0);
+    assert_string_equal(rest.body, "two\nthree\n");
+    assert_int_equal(json_int(json_object_get(rest.head, "result"), "line", -1), 2);
+    assert_int_equal(change_remove(&there, "/b", &err), 0);
+    assert_int_equal(run_log(&there, "/b", -1, 0, &none, &err), -1);
+    assert_int_equal(err.code, ENOENT);
+    asked_for("[]");
+}
+
+static void a_preview_waits_for_no_service_that_it_would_have_stopped(void **state)
+{
+    (void)state;
+    struct error err;
+    options.preview = true;
+    assert_int_equal(change_service(&there, "nova-compute", "stop", NULL, 0, &err), 0);
+    assert_int_equal(run_service_wait(&there, "nova-compute", NULL, 1000, &err), -1);
+    assert_string_equal(err.message,
+                        "nova-compute on compute-1 would not become active: it is stopped before");
+    assert_int_equal(change_service(&there, "nova-compute", "start", NULL, 0, &err), 0);
+    assert_int_equal(run_service_wait(&there, "nova-compute", NULL, 1000, &err), 0);
+    asked_for("[]");
+}
+
 // ---- undoing ----
 
 static void the_last_is_undone_first(void **state)
@@ -1215,6 +1270,9 @@ int main(void)
         TEST(what_was_made_though_it_failed_is_undone),
         TEST(a_unit_on_its_way_gets_there_again),
         TEST(a_service_has_the_time_that_its_unit_gives),
+        TEST(who_stops_libvirtd_has_the_host_for_itself),
+        TEST(a_preview_reads_what_it_would_have_written),
+        TEST(a_preview_waits_for_no_service_that_it_would_have_stopped),
         TEST(a_unit_that_is_on_its_way_is_no_unit_that_was_not_started),
         TEST(what_is_refused_is_not_undone),
         TEST(what_is_refused_because_of_others_is_not_undone),
