@@ -47,7 +47,7 @@ local function qemu_owner(run, xml)
     local known = host.facts.users[name]
     if known then return { uid = known.uid, gid = host.facts.groups[name] or known.gid } end
   end
-  error(("whom QEMU runs as on %s cannot be told: the guest's XML has no label, and there is no user "
+  error(("cannot tell which user QEMU runs as on %s: the guest's XML has no label, and there is no user "
     .. "libvirt-qemu or qemu"):format(host.name))
 end
 

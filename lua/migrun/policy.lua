@@ -352,7 +352,7 @@ function Check:need(need, path, title)
             if self.steps_by_title[known] == "check" then earlier[#earlier + 1] = known end
         end
         local hint = type(need) == "string" and lint.did_you_mean(need, earlier) or ""
-        self:problem(path, "step '%s' needs %s, which is no earlier check%s", title, show(need), hint)
+        self:problem(path, "step '%s' needs %s, which is not an earlier check%s", title, show(need), hint)
     end
 end
 

@@ -76,8 +76,9 @@ void *class_check(lua_State *L, int index, const struct class_of *class_of)
 {
     void *self = luaL_testudata(L, index, class_of->key);
     if (!self)
-        lua_mistake(L, "%s was expected, not a %s (a method is called with ':')", class_of->noun,
-                    luaL_typename(L, index));
+        lua_mistake(L, "expected %s, got %s%s (a method is called with ':')", class_of->noun,
+                    lua_isnoneornil(L, index) ? "nothing" : "a ",
+                    lua_isnoneornil(L, index) ? "" : luaL_typename(L, index));
     return self;
 }
 

@@ -93,7 +93,7 @@ static int host_storage(lua_State *L)
         return lua_raise(L, &err);
     for (size_t i = 0; i < json_array_size(*paths); i++)
         if (!json_is_string(json_array_get(*paths, i)))
-            return lua_mistake(L, "paths are a list of texts");
+            return lua_mistake(L, "paths are a list of strings");
     if (run_storage(h, *paths, wait, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
     lua_push_json(L, *box);
@@ -203,7 +203,7 @@ static int64_t check_id(lua_State *L, int index, struct run_host *h, bool group)
     if (lua_isinteger(L, index)) {
         lua_Integer id = lua_tointeger(L, index);
         if (id < 0 || id > UINT32_MAX - 1)
-            lua_mistake(L, "%lld is no %s's number", (long long)id, group ? "group" : "user");
+            lua_mistake(L, "%lld is not a valid %s ID", (long long)id, group ? "group" : "user");
         return id;
     }
     const char *name = luaL_checkstring(L, index);
@@ -218,7 +218,7 @@ static int check_mode(lua_State *L, int index)
 {
     lua_Integer mode = luaL_checkinteger(L, index);
     if (mode < 0 || mode > 07777)
-        lua_mistake(L, "%lld is no mode; write tonumber(\"640\", 8)", (long long)mode);
+        lua_mistake(L, "%lld is not a valid mode; write tonumber(\"640\", 8)", (long long)mode);
     return (int)mode;
 }
 
@@ -360,7 +360,7 @@ static json_t *check_argv(lua_State *L, int index, void **box)
                strlen(json_string_value(json_array_get(*box, i))) ==
                    json_string_length(json_array_get(*box, i));
     if (!fits || !*json_string_value(json_array_get(*box, 0)))
-        lua_mistake(L, "a command is a list of texts, its program first: { \"virsh\", \"list\" }");
+        lua_mistake(L, "a command is a list of strings, the program first: { \"virsh\", \"list\" }");
     return *box;
 }
 
@@ -450,7 +450,7 @@ static int host_reach(lua_State *L)
         *ports = json_pack("[o]", *ports);
     for (size_t i = 0; i < json_array_size(*ports); i++)
         if (!json_is_integer(json_array_get(*ports, i)))
-            return lua_mistake(L, "ports are whole numbers");
+            return lua_mistake(L, "a port is a whole number");
     if (json_array_size(*ports) == 0)
         return lua_mistake(L, "name a port, or a list of ports");
     if (run_reach(h, name, *ports, timeout, (json_t **)box, &err) < 0)
@@ -480,7 +480,7 @@ static int host_service(lua_State *L)
     const char *unit = json_str(known, "unit", name);
     struct service *s = class_new(L, SERVICE_KEY, sizeof *s);
     if (!*unit || *unit == '-' || strlen(unit) >= sizeof s->unit)
-        return lua_mistake(L, "'%s' is no name of a service", unit);
+        return lua_mistake(L, "invalid service name '%s'", unit);
     s->h = h;
     s->commands = json_object_size(known) > 1 ? known : NULL;
     snprintf(s->unit, sizeof s->unit, "%s", unit);

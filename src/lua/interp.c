@@ -20,7 +20,7 @@ struct run *run_of(lua_State *L)
 {
     struct run *run = interp_of(L)->run;
     if (!run)
-        lua_mistake(L, "the world can be asked only inside a step");
+        lua_mistake(L, "hosts, libvirt and Nova can be used only inside a step");
     return run;
 }
 

@@ -23,7 +23,7 @@ static int decode(lua_State *L)
     json_error_t why;
     *box = json_loadb(text, len, JSON_DECODE_ANY, &why);
     if (!*box)
-        return lua_mistake(L, "no JSON: line %d: %s", why.line, why.text);
+        return lua_mistake(L, "invalid JSON: line %d: %s", why.line, why.text);
     lua_push_json(L, *box);
     return 1;
 }

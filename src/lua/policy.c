@@ -133,7 +133,7 @@ static int fail_with(lua_State *L, struct policy *p, struct error *err)
     }
     if (count > PROBLEMS_SHOWN)
         buf_printf(&p->mistakes, "\nand %zu more", count - PROBLEMS_SHOWN);
-    error_set(err, ERR_POLICY, 0, "%s", p->mistakes.data ? p->mistakes.data : "it is no policy");
+    error_set(err, ERR_POLICY, 0, "%s", p->mistakes.data ? p->mistakes.data : "not a policy");
     snprintf(err->source, sizeof err->source, "%s", p->first_mistake);
     return -1;
 }
@@ -142,7 +142,7 @@ static int fail_syntax(lua_State *L, struct policy *p, struct error *err)
 {
     const char *message = lua_tostring(L, -1);
     size_t name = strlen(p->procedure.name);
-    buf_puts(&p->mistakes, message ? message : "no Lua");
+    buf_puts(&p->mistakes, message ? message : "not Lua");
     if (message && strncmp(message, p->procedure.name, name) == 0 && message[name] == ':')
         add_excerpt(&p->mistakes, p->text, strtol(message + name + 1, NULL, 10), 0);
     return error_set(err, ERR_POLICY, 0, "%s", p->mistakes.data);

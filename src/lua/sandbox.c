@@ -41,7 +41,7 @@ static int safe_setmetatable(lua_State *L)
     if (lua_istable(L, 2)) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
-            return lua_mistake(L, "__gc is not for policies");
+            return lua_mistake(L, "__gc is not allowed in a policy");
     }
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         return lua_mistake(L, "this metatable is protected");
@@ -182,7 +182,7 @@ static int require(lua_State *L, const char *name)
         return 1;
     }
     if (!is_module_name(name))
-        return lua_mistake(L, "'%s' is not a valid name of a module", name);
+        return lua_mistake(L, "'%s' is not a valid module name", name);
     lua_pushlightuserdata(L, interp_of(L));
     lua_setfield(L, loaded, name);
     if (!open_module(L, name)) {

@@ -114,7 +114,7 @@ static int table_to_json(lua_State *L, int index, json_t **json, int depth, stru
             lua_pop(L, 2);
             return key ? -1
                        : error_set(err, ERR_POLICY, 0,
-                                   "plain data has texts and whole numbers for keys, not a %s",
+                                   "keys of plain data are strings and whole numbers, not a %s",
                                    "value of another type");
         }
         if (json_object_set_new(result, key, value) < 0) {
@@ -147,7 +147,7 @@ static int to_json(lua_State *L, int index, json_t **json, int depth, struct err
     }
     case LUA_TTABLE: return table_to_json(L, index, json, depth, err);
     default:
-        return error_set(err, ERR_POLICY, 0, "a %s is no plain data", lua_typename(L, lua_type(L, index)));
+        return error_set(err, ERR_POLICY, 0, "a %s is not plain data", lua_typename(L, lua_type(L, index)));
     }
 }
 

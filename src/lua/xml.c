@@ -117,7 +117,7 @@ static const char **declared_changes(lua_State *L, int index, size_t *count)
     const char **paths = lua_newuserdatauv(L, (n + 1) * sizeof *paths, 0);
     for (size_t i = 0; i < n; i++) {
         if (lua_rawgeti(L, -2, (lua_Integer)i + 1) != LUA_TSTRING)
-            lua_mistake(L, "changes[%d] of a change of XML is an XPath, a text", (int)i + 1);
+            lua_mistake(L, "changes[%d] of a change of XML is an XPath, as a string", (int)i + 1);
         paths[i] = lua_tostring(L, -1);
         lua_pop(L, 1);
     }

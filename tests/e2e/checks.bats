@@ -199,7 +199,7 @@ passes() { asked "$@"; ends_with_status 0; }
 
 @test "warnings keep nothing from moving" {
   passes
-  for host in $(computes); do says "libvirtd on $host asks nobody who they are"; done
+  for host in $(computes); do says "libvirtd on $host accepts anyone without authentication"; done
   says "memory goes from compute-1 to compute-2 unencrypted"
   # not read before a restart
   for host in $(computes); do

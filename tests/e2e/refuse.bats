@@ -83,7 +83,7 @@ wrong_sites() {
   site_is_refused ": instances should be an absolute path, but is 'here'" 'return { instances = "here" }'
   site_is_refused ":1: attempt to index a nil value (global 'os')" 'return { hosts = { os.getenv("HOME") } }'
   site_is_refused ":1: a loop that does not end" 'while true do end'
-  site_is_refused " holds plain data only: a function is no plain data" \
+  site_is_refused " holds plain data only: a function is not plain data" \
     'return { hosts = { function() end } }'
   run on controller env MIGRUN_SITE=/nowhere/else.lua migrun policies/libvirt.lua still compute-2
   ends_with_status 1
@@ -173,7 +173,7 @@ wrong_names() {
   on compute-1 virsh -q suspend still
   says_no "it is paused (user): find out who paused it and why, then virsh resume still"
   on compute-1 virsh -q destroy still
-  says_no "it is shut off (destroyed): what does not run is not migrated live"
+  says_no "it is shut off (destroyed): only a running guest can be live-migrated"
   on compute-1 virsh -q start still
   on compute-1 kill -9 "$(qemu_pid still compute-1)"
   await 10 eval '[[ $(domain_state still compute-1) == "shut off" ]]'

@@ -36,10 +36,10 @@ t.run("guest is running: refused in every other state", function()
         return function(world) world.instance.state, world.instance.reason = state, reason end
     end
     refuses(check.guest_is_running,
-        "it is shut off (destroyed): what does not run is not migrated live; start it, or use a cold "
-            .. "migration", in_state("shut off", "destroyed"))
+        "it is shut off (destroyed): only a running guest can be live-migrated; start it, or migrate it "
+            .. "cold", in_state("shut off", "destroyed"))
     refuses(check.guest_is_running,
-        "it is crashed (panicked): what does not run is not migrated live; start it, or use a cold migration",
+        "it is crashed (panicked): only a running guest can be live-migrated; start it, or migrate it cold",
         in_state("crashed", "panicked"))
     refuses(check.guest_is_running,
         "it is paused (I/O error): find out who paused it and why, then virsh resume instance-00000001",
@@ -144,15 +144,13 @@ t.run("guest is not there yet", function()
         .. "remove it there with virsh undefine --keep-nvram 86586fce-b10a-0fc5-c713-67c64d50a7bf",
         there(function(domain) domain.state = "shut off" end))
     refuses(check.guest_is_not_on_destination,
-        "instance-00000001 is running on compute-2: find out which of the two is the true one before "
-            .. "anything else", there(function() end))
+        "instance-00000001 is running on compute-2: find out which one is real before anything else", there(function() end))
     refuses(check.guest_is_not_on_destination,
-        "instance-00000001 is running on compute-2: find out which of the two is the true one before "
-            .. "anything else",
+        "instance-00000001 is running on compute-2: find out which one is real before anything else",
         there(function(domain) domain.name = "renamed" end))
     refuses(check.guest_is_not_on_destination,
         "another guest of the name instance-00000001 (d07dc549-f06c-9e32-a337-16553dfbcf4b) is paused on "
-        .. "compute-2: find out which of the two is the true one before anything else",
+        .. "compute-2, and libvirt takes no second one: rename one of them (virsh domrename, shut off)",
         there(function(domain)
             domain.uuid, domain.state = "d07dc549-f06c-9e32-a337-16553dfbcf4b", "paused"
         end))
@@ -493,12 +491,12 @@ t.run("clocks agree: the way of the question is taken into account", function()
 end)
 
 t.run("transport is guarded: warnings, never a refusal", function()
-    local open = "libvirtd on compute-%d asks nobody who they are (auth_tcp = \"none\"): whoever reaches "
-        .. "its TCP port is root there"
+    local open = "libvirtd on compute-%d accepts anyone without authentication (auth_tcp = \"none\"): anyone "
+        .. "who can reach its TCP port has root on it"
     local plain = "the guest's memory goes from compute-1 to compute-2 unencrypted, unless the migration "
         .. "has the flag TLS"
     local text, _, run = fakes.ask(check.transport_is_guarded)
-    t.equal(text, "compute-1 asks nobody who they are; compute-2 asks nobody who they are; memory "
+    t.equal(text, "compute-1 accepts anyone; compute-2 accepts anyone; memory "
         .. "unencrypted without the flag TLS")
     t.equal(run.warnings, { open:format(1), open:format(2), plain })
     local function guarded(world)

@@ -242,7 +242,7 @@ t.run("wanted owners: without a label, the user that QEMU's package makes", func
             unlabelled(world)
             world.source.facts.users = {}
         end)
-    end, "whom QEMU runs as on compute%-1 cannot be told: the guest's XML has no label, and there is no "
+    end, "cannot tell which user QEMU runs as on compute%-1: the guest's XML has no label, and there is no "
         .. "user libvirt%-qemu or qemu")
 end)
 

@@ -264,10 +264,10 @@ t.run("needs", function()
         return {"x", phase = phase or "check", run = nothing, needs = needs}
     end
     expect({steps = {check_step "disk", needing {"dsik"}}},
-        "step 'x' needs 'dsik', which is no earlier check; did you mean 'disk'?")
+        "step 'x' needs 'dsik', which is not an earlier check; did you mean 'disk'?")
     expect({steps = {needing {"later"}, check_step "later"}},
-        "step 'x' needs 'later', which is no earlier check")
-    expect({steps = {needing {"x"}}}, "step 'x' needs 'x', which is no earlier check")
+        "step 'x' needs 'later', which is not an earlier check")
+    expect({steps = {needing {"x"}}}, "step 'x' needs 'x', which is not an earlier check")
     expect({steps = {check_step "a", needing "a"}},
         "'needs' of step 'x' is a list of titles of checks, not a string")
     expect({steps = {check_step "a", needing({"a"}, "prepare")}},

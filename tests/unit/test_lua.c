@@ -346,7 +346,7 @@ static void the_library_is_in_the_program(void **state)
         {"require 'migrun.chekc'",
          "there is no module 'migrun.chekc' in migrun's library; did you mean 'migrun.check'?"},
         {"require 'nowhere'", "there is no module 'nowhere' in /tmp"},
-        {"require '../x'", "'../x' is not a valid name of a module"},
+        {"require '../x'", "'../x' is not a valid module name"},
         {"require 'migrun.lint'.check(1, 2, 3)", "migrun/lint.lua:"},
     };
     for (size_t i = 0; i < COUNT_OF(missing); i++) {

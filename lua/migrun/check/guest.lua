@@ -15,7 +15,7 @@ end
 check.guest_is_running = step("guest is running", function(run)
   local guest = run.instance.facts
   if guest.state == "shut off" or guest.state == "crashed" then
-    run:refuse(("it is %s (%s): what does not run is not migrated live; start it, or use a cold migration")
+    run:refuse(("it is %s (%s): only a running guest can be live-migrated; start it, or migrate it cold")
       :format(guest.state, guest.reason))
   elseif guest.state == "paused" then
     run:refuse(("it is paused (%s): find out who paused it and why, then virsh resume %s")

@@ -96,16 +96,19 @@ end)
 check.guest_is_not_on_destination = step("guest is not there yet", function(run)
   local guest, there = run.instance, run.dest.facts
   for _, domain in ipairs(there.libvirt.domains) do
-    if domain.uuid == guest.uuid or domain.name == guest.name then
-      local which = domain.uuid == guest.uuid and guest.name or ("another guest of the name %s (%s)")
-        :format(domain.name, domain.uuid)
-      if domain.state == "shut off" then
-        run:refuse(("%s is defined on %s, shut off: when nothing else needs it, remove it there with virsh "
-          .. "undefine --keep-nvram %s")
-          :format(which, run.dest.name, domain.uuid))
-      end
-      run:refuse(("%s is %s on %s: find out which of the two is the true one before anything else")
-        :format(which, domain.state, run.dest.name))
+    local same = domain.uuid == guest.uuid
+    if same and domain.state ~= "shut off" then
+      run:refuse(("%s is %s on %s: find out which one is real before anything else")
+        :format(guest.name, domain.state, run.dest.name))
+    elseif same or domain.name == guest.name and domain.state == "shut off" then
+      run:refuse(("%s is defined on %s, shut off: when nothing else needs it, remove it there with virsh "
+        .. "undefine --keep-nvram %s")
+        :format(same and guest.name or ("another guest of the name %s (%s)"):format(domain.name, domain.uuid),
+        run.dest.name, domain.uuid))
+    elseif domain.name == guest.name then
+      run:refuse(("another guest of the name %s (%s) is %s on %s, and libvirt takes no second one: rename one "
+        .. "of them (virsh domrename, shut off)")
+        :format(domain.name, domain.uuid, domain.state, run.dest.name))
     end
   end
   for _, process in ipairs(there.guests or {}) do
@@ -177,9 +180,9 @@ check.transport_is_guarded = step("transport is guarded", function(run)
     local conf = conf_of(host)
     local listens = conf.listen_tcp == 1 or transport_of(host.settings.libvirt.uri) == "tcp"
     if listens and conf.auth_tcp == "none" then
-      run:warn(("libvirtd on %s asks nobody who they are (auth_tcp = \"none\"): whoever reaches its TCP "
-        .. "port is root there"):format(host.name))
-      told[#told + 1] = host.name .. " asks nobody who they are"
+      run:warn(("libvirtd on %s accepts anyone without authentication (auth_tcp = \"none\"): anyone who can "
+        .. "reach its TCP port has root on it"):format(host.name))
+      told[#told + 1] = host.name .. " accepts anyone"
     end
     forced = forced or conf.migrate_tls_force == 1
   end
