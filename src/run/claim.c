@@ -95,11 +95,12 @@ static int fail_held(const struct run_host *h, const json_t *held, struct error 
                *machine = strstr(by, " on ");
     const char *told = json_str(held, "told", NULL);
     return error_set(err, ERR_REFUSED, REFUSED_CLAIMED,
-                     "run %s of %s (%s, since %s) has its claim on %s%s%s%s; when it does not go on any "
-                     "more, migrun recover %s on %s ends it",
+                     "run %.64s of %.255s (%.255s, since %s) has claimed %s%s%.300s%s; if that run is dead, "
+                     "migrun recover %.64s on %.255s ends it (migrun recover --host %s where that machine is "
+                     "gone for good)",
                      run, json_str(held, "name", "?"), by, since, run_host_name(h),
                      told ? " (libvirtd there " : "", told ? told : "", told ? ")" : "", run,
-                     machine ? machine + 4 : "its controller");
+                     machine ? machine + 4 : "its controller", run_host_name(h));
 }
 
 // One request to every host of the run, side by side; take looks at each answer. The first failure counts,

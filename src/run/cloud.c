@@ -316,11 +316,15 @@ bool run_nova_settled(struct run *run, char **text)
         auto_json json_t *migration = NULL;
         if (run_nova_migration(run, &migration, &err) == 0) {
             patience = deadline_in(CONNECT_MS);
-            if (migration && *json_str(migration, "dest", "") &&
+            if (migration && *json_str(migration, "dest", "") && !run->options->preview &&
                 run_adopt_dest(run, json_str(migration, "dest", ""), &err) < 0)
                 run_message(run, "warning", "%s", err.message);
             if (nova_migration_ended(migration) || (!migration && never_began(run, begun)))
                 return true;
+            if (run->options->preview) {
+                *text = xasprintf("Nova still migrates it (%s)", json_str(migration, "status", "not begun"));
+                return false;
+            }
             if (!migration && now_ms() >= begins) {
                 *text = xstrdup("Nova took the request and has not begun to migrate");
                 return false;
@@ -333,7 +337,8 @@ bool run_nova_settled(struct run *run, char **text)
             told = true;
         }
         bool too_long = run->stops_at && !run->recovers && now_ms() >= run->stops_at + STOP_MS;
-        if (interrupt_count > 1 || too_long || now_ms() >= patience) {
+        bool enough = interrupt_count > (run->recovers ? 0 : 1) || run->options->preview;
+        if (enough || too_long || now_ms() >= patience) {
             *text = xstrdup(*err.message ? err.message : "its end in Nova was not waited for");
             return false;
         }

@@ -654,6 +654,10 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     look(run, tally);
     if (tally->where == GUEST_DELETED)
         return end_deleted(run, tally);
+    if (tally->where == GUEST_UNCLEAR && run->recovers && interrupt_count > 0)
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "in_doubt", steal(&tally->details),
+                            "Interrupted: run %s is as unfinished as before (%s).", run->id,
+                            tally->seen.text);
     if (tally->where == GUEST_UNCLEAR) {
         if (!failure)
             error_set(failure = &err, ERR_LIBVIRT, 0, "%s said that the migration succeeded",
@@ -738,6 +742,11 @@ int run_execute(struct run *run) { return with_tally(run, execute); }
 static int end_forecast(struct run *run, struct tally *tally)
 {
     look(run, tally);
+    if (tally->where == GUEST_UNCLEAR && tally->seen.moves)
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would wait for the migration, which still runs, and end the run as that ends "
+                            "(%s).",
+                            tally->seen.text);
     if (tally->where == GUEST_UNCLEAR)
         return verdict_tell(run, OUTCOME_IN_DOUBT, "would_not", steal(&tally->details),
                             "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run),

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "run/cloud.h"
+#include "run/ends.h"
 #include "run/facts.h"
 #include "run/gate.h"
 #include "run/hosts.h"
@@ -63,59 +64,121 @@ static bool is_active(const json_t *domain)
            !STREQ(json_str(domain, "state", ""), "crashed");
 }
 
-// Asks every libvirtd; a domain that runs counts before one that is only defined.
+// What one libvirtd says of the instance.
+struct sighting {
+    struct run_host *host;
+    json_t *domain;
+};
+
+static enum guest_seen seen_as(const struct sighting *s)
+{
+    return guest_seen(json_str(s->domain, "state", ""), json_str(s->domain, "reason", ""),
+                      json_flag(s->domain, "persistent", false));
+}
+
+// Two hosts have it, and on both it is active.
+static int fail_two(const char *shown, const struct sighting *one, const struct sighting *other,
+                    struct error *err)
+{
+    const char *here = run_host_name(one->host), *there = run_host_name(other->host),
+               *uuid = json_str(one->domain, "uuid", ""), *other_uuid = json_str(other->domain, "uuid", "");
+    bool moves = json_is_object(json_object_get(one->domain, "job")) ||
+                 json_is_object(json_object_get(other->domain, "job")) || seen_as(one) == PLACE_SWITCHING ||
+                 seen_as(other) == PLACE_SWITCHING;
+    if (!STREQ(uuid, other_uuid))
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            "two guests have the name %s, %s on %s and %s on %s: name the one you mean by its uuid", shown,
+            uuid, here, other_uuid, there);
+    if (moves)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "a migration of %s between %s and %s is still running: wait for its end (virsh "
+                         "domjobinfo %s), or end the run that began it (migrun recover)",
+                         shown, here, there, uuid);
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                     "%s is active on both %s and %s: find out which one is real before anything else (virsh "
+                     "domstate on both)",
+                     shown, here, there);
+}
+
+// Takes what another libvirtd says: a domain that runs counts before one that is only defined.
+static int take_sighting(struct sighting *found, struct sighting *seen, const char *shown, struct error *err)
+{
+    if (!found->domain) {
+        *found = *seen;
+        seen->domain = NULL;
+        return 0;
+    }
+    const char *machine = host_hostname(seen->host->agent);
+    if (STREQ(host_hostname(found->host->agent), machine))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s and %s are the same machine (%s): name another host", run_host_name(found->host),
+                         run_host_name(seen->host), machine);
+    if (is_active(seen->domain) && is_active(found->domain))
+        return fail_two(shown, found, seen, err);
+    if (is_active(seen->domain)) {
+        json_decref(found->domain);
+        *found = *seen;
+        seen->domain = NULL;
+    }
+    return 0;
+}
+
+static int fail_nowhere(const struct run *run, const char *wanted, const char *shown, const struct buf *asked,
+                        const struct buf *away, struct error *err)
+{
+    if (run->server && run->source)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it "
+                         "before anything else (virsh list --all on every host)",
+                         json_str(run->server, "name", ""), wanted, json_str(run->server, "status", ""),
+                         run_host_name(run->source));
+    auto_free char *not_asked = away->len ? xasprintf(" (not asked: %s)", away->data) : xstrdup("");
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                     "no instance '%s' on %s%s; virsh list --all shows their names", shown,
+                     asked->len ? asked->data : "any host", not_asked);
+}
+
+// Asks every libvirtd.
+static int look_for(struct run *run, const char *wanted, const char *shown, struct sighting *found,
+                    struct buf *asked, struct error *err)
+{
+    for (size_t i = 0; i < run->n_hosts; i++) {
+        struct sighting seen = {.host = run->hosts[i]};
+        struct error failure;
+        if (!seen.host->virt || (run->source && seen.host != run->source))
+            continue;
+        buf_printf(asked, "%s%s", asked->len ? ", " : "", run_host_name(seen.host));
+        if (virt_domain(seen.host->virt, wanted, &seen.domain, &failure) < 0) {
+            if (failure.domain == ERR_LIBVIRT && failure.code == VIR_ERR_NO_DOMAIN)
+                continue;
+            *err = failure;
+            return -1;
+        }
+        int rc = seen.domain ? take_sighting(found, &seen, shown, err) : 0;
+        json_decref(seen.domain);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int find_instance(struct run *run, const struct buf *away, struct error *err)
 {
     const char *wanted = run->server ? run_server_id(run) : run->options->arguments[0];
     auto_free char *whole = printable(wanted), *shown = strlen(whole) <= NAME_SHOWN
                                                             ? xstrdup(whole)
                                                             : xasprintf("%.*s…", NAME_SHOWN, whole);
-    struct run_host *at = NULL;
-    auto_json json_t *found = NULL;
+    struct sighting found = {0};
     auto_buf struct buf asked = {0};
-    for (size_t i = 0; i < run->n_hosts; i++) {
-        struct run_host *h = run->hosts[i];
-        if (!h->virt || (run->source && h != run->source))
-            continue;
-        auto_json json_t *domain = NULL;
-        struct error failure;
-        buf_printf(&asked, "%s%s", asked.len ? ", " : "", run_host_name(h));
-        if (virt_domain(h->virt, wanted, &domain, &failure) < 0) {
-            if (failure.domain == ERR_LIBVIRT && failure.code == VIR_ERR_NO_DOMAIN)
-                continue;
-            *err = failure;
-            return -1;
-        }
-        if (domain && found && STREQ(host_hostname(at->agent), host_hostname(h->agent)))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                             "%s and %s are the same machine (%s): name another host", run_host_name(at),
-                             run_host_name(h), host_hostname(h->agent));
-        if (is_active(domain) && is_active(found))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                             "%s is active on both %s and %s: find out which is the true one before anything "
-                             "else (virsh domstate on both)",
-                             shown, run_host_name(at), run_host_name(h));
-        if (!found || (is_active(domain) && !is_active(found))) {
-            json_decref(found);
-            found = steal(&domain);
-            at = h;
-        }
+    if (look_for(run, wanted, shown, &found, &asked, err) < 0) {
+        json_decref(found.domain);
+        return -1;
     }
-    if (!found && run->server && run->source)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it "
-                         "before anything else (virsh list --all on "
-                         "every host)",
-                         json_str(run->server, "name", ""), wanted, json_str(run->server, "status", ""),
-                         run_host_name(run->source));
-    if (!found) {
-        auto_free char *not_asked = away->len ? xasprintf(" (not asked: %s)", away->data) : xstrdup("");
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "no instance '%s' on %s%s; virsh list --all shows their names", shown,
-                         asked.len ? asked.data : "any host", not_asked);
-    }
-    run->source = at;
-    run->instance = steal(&found);
+    if (!found.domain)
+        return fail_nowhere(run, wanted, shown, &asked, away, err);
+    run->source = found.host;
+    run->instance = found.domain;
     if (run->server)
         json_object_set(run->instance, "title", json_object_get(run->server, "name"));
     return 0;

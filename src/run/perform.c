@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A run from its beginning to its end.
 #include "base/interrupt.h"
+#include "run/journal.h"
 #include "run/verdict.h"
 
 static const char *usage_of(const struct procedure *procedure)
@@ -21,6 +22,28 @@ static int count_arguments(const struct procedure *procedure, const struct run_o
                      procedure->name, usage_of(procedure));
 }
 
+// Of the newest runs, one of this guest that was cut off may be why.
+static void tell_unfinished(struct run *run)
+{
+    enum { LOOKED_AT = 100 };
+    auto_json json_t *names = NULL;
+    if (!run->procedure->takes_instance || journal_runs(run->options->state, &names, NULL) < 0)
+        return;
+    size_t count = json_array_size(names), last = count > LOOKED_AT ? count - LOOKED_AT : 0;
+    for (size_t i = count; i-- > last;) {
+        struct story auto_story story = {0};
+        const char *name = json_string_value(json_array_get(names, i)), *guest = run->options->arguments[0];
+        if (journal_read(run->options->state, name, &story, NULL) < 0 || story.verdict ||
+            journal_is_live(run->options->state, name))
+            continue;
+        const json_t *instance = story.opening.instance;
+        if (STREQ(json_str(instance, "name", ""), guest) || STREQ(json_str(instance, "uuid", ""), guest) ||
+            STREQ(json_str(instance, "title", ""), guest))
+            run_message(run, "warning", "run %s of %s was cut off: migrun recover %s ends it", name, guest,
+                        name);
+    }
+}
+
 // A run that could not begin: the world says no, or it is a mistake, which is the caller's to tell.
 static int end_unopened(struct run *run, const struct error *err)
 {
@@ -32,6 +55,7 @@ static int end_unopened(struct run *run, const struct error *err)
         return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", NULL,
                             "Interrupted: nothing was touched.");
     default:
+        tell_unfinished(run);
         return verdict_tell(run, OUTCOME_REFUSED, "refused", NULL, "Refused, nothing was touched: %s",
                             err->message);
     }

@@ -37,11 +37,18 @@ static int take_effect(struct run *run, const struct told_effect *told, struct e
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "change %d of the run (%s on %s) is of a kind that this migrun does not know",
                          told->number, json_str(told->data, "kind", "?"), host);
+    bool moves = e->kind == &effect_migrate || e->kind == &effect_nova_migrate;
+    if (moves && (!run->instance || !run->source || (e->kind == &effect_migrate && !run->dest))) {
+        effect_free(e);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "change %d of the run moves a guest, and nothing says which, or where from and to",
+                         told->number);
+    }
     if (told->number > (int)run->next_effect)
         run->next_effect = (size_t)told->number;
     // A migration that failed was attempted all the same: what it took from the guest's files is given back.
     run->by_nova = run->by_nova || e->kind == &effect_nova_migrate;
-    run->migration_attempted = run->migration_attempted || run->by_nova || e->kind == &effect_migrate;
+    run->migration_attempted = run->migration_attempted || moves;
     e->undone = told->over;
     if (told->done)
         e->made = MADE;
@@ -150,9 +157,9 @@ static int finish(struct run *run, const struct story *story, const struct error
     tell_begin(run, story);
     if (no_policy->domain)
         run_message(run, "warning",
-                    "its policy is not here or not understood any more (%s), so it has no fix-ups "
+                    "its policy is not here or not understood any more (%.*s), so it has no fix-ups "
                     "(fix-ownership.lua puts a guest's files right)",
-                    no_policy->message);
+                    (int)strcspn(no_policy->message, "\n"), no_policy->message);
     return run_finish(run, story->cause);
 }
 
@@ -399,6 +406,7 @@ static void tell_end(const struct recovery *r)
 int recover_runs(const struct recover_options *options, const struct listener *listener, struct error *err)
 {
     struct recovery r = {.options = options, .listener = listener};
+    interrupts_last_words("\nmigrun was left at once. What is left to do: migrun recover\n");
     int rc = options->host ? recover_host(&r, err) : options->n_runs == 0 ? recover_all(&r, err) : 0;
     for (size_t i = 0; rc == 0 && i < options->n_runs; i++)
         rc = recover_named(&r, options->runs[i], err);

@@ -228,8 +228,10 @@ enum whereabouts {
 };
 // text: what each host says ("compute-1: running, compute-2: absent"); state: the words of the one that
 // counts.
+// moves: its migration still runs.
 struct seen_guest {
     char *text, *state;
+    bool moves;
 };
 void seen_guest_free(struct seen_guest *seen);
 // Asks both libvirtds, and the agents where that leaves doubt (the table: ends.c). seen: NULL, or filled.

@@ -96,7 +96,7 @@ static bool worth_following(struct run *run, struct patience *p)
     p->told = true;
     p->settle = deadline_in(SETTLE_MS);
     if (run->recovers)
-        return !run->options->preview;
+        return interrupt_count == 0;
     if (interrupt_count > 0 && !p->stop)
         p->stop = deadline_in(STOP_MS);
     return !p->stop || now_ms() < p->stop;
@@ -107,10 +107,10 @@ static bool worth_following(struct run *run, struct patience *p)
 static bool worth_asking_again(struct run *run, const struct place *source, const struct place *dest,
                                struct patience *p)
 {
-    if (interrupt_count > 1)
+    if (interrupt_count > 1 || run->options->preview)
         return false;
     if (!is_known(source) || !is_known(dest)) {
-        if (now_ms() >= p->connect || run->options->preview)
+        if (now_ms() >= p->connect)
             return false;
         run_reconnect(run);
         return true;
@@ -138,6 +138,7 @@ static void tell_places(struct run *run, const struct place *source, const struc
                            qemu[source->is.qemu], run_dest_name(run), dest->state, qemu[dest->is.qemu],
                            hanging(source, dest), unsettled ? "; " : "", unsettled ? unsettled : "");
     seen->state = xstrdup(there ? dest->state : source->state);
+    seen->moves = source->is.job;
 }
 
 void seen_guest_free(struct seen_guest *seen)

@@ -54,7 +54,7 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   says "unfinished"
   run migrun policies/libvirt.lua cut compute-2
   ends_with_status 2
-  says "has its claim on"
+  says "has claimed"
   says "migrun recover"
   seen >"$BATS_TEST_TMPDIR/before"
   run migrun recover --dry-run
@@ -100,6 +100,10 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   ends_with_status 0
   ! on controller pgrep -f -- '-S /run/migrun-ssh/' || fail "a preview leaves a login"
   run migrun recover --host compute-2
+  ends_with_status 1
+  says "changes would be undone"
+  says "--yes"
+  run migrun recover --host compute-2 --yes
   ends_with_status 3
   as_before
 }

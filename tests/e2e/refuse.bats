@@ -235,7 +235,7 @@ wrong_cpu() {
   says_no "another guest of the name still ($(uuid_of another)) is defined on compute-2, shut off"
   on compute-2 virsh -q undefine still
   sed '/<disk/,/<\/disk>/d' "$LAB/instances/$uuid/libvirt.xml" | on compute-2 virsh -q create /dev/stdin
-  local text="still is active on both compute-2 and compute-1: find out which is the true one before "
+  local text="still is active on both compute-2 and compute-1: find out which one is real before "
   text+="anything else"
   says_no "$text"
   on compute-2 virsh -q destroy still

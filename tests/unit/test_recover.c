@@ -139,6 +139,12 @@ static void cut_off(const char *options, const char *host)
     ends_with(-SIGKILL);
 }
 
+// A run that ends at once.
+static const char ends[] =
+    "return { api = 1, summary = 'x', takes = { 'host' }, steps = { { 'change', phase = "
+    "'prepare',\n  run = function(run) run.hosts[1]:write('" HERE
+    "/ends', tostring(os.time()) .. math.random()) end } } }\n";
+
 // The name of the one run that is recorded. Caller frees.
 static char *only_run(void)
 {
@@ -210,6 +216,8 @@ static int setup_all(void **state)
     find_build();
     auto_free char *path = xasprintf(HERE "/bin:%s", getenv("PATH"));
     setenv("PATH", path, 1);
+    setenv("ASAN_OPTIONS", "exitcode=99", 1);
+    setenv("UBSAN_OPTIONS", "halt_on_error=1:exitcode=99", 1);
     setenv("MIGRUN_SITE", HERE "/site.lua", 1);
     return unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -1 : 0;
 }
@@ -503,13 +511,110 @@ static void a_run_that_ended_there_is_not_undone(void **state)
     assert_false(is_there(HERE "/pwned"));
 }
 
-// ---- history --prune ----
+// Every run on a host meets what lies there, and a claim's sentence says how to end what it is of.
+static void a_claim_is_told_with_its_remedy(void **state)
+{
+    (void)state;
+    static const char *const times[] = {"1764000000.0", "1e300", "-1e300", "'now'"};
+    put(HERE "/ends.lua", ends);
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        auto_free char *claim = xasprintf("{'run':'" RUN "','instance':'','name':'g','by':'root on "
+                                          "elsewhere','exclusive':true,'since':%s}",
+                                          times[i]);
+        plant("one", claim, "1", "{}");
+        migrun(HERE "/ends.lua one");
+        ends_with(2);
+        says("has claimed one");
+        says("migrun recover " RUN " on elsewhere");
+        says("migrun recover --host one");
+    }
+}
 
-// A run that ends at once.
-static const char ends[] =
-    "return { api = 1, summary = 'x', takes = { 'host' }, steps = { { 'change', phase = "
-    "'prepare',\n  run = function(run) run.hosts[1]:write('" HERE
-    "/ends', tostring(os.time()) .. math.random()) end } } }\n";
+// ---- journals of other hands ----
+
+static void put_journal(const char *text)
+{
+    auto_free char *json = json_of(text);
+    static const char *const folders[] = {STATE "/runs", STATE "/runs/" RUN};
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        assert_true(mkdir(folders[i], 0700) == 0 || errno == EEXIST);
+    put(STATE "/runs/" RUN "/journal.jsonl", json);
+}
+
+#define OPEN(more) "{'type':'open','run':'" RUN "'" more "}\n"
+#define ABOUT(effect) "{'type':'about','number':1,'effect':" effect "}\n"
+
+static void malformed_journals_are_told(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        OPEN(",'hosts':[null]"),
+        OPEN(",'instance':{'name':'n','uuid':'u'}"),
+        OPEN(",'hosts':['one']") ABOUT("null"),
+        OPEN(",'hosts':['one']") ABOUT("{'kind':'libvirt.migrate','host':'one'}"),
+        OPEN(",'hosts':['one']") ABOUT("[]") ABOUT("[]"),
+        OPEN(",'format':2,'migrun':'9.9'"),
+        OPEN(",'hosts':['one'],'params':5,'modules':[]"),
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        put_journal(rows[i]);
+        migrun("recover");
+        ends_with(5);
+        says("the journal " STATE);
+        migrun("show " RUN);
+        ends_with(1);
+        says("the journal " STATE);
+        migrun("history");
+        ends_with(0);
+        says("unreadable");
+    }
+}
+
+static void odd_journals_are_borne(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        OPEN(",'hosts':{},'time':1e300,'by':5"),
+        OPEN(",'time':-1e300,'command':[],'text':'while true do end'"),
+        OPEN(",'hosts':['one'],'text':'error(setmetatable({},{__index=function() error(1) end}))'"),
+        OPEN("")
+            ABOUT("{'kind':'command','host':'one','target':'t','before':{},'after':{'undo':'x','argv':5}}"),
+        OPEN("")
+            ABOUT("{'kind':'service','host':'one','target':'t','before':{'state':5},'after':{'action':{}}}"),
+        OPEN("") ABOUT("{'kind':'libvirt.migrate','host':'one','target':'t','before':{},'after':{}}"),
+        OPEN("") ABOUT("{'kind':'nova.live_migrate','host':'one','target':'t','before':{},'after':{}}"),
+        OPEN("") ABOUT(
+            "{'kind':'surgery','host':'one','target':'t','before':{},'after':{}}") "{'type':'done','number':"
+                                                                                   "1,'result':5}\n",
+        OPEN("") "{'type':'dest','dest':''}\n",
+        OPEN("") "{'type':'verdict','status':'x','line':5,'outcome':{},'details':[5,{'label':'Cause'}]}\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static const char *const commands[] = {"history", "show " RUN, "recover -n", "recover " RUN};
+        put_journal(rows[i]);
+        for (size_t c = 0; c < COUNT_OF(commands); c++) {
+            migrun("%s", commands[c]);
+            if (status < 0 || status == 99)
+                fail_msg("journal %zu: %s ended with %d:\n%s", i, commands[c], status, output);
+        }
+    }
+}
+
+static void a_cut_off_run_of_the_guest_is_told(void **state)
+{
+    (void)state;
+    put(HERE "/guest.lua", "return { api = 1, summary = 'x', takes = { 'instance' }, steps = { { 'x', phase "
+                           "= 'check', run = function() end } } }\n");
+    put_journal(OPEN(",'instance':{'name':'g','uuid':'" UUID "'},'source':'one'"));
+    migrun("--source one " HERE "/guest.lua g");
+    ends_with(2);
+    says("run " RUN " of g was cut off: migrun recover " RUN " ends it");
+    migrun("--source one " HERE "/guest.lua other");
+    ends_with(2);
+    says_not("cut off");
+}
+
+// ---- history --prune ----
 
 static size_t count_runs(void)
 {
@@ -610,6 +715,10 @@ int main(void)
         TEST(claims_of_an_enemy),
         TEST(a_run_of_others_is_not_ended),
         TEST(a_run_that_ended_there_is_not_undone),
+        TEST(a_claim_is_told_with_its_remedy),
+        TEST(malformed_journals_are_told),
+        TEST(odd_journals_are_borne),
+        TEST(a_cut_off_run_of_the_guest_is_told),
         TEST(dead_hosts_are_waited_for_once),
         TEST(what_is_forgotten_is_shown_and_asked_for),
         TEST(runs_that_left_something_go_by_their_names),
