@@ -126,6 +126,7 @@ check-cloud: deps cloud-deps
 FAULTY := $(BUILD)/faulty
 sweep: deps $(SWEEP)
 	$(SWEEP)
+	$(SWEEP) --random 1000 $$(date +%s)
 	@$(MAKE) --no-print-directory FAULTS=1 BUILD=$(FAULTY) all
 	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
 	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 \

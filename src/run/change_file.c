@@ -132,6 +132,15 @@ static enum made apply_contents(struct effect *e, const char *op, struct error *
     return made_of(agent_change(e, op, args, err), err);
 }
 
+// An agent that died in the change, or while it was undone, left the new contents beside the file.
+static int settle_contents(struct effect *e, struct error *err)
+{
+    auto_message struct message answer = {0};
+    auto_free char *keep = xasprintf("%s/%d", e->host->run->id, e->number);
+    json_t *args = json_pack("{s:O, s:s}", "path", json_object_get(e->data, "target"), "keep", keep);
+    return host_call(e->host->agent, "tidy", args, NULL, 0, 0, &answer, err);
+}
+
 static int undo_contents(struct effect *e, struct error *err)
 {
     auto_message struct message answer = {0};
@@ -234,6 +243,7 @@ const struct effect_kind effect_file_write = {
     .observe = observe_contents,
     .apply = apply_write,
     .undo = undo_contents,
+    .settle = settle_contents,
     .imagine = imagine_write,
     .free_own = free_contents,
 };
@@ -244,6 +254,7 @@ const struct effect_kind effect_file_remove = {
     .observe = observe_contents,
     .apply = apply_remove,
     .undo = undo_contents,
+    .settle = settle_contents,
     .imagine = imagine_remove,
     .free_own = free_contents,
 };

@@ -383,6 +383,26 @@ static void keep_bytes_of_any_kind(void **state)
     assert_memory_equal(a.body.data, bytes, sizeof bytes);
 }
 
+// What an agent that died left beside the file: the change's own next attempt, and tidy, remove it.
+static void what_a_dead_agent_left(void **state)
+{
+    (void)state;
+    auto_free char *path = make("f", "old", 0644), *left = make(".migrun-run-7", "half of", 0600),
+                   *other = make(".migrun-run-8", "another's", 0600), *away = at("nowhere/f");
+    must_put(json_pack("{s:s, s:s, s:o}", "path", path, "keep", "run/7", "expect", hash_of("old")), "new");
+    holds(path, "new");
+    assert_false(is_there(left));
+    free(make(".migrun-run-7", "half of", 0600));
+    must("tidy", json_pack("{s:s, s:s}", "path", path, "keep", "run/7"));
+    assert_false(is_there(left));
+    assert_true(is_there(other));
+    must("tidy", json_pack("{s:s, s:s}", "path", path, "keep", "run/8"));
+    must("tidy", json_pack("{s:s, s:s}", "path", path, "keep", "run/8")); // nothing is there
+    must("tidy", json_pack("{s:s, s:s}", "path", away, "keep", "run/8")); // nor is its folder
+    fails("tidy", json_pack("{s:s, s:s}", "path", path, "keep", "../8"), ERR_REFUSED, REFUSED_OTHER);
+    holds(path, "new");
+}
+
 static void restore_of_nothing(void **state)
 {
     (void)state;
@@ -624,7 +644,7 @@ static void storage_tells(void **state)
 static void who_writes(void **state)
 {
     (void)state;
-    static const char *const always[] = {"write", "remove", "restore", "forget", "chown", "chmod"};
+    static const char *const always[] = {"write", "remove", "restore", "tidy", "forget", "chown", "chmod"};
     static const char *const never[] = {"stat", "read", "list", "log", "facts", "storage"};
     auto_json json_t *nothing = json_object(), *reads = json_pack("{s:b}", "reads", 1),
                      *looks = json_pack("{s:s}", "action", "state");
@@ -653,6 +673,7 @@ int main(void)
         TEST(folder_gives_no_acl),
         TEST(keep_and_restore),
         TEST(keep_bytes_of_any_kind),
+        TEST(what_a_dead_agent_left),
         TEST(restore_of_nothing),
         TEST(remove_and_restore),
         TEST(damaged_original),

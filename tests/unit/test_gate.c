@@ -215,6 +215,11 @@ int host_call(struct host *h, const char *op, json_t *args, const void *body, si
         return lost(err);
     if (STREQ(op, "stat") || STREQ(op, "read"))
         return serve_look(op, request, answer, err);
+    if (STREQ(op, "tidy")) { // asked before a change is looked at
+        assert_non_null(json_object_get(request, "path"));
+        assert_true(strncmp(json_str(request, "keep", ""), run.id, strlen(run.id)) == 0);
+        return 0;
+    }
     const char *action = json_str(request, "action", "");
     if (STREQ(op, "surgery"))
         return serve_surgery(action, request, answer);

@@ -2,6 +2,8 @@
 #include "base/text.h"
 #include "fake_cloud.h"
 
+#include "machine.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,7 +102,7 @@ static const char *take_up(const struct task *t)
 static const char *choose(const struct task *t)
 {
     const char *wanted = json_str(t->job, "host", ""), *to = *wanted ? wanted : other_than(t->from);
-    bool up = world_serves(t->w, to, "nova-compute") && world_serves(t->w, t->from, "nova-compute");
+    bool up = world_serves(to, "nova-compute") && world_serves(t->from, "nova-compute");
     bool enabled = STREQ(json_str(json_object_get(part(t->w, "services"), to), "status", ""), "enabled");
     if (world_outcome(t->w)->no_valid_host || !up || !enabled) {
         set(part(t->w, "refused"), json_str(t->job, "request", ""),
@@ -122,7 +124,7 @@ static const char *prepare(const struct task *t)
     if (json_flag(t->job, "aborted", false))
         return "back";
     if (world_outcome(t->w)->dest_dies)
-        set(json_object_get(world_host(t->w, t->to), "services"), "nova-compute", "failed");
+        machine_set_unit(t->to, "nova-compute", "failed");
     if (world_outcome(t->w)->stays_queued)
         return NULL;
     set(t->migration, "status", "preparing");
@@ -147,10 +149,8 @@ static bool works_on(const struct task *t)
 // A text with the source's addresses changed into the destination's, as many as there are.
 static json_t *rewritten(const struct task *t, const char *text)
 {
-    const char *here = json_string_value(
-        json_array_get(json_object_get(json_object_get(world_host(t->w, t->from), "facts"), "addresses"), 0));
-    const char *there = json_string_value(
-        json_array_get(json_object_get(json_object_get(world_host(t->w, t->to), "facts"), "addresses"), 0));
+    const char *here = json_str(world_host(t->w, t->from), "address", ""),
+               *there = json_str(world_host(t->w, t->to), "address", "");
     auto_buf struct buf out = {0};
     bool rewrites = json_flag(fake_cloud(t->w), "rewrites", true);
     for (const char *found; rewrites && (found = strstr(text, here)); text = found + strlen(here)) {
@@ -171,13 +171,13 @@ static const char *migrate(const struct task *t)
                                         "UNDEFINE_SOURCE");
     if (json_flag(t->job, "aborted", false))
         return "back";
-    if (!world_serves(t->w, t->to, "nova-compute"))
+    if (!world_serves(t->to, "nova-compute"))
         return lingers(t) ? NULL : "back"; // it is not answered
     set(t->migration, "status", "running");
     if (world_migrate(t->w, t->from, WORLD_UUID, t->to, params, flags, NULL) < 0)
         return "back";
     if (world_outcome(t->w)->compute_dies)
-        set(json_object_get(world_host(t->w, t->from), "services"), "nova-compute", "failed");
+        machine_set_unit(t->from, "nova-compute", "failed");
     return "running";
 }
 
@@ -290,7 +290,7 @@ void fake_cloud_step(json_t *w)
     const struct stage *stage = stages;
     while (!STREQ(stage->name, json_str(job, "stage", "")))
         stage++;
-    if (stage->by_compute && !world_serves(w, t.from, "nova-compute"))
+    if (stage->by_compute && !world_serves(t.from, "nova-compute"))
         return;
     const char *next = stage->step(&t);
     if (next)
@@ -303,7 +303,7 @@ bool fake_cloud_abort(json_t *w)
     const char *status = json_str(fake_cloud_migration(w), "status", "");
     if (!STREQ(status, "running") && !STREQ(status, "queued") && !STREQ(status, "preparing"))
         return false;
-    if (!world_serves(w, json_str(part(w, "job"), "from", ""), "nova-compute"))
+    if (!world_serves(json_str(part(w, "job"), "from", ""), "nova-compute"))
         return true; // it is asked, and does not hear it
     if (STREQ(status, "running"))
         world_abort(w);

@@ -1,22 +1,33 @@
 // SPDX-License-Identifier: MIT
-// Stands in for src/world/host.c: connections to the fake world's agents, and the faults of them.
+// Stands in for src/world/host.c, which reaches a host by ssh: the way to the agents of the fake world's
+// machines (machine.h), which are the ones that ship, and the faults of that way. The network between two
+// hosts is a stand-in, too.
 #include "clock.h"
-#include "fake_agent.h"
-#include "fake_surgery.h"
 #include "fault.h"
+#include "machine.h"
 #include "world.h"
 
 #include "base/interrupt.h"
 #include "world/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { NO_ANSWER_MS = 10000 }; // what ssh waits for a host that does not answer
 
 struct host {
     struct host_spec *spec;
     bool read_only, lost;
+    pid_t agent; // 0: none
+    int to, from;
+    struct wire_reader reader;
+    json_t *hello;
+    json_int_t next_id;
     int result; // of the operation that was sent last
     struct message answer;
     struct error error;
@@ -24,19 +35,73 @@ struct host {
 
 const char *host_name(const struct host *host) { return host->spec->name; }
 const struct host_spec *host_spec(const struct host *host) { return host->spec; }
+const char *host_missing(const struct host *host) { return json_str(host->hello, "missing", NULL); }
+const char *host_hostname(const struct host *host) { return json_str(host->hello, "hostname", ""); }
+bool host_is_root(const struct host *host) { return json_flag(host->hello, "root", false); }
 
-const char *host_missing(const struct host *host)
+// ---- the agent ----
+
+// Bytes of the agent's. 0: it has ended.
+static size_t hear(const struct host *host, char *chunk, size_t size)
 {
-    (void)host;
-    return NULL;
+    ssize_t n;
+    do
+        n = read(host->from, chunk, size);
+    while (n < 0 && errno == EINTR);
+    return n > 0 ? (size_t)n : 0;
 }
 
-const char *host_hostname(const struct host *host) { return host_name(host); }
-
-bool host_is_root(const struct host *host)
+// The next message. false: the agent has ended, or what it says is none.
+static bool take_message(struct host *host, struct message *m)
 {
-    (void)host;
-    return true;
+    char chunk[65536];
+    for (size_t n;;) {
+        int taken = wire_take(&host->reader, m, NULL);
+        if (taken != 0)
+            return taken > 0;
+        if ((n = hear(host, chunk, sizeof chunk)) == 0)
+            return false;
+        wire_feed(&host->reader, chunk, n);
+    }
+}
+
+static void take_greeting(struct host *host)
+{
+    char byte = '\0';
+    auto_message struct message hello = {0};
+    while (byte != '\n' && hear(host, &byte, 1))
+        ;
+    if (take_message(host, &hello))
+        host->hello = json_incref(json_object_get(hello.head, "hello"));
+}
+
+static void start_agent(struct host *host)
+{
+    int in[2], out[2];
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        abort();
+    host->agent = machine_agent(host->spec->name, host->read_only, in[0], out[1]);
+    close(in[0]);
+    close(out[1]);
+    host->to = in[1];
+    host->from = out[0];
+    take_greeting(host);
+}
+
+// Its stdin ends, or it is killed.
+static void end_agent(struct host *host, bool killed)
+{
+    if (!host->agent)
+        return;
+    util_close_fd(&host->to);
+    if (killed)
+        kill(host->agent, SIGKILL);
+    while (waitpid(host->agent, NULL, 0) < 0 && errno == EINTR)
+        ;
+    util_close_fd(&host->from);
+    host->agent = 0;
+    json_decref(steal(&host->hello));
+    wire_reader_free(&host->reader);
 }
 
 // ---- operations, and the faults ----
@@ -44,13 +109,56 @@ bool host_is_root(const struct host *host)
 static int lose(struct host *host)
 {
     host->lost = true;
-    if (!host->read_only) {
-        fake_surgery_guard(world(), host->spec->name);
-        world_changed();
-    }
+    end_agent(host, true);
+    if (!host->read_only && world_host(world(), host->spec->name))
+        machine_await_guards(host->spec->name);
     return error_set(&host->error, ERR_HOST, HOST_LOST,
                      "the connection to %s broke: check that the host and its sshd are up, then try again",
                      host->spec->name);
+}
+
+static int reach(const json_t *request, struct message *answer, struct error *err)
+{
+    const char *name = json_str(request, "host", "");
+    const json_t *other = world_host(world(), name), *ports = json_object_get(request, "ports");
+    if (!other)
+        return error_set(err, ERR_HOST, HOST_UNREACHED,
+                         "the name %s does not resolve: Name or service not known", name);
+    json_t *answers = json_object(), *port;
+    size_t i;
+    json_array_foreach(ports, i, port) {
+        auto_free char *key = xasprintf("%d", (int)json_integer_value(port));
+        bool open = STREQ(key, "16509") && world_serves(name, "libvirtd");
+        json_object_set_new(answers, key,
+                            json_pack("{s:b, s:s*, s:i}", "open", open, "error",
+                                      open ? NULL : "Connection refused", "ms", 1));
+    }
+    answer->head = json_pack("{s:{s:O, s:o}}", "result", "address", json_object_get(other, "address"),
+                             "ports", answers);
+    return 0;
+}
+
+static void add_address(const struct host *host, const struct message *answer)
+{
+    json_object_set_new(json_object_get(answer->head, "result"), "addresses",
+                        json_pack("[O]", json_object_get(world_host(world(), host->spec->name), "address")));
+}
+
+// What the agent makes of it. 1: it died in it.
+static int ask(struct host *host, const char *op, json_t *request, const void *body, size_t body_len)
+{
+    if (STREQ(op, "reach"))
+        return reach(request, &host->answer, &host->error);
+    json_object_set_new(request, "id", json_integer(++host->next_id));
+    json_object_set_new(request, "op", json_string(op));
+    if (wire_send(host->to, request, body, body_len, NULL) < 0 || !take_message(host, &host->answer))
+        return 1;
+    const json_t *failed = json_object_get(host->answer.head, "error");
+    if (failed)
+        wire_error_from(failed, host->spec->name, &host->error);
+    else if (STREQ(op, "facts"))
+        add_address(host, &host->answer);
+    return failed ? -1 : 0;
 }
 
 // What the operation comes to, under the fault that is due.
@@ -66,14 +174,13 @@ static int perform(struct host *host, const char *op, json_t *request, const voi
         return lose(host);
     if (fault == FAULT_ERROR)
         return error_errno(&host->error, EIO, "%s on %s", op, name);
-    int rc = fake_agent(name, host->read_only, op, request, body, body_len, fault == FAULT_HALF,
-                        &host->answer, &host->error);
-    if (fault == FAULT_AFTER || fault == FAULT_HALF)
+    int rc = ask(host, op, request, body, body_len);
+    if (fault == FAULT_AFTER || rc > 0)
         return lose(host);
     if (interrupts == 0 && interrupt_count > 0)
         return error_set(&host->error, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", name);
-    if (rc < 0)
-        snprintf(host->error.source, sizeof host->error.source, "%s", name);
+    if (fault == FAULT_KILL_AFTER)
+        fault_end();
     return rc;
 }
 
@@ -119,8 +226,7 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
     (void)dir;
     (void)err;
     struct host *host = xcalloc(1, sizeof *host);
-    host->spec = host_spec_copy(spec);
-    host->read_only = read_only;
+    *host = (struct host){.spec = host_spec_copy(spec), .read_only = read_only, .to = -1, .from = -1};
     *result = host;
     return 0;
 }
@@ -134,14 +240,15 @@ int host_finish(struct host *host, int64_t deadline, struct error *err)
     fault_end();
     if (interrupts == 0 && interrupt_count > 0)
         return error_set(err, ERR_INTERRUPTED, 0, "interrupted while waiting for %s", name);
-    if (world_host(world(), name) &&
-        !host->read_only) { // an agent that comes later finds that the guard has done its work
-        fake_surgery_guard(world(), name);
-        world_changed();
-    }
+    end_agent(host, true);
     host->lost = !world_host(world(), name) || fault_is_gone(name) || fault == FAULT_FAIL;
-    if (!host->lost)
-        return 0;
+    if (!host->lost) {
+        // An agent that comes later finds that the guard has done its work.
+        if (!host->read_only)
+            machine_await_guards(name);
+        start_agent(host);
+        return host->hello ? 0 : lose(host);
+    }
     clock_skip(NO_ANSWER_MS);
     return error_set(err, ERR_HOST, HOST_UNREACHED, "host %s cannot be reached: no route to host", name);
 }
@@ -184,6 +291,7 @@ void host_close(struct host *host)
 {
     if (!host)
         return;
+    end_agent(host, false);
     host_spec_free(host->spec);
     message_free(&host->answer);
     free(host);

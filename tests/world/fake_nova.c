@@ -289,8 +289,8 @@ static json_t *service_of(const struct asked *a, const char *host)
     bool seems_down = world_outcome(a->w)->seems_down && fake_cloud_is_busy(a->w);
     return json_pack("{s:s, s:s, s:s, s:s, s:O, s:s, s:O, s:b}", "binary", "nova-compute", "host", host, "id",
                      id, "zone", "nova", "status", json_object_get(service, "status"), "state",
-                     world_serves(a->w, host, "nova-compute") && !seems_down ? "up" : "down",
-                     "disabled_reason", json_object_get(service, "reason"), "forced_down", 0);
+                     world_serves(host, "nova-compute") && !seems_down ? "up" : "down", "disabled_reason",
+                     json_object_get(service, "reason"), "forced_down", 0);
 }
 
 static void nova_services(const struct asked *a)

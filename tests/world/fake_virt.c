@@ -34,13 +34,15 @@ static int failed(const struct virt *virt, const char *what, struct error *err)
 static int call_begin(const struct virt *virt, const char *what, enum fault *fault, struct error *err)
 {
     *fault = fault_begin("virt", virt->name, "%s", what);
-    if (*fault == FAULT_FAIL || *fault == FAULT_ERROR || *fault == FAULT_HALF || fault_is_gone(virt->name))
+    if (*fault == FAULT_FAIL || *fault == FAULT_ERROR || fault_is_gone(virt->name))
         return failed(virt, what, err);
-    if (!world_serves(world(), virt->name, "libvirtd"))
+    if (!world_serves(virt->name, "libvirtd"))
         return error_set(
             err, ERR_LIBVIRT, VIR_ERR_NO_CONNECT,
             "cannot %s on %s: Failed to connect socket to '/run/libvirt/libvirt-sock': Connection refused",
             what, virt->name);
+    if (world_take_over(world(), virt->name))
+        world_changed();
     return 0;
 }
 
@@ -436,7 +438,7 @@ int virt_migrate_wait(struct virt_migration *m, int wait_ms)
     clock_skip(world_outcome(world())->endless ? ENDLESS_WAIT_MS : wait_ms);
     look();
     fault_end();
-    bool breaks = fault == FAULT_FAIL || fault == FAULT_ERROR || fault == FAULT_HALF || fault == FAULT_AFTER;
+    bool breaks = fault == FAULT_FAIL || fault == FAULT_ERROR || fault == FAULT_AFTER;
     if (breaks || world_outcome(world())->client_lost || fault_is_gone(m->host)) {
         failed(&source, "migrate " WORLD_GUEST, &m->error);
         return told(m, -1);

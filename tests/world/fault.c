@@ -1,45 +1,79 @@
 // SPDX-License-Identifier: MIT
 #include "fault.h"
 
-#include "base/fault.h"
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { DIED = 137 };
 
-const char *const fault_names[FAULTS] = {"none",      "fail",        "error",     "half",  "agent",
-                                         "busy",      "page",        "cut",       "token", "gone",
-                                         "interrupt", "kill-before", "kill-after"};
+const char *const fault_names[FAULTS] = {"none", "fail",  "error", "agent",     "busy",        "page",
+                                         "cut",  "token", "gone",  "interrupt", "kill-before", "kill-after"};
 
-static long passed;
 static enum fault current;
 static char *gone;
+
+static _Noreturn void broken(const char *what)
+{
+    fprintf(stderr, "the points: %s: %s\n", what, strerror(errno));
+    abort();
+}
+
+static struct points *mapped;
+
+void fault_points_make(const char *folder)
+{
+    auto_free char *path = xasprintf("%s/points", folder), *log = xasprintf("%s/points.log", folder);
+    auto_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666),
+                emptied = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    static const struct points none;
+    if (fd < 0 || emptied < 0 || write(fd, &none, sizeof none) != sizeof none)
+        broken(path);
+    if (mapped)
+        munmap(mapped, sizeof *mapped);
+    mapped = NULL; // this process may have had another folder before
+}
+
+struct points *fault_points(void)
+{
+    const char *folder = mapped ? NULL : getenv("MIGRUN_WORLD");
+    if (!folder)
+        return mapped;
+    auto_free char *path = xasprintf("%s/points", folder);
+    auto_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at != MAP_FAILED)
+        mapped = at;
+    return mapped;
+}
 
 // Opened at the first point: a preview could not later, once it is locked in.
 static void note_point(const char *line)
 {
-    static FILE *log;
-    const char *path = getenv("MIGRUN_FAULT_LOG");
-    if (path && !log && !(log = fopen(path, "ae"))) {
-        fprintf(stderr, "the points cannot be noted in %s\n", path);
-        abort();
+    static int log = -1;
+    if (log < 0 && !getenv("MIGRUN_POINTS"))
+        return;
+    if (log < 0) {
+        auto_free char *path = xasprintf("%s/points.log", getenv("MIGRUN_WORLD"));
+        log = open(path, O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
     }
-    if (log) {
-        fprintf(log, "%s\n", line);
-        fflush(log);
-    }
+    auto_free char *whole = xasprintf("%s\n", line);
+    if (log < 0 || write(log, whole, strlen(whole)) < 0)
+        broken("points.log");
 }
 
 static enum fault wanted_now(void)
 {
     const char *wanted = getenv("MIGRUN_FAULT");
     char *kind;
-    if (!wanted || strtol(wanted, &kind, 10) != passed)
+    if (!wanted || strtol(wanted, &kind, 10) != fault_points()->passed)
         return FAULT_NONE;
     for (size_t i = 0; i < COUNT_OF(fault_names); i++)
         if (STREQ(kind + 1, fault_names[i]))
@@ -58,7 +92,10 @@ enum fault fault_begin(const char *kind, const char *host, const char *format, .
     va_end(args);
     auto_free char *line = xasprintf("%s %s%s%s", kind, host, *host ? " " : "", what);
     free(what);
-    passed++;
+    if (!fault_points())
+        broken("there are none");
+    fault_points()->passed++;
+    fault_points()->in_world = STREQ(kind, "virt") || STREQ(kind, "http");
     note_point(line);
     current = wanted_now();
     if (current == FAULT_KILL_BEFORE)
@@ -75,12 +112,7 @@ void fault_end(void)
     if (current == FAULT_KILL_AFTER)
         _exit(DIED);
     current = FAULT_NONE;
+    fault_points()->in_world = false;
 }
 
 bool fault_is_gone(const char *host) { return gone && STREQ(gone, host); }
-
-int fault_point(const char *what, struct error *err)
-{
-    enum fault fault = fault_begin("gate", "", "%s", what);
-    return fault == FAULT_FAIL ? error_errno(err, EIO, "a test's fault at %s", what) : 0;
-}

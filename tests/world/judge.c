@@ -3,10 +3,13 @@
 
 #include "fake_cloud.h"
 
+#include "base/text.h"
 #include "run/run.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { DIFFERENCE_BEFORE = 20 };
 
 // ---- the world afterwards ----
 
@@ -128,6 +131,16 @@ static void forget_guest(json_t *flat)
             }
 }
 
+// From a little before the first byte that differs.
+static json_t *difference(const char *is, const char *should)
+{
+    size_t same = 0;
+    while (is[same] && is[same] == should[same])
+        same++;
+    size_t from = same > DIFFERENCE_BEFORE ? same - DIFFERENCE_BEFORE : 0;
+    return json_sprintf("is %.60s, not %.60s", is + from, should + from);
+}
+
 // {what differs: how}.
 static json_t *differences(const json_t *is, const json_t *should, bool with_pid)
 {
@@ -148,9 +161,7 @@ static json_t *differences(const json_t *is, const json_t *should, bool with_pid
         if (!json_object_get(then, key))
             json_object_set_new(all, key, json_string("is left over"));
         else if (!json_equal(value, json_object_get(then, key)))
-            json_object_set_new(
-                all, key,
-                json_sprintf("is %.60s, not %.60s", json_string_value(value), json_str(then, key, "")));
+            json_object_set_new(all, key, difference(json_string_value(value), json_str(then, key, "")));
     json_object_foreach(then, key, value)
         if (!json_object_get(now, key))
             json_object_set_new(all, key, json_string("is gone"));
@@ -244,6 +255,14 @@ static bool names_of_cloud(const char *text, const char *key)
     return false;
 }
 
+// What an agent that died left beside a file is named with that file: to end its change ends it, too.
+static bool names_neighbour(const char *text, const char *thing)
+{
+    const char *left = strstr(thing, "/.migrun-");
+    auto_free char *folder = left ? xstrndup(thing, (size_t)(left - thing) + 1) : NULL;
+    return folder && strstr(text, folder);
+}
+
 // Whether a text names a thing; libvirtd's definition of a guest is named with the guest, and the guest by
 // its name in Nova.
 static bool names(const char *text, const char *key)
@@ -251,6 +270,8 @@ static bool names(const char *text, const char *key)
     if (is_of_cloud(key))
         return names_of_cloud(text, key);
     const char *thing = strrchr(key, ' ') + 1;
+    if (names_neighbour(text, thing))
+        return true;
     if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
         thing += 18;
     auto_free char *name = xstrndup(thing,

@@ -12,6 +12,7 @@ struct scenario {
     bool preview;
     bool stays;         // the policy takes no destination
     bool cloud;         // the guest is Nova's
+    bool steps;         // faults at its agents' steps are among the main ones
     const char *dest;   // NULL: compute-2
     const char *cut;    // the run is killed after this point, and its recovery is swept
     bool elsewhere;     // what is killed is recovered by another controller, from what the hosts keep

@@ -5,24 +5,32 @@
 //
 //   sweep [--self | --main] [WORD...]  scenarios whose name holds one of the words; --self: without faults;
 //                                  --main: of the faults only that a call fails, that its agent dies after
-//                                  it, and that migrun is killed before or after it
+//                                  it, that migrun is killed before or after it, and in some scenarios
+//                                  those at the agents' steps
+//   sweep --random N SEED          N runs of scenarios taken at random, in which migrun, or an agent, is
+//   killed
+//                                  from outside at a moment taken at random; what is left is recovered
 //   sweep --point SCENARIO N:KIND  one run, with what it tells and what is wrong afterwards
+#include "clock.h"
 #include "fake_cloud.h"
 #include "fault.h"
 #include "judge.h"
+#include "machine.h"
 
 #include "base/interrupt.h"
 #include "base/io.h"
 #include "lua/policy.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SITE "examples/site.lua"
@@ -69,24 +77,6 @@ static char *file_text(int fd)
     return text;
 }
 
-static void clear_folder(const char *path)
-{
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (STREQ(entry->d_name, ".") || STREQ(entry->d_name, ".."))
-            continue;
-        auto_free char *inner = xasprintf("%s/%s", path, entry->d_name);
-        if (entry->d_type == DT_DIR) {
-            clear_folder(inner);
-            rmdir(inner);
-        } else {
-            unlink(inner);
-        }
-    }
-    if (folder)
-        closedir(folder);
-}
-
 static void hear(void *data, const json_t *event)
 {
     const int *fd = data;
@@ -94,13 +84,58 @@ static void hear(void *data, const json_t *event)
     write_all(*fd, line, strlen(line));
 }
 
+// A kill from outside, at any moment.
+enum { LOOK_US = 200 };
+
+struct mischief {
+    useconds_t after;
+    bool agent; // one of its agents, not migrun
+    unsigned int which;
+};
+
+// A child of a process: an agent, and which of them by a number. 0: it has none now.
+static pid_t child_of(pid_t pid, unsigned int which)
+{
+    auto_free char *path = xasprintf("/proc/%d/task/%d/children", (int)pid, (int)pid), *text = NULL;
+    size_t len, n = 0;
+    pid_t pids[8];
+    if (read_whole_file(path, TEXT_MOST, &text, &len) < 0)
+        return 0;
+    for (char *rest = text, *word; n < COUNT_OF(pids) && (word = strsep(&rest, " "));)
+        if (*word)
+            pids[n++] = (pid_t)atoi(word);
+    return n ? pids[which % n] : 0;
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == pid;
+}
+
+static void do_mischief(const struct mischief *m, pid_t pid)
+{
+    usleep(m->after);
+    kill(pid, SIGSTOP);
+    for (; fault_points()->in_world && !has_ended(pid); kill(pid, SIGSTOP)) {
+        kill(pid, SIGCONT);
+        usleep(LOOK_US);
+    }
+    pid_t victim = m->agent ? child_of(pid, m->which) : pid;
+    if (victim > 0)
+        kill(victim, SIGKILL);
+    kill(pid, SIGCONT);
+}
+
 // What a process of its own shall do: a scenario's run, or the recovery of the run before.
 struct job {
     const struct scenario *scenario;
     const struct bench *bench;
-    const char *fault, *log; // MIGRUN_FAULT, MIGRUN_FAULT_LOG
-    bool all;                // show all that it tells
+    const char *fault; // MIGRUN_FAULT
+    bool log;          // its points
+    bool all;          // show all that it tells
     bool recovers;
+    const struct mischief *mischief;
     const char *run, *host; // which one is recovered, or all that a host keeps; NULL: what is unfinished
 };
 
@@ -166,12 +201,11 @@ static _Noreturn void be_migrun(const struct job *job, int heard, int words)
     struct error err = {0};
     alarm(PATIENCE_S);
     dup2(words, STDERR_FILENO);
-    setenv("MIGRUN_WORLD", job->bench->folder, 1);
     set_credentials();
     if (job->fault)
         setenv("MIGRUN_FAULT", job->fault, 1);
     if (job->log)
-        setenv("MIGRUN_FAULT_LOG", job->log, 1);
+        setenv("MIGRUN_POINTS", "1", 1);
     util_signals();
     int status = job->recovers ? recover(job, state, &listener, &err) : move(job, state, &listener, &err);
     if (status < 0)
@@ -210,44 +244,73 @@ static void run(const struct job *job, struct ending *ending)
 {
     int status;
     auto_fd int heard = new_file(), words = new_file();
+    fault_points_make(job->bench->folder);
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
         be_migrun(job, heard, words);
-    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+    if (pid < 0)
         fail("fork");
+    if (job->mischief)
+        do_mischief(job->mischief, pid);
+    if (waitpid(pid, &status, 0) < 0)
+        fail("waitpid");
     while (waitpid(-1, NULL, 0) > 0) // those who clear up after it
         ;
     char *events = file_text(heard);
     status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    *ending = (struct ending){
-        .killed = status == DIED, .status = status, .told = events, .words = file_text(words)};
+    *ending = (struct ending){.killed = status == DIED || status == -SIGKILL,
+                              .status = status,
+                              .told = events,
+                              .words = file_text(words)};
     take_events(ending, events);
+    if (ending->killed && ending->verdict) { // it had said all there was to say
+        ending->killed = false;
+        ending->status = (int)json_int(ending->verdict, "status", -1);
+    }
     if (job->all)
         printf("%s%s", events, ending->words);
 }
 
 // ---- a scenario ----
 
-struct count {
-    size_t points, runs, recovered, of[JUDGEMENTS], shown;
+// Where a point is: migrun's own, a service of the cloud, an operation of an agent as a whole, libvirt, or a
+// step within an operation, by that operation.
+static const char *const rooms[] = {
+    "gate",        "http",         "host",         "virt",         "step surgery", "step write",
+    "step remove", "step restore", "step tidy",    "step claim",   "step unclaim", "step note",
+    "step chown",  "step chmod",   "step command", "step service", "step forget",  "step, another",
 };
+
+struct count {
+    size_t points, runs, recovered, of[JUDGEMENTS], by_room[COUNT_OF(rooms)], shown;
+};
+
+// What this controller knows of runs.
+static void forget_runs(const struct bench *bench)
+{
+    auto_free char *state = xasprintf("%s/state", bench->folder), *runs = xasprintf("%s/runs", state);
+    clear_folder(state);
+    if ((mkdir(state, 0700) < 0 && errno != EEXIST) || mkdir(runs, 0700) < 0)
+        fail(runs);
+}
 
 static void make_world(const struct scenario *s, const struct bench *bench, const char *outcome)
 {
     auto_json json_t *w = scenario_world(s, outcome);
-    auto_free char *state = xasprintf("%s/state", bench->folder);
-    clear_folder(bench->folder);
-    if (mkdir(state, 0700) < 0)
-        fail("mkdir");
+    forget_runs(bench);
     world_write(w, bench->folder);
+    machines_lay_out(bench->folder, w);
 }
 
-// The world as it is once nothing moves any more.
+// The world as it is once nothing moves any more, which a recovery finds then.
 static json_t *settled_world(const struct bench *bench)
 {
     json_t *w = world_read(bench->folder);
     world_settle(w);
+    world_write(w, bench->folder);
+    machines_show_guests(bench->folder, w);
+    machines_tell(bench->folder, w);
     return w;
 }
 
@@ -265,9 +328,10 @@ static enum judgement run_and_judge(const struct job *job, const struct truth *k
 {
     struct truth t = *known;
     run(job, ending);
+    if (ending->killed)
+        return IN_DOUBT; // what moves goes on while it is recovered
     t.now = settled_world(job->bench);
-    enum judgement judgement = ending->killed ? IN_DOUBT
-                                              : judge(job->scenario, &t, ending, job->fault != NULL, why);
+    enum judgement judgement = judge(job->scenario, &t, ending, job->fault || job->mischief, why);
     json_decref(t.now);
     return judgement;
 }
@@ -286,8 +350,7 @@ static enum judgement recover_elsewhere(const struct job *job, const struct trut
 {
     static const char *const hosts[] = {"compute-1", "compute-2"};
     enum judgement judgement = WRONG;
-    auto_free char *state = xasprintf("%s/state", job->bench->folder);
-    clear_folder(state);
+    forget_runs(job->bench);
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
         struct ending auto_ending ending = {0};
         struct job here = *job;
@@ -324,7 +387,6 @@ static bool fits_request(enum fault fault, const char *point)
     bool reads = strstr(point, " GET "), logs_in = strstr(point, "/auth/tokens"),
          versions = point[strlen(point) - 1] == '/';
     switch (fault) {
-    case FAULT_HALF: return false;
     case FAULT_AFTER:
     case FAULT_KILL_AFTER: return !reads && !logs_in;
     case FAULT_TOKEN: return !logs_in && !versions;
@@ -332,24 +394,22 @@ static bool fits_request(enum fault fault, const char *point)
     }
 }
 
-// Whether a fault can happen at a point: "host NAME OPERATION …", "virt NAME …", "http SERVICE METHOD …",
-// "gate …".
+// Whether a fault can happen at a point: "host NAME OPERATION …", "step NAME …" (of its agent), "virt NAME
+// …", "http SERVICE METHOD …", "gate …".
 static bool fits(enum fault fault, const char *point)
 {
     if (strncmp(point, "http ", 5) == 0)
         return fits_request(fault, point);
     bool host = strncmp(point, "host ", 5) == 0, gate = strncmp(point, "gate ", 5) == 0,
          connect = host && strstr(point, " connect");
+    if (strncmp(point, "step ", 5) == 0)
+        return fault == FAULT_FAIL || fault == FAULT_ERROR;
     switch (fault) {
     case FAULT_BUSY:
     case FAULT_PAGE:
     case FAULT_CUT:
     case FAULT_TOKEN: return false;
     case FAULT_ERROR: return host && !connect;
-    case FAULT_HALF:
-        return strstr(point, " write ") || strstr(point, " remove ") || strstr(point, " restore ") ||
-               strstr(point, " chown ") || strstr(point, " chmod ") || strstr(point, " surgery ") ||
-               strstr(point, " service ") || strstr(point, " command");
     case FAULT_AFTER: return !gate && !connect;
     case FAULT_GONE: return !gate;
     case FAULT_KILL_AFTER: return !gate;
@@ -366,10 +426,26 @@ static void add(struct count *count, enum judgement judgement, const char *fault
         printf("# %s (%s): %s\n", fault, point, why);
 }
 
-static bool is_main(enum fault fault)
+static bool is_main(const struct scenario *s, enum fault fault, const char *point)
 {
+    if (strncmp(point, "step ", 5) == 0)
+        return s->steps;
     return fault == FAULT_FAIL || fault == FAULT_AFTER || fault == FAULT_KILL_BEFORE ||
            fault == FAULT_KILL_AFTER;
+}
+
+// "step NAME OPERATION: …", else the first word.
+static size_t room_of(const char *point)
+{
+    const char *operation = strncmp(point, "step ", 5) == 0 ? strchr(point + 5, ' ') + 1 : NULL;
+    size_t len = operation ? strcspn(operation, ":") : strcspn(point, " ");
+    for (size_t i = 0; i < COUNT_OF(rooms); i++) {
+        const char *room = rooms[i] + (operation ? 5 : 0);
+        if (strncmp(rooms[i], point, operation ? 5 : len) == 0 && strlen(room) == len &&
+            strncmp(room, operation ? operation : point, len) == 0)
+            return i;
+    }
+    return COUNT_OF(rooms) - 1;
 }
 
 static void sweep_points(const struct job *plain, const struct truth *known, const char *cut, char *points,
@@ -379,9 +455,10 @@ static void sweep_points(const struct job *plain, const struct truth *known, con
     char *rest = points;
     for (char *point; (point = strsep(&rest, "\n")) && *point;) {
         count->points++;
+        count->by_room[room_of(point)]++;
         for (enum fault fault = only_kills ? FAULT_KILL_BEFORE : FAULT_FAIL; fault <= FAULT_KILL_AFTER;
              fault++) {
-            if (!fits(fault, point) || (extent == EXTENT_MAIN && !is_main(fault)))
+            if (!fits(fault, point) || (extent == EXTENT_MAIN && !is_main(plain->scenario, fault, point)))
                 continue;
             auto_free char *text = xasprintf("%zu:%s", count->points, fault_names[fault]), *why = NULL;
             struct job job = *plain;
@@ -396,14 +473,16 @@ static void sweep_points(const struct job *plain, const struct truth *known, con
 static char *run_plainly(const struct job *plain, const struct truth *known, const char *cut,
                          struct ending *ending, enum judgement *judgement, char **why)
 {
-    char log[64];
-    auto_fd int points = new_file();
-    snprintf(log, sizeof log, "/proc/%d/fd/%d", (int)getpid(), points);
     struct job job = *plain;
-    job.log = log;
+    auto_free char *log = xasprintf("%s/points.log", plain->bench->folder);
+    job.log = true;
     prepare(job.scenario, job.bench, cut);
     *judgement = run_and_judge(&job, known, ending, why);
-    return file_text(points);
+    char *points;
+    size_t len;
+    if (read_whole_file(log, TEXT_MOST, &points, &len) < 0)
+        fail(log);
+    return points;
 }
 
 // The fault that kills the run at the point where its scenario cuts it.
@@ -430,11 +509,15 @@ static void open_bench(struct bench *bench)
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(bench->folder))
         fail(bench->folder);
+    setenv("MIGRUN_WORLD", bench->folder, 1);
+    fault_points_make(bench->folder);
+    machines_make(bench->folder);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 static void close_bench(const struct bench *bench)
 {
+    machines_unmake(bench->folder);
     clear_folder(bench->folder);
     rmdir(bench->folder);
 }
@@ -479,6 +562,19 @@ static void sweep(const struct scenario *s, enum extent extent, struct count *co
     end(&bench, &known);
 }
 
+// Where the lab's sweep wants to have them.
+static void keep_points(const struct bench *bench)
+{
+    const char *wanted = getenv("MIGRUN_FAULT_LOG");
+    auto_free char *log = xasprintf("%s/points.log", bench->folder), *text = NULL;
+    size_t len;
+    if (!wanted || read_whole_file(log, TEXT_MOST, &text, &len) < 0)
+        return;
+    auto_fd int fd = open(wanted, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write_all(fd, text, len) < 0)
+        fail(wanted);
+}
+
 static int one_point(const char *name, const char *fault)
 {
     const struct scenario *s = find_scenario(name);
@@ -492,11 +588,69 @@ static int one_point(const char *name, const char *fault)
     auto_free char *cut = NULL, *why = NULL;
     begin(s, &bench, &known, &cut);
     const struct job job = {
-        .scenario = s, .bench = &bench, .fault = fault, .all = true, .recovers = cut != NULL};
+        .scenario = s, .bench = &bench, .fault = fault, .all = true, .log = true, .recovers = cut != NULL};
     enum judgement judgement = try(&job, &known, cut, &count, &why);
+    keep_points(&bench);
     printf("%s%s%s\n", judgement_names[judgement], why ? ": " : "", why ? why : "");
     end(&bench, &known);
     return judgement == WRONG;
+}
+
+// ---- kills at random moments ----
+
+// How long the scenario's run takes, in microseconds.
+static int64_t length_of(const struct job *plain, const char *cut)
+{
+    struct ending auto_ending ending = {0};
+    struct timespec begun, ended;
+    prepare(plain->scenario, plain->bench, cut);
+    __real_clock_gettime(CLOCK_MONOTONIC, &begun); // what is slept in the fake world takes no time
+    run(plain, &ending);
+    __real_clock_gettime(CLOCK_MONOTONIC, &ended);
+    int64_t length = (ended.tv_sec - begun.tv_sec) * 1000000 + (ended.tv_nsec - begun.tv_nsec) / 1000;
+    return length > 0 ? length : 1;
+}
+
+// Runs of one scenario, each killed at some moment; what is wrong is shown with what repeats it.
+static void kill_at_random(const struct scenario *s, unsigned int *seed, size_t runs, struct count *count)
+{
+    struct bench bench;
+    struct truth known;
+    auto_free char *cut = NULL;
+    begin(s, &bench, &known, &cut);
+    struct job job = {.scenario = s, .bench = &bench, .recovers = s->cut != NULL};
+    int64_t length = length_of(&job, cut);
+    for (size_t i = 0; i < runs; i++) {
+        const struct mischief mischief = {.after = (useconds_t)((int64_t)rand_r(seed) % length),
+                                          .agent = rand_r(seed) % 3 == 0,
+                                          .which = (unsigned int)rand_r(seed)};
+        auto_free char *why = NULL, *when = xasprintf("%s killed after %u of %lld us",
+                                                      mischief.agent ? "an agent" : "migrun",
+                                                      (unsigned int)mischief.after, (long long)length);
+        job.mischief = &mischief;
+        enum judgement judgement = try(&job, &known, cut, count, &why);
+        auto_free char *name = scenario_name(s);
+        add(count, judgement, when, name, why);
+    }
+    end(&bench, &known);
+}
+
+// N kills, over all scenarios in turn.
+static int random_kills(size_t kills, unsigned int seed)
+{
+    enum { IN_A_ROW = 10 };
+    struct count total = {0};
+    size_t known = 0;
+    while (scenarios[known].policy)
+        known++;
+    printf("seed %u\n", seed);
+    for (size_t done = 0; done < kills; done += IN_A_ROW)
+        kill_at_random(&scenarios[(unsigned int)rand_r(&seed) % known], &seed, IN_A_ROW, &total);
+    printf("killed %zu, recovered %zu", total.runs, total.recovered);
+    for (size_t i = 0; i < JUDGEMENTS; i++)
+        printf(", %s %zu", judgement_names[i], total.of[i]);
+    printf("\n");
+    return total.of[WRONG] > 0;
 }
 
 // ---- all of them, two side by side ----
@@ -536,6 +690,8 @@ static void tell(const struct worker *w, size_t number, struct count *total)
             printf(", %zu %s", c->of[i], judgement_names[i]);
         total->of[i] += c->of[i];
     }
+    for (size_t i = 0; i < COUNT_OF(rooms); i++)
+        total->by_room[i] += c->by_room[i];
     total->recovered += c->recovered;
     printf("\n%s", text);
     fflush(stdout);
@@ -559,6 +715,9 @@ static int finish(struct worker *workers, size_t count, enum extent extent)
            "recovered", total.recovered);
     for (size_t i = 0; i < JUDGEMENTS; i++)
         printf("# %-10s %8zu\n", judgement_names[i], total.of[i]);
+    printf("#\n# points by room:\n");
+    for (size_t i = 0; i < COUNT_OF(rooms); i++)
+        printf("# %-14s %8zu\n", rooms[i], total.by_room[i]);
     return total.of[WRONG] > 0 || total.runs == 0;
 }
 
@@ -579,8 +738,11 @@ int main(int argc, char **argv)
                          : STREQ(argv[1], "--main") ? EXTENT_MAIN
                                                     : EXTENT_ALL;
     size_t count = 0;
+    machines_begin();
     if (argc == 4 && STREQ(argv[1], "--point"))
         return one_point(argv[2], argv[3]);
+    if (argc == 4 && STREQ(argv[1], "--random"))
+        return random_kills(strtoul(argv[2], NULL, 10), (unsigned int)strtoul(argv[3], NULL, 10));
     for (const struct scenario *s = scenarios; s->policy && count < COUNT_OF(workers); s++)
         if (is_chosen(s, argv + 1 + (extent != EXTENT_ALL)))
             workers[count++] = (struct worker){.scenario = s};

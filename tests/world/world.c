@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "fake_cloud.h"
-#include "fake_surgery.h"
+#include "machine.h"
 
 #include "base/xml.h"
 
@@ -92,7 +92,11 @@ json_t *world(void)
     return own;
 }
 
-void world_changed(void) { world_write(world(), world_folder()); }
+void world_changed(void)
+{
+    world_write(world(), world_folder());
+    machines_show_guests(world_folder(), world());
+}
 
 json_int_t world_next(json_t *w)
 {
@@ -124,9 +128,8 @@ void world_put(json_t *w, const char *host, const char *path, const char *type, 
                const char *content)
 {
     json_object_set_new(world_files(w, host, path), path,
-                        json_pack("{s:s, s:i, s:I, s:I, s:I, s:f, s:s}", "type", type, "mode", mode, "uid",
-                                  (json_int_t)owner, "gid", (json_int_t)owner, "inode", world_next(w),
-                                  "mtime", wall_time(), "content", content));
+                        json_pack("{s:s, s:i, s:I, s:I, s:s}", "type", type, "mode", mode, "uid",
+                                  (json_int_t)owner, "gid", (json_int_t)owner, "content", content));
 }
 
 static void put_folder(json_t *w, const char *host, const char *path)
@@ -134,9 +137,10 @@ static void put_folder(json_t *w, const char *host, const char *path)
     world_put(w, host, path, "directory", 0755, 0, "");
 }
 
-bool world_serves(const json_t *w, const char *host, const char *unit)
+bool world_serves(const char *host, const char *unit)
 {
-    return STREQ(json_str(json_object_get(world_host(w, host), "services"), unit, ""), "active");
+    auto_free char *state = machine_unit(host, unit);
+    return STREQ(state, "active");
 }
 
 json_t *world_domain(const json_t *w, const char *host, const char *name_or_uuid)
@@ -151,30 +155,12 @@ json_t *world_domain(const json_t *w, const char *host, const char *name_or_uuid
 
 // ---- the standard world ----
 
-static json_t *fixed_facts(const char *name, int number)
-{
-    auto_free char *fqdn = xasprintf("%s.example", name), *machine = xasprintf("%032d", number),
-                   *boot = xasprintf("boot-%d", number), *address = xasprintf("10.88.0.1%d", number);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:[{s:s, s:s, s:s}], s:{s:I, s:I, s:i, s:i, "
-                     "s:i}, s:{s:s, s:i, s:[s,s]}, "
-                     "s:{s:{s:i}}}",
-                     "hostname", name, "fqdn", fqdn, "machine_id", machine, "boot_id", boot, "kernel",
-                     "6.1.0", "os", "Debian GNU/Linux 12", "arch", "x86_64", "addresses", address, "mounts",
-                     "target", "/", "source", "/dev/vda1", "fstype", "ext4", "memory", "total",
-                     (json_int_t)8 << 30, "available", (json_int_t)6 << 30, "hugepages_total", 0,
-                     "hugepages_free", 0, "hugepage_size", 2 << 20, "cpu", "model", "QEMU Virtual CPU",
-                     "count", 4, "flags", "fpu", "sse2", "libvirt", "conf", "listen_tcp", 1);
-}
-
 static void add_host(json_t *w, const char *name, int number)
 {
-    json_t *host = json_pack("{s:{}, s:{s:s, s:s}, s:{s:{s:i, s:i, s:s}, s:{s:i, s:i, s:s}}, s:{s:i, s:i}, "
-                             "s:o, s:s, s:{}, s:{}, s:{}, s:{}}",
-                             "files", "services", "libvirtd", "active", "cron", "active", "users", "root",
-                             "uid", 0, "gid", 0, "group", "root", "libvirt-qemu", "uid", WORLD_QEMU, "gid",
-                             WORLD_QEMU, "group", "libvirt-qemu", "groups", "root", 0, "libvirt-qemu",
-                             WORLD_QEMU, "facts", fixed_facts(name, number), "cpu", "superset", "kept",
-                             "notes", "claims", "domains");
+    auto_free char *address = xasprintf("10.88.0.1%d", number);
+    json_t *host = json_pack("{s:{}, s:{s:s, s:s}, s:s, s:s, s:{}, s:{}}", "files", "services", "libvirtd",
+                             "active", "cron", "active", "address", address, "cpu", "superset", "claims",
+                             "domains");
     json_object_set_new(json_object_get(w, "hosts"), name, host);
     static const char *const folders[] = {"/",
                                           "/run",
@@ -196,24 +182,13 @@ static void add_host(json_t *w, const char *name, int number)
     world_put(w, name, "/var/log/libvirt/qemu/" WORLD_GUEST ".log", "file", 0600, 0, "an earlier line\n");
 }
 
-// What libvirtd keeps of a guest on its host's disk: its record, and its definition.
-static void put_records(json_t *w, const char *host)
+// libvirtd's record of a guest. Caller frees.
+static char *record_of(const json_t *domain)
 {
-    const json_t *domain = world_domain(w, host, WORLD_UUID);
-    auto_free char *record = xasprintf("<domstatus state='running' reason='booted' pid='%d'>\n  <qemuCaps>\n "
-                                       "   <flag name='migrate-qemu-fd'/>\n    <flag name='vnc'/>\n"
-                                       "  </qemuCaps>\n%s</domstatus>\n",
-                                       (int)json_int(domain, "pid", 0), json_str(domain, "xml", ""));
-    world_put(w, host, WORLD_STATUS, "file", 0600, 0, record);
-    if (json_flag(domain, "persistent", false))
-        world_put(w, host, WORLD_DEFINITION, "file", 0600, 0, json_str(domain, "inactive_xml", ""));
-}
-
-static void remove_records(json_t *w, const char *host, bool definition)
-{
-    json_object_del(world_files(w, host, WORLD_STATUS), WORLD_STATUS);
-    if (definition)
-        json_object_del(world_files(w, host, WORLD_DEFINITION), WORLD_DEFINITION);
+    return xasprintf("<domstatus state='running' reason='booted' pid='%d'>\n  <qemuCaps>\n "
+                     "   <flag name='migrate-qemu-fd'/>\n    <flag name='vnc'/>\n"
+                     "  </qemuCaps>\n%s</domstatus>\n",
+                     (int)json_int(domain, "pid", 0), json_str(domain, "xml", ""));
 }
 
 static void add_guest(json_t *w, const char *host)
@@ -228,7 +203,9 @@ static void add_guest(json_t *w, const char *host)
                                (json_int_t)256 << 20, "vcpus", 1, "xml", domain_xml, "inactive_xml",
                                domain_xml);
     json_object_set_new(json_object_get(world_host(w, host), "domains"), WORLD_UUID, domain);
-    put_records(w, host);
+    auto_free char *record = record_of(domain);
+    world_put(w, host, WORLD_STATUS, "file", 0600, 0, record);
+    world_put(w, host, WORLD_DEFINITION, "file", 0600, 0, domain_xml);
 }
 
 json_t *world_standard(void)
@@ -239,6 +216,50 @@ json_t *world_standard(void)
     add_host(w, "compute-2", 2);
     add_guest(w, "compute-1");
     return w;
+}
+
+// ---- what libvirtd has on its host's disk ----
+
+static void put_records(const json_t *w, const char *host)
+{
+    const json_t *domain = world_domain(w, host, WORLD_UUID);
+    auto_free char *record = record_of(domain);
+    machine_put(host, WORLD_STATUS, 0600, 0, record);
+    if (json_flag(domain, "persistent", false))
+        machine_put(host, WORLD_DEFINITION, 0600, 0, json_str(domain, "inactive_xml", ""));
+}
+
+static void remove_records(const char *host, bool definition)
+{
+    machine_remove(host, WORLD_STATUS);
+    if (definition)
+        machine_remove(host, WORLD_DEFINITION);
+}
+
+// The guest's XML in what a libvirtd read at its start.
+static bool take_over(json_t *w, const char *host, const char *what, const char *member)
+{
+    auto_free char *text = machine_taken(host, what);
+    json_t *domain = text ? world_domain(w, host, WORLD_UUID) : NULL;
+    const char *xml = domain ? strstr(text, "<domain ") : NULL, *end = xml ? strstr(xml, "</domain>") : NULL;
+    if (end)
+        json_object_set_new(domain, member, json_stringn(xml, (size_t)(end - xml) + strlen("</domain>\n")));
+    return end != NULL;
+}
+
+bool world_take_over(json_t *w, const char *host)
+{
+    bool status = take_over(w, host, "status", "xml"),
+         definition = take_over(w, host, "definition", "inactive_xml");
+    return status || definition;
+}
+
+static void take_over_all(json_t *w)
+{
+    const char *name;
+    json_t *host;
+    json_object_foreach(json_object_get(w, "hosts"), name, host)
+        world_take_over(w, name);
 }
 
 // ---- migrations ----
@@ -293,20 +314,11 @@ static bool has(const json_t *list, const char *word)
     return false;
 }
 
-static void set_owner(json_t *w, const char *path, int64_t owner)
-{
-    json_t *file = json_object_get(json_object_get(w, "shared"), path);
-    if (!file)
-        return;
-    json_object_set_new(file, "uid", json_integer(owner));
-    json_object_set_new(file, "gid", json_integer(owner));
-}
-
 // The side that lets the guest go gives its files back to root, unless it knows that others use them too.
-static void restore_labels(json_t *w)
+static void restore_labels(const json_t *w)
 {
     if (STREQ(json_str(w, "storage", ""), "local"))
-        set_owner(w, WORLD_FOLDER "/disk", 0);
+        machine_give("compute-1", WORLD_FOLDER "/disk", 0);
 }
 
 static void set_state(json_t *domain, const char *state, const char *reason)
@@ -321,25 +333,18 @@ static char *foreign_address(const json_t *w, const char *host, const char *text
     struct xml *doc;
     char **addresses = NULL, *foreign = NULL;
     size_t count = 0;
-    const json_t *own = json_object_get(json_object_get(world_host(w, host), "facts"), "addresses");
+    const char *own = json_str(world_host(w, host), "address", "");
     if (xml_parse(text, strlen(text), &doc, NULL) < 0)
         return xstrdup("no XML");
     if (xml_values(doc, "devices/graphics/@listen | devices/graphics/listen/@address", &addresses, &count,
                    NULL) == 0)
         for (size_t i = 0; i < count && !foreign; i++)
             if (!STREQ(addresses[i], "0.0.0.0") && !STREQ(addresses[i], "127.0.0.1") &&
-                !has(own, addresses[i]))
+                !STREQ(addresses[i], own))
                 foreign = xstrdup(addresses[i]);
     strv_free(addresses);
     xml_free(doc);
     return foreign;
-}
-
-static void add_to_log(json_t *w, const char *host, const char *line)
-{
-    json_t *file = world_file(w, host, "/var/log/libvirt/qemu/" WORLD_GUEST ".log");
-    auto_free char *content = xasprintf("%s%s\n", json_str(file, "content", ""), line);
-    json_object_set_new(file, "content", json_string(content));
 }
 
 static int refuse(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -360,7 +365,7 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
         return refuse(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
     if (!json_is_null(json_object_get(w, "migration")))
         return refuse(err, VIR_ERR_OPERATION_INVALID, "another migration job is already running");
-    if (!world_serves(w, to, "libvirtd"))
+    if (!world_serves(to, "libvirtd"))
         return refuse(err, VIR_ERR_SYSTEM_ERROR,
                       "unable to connect to server at '%s:16509': Connection refused", to);
     if (world_domain(w, to, uuid))
@@ -371,11 +376,11 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
     if (foreign) {
         auto_free char *line = xasprintf(
             "qemu-system-x86_64: -vnc %s:0: Failed to bind socket: Cannot assign requested address", foreign);
-        add_to_log(w, to, line);
+        machine_append(to, "/var/log/libvirt/qemu/" WORLD_GUEST ".log", line);
         restore_labels(w);
         return refuse(err, VIR_ERR_INTERNAL_ERROR, "qemu unexpectedly closed the monitor: %s", line);
     }
-    set_owner(w, WORLD_FOLDER "/disk", WORLD_QEMU);
+    machine_give(to, WORLD_FOLDER "/disk", WORLD_QEMU);
     json_t *incoming = json_deep_copy(domain);
     json_object_set_new(incoming, "id", json_integer(world_next(w)));
     json_object_set_new(incoming, "pid", json_integer(world_next(w)));
@@ -403,7 +408,7 @@ int world_migrate(json_t *w, const char *from, const char *uuid, const char *to,
 static void stop(json_t *w, const char *host, const char *uuid)
 {
     json_t *domain = world_domain(w, host, uuid);
-    remove_records(w, host, false);
+    remove_records(host, false);
     if (json_flag(domain, "persistent", false)) {
         set_state(domain, "shut off", world_outcome(w)->stops);
         json_object_set_new(domain, "pid", json_integer(0));
@@ -429,7 +434,7 @@ static void end_moved(json_t *w, const json_t *migration, bool left_over)
     } else {
         json_object_del(json_object_get(world_host(w, from), "domains"), uuid);
     }
-    remove_records(w, from, !stays);
+    remove_records(from, !stays);
     put_records(w, to);
     restore_labels(w);
     if (world_outcome(w)->stops)
@@ -498,6 +503,7 @@ static void look_at_migration(json_t *w)
 
 void world_look(json_t *w)
 {
+    take_over_all(w); // before Nova, or the migration, asks for the guest's XML
     look_at_migration(w);
     fake_cloud_step(w);
 }
@@ -530,7 +536,7 @@ void world_destroy(json_t *w, const char *uuid)
     const char *name;
     json_t *host;
     json_object_foreach(json_object_get(w, "hosts"), name, host) {
-        remove_records(w, name, true);
+        remove_records(name, true);
         json_object_del(json_object_get(host, "domains"), uuid);
     }
     json_object_set_new(w, "last", json_string("domain is not running"));
@@ -539,10 +545,7 @@ void world_destroy(json_t *w, const char *uuid)
 
 void world_settle(json_t *w)
 {
-    const char *name;
-    json_t *host;
-    json_object_foreach(json_object_get(w, "hosts"), name, host)
-        fake_surgery_guard(w, name);
+    take_over_all(w);
     for (int i = 0; i < PATIENCE && world_moves(w); i++)
         world_look(w);
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-// A fake world: hosts, their files, services and guests, and migrations between them. One JSON document,
-// world.json in the folder $MIGRUN_WORLD, written anew after each change, so that it survives a migrun that
-// is killed in it:
+// A fake world: hosts, their files, services and guests, and migrations between them. It begins as one JSON
+// document, from which its machines are laid out (machine.h). From then on files, services and claims are
+// those of the machines, and the rest stays in world.json of the folder $MIGRUN_WORLD, written anew after
+// each change, so that it survives a migrun that is killed in it:
 //
-//   storage   "local" or "shared": whether libvirt takes the instances' folder for local, and resets owners
-//             when a guest leaves
-//   shared    files of the instances' folder, the same on all hosts
-//   outcome   how the next migration ends (world_outcomes)
-//   migration the one under way, or null; last: how the last one ended, as its client hears it
-//   next      for inodes, pids and ids
-//   cloud     its OpenStack, where it has one (fake_cloud.h)
-//   hosts     {NAME: {files, services: {unit: state}, users, groups, facts (what does not change),
-//             cpu (compare_cpu's result), surgery (fake_surgery.h), kept: {"RUN/N": {path, file or null}},
-//             notes: {"RUN/N": effect}, claims: {RUN: claim}, domains: {UUID: domain}}}
-//   a file    {type, mode, uid, gid, inode, mtime, content}
-//   a domain  {name, uuid, id, pid, state, reason, persistent, autostart, memory, vcpus, xml, inactive_xml}
+//   storage    "local" or "shared": whether libvirt takes the instances' folder for local, and resets owners
+//              when a guest leaves
+//   shared     files of the instances' folder, the same on all hosts
+//   outcome    how the next migration ends (world_outcomes)
+//   migration  the one under way, or null; last: how the last one ended, as its client hears it
+//   next       for inodes, pids and ids
+//   cloud      its OpenStack, where it has one (fake_cloud.h)
+//   hosts      {NAME: {files, services: {unit: state}, address, cpu (compare_cpu's result),
+//              claims: {RUN: claim}, domains: {UUID: domain}}}
+//   a file     {type, mode, uid, gid, content}
+//   a domain   {name, uuid, id, pid, state, reason, persistent, autostart, memory, vcpus, xml, inactive_xml}
 #ifndef MIGRUN_TESTS_WORLD_H
 #define MIGRUN_TESTS_WORLD_H
 
@@ -44,7 +44,9 @@ void world_put(json_t *w, const char *host, const char *path, const char *type, 
                const char *content);
 json_t *world_domain(const json_t *w, const char *host, const char *name_or_uuid);
 json_int_t world_next(json_t *w);
-bool world_serves(const json_t *w, const char *host, const char *unit); // whether the service is active
+bool world_serves(const char *host, const char *unit); // whether the service is active
+// A libvirtd that was started has the guest as it read it then. Whether one was.
+bool world_take_over(json_t *w, const char *host);
 
 // A migration, as the source's libvirtd begins it. It goes on by itself, a step at each look.
 int world_migrate(json_t *w, const char *from, const char *uuid, const char *to, const json_t *params,

@@ -27,6 +27,7 @@ struct place {
     const char *path; // as asked, the request's
     char *shown;      // for errors
     char *name;       // its last part
+    char *temporary;  // the name that new contents have there until they are in place
     int folder;       // O_PATH
 };
 
@@ -34,6 +35,7 @@ static void place_close(struct place *p)
 {
     free(p->shown);
     free(p->name);
+    free(p->temporary);
     util_close_fd(&p->folder);
 }
 #define auto_place cleanup(place_close)
@@ -473,21 +475,52 @@ static int sync_folder(const struct place *p, struct error *err)
     return 0;
 }
 
-struct temporary_name {
-    char text[32];
-};
-
-static int make_temporary(const struct place *p, struct temporary_name *name, struct error *err)
+// What a change that was cut off left there.
+static int remove_temporary(const struct place *p, struct error *err)
 {
-    int fd;
-    do {
-        uint64_t random = 0;
-        if (getrandom(&random, sizeof random, 0) != sizeof random)
-            return error_errno(err, errno, "no random number for a temporary file's name");
-        snprintf(name->text, sizeof name->text, ".migrun-%016llx", (unsigned long long)random);
-        fd = openat(p->folder, name->text, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    } while (fd < 0 && errno == EEXIST);
+    struct stat st;
+    bool there = fstatat(p->folder, p->temporary, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there || unlinkat(p->folder, p->temporary, 0) == 0)
+        return 0;
+    return error_errno(err, errno, "cannot remove %s from the folder of %s", p->temporary, p->shown);
+}
+
+// The name is the change's own, so that whoever ends a change finds the file that its agent left there when
+// it died.
+static int name_temporary(const json_t *request, struct place *p, struct error *err)
+{
+    const char *keep = json_str(request, "keep", NULL);
+    char run[RUN_NAME_MAX + 1], number[KEEP_NUMBER_MAX + 1];
+    uint64_t random;
+    if (keep && keep_parse(keep, run, number, err) < 0)
+        return -1;
+    if (!keep && getrandom(&random, sizeof random, 0) != sizeof random)
+        return error_errno(err, errno, "no random number for a temporary file's name");
+    p->temporary = keep ? xasprintf(".migrun-%s-%s", run, number)
+                        : xasprintf(".migrun-%016llx", (unsigned long long)random);
+    return 0;
+}
+
+static int make_temporary(const struct place *p, struct error *err)
+{
+    if (remove_temporary(p, err) < 0)
+        return -1;
+    int fd = openat(p->folder, p->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     return fd < 0 ? error_errno(err, errno, "cannot write in the folder of %s", p->shown) : fd;
+}
+
+SERVE(serve_tidy)
+{
+    struct place auto_place p = NO_PLACE;
+    struct error failure;
+    if (place_open(request, &p, &failure) < 0) {
+        if (unless_absent(&failure, err) < 0)
+            return -1;
+    } else if (name_temporary(request, &p, err) < 0 || remove_temporary(&p, err) < 0) {
+        return -1;
+    }
+    *result = json_object();
+    return 0;
 }
 
 // The mode comes last: an owner's change clears the set-id bits, an ACL's sets the group's.
@@ -510,8 +543,9 @@ static int fill(const struct place *p, int fd, const struct file *wanted, struct
 
 // Where nothing was, nothing is replaced. A hard link does what renameat2 does where the file system has no
 // flags for it.
-static int put_first(const struct place *p, const char *from)
+static int put_first(const struct place *p)
 {
+    const char *from = p->temporary;
     if (renameat2(p->folder, from, p->folder, p->name, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
@@ -519,11 +553,11 @@ static int put_first(const struct place *p, const char *from)
     return linkat(p->folder, from, p->folder, p->name, 0) < 0 ? -1 : unlinkat(p->folder, from, 0);
 }
 
-static int put_in_place(const struct place *p, const char *from, const struct file *found, struct error *err)
+static int put_in_place(const struct place *p, const struct file *found, struct error *err)
 {
     if (check_still(p, found, err) < 0)
         return -1;
-    int rc = found->absent ? put_first(p, from) : renameat(p->folder, from, p->folder, p->name);
+    int rc = found->absent ? put_first(p) : renameat(p->folder, p->temporary, p->folder, p->name);
     if (rc < 0 && found->absent && errno == EEXIST)
         return changed(p, "was made", err);
     return rc < 0 ? error_errno(err, errno, "cannot put %s in place", p->shown) : 0;
@@ -534,13 +568,12 @@ static int put_in_place(const struct place *p, const char *from, const struct fi
 static int replace(const struct place *p, const struct file *found, const struct file *wanted,
                    const char *name, json_t **result, struct error *err)
 {
-    struct temporary_name temporary;
-    auto_fd int fd = make_temporary(p, &temporary, err);
+    auto_fd int fd = make_temporary(p, err);
     if (fd < 0)
         return -1;
     if (fill(p, fd, wanted, err) < 0 || (name && keep(p, found, name, err) < 0) ||
-        put_in_place(p, temporary.text, found, err) < 0) {
-        unlinkat(p->folder, temporary.text, 0);
+        put_in_place(p, found, err) < 0) {
+        unlinkat(p->folder, p->temporary, 0);
         return -1;
     }
     return sync_folder(p, err) < 0 ? -1 : tell(p, fd, result, err);
@@ -562,7 +595,7 @@ static int take_away(const struct place *p, const struct file *found, const char
 // What every change begins with: the place, what is there, and whether it is what the caller saw.
 static int look(const json_t *request, struct place *p, struct file *found, struct error *err)
 {
-    return place_open(request, p, err) < 0 || find(p, found, err) < 0
+    return place_open(request, p, err) < 0 || name_temporary(request, p, err) < 0 || find(p, found, err) < 0
                ? -1
                : check_expectation(p, found, request, err);
 }

@@ -33,6 +33,7 @@ const struct op ops[] = {
     {"write", always, serve_write},
     {"remove", always, serve_remove},
     {"restore", always, serve_restore},
+    {"tidy", always, serve_tidy},
     {"forget", always, serve_forget},
     {"note", always, serve_note},
     {"notes", NULL, serve_notes},

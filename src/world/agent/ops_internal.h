@@ -18,6 +18,7 @@ SERVE(serve_list);
 SERVE(serve_write);
 SERVE(serve_remove);
 SERVE(serve_restore);
+SERVE(serve_tidy);
 SERVE(serve_forget);
 SERVE(serve_chown);
 SERVE(serve_chmod);

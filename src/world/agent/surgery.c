@@ -374,6 +374,8 @@ static bool is_in_place(struct agent *agent, const json_t *edit)
 static int put_back_one(struct agent *agent, const json_t *edit, json_t *lost)
 {
     auto_free char *kept = xasprintf("%s/%s.json", agent_keep_dir, json_str(edit, "keep", ""));
+    auto_json json_t *tidied = NULL;
+    serve_tidy(agent, edit, NULL, 0, &tidied, NULL, NULL); // what its agent left when it died
     if (access(kept, F_OK) < 0 || !is_in_place(agent, edit))
         return 0;
     struct stat st;
