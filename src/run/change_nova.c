@@ -249,6 +249,7 @@ int change_nova_migrate(struct run *run, struct run_host *dest, const json_t *op
         return error_set(err, ERR_POLICY, 0, "%s: the policy must say that it uses Nova (nova = true)", what);
     if (newest_migration(run, cloud, &last, err) < 0)
         return -1;
+    run->nova_record.before = last;
     json_t *after = json_pack("{s:f}", "timeout", timeout);
     if (dest)
         json_object_set_new(after, "host", json_text(run_nova_name(dest)));

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/interrupt.h"
-#include "run/gate.h"
 #include "run/journal.h"
 #include "run/hosts.h"
 
@@ -29,23 +28,6 @@ int run_cloud(struct run *run, struct cloud **cloud, struct error *err)
     }
     *cloud = run->cloud;
     return 0;
-}
-
-const char *run_server_id(const struct run *run)
-{
-    return json_str(run->server, "id", json_str(run->instance, "uuid", ""));
-}
-
-const char *run_nova_name(const struct run_host *h) { return h->nova_name ? h->nova_name : run_host_name(h); }
-
-const char *run_instance_name(const struct run *run)
-{
-    return json_str(run->instance, "title", json_str(run->instance, "name", ""));
-}
-
-const char *run_dest_name(const struct run *run)
-{
-    return run->dest ? run_host_name(run->dest) : "a host of the scheduler's choice";
 }
 
 // ---- names ----
@@ -135,14 +117,6 @@ int run_find_server(struct run *run, struct error *err)
 
 // ---- the migration ----
 
-static const struct effect *migration_effect(const struct run *run)
-{
-    for (size_t i = run->n_effects; i-- > 0;)
-        if (run->effects[i]->kind == &effect_nova_migrate)
-            return run->effects[i];
-    return NULL;
-}
-
 // Nova's name of a host, which a recovery has not asked for.
 static void take_nova_name(struct run_host *h, const char *name)
 {
@@ -154,14 +128,12 @@ int run_nova_migration(struct run *run, json_t **migration, struct error *err)
 {
     struct cloud *cloud;
     auto_json json_t *all = NULL;
-    const struct effect *e = migration_effect(run);
     *migration = NULL;
     if (run_cloud(run, &cloud, err) < 0 || nova_migrations(cloud, run_server_id(run), &all, err) < 0)
         return -1;
     // The first after the newest that there was: a later one is somebody else's.
-    int64_t last = e ? json_int(effect_before(e), "migration", 0) : 0;
     for (size_t i = json_array_size(all); i-- > 0;)
-        if (json_int(json_array_get(all, i), "id", 0) > last) {
+        if (json_int(json_array_get(all, i), "id", 0) > run->nova_record.before) {
             *migration = json_incref(json_array_get(all, i));
             break;
         }

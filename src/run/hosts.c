@@ -18,8 +18,6 @@
 
 enum { CONNECT_MS = 20000, LIBVIRT_MS = 20000, PING_MS = 20000, TRY_MS = 15000 };
 
-const char *run_host_name(const struct run_host *h) { return host_name(h->agent); }
-
 // ---- the private folder, and who removes it ----
 
 static _Noreturn void clear_after(int alive, const char *dir)

@@ -19,11 +19,6 @@
 
 enum { NAME_SHOWN = 80 };
 
-struct run_host *run_instance_host(struct run *run)
-{
-    return run->moved && run->dest ? run->dest : run->source;
-}
-
 static void name_run(struct run *run)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";

@@ -49,6 +49,8 @@ static int take_effect(struct run *run, const struct told_effect *told, struct e
     // A migration that failed was attempted all the same: what it took from the guest's files is given back.
     run->by_nova = run->by_nova || e->kind == &effect_nova_migrate;
     run->migration_attempted = run->migration_attempted || moves;
+    if (e->kind == &effect_nova_migrate)
+        run->nova_record.before = json_int(effect_before(e), "migration", 0);
     e->undone = told->over;
     if (told->done)
         e->made = MADE;

@@ -94,10 +94,10 @@ struct text_pair {
 };
 
 // Nova's record of a migration as it was seen last; since when, and when it is time to ask who works on it
-// (milliseconds, now_ms()).
+// (milliseconds, now_ms()); before: the id of the newest that there was before the run's own.
 struct nova_record {
     char *seen;
-    int64_t since, ask;
+    int64_t since, ask, before;
 };
 
 struct run {
