@@ -74,7 +74,14 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-unit-tests: $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS) $(BUILD)/tests/lua/migrun/words.so
+
+# The part of the library that is C, for its tests in a plain Lua.
+$(BUILD)/tests/lua/migrun/words.so: src/lua/words.c src/base/text.c src/base/clock.c src/base/memory.c \
+	$(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=% -MMD -MP,$(CFLAGS)) $(shell pkg-config --cflags lua5.4) -shared -fPIC -o $@ \
+		$(filter %.c,$^) -lm
 
 $(BUILD)/tests/unit/test_agent_%: $(BUILD)/obj/tests/unit/test_agent_%.o $(BUILD)/agent.a
 	@mkdir -p $(@D)

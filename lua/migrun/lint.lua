@@ -6,6 +6,8 @@
 -- The text is parsed, but no tree of statements is kept: the parser resolves names as Lua does, and remembers
 -- expressions and tables, from which the types of a few expressions follow. A local that is ever assigned
 -- again has no type: what is not sure is no problem.
+local words = require "migrun.words"
+
 local lint = {}
 
 local find, match, sub = string.find, string.match, string.sub
@@ -48,39 +50,9 @@ local NOUNS = {
     json = "the module migrun.json",
 }
 
--- ---- the nearest name ----
-
--- Insertions, deletions, replaced letters and swapped neighbours that make b of a.
-local function distance(a, b)
-    local above, above2 = {}, nil
-    for j = 0, #b do above[j] = j end
-    for i = 1, #a do
-        local row = {[0] = i}
-        for j = 1, #b do
-            local x, y = a:byte(i), b:byte(j)
-            row[j] = math.min(above[j - 1] + (x == y and 0 or 1), above[j] + 1, row[j - 1] + 1)
-            if i > 1 and j > 1 and x == b:byte(j - 1) and a:byte(i - 1) == y then
-                row[j] = math.min(row[j], above2[j - 2] + 1)
-            end
-        end
-        above, above2 = row, above
-    end
-    return above[#b]
-end
-
----The name of the list that word was probably meant to be, or nil.
-function lint.nearest(word, names)
-    local best, best_distance = nil, math.max(1, #word // 3) + 1
-    for _, name in ipairs(names) do
-        local d = math.abs(#name - #word) < best_distance and distance(word, name) or best_distance
-        if d < best_distance then best, best_distance = name, d end
-    end
-    return best
-end
-
 ---"; did you mean 'NAME'?", or nothing.
 function lint.did_you_mean(word, names)
-    local near = lint.nearest(word, names)
+    local near = words.nearest(word, names)
     return near and ("; did you mean '%s'?"):format(near) or ""
 end
 
@@ -245,7 +217,7 @@ function Parser:assign(token)
     if variable then
         variable.assigned = true
     elseif not self:has_own_env() then
-        local near = lint.nearest(token.value, self:visible_names())
+        local near = words.nearest(token.value, self:visible_names())
         local advice = near and ("did you mean '%s'?"):format(near) or "make it local"
         self:problem(token.pos, "global '%s' is assigned; %s", token.value, advice)
     end

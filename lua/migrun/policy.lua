@@ -2,6 +2,7 @@
 -- What a policy file returned: checked whole before anything of it runs, and put into the one form that the
 -- core knows. And the parameters that an operator gives to it.
 local lint = require "migrun.lint"
+local words = require "migrun.words"
 
 local policy = {}
 
@@ -15,19 +16,6 @@ local BOUNDED = {integer = "", number = "", duration = " s"} -- and the unit of 
 local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {}}
 
 -- ---- values ----
-
----Seconds of a text as "90", "90s", "5m", "1h30m", "250ms"; nil when it is none.
-function policy.duration(text)
-    local plain = text:match("^%d+%.?%d*$")
-    if plain then text = plain .. "s" end
-    local seconds, at = 0, 1
-    for _, unit in ipairs {{"h", 3600}, {"m", 60}, {"s", 1}, {"ms", 0.001}} do
-        local amount, after = text:match("^(%d+%.?%d*)" .. unit[1] .. "%f[%A]()", at)
-        if amount then seconds, at = seconds + tonumber(amount) * unit[2], after end
-    end
-    if at == 1 or at <= #text or seconds == math.huge then return nil end
-    return math.tointeger(seconds) or seconds
-end
 
 local BOOLEANS = {["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false,
     off = false, ["0"] = false}
@@ -61,9 +49,9 @@ local TYPES = {
     },
     duration = {
         noun = "a duration; write 90s, 10m or 1h30m",
-        parse = function(text) return text == "auto" and text or policy.duration(text) end,
+        parse = function(text) return text == "auto" and text or words.duration(text) end,
         take = function(value)
-            if type(value) == "string" then return value == "auto" and value or policy.duration(value) end
+            if type(value) == "string" then return value == "auto" and value or words.duration(value) end
             return is_finite(value) and value >= 0 and value or nil
         end,
     },
@@ -427,7 +415,7 @@ end
 
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host,
----migrates, params = {[name] = {type, default, help, choices, min, max}}, steps = {{title, phase, needs = {…},
+---migrates, params = {[name] = {type, default, help, choices, min, max}}, steps = {{title, phase, needs,
 ---run, when, undo, verify, temporary}, …}}; durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
@@ -457,7 +445,7 @@ function policy.params(spec, given)
         local param, text = spec[name], given[name]
         local value = param and TYPES[param.type].parse(text)
         if not param then
-            local near = lint.nearest(name, names)
+            local near = words.nearest(name, names)
             problems[#problems + 1] = ("unknown parameter '%s'%s; %s")
                 :format(name, near and (" (did you mean '%s'?)"):format(near) or "",
                 #names == 0 and "the policy takes none" or "the policy takes " .. table.concat(names, ", "))

@@ -4,8 +4,11 @@
 #include "base/memory.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
+
+#define DIGITS "0123456789"
 
 enum { MOST_SECONDS = 1000000000 };
 
@@ -74,23 +77,24 @@ int duration_parse(const char *text, double *seconds)
     } units[] = {
         {"ms", 0.001}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400},
     };
-    double sum = 0;
+    double sum = 0, above = INFINITY; // the factor before
     const char *p = text;
     if (!*p)
         return -1;
     while (*p) {
-        char *end;
-        if (*p < '0' || *p > '9')
-            return -1;
-        double value = strtod(p, &end);
+        size_t digits = strspn(p, DIGITS);
+        const char *end = p + digits;
+        if (*end == '.')
+            end += 1 + strspn(end + 1, DIGITS);
         size_t letters = strspn(end, "abcdefghijklmnopqrstuvwxyz");
         double factor = letters == 0 && !*end && p == text ? 1 : 0;
         for (size_t i = 0; i < COUNT_OF(units); i++)
             if (letters == strlen(units[i].suffix) && strncmp(end, units[i].suffix, letters) == 0)
                 factor = units[i].factor;
-        if (factor == 0)
+        if (digits == 0 || factor == 0 || factor >= above)
             return -1;
-        sum += value * factor;
+        sum += strtod(p, NULL) * factor;
+        above = factor;
         p = end + letters;
     }
     if (!(sum < MOST_SECONDS))

@@ -17,7 +17,8 @@ void nap_ms(int64_t milliseconds);         // sleeps; a signal ends it
 int64_t ms_of_seconds(double seconds);
 // Text of a duration for people: "0.2 s", "12 s", "3 min 20 s", "1 h 5 min".
 char *duration_text(double seconds);
-// "10", "10s", "5m", "1h30m", "250ms" into seconds. -1 when the text is no duration.
+// "10", "10s", "5m", "1h30m", "250ms", "2d" (ms, s, m or min, h, d, the greatest first) into seconds. -1 when
+// the text is not a duration.
 int duration_parse(const char *text, double *seconds);
 // "2026-11-26 22:14" in local time, or with its seconds; "?" for a number that is no time. Caller frees.
 char *date_text(double time, bool seconds);

@@ -31,6 +31,7 @@ void push_nova(lua_State *L);
 void push_instance(lua_State *L);
 void register_xml(lua_State *L);
 void register_json(lua_State *L);
+int luaopen_migrun_words(lua_State *L);
 void register_host(lua_State *L);
 void register_libvirt(lua_State *L);
 void register_run(lua_State *L);

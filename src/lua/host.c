@@ -10,9 +10,8 @@
 #include <string.h>
 
 #define HOST_KEY "migrun.host"
-#define HOSTS_KEY \
-    "migrun.hosts" // the userdata of each host: one a host, so that they compare equal and keep their facts'
-                   // table
+// The userdata of each host: one a host, so that they compare equal and keep the table of their facts.
+#define HOSTS_KEY "migrun.hosts"
 #define SERVICE_KEY "migrun.service"
 #define LOG_KEY "migrun.log"
 
@@ -528,8 +527,7 @@ static int service_wait(lua_State *L)
     return 0;
 }
 
-// The function's errors are its caller's; but the service is started first, and what speaks against that
-// comes before all.
+// An error of the function is raised again once the service is started; if that fails, that error is raised.
 static int service_while_stopped(lua_State *L)
 {
     struct service *s = check_service(L);

@@ -116,8 +116,8 @@ static int error_tostring(lua_State *L)
     return 1;
 }
 
-// The raw members of what was raised: a metatable that a policy gave it has no say here. In a call of its
-// own, as a conversion may run out of memory.
+// Reads the raw members of an error value, so that its metatable has no say. In a call of its own, as a
+// conversion may run out of memory.
 static int read_error(lua_State *L)
 {
     static const char *const members[] = {"message", "domain", "code", "source"};

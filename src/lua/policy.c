@@ -227,7 +227,7 @@ struct question {
     json_t *saved;
 };
 
-// What a step returned is its text. What is none is told; of a check it is a mistake, as its author may have
+// A step returns its text. Anything else is reported; in a check it is a mistake, as its author may have
 // meant no.
 static void take_text(lua_State *L, struct question *q)
 {
@@ -365,7 +365,8 @@ static void attach(void *data, struct run *run)
 
 // ---- reading it ----
 
-// Copies: what a policy does to the checked table afterwards takes nothing away. Raises where it is none.
+// A copy, so that a policy which changes its checked table later takes nothing away. Raises when it is no
+// string.
 static char *text_field(lua_State *L, int index, const char *name)
 {
     if (lua_getfield(L, index, name) != LUA_TSTRING)
@@ -468,6 +469,7 @@ static void open_bindings(lua_State *L)
     open_sandbox(L);
     register_xml(L);
     register_json(L);
+    sandbox_module(L, "migrun.words", luaopen_migrun_words);
     register_host(L);
     register_libvirt(L);
     register_run(L);

@@ -13,7 +13,7 @@
 
 static const struct class_of run_class, instance_class;
 
-// What of a run lives in Lua: the parameters, what steps share, and marks in logs.
+// Keys of Lua's registry: run.saved, run.params, marks in two logs, and run.site.
 static const char saved_key = 's', params_key = 'p', qemu_log_key = 'q', nova_log_key = 'n', site_key = 'c';
 
 // ---- Run ----
@@ -233,7 +233,7 @@ static int instance_host(lua_State *L)
     return 1;
 }
 
-// Where the destination's QEMU will say why it cannot start, from here on.
+// Marks the end of the log in which the destination's QEMU will say why it cannot start.
 static void mark_qemu_log(lua_State *L, struct run *run)
 {
     const char *pattern = json_str(json_object_get(host_spec(run->dest->agent)->settings, "logs"), "qemu",
@@ -248,7 +248,7 @@ static void mark_qemu_log(lua_State *L, struct run *run)
     lua_pop(L, 2);
 }
 
-// By Nova: and where the source's nova-compute will say what libvirt said.
+// The same, and of the source's nova-compute, which will log what libvirt said.
 void mark_logs(lua_State *L, struct run *run)
 {
     if (!run->source)

@@ -61,7 +61,8 @@ wrong_words() {
   refused 1 "parameter 'bandwidth': 'fast' is not a whole number" -p bandwidth=fast policies/libvirt.lua \
     still \
     compute-2
-  refused 1 "parameter 'timeout': 'soon' is not a duration" --timeout soon policies/libvirt.lua still compute-2
+  refused 1 "parameter 'timeout': 'soon' is not a duration" --timeout soon policies/libvirt.lua still \
+    compute-2
   refused 1 "-v and -q exclude each other" -v -q policies/libvirt.lua still compute-2
   refused 1 "there is no policy 'nothing'" nothing still compute-2
   refused 1 "there is no policy policies/nothing.lua: no such file" policies/nothing.lua still compute-2

@@ -144,7 +144,8 @@ t.run("guest is not there yet", function()
         .. "remove it there with virsh undefine --keep-nvram 86586fce-b10a-0fc5-c713-67c64d50a7bf",
         there(function(domain) domain.state = "shut off" end))
     refuses(check.guest_is_not_on_destination,
-        "instance-00000001 is running on compute-2: find out which one is real before anything else", there(function() end))
+        "instance-00000001 is running on compute-2: find out which one is real before anything else",
+        there(function() end))
     refuses(check.guest_is_not_on_destination,
         "instance-00000001 is running on compute-2: find out which one is real before anything else",
         there(function(domain) domain.name = "renamed" end))

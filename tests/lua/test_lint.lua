@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 local t = require "t"
 local lint = require "migrun.lint"
+local words = require "migrun.words"
 
 local META = t.read "lua/migrun/meta.lua"
 
@@ -314,11 +315,11 @@ return policy]], "x", META).positions
 end)
 
 t.run("the nearest name", function()
-    t.equal(lint.nearest("chwon", {"chmod", "chown"}), "chown")
-    t.equal(lint.nearest("prepair", {"check", "prepare"}), "prepare")
-    t.equal(lint.nearest("x", {"ab", "abc"}), nil)
-    t.equal(lint.nearest("completely", {"different"}), nil)
-    t.equal(lint.nearest("x", {}), nil)
+    t.equal(words.nearest("chwon", {"chmod", "chown"}), "chown")
+    t.equal(words.nearest("prepair", {"check", "prepare"}), "prepare")
+    t.equal(words.nearest("x", {"ab", "abc"}), nil)
+    t.equal(words.nearest("completely", {"different"}), nil)
+    t.equal(words.nearest("x", {}), nil)
 end)
 
 t.run("the library, the policies and the examples have no problems", function()

@@ -2,6 +2,7 @@
 local t = require "t"
 local lint = require "migrun.lint"
 local policy = require "migrun.policy"
+local words = require "migrun.words"
 
 local function nothing() end
 local function check_step(title) return {title, phase = "check", run = nothing} end
@@ -330,10 +331,10 @@ end)
 t.run("durations", function()
     local good = {["10"] = 10, ["10s"] = 10, ["5m"] = 300, ["1h30m"] = 5400, ["250ms"] = 0.25,
         ["1.5h"] = 5400, ["0"] = 0, ["1m500ms"] = 60.5}
-    for text, seconds in pairs(good) do t.equal(policy.duration(text), seconds, text) end
+    for text, seconds in pairs(good) do t.equal(words.duration(text), seconds, text) end
     for _, text in ipairs {"", "5 bananas", "s", "10 s", "-5", "30m1h", "1h1h", "1e3", "auto", "5mm", ("9")
         :rep(400)} do
-        t.equal(policy.duration(text), nil, text)
+        t.equal(words.duration(text), nil, text)
     end
 end)
 

@@ -58,11 +58,37 @@ static void numbers_that_are_no_time(void **state)
     }
 }
 
+static void durations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double seconds; // -1: it is none
+    } rows[] = {
+        {"10", 10},        {"10s", 10},     {"5m", 300},         {"5min", 300},
+        {"1h30m", 5400},   {"250ms", 0.25}, {"1.5h", 5400},      {"0", 0},
+        {"1m500ms", 60.5}, {"2d", 172800},  {"1min30s", 90},     {"", -1},
+        {"5 bananas", -1}, {"s", -1},       {"10 s", -1},        {"-5", -1},
+        {"30m1h", -1},     {"1h1h", -1},    {"1e3", -1},         {"0x10", -1},
+        {"auto", -1},      {"5mm", -1},     {".5s", -1},         {"1h30", -1},
+        {"5M", -1},        {"1m1min", -1},  {"10000000000", -1}, {"inf", -1},
+        {"nan", -1},       {"+5", -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double seconds = -1;
+        if (duration_parse(rows[i].text, &seconds) < 0)
+            seconds = -1;
+        if (seconds < rows[i].seconds || seconds > rows[i].seconds)
+            fail_msg("'%s': %g", rows[i].text, seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seconds_in_milliseconds),
         cmocka_unit_test(a_deadline_of_all_of_them),
+        cmocka_unit_test(durations),
         cmocka_unit_test(numbers_that_are_no_time),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

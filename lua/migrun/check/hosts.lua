@@ -106,8 +106,8 @@ check.guest_is_not_on_destination = step("guest is not there yet", function(run)
         :format(same and guest.name or ("another guest of the name %s (%s)"):format(domain.name, domain.uuid),
         run.dest.name, domain.uuid))
     elseif domain.name == guest.name then
-      run:refuse(("another guest of the name %s (%s) is %s on %s, and libvirt takes no second one: rename one "
-        .. "of them (virsh domrename, shut off)")
+      run:refuse(("another guest of the name %s (%s) is %s on %s, and libvirt takes no second one: "
+        .. "rename one of them (virsh domrename, shut off)")
         :format(domain.name, domain.uuid, domain.state, run.dest.name))
     end
   end
