@@ -358,6 +358,8 @@ void machines_lay_out(const char *bench, const json_t *w)
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
         lay_out(bench, i, world_host(w, hosts[i]));
     put_files(bench, hosts[0], json_object_get(w, "shared"));
+    for (size_t i = 0; json_flag(w, "writes_anew", false) && i < COUNT_OF(hosts); i++)
+        write_on(bench, hosts[i], MACHINE_STAND_INS "/writes-anew", "");
     machines_show_guests(bench, w);
 }
 

@@ -8,6 +8,7 @@
 //   stand-in/units/UNIT    the state of a service, as systemd tells it
 //   stand-in/guests        what virsh tells: a line for each guest, "UUID NAME PERSISTENT STATE"
 //   stand-in/taken/        what libvirtd read at its start: status, definition
+//   stand-in/writes-anew   libvirtd writes an edited record in words of its own
 //   stand-in/libvirtd.sock a socket that answers; /run/libvirt/libvirt-sock while libvirtd runs
 //   stand-in/guard.lock    held by a guard while it lives
 //   stand-in/points        fault.h

@@ -36,6 +36,8 @@ static void no_libvirtd(json_t *w)
 
 static void known_for_shared(json_t *w) { json_object_set_new(w, "storage", json_string("shared")); }
 
+static void writes_anew(json_t *w) { json_object_set_new(w, "writes_anew", json_true()); }
+
 static void claimed(json_t *w)
 {
     json_t *claim = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b}", "run", "another", "instance", WORLD_UUID,
@@ -128,6 +130,8 @@ const struct scenario scenarios[] = {
     {"policies/libvirt.lua", "ok", .steps = true, .status = 0, .cut = "virt compute-1 migrate"},
     {"policies/libvirt.lua", "fail", .status = 3, .cut = "virt compute-1 migrate"},
     {"policies/status-xml.lua", "ok", .steps = true, .status = 0},
+    {"policies/status-xml.lua", "ok", "records written anew", writes_anew, .steps = true, .status = 0},
+    {"policies/status-xml.lua", "fail", "records written anew", writes_anew, .steps = true, .status = 3},
     {"policies/status-xml.lua", "fail", .steps = true, .status = 3},
     {"policies/status-xml.lua", "lost", .status = 0},
     {"policies/status-xml.lua", "ok", .status = 0, .preview = true},

@@ -7,6 +7,7 @@
 //   storage    "local" or "shared": whether libvirt takes the instances' folder for local, and resets owners
 //              when a guest leaves
 //   shared     files of the instances' folder, the same on all hosts
+//   writes_anew: a starting libvirtd writes an edited record in words of its own
 //   outcome    how the next migration ends (world_outcomes)
 //   migration  the one under way, or null; last: how the last one ended, as its client hears it
 //   next       for inodes, pids and ids

@@ -135,6 +135,6 @@ int guard_main(const char *keep)
     if (surgery_read(&s, &err) < 0)
         return 1;
     if (surgery_is_open(&s))
-        surgery_put_back(&s, "its guard", "the agent that had stopped it is gone");
+        surgery_end_left(&s, "its guard", "the agent that had stopped it is gone");
     return 0;
 }

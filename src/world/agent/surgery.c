@@ -462,6 +462,58 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
     claim_tell(s->run, text);
 }
 
+// Whether some edit of a file of this path, or what was there before the first, has this hash.
+static bool is_of_surgery(const json_t *edits, const char *path, const char *hash)
+{
+    size_t i;
+    json_t *edit;
+    json_array_foreach((json_t *)(uintptr_t)edits, i, edit)
+        if (STREQ(json_str(edit, "path", ""), path) &&
+            (STREQ(json_str(edit, "sha256", ""), hash) ||
+             STREQ(json_str(json_object_get(edit, "expect"), "sha256", ""), hash)))
+            return true;
+    return false;
+}
+
+// Whether the service has been started on the edits: it has written a file in words of its own since. (Who
+// writes the very bytes that were put there leaves nothing to tell it by, and they are restored.)
+static bool was_taken_over(const struct surgery *s, struct agent *agent)
+{
+    const json_t *edits = json_object_get(s->manifest, "edits");
+    size_t i;
+    json_t *edit;
+    json_array_foreach((json_t *)(uintptr_t)edits, i, edit) {
+        auto_json json_t *stat = NULL;
+        auto_buf struct buf body = {0};
+        if (serve_read(agent, edit, NULL, 0, &stat, &body, NULL) == 0 &&
+            !is_of_surgery(edits, json_str(edit, "path", ""), json_str(stat, "sha256", "")))
+            return true;
+    }
+    return false;
+}
+
+void surgery_end_left(struct surgery *s, const char *who, const char *why)
+{
+    struct agent agent = {.stdin_fd = -1};
+    struct error err;
+    auto_json json_t *lost = json_array();
+    if (!was_taken_over(s, &agent)) {
+        surgery_put_back(s, who, why);
+        return;
+    }
+    size_t managed = start_and_look(s, lost);
+    if (json_array_size(lost) > 0) {
+        surgery_put_back(s, who, why);
+        return;
+    }
+    auto_free char *text = xasprintf(
+        "had taken the edits over when %s looked (%s); %zu guest%s managed as before", who, why, managed,
+        managed == 1 ? " is" : "s are");
+    surgery_set_end(s, "committed", text, json_array());
+    surgery_store(s, &err);
+    claim_tell(s->run, text);
+}
+
 void surgery_look_again(struct surgery *s)
 {
     struct error err;

@@ -50,6 +50,9 @@ int surgery_start(const struct surgery *s, struct error *err); // all of it; twi
 // was active, looks at the guests. who: for the sentence ("its guard"). What could not be got back is in the
 // manifest's lost.
 void surgery_put_back(struct surgery *s, const char *who, const char *why);
+// Ends one whose agent or migrun is gone: it is committed where the service has taken the edits over, and put
+// back where it has not.
+void surgery_end_left(struct surgery *s, const char *who, const char *why);
 // Of one that ended with something lost: what did not start is started, and guests may have been brought back
 // since; originals that could not be restored stay lost.
 void surgery_look_again(struct surgery *s);

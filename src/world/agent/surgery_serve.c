@@ -211,7 +211,7 @@ static int settle(struct agent *agent, const json_t *request, bool reads, json_t
         if (surgery_read(&s, err) < 0) // whoever had the lock may have changed it
             return -1;
         if (surgery_is_open(&s))
-            surgery_put_back(&s, "migrun", "its agent and its guard are gone");
+            surgery_end_left(&s, "migrun", "its agent and its guard are gone");
         else
             surgery_look_again(&s);
     }
@@ -246,6 +246,6 @@ void surgery_leave(struct agent *agent)
 {
     if (!agent->surgery)
         return;
-    surgery_put_back(agent->surgery, "its agent", "migrun was silent or took too long");
+    surgery_end_left(agent->surgery, "its agent", "migrun was silent or took too long");
     end_own(agent);
 }

@@ -40,6 +40,21 @@ static void write_text(const char *path, const char *text)
 
 // ---- libvirtd ----
 
+// A libvirtd may write a record that it took over in other words than it was edited in; its own stay the
+// same.
+static void write_anew(const char *path, char *text)
+{
+    static const char edited[] = "listen='0.0.0.0'";
+    char *found;
+    if (access(STAND_INS "/writes-anew", F_OK) < 0)
+        return;
+    while ((found = strstr(text, edited))) {
+        found[strlen("listen=")] = '"';
+        found[strlen(edited) - 1] = '"';
+    }
+    write_text(path, text);
+}
+
 static void take_over(const char *folder, const char *what)
 {
     auto_free char *to = xasprintf(STAND_INS "/taken/%s", what);
@@ -48,6 +63,8 @@ static void take_over(const char *folder, const char *what)
         auto_free char *path = xasprintf("%s/%s", folder, entry->d_name),
                        *text = strstr(entry->d_name, ".xml") && entry->d_name[0] != '.' ? text_of(path)
                                                                                         : NULL;
+        if (text && STREQ(what, "status"))
+            write_anew(path, text);
         if (text)
             write_text(to, text);
     }
