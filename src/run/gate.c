@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *const phase_names[4] = {"check", "prepare", "migrate", "fixup"};
 
@@ -306,8 +307,10 @@ static enum undoing fail_undo(struct effect *e, const char *summary, const struc
 {
     auto_free char *text = NULL;
     if (json_object_get(effect_before(e), "sha256"))
-        text = xasprintf("%s on %s: %s (what was there lies on that host in " KEEP_DIR "/%s/%d)",
-                         effect_target(e), run_host_name(e->host), err->message, e->host->run->id, e->number);
+        text = xasprintf("%s on %s: %s (its original is kept there in %s/%s/%d)", effect_target(e),
+                         run_host_name(e->host), err->message,
+                         e->host == e->host->run->here && geteuid() != 0 ? KEEP_DIR_OF_USER : KEEP_DIR,
+                         e->host->run->id, e->number);
     else
         text = xasprintf("%s on %s (%s): %s", effect_target(e), run_host_name(e->host), summary,
                          err->message);

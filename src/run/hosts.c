@@ -79,6 +79,16 @@ struct run_host *run_find_host(const struct run *run, const char *name)
     return NULL;
 }
 
+static bool is_listed(const struct site *site, const char *name)
+{
+    size_t i;
+    json_t *listed;
+    json_array_foreach(site_host_names(site), i, listed)
+        if (STREQ(json_string_value(listed), name))
+            return true;
+    return false;
+}
+
 int run_start_host(struct run *run, const char *name, bool local, struct run_host **started,
                    struct error *err)
 {
@@ -88,6 +98,8 @@ int run_start_host(struct run *run, const char *name, bool local, struct run_hos
         if (site_host(run->site, name, &spec, err) < 0)
             return -1;
         spec->local = spec->local || local;
+        if (spec->local && !is_listed(run->site, name))
+            free(steal(&spec->become)); // only run.here: what a user may do here needs no root
         struct host *agent;
         int rc = host_start(spec, run->dir, run->options->preview, &agent, err);
         host_spec_free(spec);
@@ -207,7 +219,13 @@ static void explain_libvirt(struct run_host *h, struct error *err)
     if (err->domain != ERR_LIBVIRT ||
         run_service_state(h, unit, json_object_get(service, "state"), &state, NULL) < 0)
         return;
-    if (STREQ(state, "active"))
+    if (STREQ(state, "active") && !host_is_root(h->agent))
+        error_set(
+            err, ERR_LIBVIRT, err->code,
+            "libvirtd on %s does not let this user in: %s (become = \"sudo\" in the site file's ssh makes "
+            "migrun root there)",
+            run_host_name(h), said);
+    else if (STREQ(state, "active"))
         error_set(err, ERR_LIBVIRT, err->code,
                   "libvirtd on %s does not answer, though its service is active: %s", run_host_name(h), said);
     else

@@ -28,6 +28,7 @@ enum { OUTPUT_MOST = 1 << 20 };
 
 static char *build, *output;
 static int status;
+static const char *as_user = ""; // a program that becomes another user
 
 static void put(const char *path, const char *text)
 {
@@ -52,7 +53,8 @@ static bool is_there(const char *path) { return access(path, F_OK) == 0; }
 // Begins `migrun …` in a process group of its own; all that it says goes into HERE/output.
 static pid_t begin(const char *arguments)
 {
-    auto_free char *line = xasprintf("exec %s/migrun %s </dev/null >" HERE "/output 2>&1", build, arguments);
+    auto_free char *line = xasprintf("exec %s %s/migrun %s </dev/null >" HERE "/output 2>&1", as_user, build,
+                                     arguments);
     pid_t pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
@@ -181,6 +183,7 @@ static int setup(void **state)
 {
     (void)state;
     static const char *const folders[] = {STATE, HERE, HERE "/bin", HERE "/one", HERE "/two", HERE "/three"};
+    as_user = "";
     if (mount("none", "/run", "tmpfs", 0, "mode=755") < 0 ||
         mount("none", "/var/lib", "tmpfs", 0, "mode=755") < 0)
         return -1;
@@ -614,6 +617,39 @@ static void a_cut_off_run_of_the_guest_is_told(void **state)
     says_not("cut off");
 }
 
+// ---- users ----
+
+static const char chats[] = "return { api = 1, summary = 'x', takes = {}, steps = { { 'tell', phase = "
+                            "'prepare', run = function(run)\n"
+                            "  run.here:command({ 'touch', '" HERE "/home/told' }, { undo = { 'true' } })\n"
+                            "  run.here:write('" HERE "/home/file', 'text')\n"
+                            "end } } }\n";
+
+// What needs no root on the controller is done without, whatever the hosts ask for.
+static void a_user_needs_no_root_here(void **state)
+{
+    (void)state;
+    auto_free char *site = xasprintf(
+        "return { hosts = { 'one' }, ssh = { agent = '%s/migrun-agent', become = "
+        "'sudo' } }\n",
+        build);
+    put(HERE "/site.lua", site);
+    put(HERE "/bin/sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n");
+    put(HERE "/chats.lua", chats);
+    assert_int_equal(mkdir(HERE "/home", 0700) | chown(HERE "/home", 65534, 65534), 0);
+    assert_int_equal(chmod(HERE, 0755) | chmod(HERE "/bin", 0755), 0);
+    as_user = "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=" HERE "/home";
+    migrun(HERE "/chats.lua");
+    ends_with(0);
+    assert_true(is_there(HERE "/home/told") && is_there(HERE "/home/file"));
+    auto_free char *run = only_run();
+    migrun("show %s", run);
+    ends_with(0);
+    migrun("history --prune 0s --yes");
+    ends_with(0);
+    as_user = "";
+}
+
 // ---- history --prune ----
 
 static size_t count_runs(void)
@@ -719,6 +755,7 @@ int main(void)
         TEST(malformed_journals_are_told),
         TEST(odd_journals_are_borne),
         TEST(a_cut_off_run_of_the_guest_is_told),
+        TEST(a_user_needs_no_root_here),
         TEST(dead_hosts_are_waited_for_once),
         TEST(what_is_forgotten_is_shown_and_asked_for),
         TEST(runs_that_left_something_go_by_their_names),

@@ -20,6 +20,13 @@ enum { RECORD_MAX = 16 << 20 };
 
 const char *agent_keep_dir = KEEP_DIR, *agent_claim_dir = CLAIM_DIR;
 
+void keep_at_home(void)
+{
+    const char *home = getenv("HOME");
+    if (home && *home == '/')
+        agent_keep_dir = xasprintf("%s/.local/state/migrun/kept", home);
+}
+
 int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NUMBER_MAX + 1],
                struct error *err)
 {
@@ -242,7 +249,11 @@ SERVE(serve_notes)
 static int claim_folder(bool make, struct error *err)
 {
     if (make && make_folder(agent_claim_dir) < 0)
-        return error_errno(err, errno, "the claims' folder %s cannot be made", agent_claim_dir);
+        return error_errno(err, errno, "the claims' folder %s cannot be made%s", agent_claim_dir,
+                           geteuid() == 0
+                               ? ""
+                               : " (migrun is not root there: become = \"sudo\" in the site file's "
+                                 "ssh makes it so)");
     auto_fd int fd = open(agent_claim_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || flock(fd, make ? LOCK_EX : LOCK_SH) < 0)
         return error_errno(err, errno, "the claims in %s", agent_claim_dir);

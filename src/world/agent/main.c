@@ -120,6 +120,8 @@ int main(int argc, char **argv)
     bool read_only = argc == 3 && STREQ(argv[2], "--read-only");
     if (argc < 2 || !STREQ(argv[1], "--serve") || (argc > 2 && !read_only))
         return complain("it is migrun that starts this program, as migrun-agent --serve [--read-only]");
+    if (geteuid() != 0)
+        keep_at_home();
     struct agent agent = {.read_only = read_only, .stdin_fd = STDIN_FILENO};
     struct lockdown lockdown = {0};
     struct error err;

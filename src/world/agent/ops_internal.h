@@ -40,6 +40,7 @@ SERVE(serve_surgery);
 
 // KEEP_DIR and CLAIM_DIR; only a unit test puts them elsewhere.
 extern const char *agent_keep_dir, *agent_claim_dir;
+void keep_at_home(void); // an agent that is not root keeps originals and notes in its user's home
 
 // What is kept for a run (kept.c). keep_parse cuts "RUN/N" (number NULL: "RUN") into its parts, which are
 // plain names afterwards.
