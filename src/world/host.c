@@ -33,6 +33,11 @@ const char *host_missing(const struct host *host) { return json_str(host->hello,
 const char *host_hostname(const struct host *host) { return json_str(host->hello, "hostname", ""); }
 bool host_is_root(const struct host *host) { return json_flag(host->hello, "root", false); }
 
+const char *host_libvirt_setting(const struct host_spec *spec, const char *key)
+{
+    return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
+}
+
 // ---- starting the agent ----
 
 // The agent beside this program if there is one, so that a build uses its own; otherwise the one in PATH.

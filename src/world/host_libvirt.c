@@ -13,11 +13,6 @@
 
 enum { RELAY_BACKLOG = 8 };
 
-const char *host_libvirt_setting(const struct host_spec *spec, const char *key)
-{
-    return json_str(json_object_get(spec->settings, "libvirt"), key, NULL);
-}
-
 // Whether a forwarded socket leads anywhere. If sshd forbids forwarding, ssh accepts the connection here and
 // hangs up as soon as sshd refuses; libvirtd would wait for its client to speak. ssh keeps the order, so the
 // answer to a ping sent after the connection was opened arrives after that refusal. (Twice, because ssh may

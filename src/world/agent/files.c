@@ -16,10 +16,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-enum { LOG_MOST = 1 << 20, ATTRIBUTES_MAX = 65536, META_MAX = 32 << 20 };
+enum { LOG_MOST = 1 << 20, META_MAX = 32 << 20 };
 
 // ---- a path ----
 
@@ -62,12 +61,7 @@ static int place_open(const json_t *request, struct place *p, struct error *err)
     return p->folder < 0 ? error_errno(err, errno, "%s", p->shown) : 0;
 }
 
-struct fd_path {
-    char text[32];
-};
-
-// Where the file behind a descriptor, whatever its name is now, can be reached by a path.
-static struct fd_path fd_path(int fd)
+struct fd_path fd_path(int fd)
 {
     struct fd_path path;
     snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fd);
@@ -240,87 +234,6 @@ SERVE(serve_list)
     return 0;
 }
 
-// ---- extended attributes, ACLs among them: {name: hex} ----
-
-static char *hex_of(const unsigned char *bytes, size_t len)
-{
-    char *text = xmalloc(2 * len + 1);
-    for (size_t i = 0; i < len; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    text[2 * len] = '\0';
-    return text;
-}
-
-static size_t bytes_of(const char *hex, unsigned char *bytes, size_t most)
-{
-    size_t n = 0;
-    for (; n < most && hex[0] && hex[1]; hex += 2)
-        bytes[n++] = (unsigned char)strtoul((char[]){hex[0], hex[1], '\0'}, NULL, 16);
-    return n;
-}
-
-// Hashes that the kernel keeps of the contents; it makes new ones for new contents.
-static bool follows_contents(const char *name)
-{
-    return STREQ(name, "security.ima") || STREQ(name, "security.evm");
-}
-
-static int attributes_of(const struct place *p, int fd, json_t **attributes, struct error *err)
-{
-    struct fd_path path = fd_path(fd);
-    auto_free char *names = xmalloc(ATTRIBUTES_MAX);
-    auto_free unsigned char *value = xmalloc(ATTRIBUTES_MAX);
-    ssize_t total = listxattr(path.text, names, ATTRIBUTES_MAX);
-    if (total < 0 && errno != ENOTSUP)
-        return error_errno(err, errno, "cannot read the extended attributes of %s", p->shown);
-    auto_json json_t *all = json_object();
-    for (const char *name = names; total > 0 && name < names + total; name += strlen(name) + 1) {
-        ssize_t len = follows_contents(name) ? 0 : getxattr(path.text, name, value, ATTRIBUTES_MAX);
-        if (follows_contents(name) || (len < 0 && errno == ENODATA))
-            continue;
-        if (len < 0)
-            return error_errno(err, errno, "cannot read the attribute %s of %s", name, p->shown);
-        auto_free char *hex = hex_of(value, (size_t)len);
-        if (json_object_set_new(all, name, json_string(hex)) < 0)
-            return error_set(err, ERR_SYSTEM, EILSEQ, "the name of an extended attribute of %s is no UTF-8",
-                             p->shown);
-    }
-    *attributes = steal(&all);
-    return 0;
-}
-
-// A security module labels a new file by its own policy, and may forbid that others do; a capability would be
-// lost.
-static bool is_label(const char *name)
-{
-    return strncmp(name, "security.", 9) == 0 && !STREQ(name, "security.capability");
-}
-
-// Gives a file these attributes and no others.
-static int set_attributes(const struct place *p, int fd, const json_t *wanted, struct error *err)
-{
-    struct fd_path path = fd_path(fd);
-    auto_json json_t *have = NULL;
-    auto_free unsigned char *value = xmalloc(ATTRIBUTES_MAX);
-    const char *name;
-    json_t *hex;
-    if (attributes_of(p, fd, &have, err) < 0)
-        return -1;
-    json_object_foreach(have, name, hex)
-        if (!json_object_get(wanted, name) && !is_label(name) && removexattr(path.text, name) < 0)
-            return error_errno(err, errno, "cannot take the attribute %s, which the folder gives, from %s",
-                               name, p->shown);
-    json_object_foreach((json_t *)(uintptr_t)wanted, name, hex) {
-        if (json_equal(hex, json_object_get(have, name)))
-            continue;
-        size_t len = bytes_of(json_string_value(hex), value, ATTRIBUTES_MAX);
-        if (setxattr(path.text, name, value, len, 0) < 0 &&
-            !(is_label(name) && (errno == EPERM || errno == EACCES || errno == ENOTSUP)))
-            return error_errno(err, errno, "cannot keep the attribute %s of %s", name, p->shown);
-    }
-    return 0;
-}
-
 // ---- a file as it was found ----
 
 struct file {
@@ -366,7 +279,7 @@ static int find(const struct place *p, struct file *f, struct error *err)
     f->uid = st.st_uid;
     f->gid = st.st_gid;
     if (contents(p, fd, WIRE_BODY_MAX, &f->data, &f->len, err) < 0 ||
-        attributes_of(p, fd, &f->attributes, err) < 0)
+        attributes_of(fd, p->shown, &f->attributes, err) < 0)
         return -1;
     sha256_hex(f->data, f->len, f->hash);
     return 0;
@@ -534,7 +447,7 @@ static int fill(const struct place *p, int fd, const struct file *wanted, struct
     if (!owned && fchown(fd, wanted->uid, wanted->gid) < 0)
         return error_errno(err, errno, "cannot give %s its owner %lld:%lld", p->shown, (long long)wanted->uid,
                            (long long)wanted->gid);
-    if (wanted->attributes && set_attributes(p, fd, wanted->attributes, err) < 0)
+    if (wanted->attributes && attributes_set(fd, p->shown, wanted->attributes, err) < 0)
         return -1;
     if (fchmod(fd, wanted->mode) < 0 || fsync(fd) < 0)
         return error_errno(err, errno, "cannot write %s", p->shown);

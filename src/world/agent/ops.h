@@ -15,9 +15,9 @@
 //   restore   keep, path, expect {sha256 | absent} → stat
 //             Restores the original with owner, mode and attributes; if the keep recorded "absent", removes
 //             the file.
-//   tidy      keep, path → {}; removes what a write or restore of this keep, that was cut off, left beside path
-//   forget    run → {}; removes the originals kept for a run
-//   note      → {}; any request may have note (an effect, run/gate.h) and keep: the note is on disk, as
+//   tidy      keep, path → {}; removes what a write or restore of this keep, that was cut off, left beside
+//   path forget    run → {}; removes the originals kept for a run note      → {}; any request may have note
+//   (an effect, run/gate.h) and keep: the note is on disk, as
 //             KEEP_DIR/RUN/N.note, before the request is served
 //             With undoes: true it undoes that change; once that is done, the note is not told any more.
 //   notes     run → {notes: {"N": effect} of what was not undone, unreadable: [names of their files]}

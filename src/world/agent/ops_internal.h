@@ -62,6 +62,16 @@ int note_effect(const json_t *request, struct error *err);
 // Remembers that the change of a request's keep was undone.
 void note_undone(const json_t *request);
 
+// Where the file behind a descriptor, whatever its name is now, can be reached by a path.
+struct fd_path {
+    char text[32];
+};
+struct fd_path fd_path(int fd);
+// Extended attributes of a file, shown as that in errors: {name: hex}. attributes_set gives it these and no
+// others (but for labels that the host does not let anybody give). -1: ERR_SYSTEM with errno.
+int attributes_of(int fd, const char *shown, json_t **attributes, struct error *err);
+int attributes_set(int fd, const char *shown, const json_t *wanted, struct error *err);
+
 // Mounts of this host, in their order: [{target, source, fstype}]; and the one that a path lies on.
 json_t *mounts(void);
 const json_t *mount_below(const json_t *all, const char *path);
