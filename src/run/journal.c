@@ -58,6 +58,38 @@ static char *run_path(const char *state, const char *run, const char *file)
                      file ? file : "");
 }
 
+// Whoever may write a journal orders what is undone as this user.
+static int check_owner(const char *path, bool may_be_sticky, struct error *err)
+{
+    struct stat st;
+    if ((may_be_sticky ? stat(path, &st) : lstat(path, &st)) < 0)
+        return 0; // whoever opens it will say so
+    bool ours = st.st_uid == geteuid() || st.st_uid == 0, open = st.st_mode & (S_IWGRP | S_IWOTH);
+    if (may_be_sticky && (st.st_mode & S_ISVTX))
+        open = false; // what we make there is nobody else's to replace
+    if (S_ISLNK(st.st_mode))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s is a link, and runs are not recorded behind one", path);
+    if (ours && !open)
+        return 0;
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                     "%s could be written by others (its owner is %u, its mode %o), so what it says is not "
+                     "trusted: chown and chmod it, or name another folder with --state",
+                     path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+}
+
+// The folders of a run (NULL: of all) and its journal.
+static int check_owners(const char *state, const char *run, struct error *err)
+{
+    auto_free char *dir = state_path(state), *runs = run_path(state, NULL, NULL);
+    if (check_owner(dir, true, err) < 0 || check_owner(runs, false, err) < 0)
+        return -1;
+    if (!run)
+        return 0;
+    auto_free char *own = run_path(state, run, NULL), *journal = run_path(state, run, "journal.jsonl");
+    return check_owner(own, false, err) < 0 ? -1 : check_owner(journal, false, err);
+}
+
 static int fail_no_run(const char *state, const char *run, struct error *err)
 {
     auto_free char *dir = state_path(state);
@@ -170,6 +202,8 @@ int journal_open(const char *state, const struct opening *opening, struct journa
                            "the journal's folder %s cannot be made, so nothing was changed (--state DIR "
                            "names another place)",
                            dir);
+    if (check_owners(state, run, err) < 0)
+        return -1;
     auto_fd int copy = open(policy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
     if (copy < 0 || fd < 0 || write_all(copy, text, strlen(text)) < 0 || lock_journal(fd) < 0 ||
@@ -187,7 +221,7 @@ int journal_open(const char *state, const struct opening *opening, struct journa
 
 int journal_resume(const char *state, const char *run, struct journal **result, struct error *err)
 {
-    if (check_run_name(run, err) < 0)
+    if (check_run_name(run, err) < 0 || check_owners(state, run, err) < 0)
         return -1;
     auto_free char *path = run_path(state, run, "journal.jsonl");
     auto_fd int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
@@ -455,7 +489,7 @@ int journal_read(const char *state, const char *run, struct story *story, struct
     auto_free char *path = run_path(state, run, "journal.jsonl"), *text = NULL;
     size_t len;
     begin_story(story);
-    if (check_run_name(run, err) < 0)
+    if (check_run_name(run, err) < 0 || check_owners(state, run, err) < 0)
         return -1;
     if (read_whole_file(path, JOURNAL_MAX, &text, &len) < 0)
         return errno == ENOENT ? fail_no_run(state, run, err)
@@ -532,6 +566,8 @@ int journal_runs(const char *state, json_t **names, struct error *err)
 {
     auto_free char *path = run_path(state, NULL, NULL);
     auto_json json_t *all = json_array();
+    if (check_owners(state, NULL, err) < 0)
+        return -1;
     DIR *folder = opendir(path);
     if (!folder && errno == ENOENT && state && access(state, F_OK) < 0)
         return error_set(err, ERR_USAGE, 0, "there is no folder %s with runs in it (--state)", state);

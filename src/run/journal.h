@@ -33,6 +33,8 @@ struct journal;
 // Every state is the folder that runs are recorded in; NULL: the default one, /var/lib/migrun, or of a user
 // who is not root $XDG_STATE_HOME/migrun (~/.local/state/migrun).
 //
+// Folders and journals that others could write are refused (ERR_REFUSED), and so are links.
+//
 // Makes the folder, and writes opening as its first line, synced. ERR_SYSTEM when it cannot be written:
 // nothing may be changed then.
 int journal_open(const char *state, const struct opening *opening, struct journal **journal,
@@ -80,7 +82,8 @@ struct story {
     const json_t *verdict; // the last one that ended the run (an event), or NULL: it is unfinished
 };
 // ERR_USAGE where there is no such run; ERR_SYSTEM EILSEQ for one that has no whole first line (it had
-// changed nothing yet), EBADMSG for one that cannot be right; ERR_REFUSED for one of a newer migrun. *story
+// changed nothing yet), EBADMSG for one that cannot be right; ERR_REFUSED for one of a newer migrun, or
+// that is not trusted. *story
 // is to be freed in any case.
 int journal_read(const char *state, const char *run, struct story *story, struct error *err);
 // A story from an opening and effects that are not in a journal: {"N": effect's data}. kept: what the

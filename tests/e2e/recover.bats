@@ -108,6 +108,31 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   as_before
 }
 
+@test "a host whose root is an enemy orders no other host, and not the controller" {
+  local run=20260101-000000-abc host=compute-1 kept=/var/lib/migrun/kept claims=/var/lib/migrun/claims on
+  for on in controller localhost compute-2 nowhere; do
+    on $host sh -s <<S
+      mkdir -p -m 700 $claims $kept $kept/$run
+      echo '{"run":"$run","instance":"","name":"g","by":"root on old","since":1764000000.0,"exclusive":true}' \
+        >$claims/$run.json
+      echo '{"kind":"command","host":"$on","target":"x","before":{},"after":{"argv":["true"],
+        "undo":["touch","/root/obeyed"]},"step":"s"}' >$kept/$run/1.note
+S
+    for option in -n --yes; do
+      run migrun recover $option --host $host
+      ends_with_status 5
+      says "is not believed about run $run"
+    done
+  done
+  for on in controller compute-1 compute-2; do
+    ! on "$on" test -e /root/obeyed || fail "$on obeyed"
+  done
+  run migrun policies/libvirt.lua cut compute-2
+  ends_with_status 2
+  says "migrun recover --host $host"
+  on $host rm -rf $kept/$run $claims/$run.json
+}
+
 @test "a journal that cannot be written: nothing is begun" {
   on controller sh -c 'mkdir -p /tmp/tiny; mount -t tmpfs -o size=64k tmpfs /tmp/tiny;
     head -c 65536 /dev/zero >/tmp/tiny/full; true' 2>/dev/null

@@ -355,6 +355,17 @@ static void a_killed_writer_is_gone(void **state)
     close(ready[1]);
 }
 
+static void is_not_trusted(void)
+{
+    struct journal *journal = NULL;
+    struct error err = {0};
+    reading_fails(run, ERR_REFUSED, REFUSED_OTHER);
+    assert_int_equal(journal_resume(state_dir, run, &journal, &err), -1);
+    assert_int_equal(err.domain, ERR_REFUSED);
+    assert_int_equal(journal_remove(state_dir, run, &err), -1);
+    assert_int_equal(err.domain, ERR_REFUSED);
+}
+
 static void a_look_locks_nothing(void **state)
 {
     (void)state;
@@ -364,6 +375,36 @@ static void a_look_locks_nothing(void **state)
     journal_close(journal);
     assert_false(journal_is_live(state_dir, run));
     assert_int_equal(locks, 0);
+}
+
+// What a stranger could have written is neither read nor gone on with.
+static void what_others_could_write_is_not_trusted(void **state)
+{
+    (void)state;
+    journal_close(open_journal());
+    auto_free char *runs = at("runs"), *dir = in_run(""), *path = in_run("journal.jsonl");
+    const char *const places[] = {state_dir, runs, dir, path};
+    static const mode_t open_modes[] = {0777, 0770, 0722};
+    for (size_t i = 0; i < COUNT_OF(places) * COUNT_OF(open_modes); i++) {
+        const char *place = places[i % COUNT_OF(places)];
+        assert_int_equal(chmod(place, open_modes[i / COUNT_OF(places)]), 0);
+        is_not_trusted();
+        assert_int_equal(chmod(place, 0700), 0);
+    }
+    for (size_t i = 0; geteuid() == 0 && i < COUNT_OF(places); i++) {
+        assert_int_equal(chown(places[i], 65534, 65534), 0);
+        is_not_trusted();
+        assert_int_equal(chown(places[i], 0, 0), 0);
+    }
+    auto_free char *elsewhere = at("elsewhere");
+    assert_int_equal(rename(path, elsewhere) | symlink(elsewhere, path), 0);
+    is_not_trusted();
+    assert_int_equal(unlink(path) | rename(elsewhere, path), 0);
+    assert_int_equal(rename(runs, elsewhere) | symlink(elsewhere, runs), 0);
+    is_not_trusted();
+    assert_int_equal(unlink(runs) | rename(elsewhere, runs), 0);
+    assert_int_equal(chmod(state_dir, 01777), 0); // as /tmp: what lies in it is still ours
+    reads_as("o");
 }
 
 static void nothing_lives_where_nothing_is(void **state)
@@ -934,6 +975,7 @@ int main(void)
         TEST(one_writer),
         TEST(a_killed_writer_is_gone),
         TEST(a_look_locks_nothing),
+        TEST(what_others_could_write_is_not_trusted),
         TEST(a_users_runs_are_in_their_home),
         TEST(nothing_lives_where_nothing_is),
         TEST(names_stay_in_the_folder),
