@@ -587,8 +587,40 @@ local function member_problem(classes, node, params)
     return nil
 end
 
+-- Of libvirt's own state, as the bindings know it: a path that is written out, or that the instance tells.
+local STATE_FOLDERS = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/qemu/", "/etc/libvirt/qemu/"}
+local STATE_METHODS = set_of [[status_file definition_file]]
+local WRITERS = set_of [[edit remove write]]
+
+local function is_state(classes, node)
+    node = resolve(node)
+    if node.kind == "method" then
+        return STATE_METHODS[node.key.value] and type_of(classes, node.object) == "Instance"
+    end
+    for _, folder in ipairs(STATE_FOLDERS) do
+        if node.kind == "string" and node.value and sub(node.value, 1, #folder) == folder then return true end
+    end
+    return false
+end
+
+-- What the bindings would refuse only when libvirtd is stopped already.
+local function check_state(parsed, classes, node)
+    local path, change = node.args[1], node.args[2]
+    if not path or type_of(classes, node.object) ~= "Host" or not is_state(classes, path) then return end
+    if WRITERS[node.key.value] then
+        parsed:problem(path.pos, "libvirt's own state: only edit_xml changes it, with a change that says "
+            .. "beforehand what it touches")
+    elseif node.key.value == "edit_xml" and change and resolve(change).kind == "function" then
+        parsed:problem(change.pos, "libvirt's own state: the change says beforehand what it touches, "
+            .. "{ changes = { XPath, … }, apply = function(document) … end }")
+    end
+end
+
 local function check_members(parsed, classes, params)
     set_parameters(parsed, classes)
+    for _, node in ipairs(parsed.members) do
+        if node.kind == "method" and node.args then check_state(parsed, classes, node) end
+    end
     for _, node in ipairs(parsed.members) do
         local message = node.key.kind == "string" and node.key.value and member_problem(classes, node, params)
         if message then parsed:problem(node.key.pos, "%s", message) end

@@ -43,9 +43,11 @@ static int fail(const char *path, struct error *err)
     struct error why = *err;
     if (why.domain != ERR_POLICY)
         return -1;
+    const char *hint = strstr(why.message, "(global '") ? ": a site file is data only, and has no functions"
+                                                        : "";
     return strncmp(why.message, path, strlen(path)) == 0
-               ? error_set(err, ERR_SITE, 0, "%s", why.message)
-               : error_set(err, ERR_SITE, 0, "%s: %s", path, why.message);
+               ? error_set(err, ERR_SITE, 0, "%s%s", why.message, hint)
+               : error_set(err, ERR_SITE, 0, "%s: %s%s", path, why.message, hint);
 }
 
 static int read_site(struct reading *r, struct error *err)

@@ -67,7 +67,8 @@ return {
       when = function(run) return run.preview or #run.hosts > 1 end,
       run  = function(run)
         local source, guest <const> = run.source, run.instance
-        source:edit_xml(guest:status_file(), function(document) listen_on_all(run, document) end)
+        source:edit_xml(guest:status_file(), { changes = { "@a" },
+          apply = function(document) listen_on_all(run, document) end })
         source:service "libvirtd":restart()
         for _, host in ipairs(run.hosts) do run:say(host.name .. " " .. host.facts.anything) end
         run.saved.uuid = source.libvirt:domain(guest.name):xml({ inactive = true }):get("/domain/uuid")
@@ -312,6 +313,25 @@ return policy]], "x", META).positions
     t.equal(shown, expected)
     t.equal(lint.check("return 5", "x", META).positions, {})
     t.equal(lint.check("do return {} end", "x", META).positions, {})
+end)
+
+t.run("libvirt's own records are edited by a change that declares what it touches", function()
+    local undeclared = "libvirt's own state: the change says beforehand what it touches, { changes = { "
+        .. "XPath, … }, apply = function(document) … end }"
+    local only = "libvirt's own state: only edit_xml changes it, with a change that says "
+        .. "beforehand what it touches"
+    expect_in_step("run.source:edit_xml(run.instance:status_file(), function(d) d:set('@a', 1) end)",
+        "2:49: " .. undeclared)
+    expect_in_step("local f, path = print, '/run/libvirt/qemu/a.xml'\nrun.dest:edit_xml(path, f)")
+    expect_in_step("local function f(d) d:set('@a', 1) end\nlocal path = run.instance:definition_file()\n"
+        .. "run.dest:edit_xml(path, f)", "4:25: " .. undeclared)
+    expect_in_step("run.source:edit('/etc/libvirt/qemu/a.xml', string.upper)", "2:17: " .. only)
+    expect_in_step("run.source:write('/var/lib/libvirt/qemu/a', '')\nrun.source:remove('/run/libvirt/a')",
+        "2:18: " .. only, "3:19: " .. only)
+    expect_in_step(
+        "run.source:edit_xml(run.instance:status_file(), { changes = {}, apply = print })\n"
+        .. "run.source:write('/etc/libvirt/qemu.conf', '')\n"
+        .. "run.source:edit_xml('/etc/x.xml', function() end)")
 end)
 
 t.run("the nearest name", function()

@@ -193,6 +193,64 @@ static void a_step_that_is_nasty_fails_or_not_and_the_next_is_asked(void **state
     }
 }
 
+// Policies put together of nasty pieces: each is a mistake, or can be asked everything.
+static void any_mixture_of_them_is_survived(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {
+        "_G.require = nil ",
+        "_G.setmetatable, _G.pairs = error, error ",
+        "string.match = error ",
+        "table.insert = function() end ",
+        "table.sort = nil ",
+        "getmetatable('').__index = function() return error end ",
+        "getmetatable('').__call = error ",
+        "require('migrun.policy').check = function() return {}, {} end ",
+        "require('migrun.policy').check = function(...) return ... end ",
+        "require('migrun.policy').params = function() return setmetatable({}, { __index = error }), {} end ",
+        "require('migrun.lint').check = function() return { problems = {}, positions = error } end ",
+        "require('migrun.diagnose').explain = function() return { { label = error } } end ",
+        "local ok, e = pcall(error, setmetatable({}, { __close = error, __tostring = error })) ",
+        "pcall(string.rep, 'x', 1 << 40) ",
+        "pcall(require, 'migrun.nothing') ",
+    };
+    static const char *const values[] = {
+        "nil",
+        "{}",
+        "'x'",
+        "0/0",
+        "setmetatable({}, { __index = error, __len = error, __pairs = error })",
+        "{ api = 1, summary = 'x', steps = { { 'a', phase = 'prepare', run = nothing, undo = error } } }",
+        "{ api = 1, summary = 'x', steps = { { 'a', phase = 'fixup', run = error, verify = error } } }",
+        "{ api = 1, summary = 'x', steps = { { 'a', phase = 'check', when = error, run = nothing } } }",
+        "{ summary = 'x', steps = { { title = 'a', phase = 'check', run = print, needs = { {} } } } }",
+        "{ summary = 'x', steps = { { title = {}, phase = 'check' } } }",
+        "{ summary = 'x', steps = { { title = 'a', phase = 'nothing' } } }",
+    };
+    unsigned int random = 1;
+    static const struct run_options options = {.preview = true};
+    for (int i = 0; i < 600; i++) {
+        random = random * 1103515245 + 12345;
+        auto_free char *text = xasprintf(
+            "local function nothing() end %s%s%sreturn %s", ways[random / 7 % COUNT_OF(ways)],
+            ways[random / 131 % COUNT_OF(ways)], ways[random / 2503 % COUNT_OF(ways)],
+            values[random / 65537 % COUNT_OF(values)]);
+        struct policy policy;
+        struct error err = {0};
+        int rc = load(&policy, text, &err);
+        struct run run = {.options = &options, .phase = PHASE_PREPARE};
+        policy.in.run = &run;
+        policy.in.work_max = 1000000;
+        if (rc < 0 && !*err.message)
+            fail_msg("%s", text);
+        if (rc == 0 && policy.procedure.n_steps > 0)
+            ask_everything(&policy);
+        policy.in.run = NULL;
+        json_decref(run.saved);
+        policy_free(&policy);
+    }
+}
+
 // Out of memory at each of the allocations of each call into Lua: an error, and nothing else.
 static void no_memory_is_an_error(void **state)
 {
@@ -320,7 +378,7 @@ static void a_sites_loop_ends(void **state)
     static const char *const bad[][2] = {
         {"while true do end", ":1: a loop that does not end"},
         {"local s = 'x' while true do s = s .. s end", "not enough memory"},
-        {"return os.getenv 'HOME'", "attempt to index a nil value"},
+        {"return os.getenv 'HOME'", "attempt to index a nil value (global 'os'): a site file is data only"},
         {"return function() end", "should return a table"},
         {"return { hosts = function() end }", "holds plain data only"},
         {"return {", "near <eof>"},
@@ -374,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_long_message_ends),
         cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
         cmocka_unit_test(a_step_that_is_nasty_fails_or_not_and_the_next_is_asked),
+        cmocka_unit_test(any_mixture_of_them_is_survived),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(what_a_step_returns_is_shown),
         cmocka_unit_test(a_loop_ends),
