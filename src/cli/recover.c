@@ -5,20 +5,21 @@
 #include "cli/output.h"
 #include "lua/policy.h"
 
-static const char help[] = "migrun recover [RUN ...]: ends each run that was cut off where a failure would\n"
-                           "have ended it: asks both hosts, follows a migration that still runs, undoes\n"
-                           "what prepared a move that did not happen, puts right what a move left behind.\n"
-                           "A run that has ended, but left something, is tried again where RUN names it.\n"
-                           "\n"
-                           "  migrun recover --dry-run\n"
-                           "\n"
-                           "  -n, --dry-run         show what would be done, change nothing\n"
-                           "      --host HOST       end what HOST keeps of runs whose controller is gone\n"
-                           "                        for good: shows what that would undo, and asks\n"
-                           "      --yes             do not ask\n"
-                           "      --site FILE, --state FOLDER, -v, -q, --json, --color WHEN as with migrun\n"
-                           "\n"
-                           "Exit status: the worst of the runs that were ended, 0 when there was none.\n";
+static const char help[] =
+    "migrun recover [RUN ...]: finishes each run that was cut off as a failure would\n"
+    "have: asks both hosts, follows a migration that is still running, undoes the\n"
+    "preparations of a move that did not happen, fixes up one that did. A run that\n"
+    "has ended but left something behind is tried again if RUN names it.\n"
+    "\n"
+    "  migrun recover --dry-run\n"
+    "\n"
+    "  -n, --dry-run         show what would be done, change nothing\n"
+    "      --host HOST       finish runs whose controller no longer exists, from what\n"
+    "                        HOST keeps of them: shows what that would undo, and asks\n"
+    "      --yes             do not ask\n"
+    "      --site FILE, --state FOLDER, -v, -q, --json, --color WHEN as with migrun\n"
+    "\n"
+    "Exit status: the worst of the runs that were finished, 0 if there was none.\n";
 
 static const char *const allowed[] = {"dry-run", "host",    "yes",   "site",  "state",
                                       "json",    "verbose", "quiet", "color", NULL};

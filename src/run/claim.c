@@ -62,18 +62,18 @@ int claim_read(const json_t *json, struct claim *c, struct error *err)
         bool wrong;
         const char *what;
     } faults[] = {
-        {!json_is_object(json), "it is no object"},
-        {!journal_is_run_name(c->run), "its run has no valid name"},
-        {*c->instance && !is_uuid(c->instance), "its instance is no uuid"},
-        {*c->instance && !c->source, "its instance has no source"},
-        {!is_text(c->name, NAME_MOST) || !is_text(c->by, 2 * NAME_MOST), "a name in it is no text"},
+        {!json_is_object(json), "it must be an object"},
+        {!journal_is_run_name(c->run), "invalid run name"},
+        {*c->instance && !is_uuid(c->instance), "invalid uuid of the instance"},
+        {*c->instance && !c->source, "the instance has no source"},
+        {!is_text(c->name, NAME_MOST) || !is_text(c->by, 2 * NAME_MOST), "invalid name"},
         {(c->source && !is_text(c->source, NAME_MOST)) || (c->dest && !is_text(c->dest, NAME_MOST)),
-         "a host in it has no valid name"},
-        {!(c->since >= 0 && c->since < year_10000), "it has no valid time"},
+         "invalid host name"},
+        {!(c->since >= 0 && c->since < year_10000), "invalid time"},
     };
     for (size_t i = 0; i < COUNT_OF(faults); i++)
         if (faults[i].wrong)
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it cannot be right: %s", faults[i].what);
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "malformed: %s", faults[i].what);
     return 0;
 }
 

@@ -33,7 +33,7 @@ static int check_run_name(const char *name, struct error *err)
     if (journal_is_run_name(name))
         return 0;
     auto_free char *shown = printable(name);
-    return error_set(err, ERR_USAGE, 0, "'%s' is no name of a run (migrun history lists them)", shown);
+    return error_set(err, ERR_USAGE, 0, "invalid run name '%s' (migrun history lists the runs)", shown);
 }
 
 // ---- where ----
@@ -68,13 +68,12 @@ static int check_owner(const char *path, bool may_be_sticky, struct error *err)
     if (may_be_sticky && (st.st_mode & S_ISVTX))
         open = false; // what we make there is nobody else's to replace
     if (S_ISLNK(st.st_mode))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "%s is a link, and runs are not recorded behind one", path);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "refusing to follow the symbolic link %s", path);
     if (ours && !open)
         return 0;
     return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                     "%s could be written by others (its owner is %u, its mode %o), so what it says is not "
-                     "trusted: chown and chmod it, or name another folder with --state",
+                     "%s is writable by other users (owner %u, mode %o), so its contents are not trusted: "
+                     "chown and chmod it, or name another folder with --state",
                      path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
 }
 
@@ -93,7 +92,7 @@ static int check_owners(const char *state, const char *run, struct error *err)
 static int fail_no_run(const char *state, const char *run, struct error *err)
 {
     auto_free char *dir = state_path(state);
-    return error_set(err, ERR_USAGE, 0, "there is no run %s in %s (migrun history lists them)", run, dir);
+    return error_set(err, ERR_USAGE, 0, "no run %s in %s (migrun history lists the runs)", run, dir);
 }
 
 // ---- writing ----
@@ -139,7 +138,7 @@ static int add(struct journal *journal, const json_t *record, bool sync, struct 
 {
     auto_free char *text = json_dumps(record, JSON_COMPACT);
     if (!text)
-        return error_set(err, ERR_BUG, 0, "a line for the journal %s is no JSON", journal->path);
+        return error_set(err, ERR_BUG, 0, "a line for the journal %s is not valid JSON", journal->path);
     auto_free char *line = xasprintf("%s\n", text);
     off_t before = lseek(journal->fd, 0, SEEK_END);
     if (write_all(journal->fd, line, strlen(line)) == 0 && (!sync || fdatasync(journal->fd) == 0))
@@ -199,8 +198,8 @@ int journal_open(const char *state, const struct opening *opening, struct journa
                    *policy = run_path(state, run, "policy.lua");
     if (make_dirs(dir) < 0)
         return error_errno(err, errno,
-                           "the journal's folder %s cannot be made, so nothing was changed (--state DIR "
-                           "names another place)",
+                           "cannot create the journal's folder %s, so nothing was changed (--state FOLDER "
+                           "names another)",
                            dir);
     if (check_owners(state, run, err) < 0)
         return -1;
@@ -320,7 +319,7 @@ static int take_object(const json_t *record, const char *key, const json_t **val
 {
     *value = json_object_get(record, key);
     if (*value && !json_is_object(*value))
-        return error_set(err, ERR_SYSTEM, EBADMSG, "its '%s' is no object", key);
+        return error_set(err, ERR_SYSTEM, EBADMSG, "'%s' must be an object", key);
     return 0;
 }
 
@@ -344,7 +343,7 @@ static int take_opening(const json_t *line, struct story *story, struct error *e
         take_object(line, "server", &o->server, err) < 0)
         return -1;
     if (o->instance && (!json_str(o->instance, "uuid", NULL) || !o->source))
-        return error_set(err, ERR_SYSTEM, EBADMSG, "its instance has no uuid, or no source");
+        return error_set(err, ERR_SYSTEM, EBADMSG, "the instance lacks a uuid or a source");
     o->hosts = json_object_get(line, "hosts");
     return 0;
 }
@@ -366,7 +365,7 @@ static int take_hosts(struct story *story, struct error *err)
     json_t *name;
     json_array_foreach((json_t *)(uintptr_t)o->hosts, i, name) {
         if (!json_is_string(name))
-            return error_set(err, ERR_SYSTEM, EBADMSG, "one of its hosts is no name");
+            return error_set(err, ERR_SYSTEM, EBADMSG, "'hosts' must be a list of names");
         add_host(story->hosts, json_string_value(name));
     }
     if (o->source)
@@ -391,9 +390,10 @@ static int take_effect(struct story *story, int64_t number, const json_t *data, 
                   json_str(data, "target", NULL) && json_is_object(json_object_get(data, "before")) &&
                   json_is_object(json_object_get(data, "after"));
     if (number < 1 || number > NUMBER_MOST || find_effect(story, number))
-        return error_set(err, ERR_SYSTEM, EBADMSG, "a change has the number %lld", (long long)number);
+        return error_set(err, ERR_SYSTEM, EBADMSG, "invalid or repeated number %lld of a change",
+                         (long long)number);
     if (!shaped)
-        return error_set(err, ERR_SYSTEM, EBADMSG, "its change %lld is no effect", (long long)number);
+        return error_set(err, ERR_SYSTEM, EBADMSG, "change %lld is not an effect", (long long)number);
     story->effects = xrealloc(story->effects, (story->n_effects + 1) * sizeof *story->effects);
     story->effects[story->n_effects++] = (struct told_effect){.number = (int)number, .data = data};
     add_host(story->hosts, json_str(data, "host", ""));
@@ -467,10 +467,10 @@ static int take_records(struct story *story, const char *path, const char *run, 
     const json_t *first = json_array_get(story->records, 0);
     int64_t format = json_int(first, "format", 0);
     if (!STREQ(type_of(first), "open") || !STREQ(json_str(first, "run", ""), run))
-        return error_set(
-            err, ERR_SYSTEM, EILSEQ,
-            "the journal %s has no whole first line: the run had changed nothing yet, or this is no journal",
-            path);
+        return error_set(err, ERR_SYSTEM, EILSEQ,
+                         "the journal %s has no complete first line: the run had changed nothing yet, or "
+                         "this is not a journal",
+                         path);
     if (format < 0 || format > JOURNAL_FORMAT) {
         auto_free char *version = printable(json_str(first, "migrun", "?"));
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
@@ -499,8 +499,7 @@ int journal_read(const char *state, const char *run, struct story *story, struct
     if (take_records(story, path, run, &failure) == 0)
         return 0;
     if (failure.code == EBADMSG)
-        return error_set(err, ERR_SYSTEM, EBADMSG, "the journal %s cannot be right: %s", path,
-                         failure.message);
+        return error_set(err, ERR_SYSTEM, EBADMSG, "the journal %s is malformed: %s", path, failure.message);
     if (err)
         *err = failure;
     return -1;
@@ -570,7 +569,8 @@ int journal_runs(const char *state, json_t **names, struct error *err)
         return -1;
     DIR *folder = opendir(path);
     if (!folder && errno == ENOENT && state && access(state, F_OK) < 0)
-        return error_set(err, ERR_USAGE, 0, "there is no folder %s with runs in it (--state)", state);
+        return error_set(err, ERR_USAGE, 0,
+                         "no such folder: %s (--state names the folder that runs are recorded in)", state);
     if (!folder && errno != ENOENT)
         return error_errno(err, errno, "the runs in %s", path);
     char **found = NULL;

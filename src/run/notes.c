@@ -31,7 +31,7 @@ int notes_claims(struct run *run, const char *host, json_t **claims, struct erro
         return -1;
     json_t *all = json_object_get(json_object_get(answer.head, "result"), "claims");
     if (!json_is_array(all))
-        return error_set(err, ERR_HOST, 0, "%s: its claims are no list", host);
+        return error_set(err, ERR_HOST, 0, "%s: its claims are not a list", host);
     *claims = json_incref(all);
     return 0;
 }
@@ -46,7 +46,7 @@ static int refuse(const char *host, const struct claim *claim, struct error *err
     va_start(args, format);
     auto_free char *raw = xvasprintf(format, args), *what = printable(raw);
     va_end(args);
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is not believed about run %s: %.300s", host,
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "refusing what %s keeps of run %s: %.300s", host,
                      claim->run, what);
 }
 
@@ -61,7 +61,7 @@ static int check_other(const struct run *run, const char *host, const struct cla
     json_array_foreach(site_host_names(run->site), i, name)
         listed = listed || STREQ(json_string_value(name), other);
     if (!listed)
-        return refuse(host, claim, err, "its claim names '%.80s', which is no host of the site file", other);
+        return refuse(host, claim, err, "its claim names '%.80s', which is not in the site file", other);
     if (site_host(run->site, other, &spec, err) < 0)
         return -1;
     bool local = spec->local;
@@ -88,7 +88,7 @@ static int ask_other(struct run *run, const char *host, const struct claim *clai
         bool names_it = (theirs.source && STREQ(theirs.source, host)) ||
                         (theirs.dest && STREQ(theirs.dest, host));
         if (!names_it || !STREQ(theirs.instance, claim->instance))
-            return refuse(host, claim, err, "the claim of that run on %s does not name it", other);
+            return refuse(host, claim, err, "the claim of that run on %s does not name this host", other);
         *shares = true;
     }
     return 0;
@@ -120,9 +120,10 @@ static int check_note(const struct run_host *h, const char *host, const struct c
                *keeper = run_host_name(h), *commands = "commands";
     enum note_place place = effect_note_place(kind);
     if (!*number || strlen(number) > DIGITS_MOST || number[strspn(number, "0123456789")])
-        return refuse(host, claim, err, "%s has a note named '%.40s'", keeper, number);
+        return refuse(host, claim, err, "invalid name '%.40s' of a note on %s", number, keeper);
     if (place == NOTE_NOWHERE)
-        return refuse(host, claim, err, "%s has a note of a change that leaves none (%.40s)", keeper, kind);
+        return refuse(host, claim, err, "%s has a note of a kind of change that leaves no notes (%.40s)",
+                      keeper, kind);
     if (place == NOTE_AT_HOST && !STREQ(on, keeper))
         return refuse(host, claim, err, "%s has a note of a change on another host (%.40s on %.80s)", keeper,
                       kind, on);
@@ -131,8 +132,8 @@ static int check_note(const struct run_host *h, const char *host, const struct c
          fits = claim->source && STREQ(keeper, claim->source) && *claim->instance &&
                 (STREQ(on, claim->source) || (claim->dest && STREQ(on, claim->dest)));
     if (moves && !fits)
-        return refuse(host, claim, err, "%s has a note of a migration to '%.80s', which its claim is not of",
-                      keeper, on);
+        return refuse(host, claim, err,
+                      "%s has a note of a migration to '%.80s' that its claim does not tell of", keeper, on);
     if (!commands_are_ours(h, json_object_get(after, commands)))
         return refuse(host, claim, err, "%s has a note with commands that are not the site file's", keeper);
     if (!is_time(json_object_get(after, "undo_timeout")) ||
@@ -185,7 +186,7 @@ int notes_story(struct run *run, const char *host, const json_t *json, struct st
     const char *const names[] = {host, claim.source, claim.dest};
     if ((claim.source || claim.dest) && !(claim.source && STREQ(claim.source, host)) &&
         !(claim.dest && STREQ(claim.dest, host)))
-        return refuse(host, &claim, err, "its claim is of a run on other hosts");
+        return refuse(host, &claim, err, "its claim is of a run between other hosts");
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         bool shares = i == 0;
         if (!names[i] || (i > 0 && STREQ(names[i], host)))

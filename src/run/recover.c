@@ -35,13 +35,14 @@ static int take_effect(struct run *run, const struct told_effect *told, struct e
     struct effect *e = h ? effect_from(h, told->data, told->number) : NULL;
     if (!e)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "change %d of the run (%s on %s) is of a kind that this migrun does not know",
-                         told->number, json_str(told->data, "kind", "?"), host);
+                         "change %d of the run (%s on %s) is of an unknown kind", told->number,
+                         json_str(told->data, "kind", "?"), host);
     bool moves = e->kind == &effect_migrate || e->kind == &effect_nova_migrate;
     if (moves && (!run->instance || !run->source || (e->kind == &effect_migrate && !run->dest))) {
         effect_free(e);
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "change %d of the run moves a guest, and nothing says which, or where from and to",
+                         "change %d of the run moves a guest, but the guest, its source or its destination "
+                         "is not recorded",
                          told->number);
     }
     if (told->number > (int)run->next_effect)
@@ -127,7 +128,7 @@ static int stay(struct run *run, const struct error *err)
     if (err->domain == ERR_INTERRUPTED)
         return verdict_tell(run, OUTCOME_INTERRUPTED, "in_doubt", NULL,
                             "Interrupted: run %s is as unfinished as before.", run->id);
-    return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", NULL, "In doubt: run %s cannot be ended now: %s",
+    return verdict_tell(run, OUTCOME_IN_DOUBT, "in_doubt", NULL, "In doubt: cannot end run %s now: %s",
                         run->id, err->message);
 }
 
@@ -159,8 +160,8 @@ static int finish(struct run *run, const struct story *story, const struct error
     tell_begin(run, story);
     if (no_policy->domain)
         run_message(run, "warning",
-                    "its policy is not here or not understood any more (%.*s), so it has no fix-ups "
-                    "(fix-ownership.lua puts a guest's files right)",
+                    "its policy is missing or can no longer be read (%.*s), so it has no fix-ups "
+                    "(fix-ownership.lua restores the ownership of a guest's files)",
                     (int)strcspn(no_policy->message, "\n"), no_policy->message);
     return run_finish(run, story->cause);
 }
@@ -252,8 +253,7 @@ static void tell_left(const struct recovery *r, const struct story *story)
     struct run speaker = speaker_of(r);
     json_int_t status = json_int(story->verdict, "status", 0);
     if (status == OUTCOME_NOT_RESTORED || status == OUTCOME_IN_DOUBT)
-        run_message(&speaker, "warning",
-                    "run %s has ended, but left something (%s): migrun recover %s tries again",
+        run_message(&speaker, "warning", "run %s left something behind (%s): migrun recover %s tries again",
                     story->opening.run, json_str(story->verdict, "line", "?"), story->opening.run);
 }
 

@@ -113,15 +113,15 @@ seen() { world_snapshot | grep -vE '/libvirtd.log |^controller /run folder \. ';
   for on in controller localhost compute-2 nowhere; do
     on $host sh -s <<S
       mkdir -p -m 700 $claims $kept $kept/$run
-      echo '{"run":"$run","instance":"","name":"g","by":"root on old","since":1764000000.0,"exclusive":true}' \
-        >$claims/$run.json
+      echo '{"run":"$run","instance":"","name":"g","by":"root on old","since":1764000000.0,
+        "exclusive":true}' >$claims/$run.json
       echo '{"kind":"command","host":"$on","target":"x","before":{},"after":{"argv":["true"],
         "undo":["touch","/root/obeyed"]},"step":"s"}' >$kept/$run/1.note
 S
     for option in -n --yes; do
       run migrun recover $option --host $host
       ends_with_status 5
-      says "is not believed about run $run"
+      says "refusing what $host keeps of run $run"
     done
   done
   for on in controller compute-1 compute-2; do

@@ -431,12 +431,12 @@ static void notes_of_an_enemy(void **state)
         {CLAIM(""), "1", NOTE("command", "-oProxyCommand=x", UNDO), "a change on another host"},
         {CLAIM(""), "1", NOTE("file.write", "two", "'sha256':'x'"), "a change on another host"},
         {CLAIM(""), "1", NOTE("nova.request", "one", "'undo':{'method':'POST','path':'/users'}"),
-         "leaves none"},
-        {CLAIM(""), "1", NOTE("nova.lock", "one", ""), "leaves none"},
-        {CLAIM(""), "1", NOTE("libvirt.autostart", "one", "'on':true"), "leaves none"},
-        {CLAIM(""), "1", NOTE("step", "one", ""), "leaves none"},
-        {CLAIM(""), "1", NOTE("zap", "one", ""), "leaves none"},
-        {CLAIM(""), "1", "{}", "leaves none"},
+         "leaves no notes"},
+        {CLAIM(""), "1", NOTE("nova.lock", "one", ""), "leaves no notes"},
+        {CLAIM(""), "1", NOTE("libvirt.autostart", "one", "'on':true"), "leaves no notes"},
+        {CLAIM(""), "1", NOTE("step", "one", ""), "leaves no notes"},
+        {CLAIM(""), "1", NOTE("zap", "one", ""), "leaves no notes"},
+        {CLAIM(""), "1", "{}", "leaves no notes"},
         {CLAIM(""), "1",
          NOTE("service", "one", "'action':'start','commands':{'state':['touch','" HERE "/pwned']}"),
          "commands that are not the site file's"},
@@ -445,13 +445,14 @@ static void notes_of_an_enemy(void **state)
         {CLAIM(""), "1", NOTE("command", "one", "'argv':['true'],'timeout':1e300"), "a timeout"},
         {CLAIM(""), "1", NOTE("command", "one", "'argv':['true'],'timeout':-1"), "a timeout"},
         {CLAIM(""), "1", NOTE("service", "one", "'undo_timeout':9223372036854775807"), "a timeout"},
-        {CLAIM(""), "x", NOTE("command", "one", ""), "a note named 'x'"},
-        {CLAIM(""), "99999999", NOTE("command", "one", ""), "a note named '99999999'"},
+        {CLAIM(""), "x", NOTE("command", "one", ""), "invalid name 'x' of a note"},
+        {CLAIM(""), "99999999", NOTE("command", "one", ""), "invalid name '99999999'"},
         {CLAIM(""), "0", NOTE("command", "one", ""), "number 0"},
-        {CLAIM(""), "1", "{'kind':'command','host':'one','target':'x','before':{}}", "no effect"},
-        {CLAIM(""), "1", "{'kind':'command','host':'one','target':5,'before':{},'after':{}}", "no effect"},
-        {CLAIM(""), "1", NOTE("libvirt.migrate", "two", ""), "a migration"},
-        {CLAIM(",'source':'one'"), "1", NOTE("nova.live_migrate", "one", ""), "a migration"},
+        {CLAIM(""), "1", "{'kind':'command','host':'one','target':'x','before':{}}", "is not an effect"},
+        {CLAIM(""), "1", "{'kind':'command','host':'one','target':5,'before':{},'after':{}}",
+         "is not an effect"},
+        {CLAIM(""), "1", NOTE("libvirt.migrate", "two", ""), "a note of a migration"},
+        {CLAIM(",'source':'one'"), "1", NOTE("nova.live_migrate", "one", ""), "a note of a migration"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         teardown(state);
@@ -468,21 +469,22 @@ static void claims_of_an_enemy(void **state)
     static const struct {
         const char *claim, *why;
     } rows[] = {
-        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':1e300}", "no valid time"},
-        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':-5}", "no valid time"},
-        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':'now'}", "no valid time"},
-        {"{'run':'../x','instance':'','name':'','by':'x','since':5}", "no valid name"},
-        {"{'run':5,'instance':'','name':'','by':'x','since':5}", "no valid name"},
-        {"{'instance':'','name':'','by':'x','since':5}", "no valid name"},
-        {"{'run':'" RUN "','instance':'../servers','name':'g','by':'x','since':5,'source':'one'}", "no uuid"},
-        {"{'run':'" RUN "','name':'g','by':'x','since':5,'source':'one'}", "no uuid"},
+        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':1e300}", "invalid time"},
+        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':-5}", "invalid time"},
+        {"{'run':'" RUN "','instance':'','name':'','by':'x','since':'now'}", "invalid time"},
+        {"{'run':'../x','instance':'','name':'','by':'x','since':5}", "invalid run name"},
+        {"{'run':5,'instance':'','name':'','by':'x','since':5}", "invalid run name"},
+        {"{'instance':'','name':'','by':'x','since':5}", "invalid run name"},
+        {"{'run':'" RUN "','instance':'../servers','name':'g','by':'x','since':5,'source':'one'}",
+         "invalid uuid"},
+        {"{'run':'" RUN "','name':'g','by':'x','since':5,'source':'one'}", "invalid uuid"},
         {"{'run':'" RUN "','instance':'" UUID "','name':'g','by':'x','since':5}", "no source"},
-        {"{'run':'" RUN "','instance':'','name':'\\u001b[31m','by':'x','since':5}", "no text"},
-        {MOVES("one", "localhost"), "no host of the site file"},
-        {MOVES("one", "%HERE%"), "no host of the site file"},
-        {MOVES("seven", "one"), "no host of the site file"},
-        {MOVES("-oProxyCommand=x", "one"), "no host of the site file"},
-        {MOVES("two", "three"), "of a run on other hosts"},
+        {"{'run':'" RUN "','instance':'','name':'\\u001b[31m','by':'x','since':5}", "invalid name"},
+        {MOVES("one", "localhost"), "is not in the site file"},
+        {MOVES("one", "%HERE%"), "is not in the site file"},
+        {MOVES("seven", "one"), "is not in the site file"},
+        {MOVES("-oProxyCommand=x", "one"), "is not in the site file"},
+        {MOVES("two", "three"), "of a run between other hosts"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         teardown(state);
@@ -498,7 +500,7 @@ static void a_run_of_others_is_not_ended(void **state)
     (void)state;
     plant("one", MOVES("two", "one"), "1", NOTE("command", "one", UNDO));
     plant("two", MOVES("two", "three"), "2", NOTE("command", "two", UNDO));
-    is_refused("on two does not name it");
+    is_refused("on two does not name this host");
     assert_true(is_there(HERE "/two/claims/" RUN ".json"));
 }
 
