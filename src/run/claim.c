@@ -48,7 +48,7 @@ static bool is_text(const char *text, size_t most)
 
 int claim_read(const json_t *json, struct claim *c, struct error *err)
 {
-    enum { NAME_MOST = 255 };
+    enum { NAME_MOST = 255, AUTHOR_MOST = 510 };
     const double year_10000 = 253402300800.0;
     *c = (struct claim){.run = json_str(json, "run", ""),
                         .instance = json_str(json, "instance", "?"),
@@ -66,7 +66,7 @@ int claim_read(const json_t *json, struct claim *c, struct error *err)
         {!journal_is_run_name(c->run), "invalid run name"},
         {*c->instance && !is_uuid(c->instance), "invalid uuid of the instance"},
         {*c->instance && !c->source, "the instance has no source"},
-        {!is_text(c->name, NAME_MOST) || !is_text(c->by, 2 * NAME_MOST), "invalid name"},
+        {!is_text(c->name, NAME_MOST) || !is_text(c->by, AUTHOR_MOST), "invalid name"},
         {(c->source && !is_text(c->source, NAME_MOST)) || (c->dest && !is_text(c->dest, NAME_MOST)),
          "invalid host name"},
         {!(c->since >= 0 && c->since < year_10000), "invalid time"},

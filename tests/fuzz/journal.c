@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A journal of any bytes: read, judged, and gone on with.
 #include "fuzz.h"
+
+#include "base/io.h"
 #include "run/journal.h"
 
 #include <fcntl.h>
