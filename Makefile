@@ -146,10 +146,17 @@ fuzz:
 	@tests/deps $(DEPS) clang libclang-rt-dev
 	@BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 
-install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun share/migrun/policies)
+# Made from the program's own table of commands.
+$(BUILD)/migrun.1 $(BUILD)/migrun.bash: $(BUILD)/migrun
+	@$(BUILD)/migrun help $(if $(filter %.1,$@),man,completion) >$@.new && mv $@.new $@
+
+install: all $(BUILD)/migrun.1 $(BUILD)/migrun.bash
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/migrun/lua/migrun share/migrun/policies \
+		share/man/man1 share/bash-completion/completions)
 	install $(BUILD)/migrun $(BUILD)/migrun-agent $(DESTDIR)$(PREFIX)/bin
 	install -m 644 lua/migrun/meta.lua $(DESTDIR)$(PREFIX)/share/migrun/lua/migrun
+	install -m 644 $(BUILD)/migrun.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(BUILD)/migrun.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/migrun
 	install -m 644 policies/*.lua $(DESTDIR)$(PREFIX)/share/migrun/policies
 	cp -R examples $(DESTDIR)$(PREFIX)/share/migrun
 

@@ -12,19 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-    "migrun history: the runs, with what became of each.\n"
-    "\n"
-    "      --prune AGE       forget finished runs older than AGE (30d, 12h, 0s), here and\n"
-    "                        what their hosts keep of them; those that left something\n"
-    "                        to be done (exit 4 to 6) stay\n"
-    "      --prune RUN ...   forget these, whatever they left\n"
-    "  -n, --dry-run         only show which\n"
-    "      --yes             do not ask\n"
-    "      --site FILE, --state FOLDER, --json as with migrun\n";
-
-static const char *const allowed[] = {"prune", "dry-run", "yes", "site", "state", "json", NULL};
-
 // One run as a table's row, and as --json prints it.
 static json_t *summary_of(const char *state, const char *name, struct error *err)
 {
@@ -219,24 +206,12 @@ static int prune_and_tell(const struct options *options, struct error *err)
     return status;
 }
 
-int history_main(int argc, char **argv)
+int history_run(struct options *options, struct error *err)
 {
-    struct options options;
-    struct error err = {0};
-    int status;
-    if (options_parse_for(allowed, argc, argv, &options, &err) < 0)
-        status = -1;
-    else if (options.help)
-        status = output_print(help);
-    else if (options.prune)
-        status = prune_and_tell(&options, &err);
-    else if (options.n_arguments)
-        status = error_set(&err, ERR_USAGE, 0, "history takes no arguments; migrun show %s tells of one run",
-                           options.arguments[0]);
-    else
-        status = list(&options, &err);
-    if (status < 0)
-        status = output_mistake(&err, output_wants_json(argc, argv));
-    options_free(&options);
-    return status;
+    if (options->prune)
+        return prune_and_tell(options, err);
+    if (options->n_arguments)
+        return error_set(err, ERR_USAGE, 0, "history takes no arguments; migrun show %s tells of one run",
+                         options->arguments[0]);
+    return list(options, err);
 }

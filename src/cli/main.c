@@ -1,60 +1,14 @@
 // SPDX-License-Identifier: MIT
-// migrun: the table of commands, and how a mistake is told.
+// migrun: finds the command and runs it.
 #include "base/interrupt.h"
-#include "base/io.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "cli/commands.h"
-#include "cli/text.h"
+#include "cli/output.h"
 
 #include <fcntl.h>
-#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const struct command {
-    const char *name;
-    int (*main)(int argc, char **argv);
-} commands[] = {
-    {"move", move_main}, // also what is meant where no command is named
-    {"recover", recover_main},
-    {"history", history_main},
-    {"show", show_main},
-};
-
-// "policies/mine.lua:14:9: …": the message names its place itself.
-static bool begins_with_place(const char *message)
-{
-    for (const char *colon = message; *colon && *colon != '\n'; colon++) {
-        size_t digits = *colon == ':' ? strspn(colon + 1, "0123456789") : 0;
-        if (digits && colon[1 + digits] == ':')
-            return colon > message;
-        if (*colon == ':' && colon[1] == ' ')
-            return false;
-    }
-    return false;
-}
-
-int complain(const struct error *err)
-{
-    bool placed = (err->domain == ERR_POLICY || err->domain == ERR_SITE) && begins_with_place(err->message);
-    bool utf8 = STREQ(nl_langinfo(CODESET), "UTF-8");
-    auto_buf struct buf text = {0};
-    buf_puts(&text, placed ? "" : "migrun: ");
-    for (const char *line = err->message; *line;) {
-        size_t length = strcspn(line, "\n");
-        auto_free char *raw = xstrndup(line, length);
-        for (char *tab = strchr(raw, '\t'); tab; tab = strchr(tab, '\t'))
-            *tab = ' '; // one column each, as the caret below a line of source counts them
-        auto_free char *clean = shown_text(raw, utf8);
-        buf_printf(&text, "%s\n", clean);
-        line += length;
-        line += *line == '\n';
-    }
-    write_all(STDERR_FILENO, text.data, text.len);
-    return 1;
-}
 
 // A standard descriptor that is closed would be given to the next file or socket that is opened, which would
 // then be printed into. Read-only, so that printing fails as it should.
@@ -68,34 +22,58 @@ static void occupy_standard_descriptors(void)
         close(fd);
 }
 
-// The first word that is neither an option nor an option's value: a command's name may stand behind options
-// too.
-static int first_word(int argc, char **argv)
+static bool takes_value(const char *word)
 {
-    static const char *const with_value[] = {"-p",      "--param", "--timeout", "--site", "--source",
-                                             "--state", "--color", "--host",    "--prune"};
-    for (int i = 1; i < argc; i++) {
-        if (argv[i][0] != '-')
-            return i;
-        for (size_t v = 0; v < COUNT_OF(with_value); v++)
-            if (STREQ(argv[i], with_value[v])) {
-                i++;
-                break;
-            }
-    }
-    return 0;
+    for (const struct command *command = commands; command->name; command++)
+        for (const struct command_option *option = command->options; option->name; option++)
+            if (option->value &&
+                (word[1] == '-' ? STREQ(option->name, word + 2) : word[1] == option->id && !word[2]))
+                return true;
+    return false;
+}
+
+// The command that the first word names which is neither an option nor an option's value (a command may stand
+// behind options too); the word is taken away.
+static const struct command *choose_command(int *argc, char **argv)
+{
+    int i = 1;
+    while (i < *argc && argv[i][0] == '-' && !STREQ(argv[i], "--"))
+        i += takes_value(argv[i]) ? 2 : 1;
+    const struct command *command = i < *argc ? command_named(argv[i]) : NULL;
+    if (!command)
+        return commands;
+    memmove(argv + i, argv + i + 1, (size_t)(*argc - i) * sizeof *argv); // with its NULL
+    --*argc;
+    return command;
+}
+
+static int run_command(const struct command *command, struct options *options, struct error *err)
+{
+    if (options->version)
+        return output_print("migrun " MIGRUN_VERSION "\n");
+    if (!options->help)
+        return command->run(options, err);
+    auto_free char *text = help_text(command);
+    return output_print(text);
 }
 
 int main(int argc, char **argv)
 {
+    struct options options;
+    struct error err = {0};
     occupy_standard_descriptors();
     util_signals();
     locale_utf8();
-    int word = first_word(argc, argv);
-    for (size_t i = 0; word > 0 && i < COUNT_OF(commands); i++)
-        if (STREQ(argv[word], commands[i].name)) {
-            memmove(argv + word, argv + word + 1, (size_t)(argc - word) * sizeof *argv); // with its NULL
-            return commands[i].main(argc - 1, argv);
-        }
-    return argc > 0 ? commands[0].main(argc, argv) : 1;
+    if (argc < 1)
+        return 1;
+    auto_free char *words = command_line_text(argc - 1, argv + 1);
+    const struct command *command = choose_command(&argc, argv);
+    int status = options_parse(command, argc, argv, &options, &err);
+    options.command_line = xasprintf("migrun %s", words);
+    if (status == 0)
+        status = run_command(command, &options, &err);
+    if (status < 0)
+        status = output_mistake(&err, options.json || output_wants_json(argc, argv));
+    options_free(&options);
+    return status;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line of a move, and of the other commands, which take some of its options.
+// The command line: the options of a command, by the table of commands.
 #ifndef MIGRUN_CLI_OPTIONS_H
 #define MIGRUN_CLI_OPTIONS_H
 
@@ -13,16 +13,16 @@ struct options {
     enum color_when color;
     json_t *params; // object of strings
     const char *site, *source, *state, *host, *prune;
-    const char **arguments; // those that are no options, as they stand: how many there should be, the policy
-                            // (or the command) knows
+    const char **arguments; // all that are not options; the command (or the policy) checks their number
     size_t n_arguments;
+    char *command_line; // as a shell would take it, for the record of a run
 };
-// Options may stand anywhere; "--" ends them. A mistake is ERR_USAGE, one sentence. The texts are argv's own.
-int options_parse(int argc, char **argv, struct options *options, struct error *err);
-// The same for a command that takes only the options whose long names stand in allowed (ends with NULL), and
-// --help.
-int options_parse_for(const char *const *allowed, int argc, char **argv, struct options *options,
-                      struct error *err);
+struct command;
+// Options may stand anywhere; "--" ends them. A mistake is ERR_USAGE, one sentence: an option that the
+// command does not take is one. argv[0] is the program, the command's own name is not among the words. The
+// texts in options are argv's own.
+int options_parse(const struct command *command, int argc, char **argv, struct options *options,
+                  struct error *err);
 void options_free(struct options *options);
 // The command line as a shell would take it, for the record of a run. Caller frees.
 char *command_line_text(int argc, char **argv);

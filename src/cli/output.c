@@ -3,10 +3,11 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "cli/commands.h"
+#include "base/text.h"
 #include "run/run.h"
 
 #include <langinfo.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,40 @@ void output_open(struct output *output, const struct options *options)
 void output_close(struct output *output) { screen_end(&output->screen); }
 
 int output_print(const char *text) { return write_all(STDOUT_FILENO, text, strlen(text)) < 0 ? 1 : 0; }
+
+// "policies/mine.lua:14:9: …": the message names its place itself.
+static bool begins_with_place(const char *message)
+{
+    for (const char *colon = message; *colon && *colon != '\n'; colon++) {
+        size_t digits = *colon == ':' ? strspn(colon + 1, "0123456789") : 0;
+        if (digits && colon[1 + digits] == ':')
+            return colon > message;
+        if (*colon == ':' && colon[1] == ' ')
+            return false;
+    }
+    return false;
+}
+
+// As one sentence, or as the policy's place, message and line. Returns the exit status.
+static int complain(const struct error *err)
+{
+    bool placed = (err->domain == ERR_POLICY || err->domain == ERR_SITE) && begins_with_place(err->message);
+    bool utf8 = STREQ(nl_langinfo(CODESET), "UTF-8");
+    auto_buf struct buf text = {0};
+    buf_puts(&text, placed ? "" : "migrun: ");
+    for (const char *line = err->message; *line;) {
+        size_t length = strcspn(line, "\n");
+        auto_free char *raw = xstrndup(line, length);
+        for (char *tab = strchr(raw, '\t'); tab; tab = strchr(tab, '\t'))
+            *tab = ' '; // one column each, as the caret below a line of source counts them
+        auto_free char *clean = shown_text(raw, utf8);
+        buf_printf(&text, "%s\n", clean);
+        line += length;
+        line += *line == '\n';
+    }
+    write_all(STDERR_FILENO, text.data, text.len);
+    return 1;
+}
 
 int output_mistake(const struct error *err, bool json)
 {

@@ -7,12 +7,6 @@
 
 #include <stdlib.h>
 
-static const char help[] = "migrun show RUN: what a run did, step by step, with every difference.\n"
-                           "\n"
-                           "      --state FOLDER, --json, --color WHEN as with migrun\n";
-
-static const char *const allowed[] = {"state", "json", "color", NULL};
-
 static int put_head(const struct story *story)
 {
     const struct opening *opening = &story->opening;
@@ -23,8 +17,10 @@ static int put_head(const struct story *story)
     return output_print(line);
 }
 
-static int show(struct options *options, struct error *err)
+int show_run(struct options *options, struct error *err)
 {
+    if (options->n_arguments != 1)
+        return error_set(err, ERR_USAGE, 0, "%s", command_named("show")->missing);
     struct story auto_story story = {0};
     if (journal_read(options->state, options->arguments[0], &story, err) < 0)
         return -1;
@@ -42,23 +38,4 @@ static int show(struct options *options, struct error *err)
         return output_print(line);
     }
     return 0;
-}
-
-int show_main(int argc, char **argv)
-{
-    struct options options;
-    struct error err = {0};
-    int status;
-    if (options_parse_for(allowed, argc, argv, &options, &err) < 0)
-        status = -1;
-    else if (options.help)
-        status = output_print(help);
-    else if (options.n_arguments != 1)
-        status = error_set(&err, ERR_USAGE, 0, "show takes the name of one run (migrun history lists them)");
-    else
-        status = show(&options, &err);
-    if (status < 0)
-        status = output_mistake(&err, output_wants_json(argc, argv));
-    options_free(&options);
-    return status;
 }

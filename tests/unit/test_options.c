@@ -1,24 +1,32 @@
 // SPDX-License-Identifier: MIT
-// The command line of a move.
-#include "cli/options.h"
+// The command line of each command, and what is made from the table of commands.
+#include "cli/commands.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 enum { WORDS_MAX = 16 };
 
 // Parses the words, up to NULL, behind the program's name.
-static int parse(const char *const *words, struct options *options, struct error *err)
+static int parse_for(const char *command, const char *const *words, struct options *options,
+                     struct error *err)
 {
     char *argv[WORDS_MAX] = {(char *)(uintptr_t) "migrun"};
     int argc = 1;
     for (; words[argc - 1]; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
     *err = (struct error){0};
-    return options_parse(argc, argv, options, err);
+    return options_parse(command_named(command), argc, argv, options, err);
+}
+
+static int parse(const char *const *words, struct options *options, struct error *err)
+{
+    return parse_for("move", words, options, err);
 }
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -160,13 +168,111 @@ static void mistakes(void **state)
     bad(WORDS("--color=blue", "p.lua"), "--color takes auto, always or never, not 'blue'. See migrun --help");
     bad(WORDS("-p", "timeout", "p.lua"), "--param takes NAME=VALUE, not 'timeout'. See migrun --help");
     bad(WORDS("-p", "a b=1", "p.lua"),
-        "'a b' is no name of a parameter (letters, digits and _). See migrun --help");
+        "invalid parameter name 'a b' (use letters, digits and _). See migrun --help");
     bad(WORDS("-p", "=1", "p.lua"),
-        "'' is no name of a parameter (letters, digits and _). See migrun --help");
+        "invalid parameter name '' (use letters, digits and _). See migrun --help");
     bad(WORDS("-p", "a=1", "-pa=2", "p.lua"), "parameter 'a' is given twice. See migrun --help");
     bad(WORDS("-v", "-q", "p.lua"), "-v and -q exclude each other. See migrun --help");
     bad(WORDS("-n"), "no policy is named. See migrun --help");
     bad(WORDS("--"), "no policy is named. See migrun --help");
+}
+
+static void bad_for(const char *command, const char *const *words, const char *message)
+{
+    struct options options;
+    struct error err;
+    assert_int_equal(parse_for(command, words, &options, &err), -1);
+    assert_string_equal(err.message, message);
+    options_free(&options);
+}
+
+static void options_of_other_commands(void **state)
+{
+    (void)state;
+    bad(WORDS("--host", "compute-2", "p.lua"),
+        "a move does not take '--host'; migrun recover does. See migrun --help");
+    bad_for("recover", WORDS("--timeout", "5m"),
+            "migrun recover does not take '--timeout'; a move does. See migrun recover --help");
+    bad_for("recover", WORDS("-p", "a=1"), "unknown option '-p'. See migrun recover --help");
+    bad_for("history", WORDS("--prne=3d"),
+            "unknown option '--prne'; did you mean '--prune'? See migrun history --help");
+    bad_for("history", WORDS("--color=never"),
+            "migrun history does not take '--color'; a move does. See migrun history --help");
+    bad_for("show", WORDS("--json"),
+            "show takes the name of one run (migrun history lists them). See migrun show --help");
+    bad_for("help", WORDS("-n"), "unknown option '-n'. See migrun help --help");
+}
+
+// A word that only one option of the command begins with is that option, whatever other commands have.
+static void abbreviations_are_the_commands_own(void **state)
+{
+    (void)state;
+    struct options options;
+    struct error err;
+    assert_int_equal(parse_for("recover", WORDS("--ver", "--so"), &options, &err), -1);
+    assert_string_equal(err.message, "unknown option '--so'. See migrun recover --help");
+    assert_true(options.verbose);
+    options_free(&options);
+}
+
+static void each_text_has_each_option(void **state)
+{
+    (void)state;
+    auto_free char *page = manual_page(), *script = bash_completion();
+    for (const struct command *command = commands; command->name; command++) {
+        auto_free char *help = help_text(command);
+        for (const char *line = help; *line; line += strcspn(line, "\n") + 1)
+            assert_true(strcspn(line, "\n") < 80);
+        auto_free char *head = xasprintf(".SS \"migrun %s", command == commands ? "POLICY" : command->name);
+        const char *section = strstr(page, head);
+        assert_non_null(section);
+        for (const struct command_option *option = command->options; option->name; option++) {
+            auto_free char *typed = xasprintf("--%s", option->name);
+            assert_non_null(strstr(help, typed));
+            assert_non_null(strstr(script, typed));
+            auto_free char *first = xstrndup(option->name, strcspn(option->name, "-")),
+                           *printed = xasprintf("\\-\\-%s", first);
+            section = strstr(section, printed); // in the order of the table
+            assert_non_null(section);
+            assert_true(option->id >= 256 || strchr("nphvq", option->id));
+        }
+    }
+    for (const struct exit_status *exit = exit_statuses; exit->text; exit++)
+        assert_non_null(strstr(page, exit->text));
+}
+
+// What bash offers for the words of a line, the last of which is being typed.
+static void completes(const char *line, const char *wanted)
+{
+    char script[] = "/tmp/migrun-completion-XXXXXX", answer[4096];
+    auto_free char *text = bash_completion();
+    int fd = mkstemp(script);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    auto_free char *run = xasprintf(
+        "cd / && bash -c '. %s; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
+        "_migrun; echo \"${COMPREPLY[*]}\"'",
+        script, line);
+    FILE *pipe = popen(run, "r");
+    assert_non_null(pipe);
+    size_t len = fread(answer, 1, sizeof answer - 1, pipe);
+    answer[len] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+    unlink(script);
+    answer[strcspn(answer, "\n")] = '\0';
+    assert_string_equal(answer, wanted);
+}
+
+static void bash_completes(void **state)
+{
+    (void)state;
+    completes("migrun recover --h", "--host --help");
+    completes("migrun -p recover --s", "--source --site --state");
+    completes("migrun --site s.lua recover --s", "--site --state");
+    completes("migrun history --color \"\"", "auto always never");
+    completes("migrun help sh", "show");
+    completes("migrun his", "history");
 }
 
 static void expect_line(const char *const *words, const char *wanted)
@@ -192,11 +298,19 @@ static void command_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_but_arguments),  cmocka_unit_test(long_options),
-        cmocka_unit_test(short_options),          cmocka_unit_test(options_anywhere),
-        cmocka_unit_test(two_dashes_end_options), cmocka_unit_test(timeout_is_a_parameter),
-        cmocka_unit_test(help_and_version),       cmocka_unit_test(mistakes),
+        cmocka_unit_test(nothing_but_arguments),
+        cmocka_unit_test(long_options),
+        cmocka_unit_test(short_options),
+        cmocka_unit_test(options_anywhere),
+        cmocka_unit_test(two_dashes_end_options),
+        cmocka_unit_test(timeout_is_a_parameter),
+        cmocka_unit_test(help_and_version),
+        cmocka_unit_test(mistakes),
         cmocka_unit_test(command_line),
+        cmocka_unit_test(options_of_other_commands),
+        cmocka_unit_test(abbreviations_are_the_commands_own),
+        cmocka_unit_test(each_text_has_each_option),
+        cmocka_unit_test(bash_completes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
