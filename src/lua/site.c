@@ -68,7 +68,7 @@ int site_load(const char *path, struct site **site, struct error *err)
     if (!path)
         path = environment && *environment ? environment : access(SITE_FILE, F_OK) == 0 ? SITE_FILE : NULL;
     if (!path)
-        return site_from_json(NULL, NULL, site, err);
+        return site_from_json(NULL, NULL, NULL, site, err);
     auto_free char *text = NULL;
     struct reading r = {.path = path};
     if (read_whole_file(path, SITE_MAX, &text, &r.len) < 0)
@@ -77,5 +77,5 @@ int site_load(const char *path, struct site **site, struct error *err)
     if (read_site(&r, err) < 0)
         return -1;
     auto_json json_t *table = r.table;
-    return site_from_json(table, path, site, err);
+    return site_from_json(table, path, text, site, err);
 }

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,35 @@ static bool is_uri_pattern(const json_t *value)
     return text && strchr(text, ':') && *text != ':' && !has_any(text, "'\"<>") && one_hole(text);
 }
 
+// "driver+transport://…": libvirt itself would tell of a transport that it does not know only when the guest
+// is to be moved.
+static bool is_libvirt_uri(const json_t *value)
+{
+    static const char *const transports[] = {"tls", "tcp", "ssh", "libssh", "libssh2", "ext", "unix"};
+    if (!is_uri_pattern(value))
+        return false;
+    const char *scheme = json_string_value(value), *plus = strchr(scheme, '+');
+    size_t end = strcspn(scheme, ":");
+    if (!plus || plus > scheme + end)
+        return true;
+    auto_free char *transport = xstrndup(plus + 1, (size_t)(scheme + end - plus - 1));
+    for (size_t i = 0; i < COUNT_OF(transports); i++)
+        if (STREQ(transports[i], transport))
+            return true;
+    return false;
+}
+
+// For all hosts: without the host's name in it, it would name one of them for all.
+static bool is_libvirt_uri_of_all(const json_t *value)
+{
+    return is_libvirt_uri(value) && strstr(json_string_value(value), "%s");
+}
+
+static bool is_uri_of_all(const json_t *value)
+{
+    return is_uri_pattern(value) && strstr(json_string_value(value), "%s");
+}
+
 // An empty Lua table arrives as an empty object, whatever it was meant to be.
 static bool is_words(const json_t *value)
 {
@@ -103,13 +133,26 @@ struct key {
 #define A_WORD "a word without spaces, quotes and the shell's characters"
 #define A_PROGRAM "the name or path of a program"
 
-static const struct key libvirt_keys[] = {
-    {"uri", is_uri_pattern, "a libvirt URI with at most one %s for the host, as in \"qemu+tcp://%s/system\"",
-     NULL},
+// clang-format off
+#define SOCKET_KEYS \
+    {"socket", is_path, "an absolute path", NULL}, \
+    {"socket_ro", is_path, "an absolute path", NULL}
+// clang-format on
+#define TRANSPORTS "(transports: tls, tcp, ssh, libssh, libssh2, ext, unix)"
+
+static const struct key host_libvirt_keys[] = {
+    {"uri", is_libvirt_uri,
+     "a libvirt URI with at most one %s for the host, as in \"qemu+tcp://%s/system\" " TRANSPORTS, NULL},
     {"migrate_uri", is_uri_pattern, "a migration URI with at most one %s for the host, as in \"tcp://%s\"",
      NULL},
-    {"socket", is_path, "an absolute path", NULL},
-    {"socket_ro", is_path, "an absolute path", NULL},
+    SOCKET_KEYS,
+    {0},
+};
+static const struct key libvirt_keys[] = {
+    {"uri", is_libvirt_uri_of_all,
+     "a libvirt URI with one %s for the host, as in \"qemu+tcp://%s/system\" " TRANSPORTS, NULL},
+    {"migrate_uri", is_uri_of_all, "a migration URI with one %s for the host, as in \"tcp://%s\"", NULL},
+    SOCKET_KEYS,
     {0},
 };
 static const struct key log_keys[] = {
@@ -136,7 +179,6 @@ static const struct key service_keys[] = {
     {"keep", is_keep, "a whole number of seconds, 0 to 3600", NULL}, \
     {"options", is_words, "a list of ssh's arguments, as in { \"-o\", \"Port=2222\" }", NULL}
 #define PLACE_KEYS \
-    {"libvirt", NULL, NULL, libvirt_keys}, \
     {"instances", is_path, "an absolute path", NULL}, \
     {"services", NULL, NULL, NULL}, \
     {"logs", NULL, NULL, log_keys}
@@ -144,28 +186,61 @@ static const struct key service_keys[] = {
 
 static const struct key ssh_keys[] = {SSH_KEYS, {0}};
 static const struct key host_keys[] = {
-    {"address", is_word, A_WORD, NULL}, {"local", is_flag, "true or false", NULL}, SSH_KEYS, PLACE_KEYS, {0},
+    {"address", is_word, A_WORD, NULL},
+    {"local", is_flag, "true or false", NULL},
+    SSH_KEYS,
+    {"libvirt", NULL, NULL, host_libvirt_keys},
+    PLACE_KEYS,
+    {0},
 };
-static const struct key site_keys[] = {
-    {"hosts", NULL, NULL, NULL}, {"ssh", NULL, NULL, ssh_keys}, PLACE_KEYS, {0}};
+static const struct key site_keys[] = {{"hosts", NULL, NULL, NULL},
+                                       {"ssh", NULL, NULL, ssh_keys},
+                                       {"libvirt", NULL, NULL, libvirt_keys},
+                                       PLACE_KEYS,
+                                       {0}};
 
 // ---- checking ----
 
 struct checking {
-    const char *path;
+    const char *path, *text; // text: the file's, or NULL
     struct error *err;
 };
 
-static int wrong(const struct checking *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static int wrong(const struct checking *c, const char *format, ...)
+static bool is_word_character(char c) { return c == '_' || c == '-' || isalnum((unsigned char)c); }
+
+// The line of the text where the word stands; 0: nowhere, or more than once, so that it could be another one.
+static int line_of(const char *text, const char *word)
 {
+    int line = 1, found = 0;
+    size_t len = strlen(word);
+    bool comment = false;
+    for (const char *p = text; p && *p; p++) {
+        comment = *p != '\n' && (comment || strncmp(p, "--", 2) == 0);
+        line += *p == '\n';
+        if (comment || strncmp(p, word, len) != 0 || is_word_character(p[len]) ||
+            (p > text && is_word_character(p[-1])))
+            continue;
+        if (found)
+            return 0;
+        found = line;
+    }
+    return found;
+}
+
+// word: what the mistake is about, as it stands in the file.
+static int wrong(const struct checking *c, const char *word, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int wrong(const struct checking *c, const char *word, const char *format, ...)
+{
+    int line = line_of(c->text, word);
+    auto_free char *place = line ? xasprintf("%s:%d", c->path, line) : xstrdup(c->path);
     va_list args;
     va_start(args, format);
     error_setv(c->err, ERR_SITE, 0, format, args);
     va_end(args);
-    error_prefix(c->err, "%s", c->path);
+    error_prefix(c->err, "%s", place);
     if (c->err)
-        snprintf(c->err->source, sizeof c->err->source, "%s", c->path);
+        snprintf(c->err->source, sizeof c->err->source, "%s", place);
     return -1;
 }
 
@@ -186,7 +261,8 @@ static char *found_text(const json_t *value)
 static int wrong_value(const struct checking *c, const char *where, const char *expected, const json_t *value)
 {
     auto_free char *found = found_text(value);
-    return wrong(c, "%s should be %s, but is %s", where, expected, found);
+    const char *dot = strrchr(where, '.');
+    return wrong(c, dot ? dot + 1 : where, "%s should be %s, but is %s", where, expected, found);
 }
 
 static bool is_position(const char *key) { return *key && key[strspn(key, "0123456789")] == '\0'; }
@@ -211,12 +287,12 @@ static int check_table(const struct checking *c, const char *where, const json_t
         const char *of = *where ? " of " : "";
         if (!key->name && is_position(name)) {
             auto_free char *found = found_text(value);
-            return wrong(c, "a value without a name%s%s: %s", of, where, found);
+            return wrong(c, found, "a value without a name%s%s: %s", of, where, found);
         }
         if (!key->name) {
             const char *near = nearest_name(name, names, count);
-            return near ? wrong(c, "unknown key '%s'%s%s; did you mean '%s'?", name, of, where, near)
-                        : wrong(c, "unknown key '%s'%s%s", name, of, where);
+            return near ? wrong(c, name, "unknown key '%s'%s%s; did you mean '%s'?", name, of, where, near)
+                        : wrong(c, name, "unknown key '%s'%s%s", name, of, where);
         }
         auto_free char *inner = xasprintf("%s%s%s", where, *where ? "." : "", name);
         if (key->fits ? !key->fits(value) : false)
@@ -238,7 +314,7 @@ static int check_services(const struct checking *c, const char *where, const jso
     json_object_foreach((json_t *)(uintptr_t)services, name, value) {
         auto_free char *inner = xasprintf("%s.%s", where, name);
         if (is_position(name) || !safe_word(name))
-            return wrong(c, "%s: '%s' is no name of a service", where, name);
+            return wrong(c, name, "%s: invalid service name '%s'", where, name);
         if (json_is_object(value) ? check_table(c, inner, value, service_keys) < 0 : false)
             return -1;
         if (!json_is_object(value) && !is_word(value))
@@ -282,9 +358,9 @@ static bool host_name_fits(const char *name)
 static int add_host(const struct checking *c, json_t *hosts, const char *name, json_t *own)
 {
     if (!host_name_fits(name))
-        return wrong(c, "hosts: '%s' is not " A_HOST_NAME, name);
+        return wrong(c, name, "hosts: '%s' is not " A_HOST_NAME, name);
     if (json_object_get(hosts, name))
-        return wrong(c, "hosts names '%s' twice", name);
+        return wrong(c, "hosts", "hosts names '%s' twice", name);
     json_object_set_new(hosts, name, own ? json_copy(own) : json_object());
     normalise(json_object_get(hosts, name));
     return 0;
@@ -324,7 +400,7 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
         if (!is_position(name))
             names[named++] = name;
         else if (strtoul(name, NULL, 10) == 0 || strtoul(name, NULL, 10) > count)
-            return wrong(c, "hosts has an entry %s, but not all before it", name);
+            return wrong(c, "hosts", "hosts has an entry %s, but not all before it", name);
     qsort(names, named, sizeof *names, compare_names);
     for (size_t i = 0; i < named; i++) {
         auto_free char *where = xasprintf("hosts.%s", names[i]);
@@ -361,9 +437,10 @@ static void put_over(json_t *base, const json_t *own)
     }
 }
 
-int site_from_json(const json_t *table, const char *path, struct site **result, struct error *err)
+int site_from_json(const json_t *table, const char *path, const char *text, struct site **result,
+                   struct error *err)
 {
-    struct checking c = {path ? path : "the site", err};
+    struct checking c = {path ? path : "the site", text, err};
     if (table && check_table(&c, "", table, site_keys) < 0)
         return -1;
     auto_json json_t *hosts = json_object(),
@@ -418,6 +495,12 @@ int site_host(const struct site *site, const char *name, struct host_spec **resu
         auto_free char *clean = printable(name);
         return error_set(err, ERR_USAGE, 0, "'%.300s' is not " A_HOST_NAME, clean);
     }
+    if (strchr(name, '@'))
+        return error_set(
+            err, ERR_USAGE, 0,
+            "'%.300s' is not a host's name: the user belongs in the site file (ssh.user, or user of "
+            "that host)",
+            name);
     const json_t *own = json_object_get(json_object_get(site->json, "hosts"), name);
     // ssh's values and the place's in one object, the host's own over them.
     auto_json json_t *all = json_deep_copy(site->json);

@@ -27,8 +27,9 @@ struct site {
     json_t *json; // the whole, validated, defaults filled in
 };
 // From the (data-only) site file's table. Every key and type is checked: ERR_SITE, "unknown key 'hosst'; did
-// you mean 'hosts'?".
-int site_from_json(const json_t *table, const char *path, struct site **site, struct error *err);
+// you mean 'hosts'?", with the line where the text (the file's, or NULL) has that key once.
+int site_from_json(const json_t *table, const char *path, const char *text, struct site **site,
+                   struct error *err);
 void site_free(struct site *site);
 // The spec of a host: of the site file, or the site's defaults with this name. A name that starts with '-' or
 // holds white space, control characters or '/' is refused (it would reach ssh's command line).

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct site *site = NULL;
     struct error err = {0};
-    if (site_from_json(table, "site.lua", &site, &err) < 0) {
+    if (site_from_json(table, "site.lua", NULL, &site, &err) < 0) {
         HOLDS(err.domain == ERR_SITE && *err.message && !site);
         return 0;
     }

@@ -101,7 +101,7 @@ static int start(const char *agent, const char *more, bool local, struct error *
     auto_json json_t *json = json_loads(text, 0, NULL);
     struct site *site;
     struct host_spec *spec;
-    if (site_from_json(json, "site.lua", &site, err) < 0 || site_host(site, "a", &spec, err) < 0)
+    if (site_from_json(json, "site.lua", NULL, &site, err) < 0 || site_host(site, "a", &spec, err) < 0)
         fail_msg("%s", err->message);
     site_free(site);
     spec->local = local;

@@ -15,7 +15,7 @@ static struct site *site_of(const char *text)
     assert_non_null(json);
     struct site *site = NULL;
     struct error err = {0};
-    if (site_from_json(json, "site.lua", &site, &err) < 0)
+    if (site_from_json(json, "site.lua", NULL, &site, &err) < 0)
         fail_msg("%s", err.message);
     return site;
 }
@@ -24,7 +24,7 @@ static void test_defaults(void **state)
 {
     (void)state;
     struct site *site;
-    assert_int_equal(site_from_json(NULL, NULL, &site, NULL), 0);
+    assert_int_equal(site_from_json(NULL, NULL, NULL, &site, NULL), 0);
     assert_int_equal(json_array_size(site_host_names(site)), 0);
     struct host_spec *spec;
     assert_int_equal(site_host(site, "compute-1", &spec, NULL), 0);
@@ -73,18 +73,61 @@ static void test_mistakes(void **state)
         {"{\"hosts\": {\"a\": {\"keep\": \"60\"}}}",
          "hosts.a.keep should be a whole number of seconds, 0 to 3600, but is '60'"},
         {"{\"libvirt\": {\"uri\": \"qemu+tcp://%s/%s\"}}",
-         "libvirt.uri should be a libvirt URI with at most one %s"},
+         "libvirt.uri should be a libvirt URI with one %s"},
         {"{\"instances\": \"relative\"}", "instances should be an absolute path, but is 'relative'"},
+        {"{\"libvirt\": {\"uri\": \"qemu+tls://compute-2/system\"}}",
+         "libvirt.uri should be a libvirt URI with one %s for the host"},
+        {"{\"libvirt\": {\"migrate_uri\": \"tcp://compute-2\"}}",
+         "libvirt.migrate_uri should be a migration URI with one %s for the host"},
+        {"{\"libvirt\": {\"uri\": \"qemu+ttls://%s/system\"}}",
+         "(transports: tls, tcp, ssh, libssh, libssh2, ext, unix), but is 'qemu+ttls://%s/system'"},
+        {"{\"hosts\": {\"a\": {\"libvirt\": {\"uri\": \"qemu+t://a/system\"}}}}",
+         "hosts.a.libvirt.uri should be a libvirt URI with at most one %s"},
         {"{\"services\": {\"libvirtd\": {\"restrat\": [\"x\"]}}}", "did you mean 'restart'?"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         auto_json json_t *json = json_loads(rows[i][0], 0, NULL);
         struct site *site = NULL;
         struct error err = {0};
-        assert_int_equal(site_from_json(json, "site.lua", &site, &err), -1);
+        assert_int_equal(site_from_json(json, "site.lua", NULL, &site, &err), -1);
         assert_int_equal(err.domain, ERR_SITE);
         if (!strstr(err.message, rows[i][1]))
             fail_msg("%s: %s", rows[i][0], err.message);
+    }
+}
+
+// A host of its own may name itself in its URI.
+static void test_a_uri_of_one_host(void **state)
+{
+    (void)state;
+    struct site *site = site_of(
+        "{\"hosts\": {\"a\": {\"libvirt\": {\"uri\": \"qemu+ssh://a.example.org/system\"}}}}");
+    site_free(site);
+}
+
+// The line of a mistake, where the file has the word only once.
+static void test_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *text, *says;
+    } rows[] = {
+        {"{\"ssh\": {\"usr\": \"x\"}}", "return {\n  ssh = { usr = \"x\" },\n}\n",
+         "site.lua:2: unknown key 'usr' of ssh; did you mean 'user'?"},
+        {"{\"ssh\": {\"keep\": -1}}", "-- keep\nreturn {\n  keeper = 1,\n  ssh = { keep = -1 } }",
+         "site.lua:4: ssh.keep should be a whole number of seconds, 0 to 3600, but is -1"},
+        {"{\"hosts\": {\"a\": {\"keep\": -1}}}",
+         "return { ssh = { keep = 1 },\n hosts = { a = { keep = -1 } } }",
+         "site.lua: hosts.a.keep should be a whole number"},
+        {"{\"ssh\": {\"keep\": -1}}", "", "site.lua: ssh.keep should be a whole number"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        auto_json json_t *json = json_loads(rows[i].json, 0, NULL);
+        struct site *site = NULL;
+        struct error err = {0};
+        assert_int_equal(site_from_json(json, "site.lua", rows[i].text, &site, &err), -1);
+        if (strncmp(err.message, rows[i].says, strlen(rows[i].says)) != 0)
+            fail_msg("%zu: %s", i, err.message);
     }
 }
 
@@ -93,7 +136,7 @@ static void test_bad_host_names(void **state)
     (void)state;
     struct site *site = site_of("{}");
     static const char *const names[] = {
-        "-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b"};
+        "-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b", "root@a"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct host_spec *spec = NULL;
         struct error err = {0};
@@ -106,10 +149,9 @@ static void test_bad_host_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_a_host_of_its_own),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_bad_host_names),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_a_host_of_its_own),
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_a_uri_of_one_host),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_bad_host_names),
     };
     return cmocka_run_group_tests_name("site", tests, NULL, NULL);
 }

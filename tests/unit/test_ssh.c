@@ -15,7 +15,7 @@ static struct host_spec *spec_of(const char *text)
     auto_json json_t *json = json_loads(text, 0, NULL);
     struct site *site;
     struct host_spec *spec;
-    assert_int_equal(site_from_json(json, "site.lua", &site, NULL), 0);
+    assert_int_equal(site_from_json(json, "site.lua", NULL, &site, NULL), 0);
     assert_int_equal(site_host(site, "a", &spec, NULL), 0);
     site_free(site);
     return spec;
