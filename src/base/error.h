@@ -4,6 +4,7 @@
 #define MIGRUN_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 // Who says no. The domain decides how a caller treats the failure, the code tells the exact kind.
 enum error_domain {
@@ -17,7 +18,7 @@ enum error_domain {
     ERR_XML,       // not well-formed, or an XPath that is none
     ERR_COMMAND,   // a command of a host ended badly; code = its exit status
     ERR_OPENSTACK, // a service of the cloud says no, or gives no answer; code = the HTTP status, 0 when none
-                   // came
+                   // came (unsent tells whether the request was sent at all)
     ERR_REFUSED,   // migrun itself says no (a write in a check, a file that changed meanwhile); code = enum
                    // refused
     ERR_TIMEOUT,   // a deadline passed
@@ -47,6 +48,7 @@ struct error {
     enum error_domain domain;
     int code;
     int vir_domain;     // ERR_LIBVIRT: virErrorDomain
+    bool unsent;        // a request failed before any of it was sent: nothing can have come of it
     char source[256];   // where it comes from: "compute-2", "policies/mine.lua:14:9"; empty when unknown
     char message[1536]; // one sentence: what was attempted on what, and why it failed
 };

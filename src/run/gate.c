@@ -171,9 +171,11 @@ int gate_begin(struct effect *e, struct error *err)
 
 enum made made_of(int rc, const struct error *err)
 {
-    bool refused = err->domain == ERR_REFUSED ||
+    if (rc == 0)
+        return MADE;
+    bool refused = err->domain == ERR_REFUSED || err->unsent ||
                    (err->domain == ERR_OPENSTACK && err->code >= 400 && err->code < 500);
-    return rc == 0 ? MADE : refused ? NOT_MADE : MADE_UNKNOWN;
+    return refused ? NOT_MADE : MADE_UNKNOWN;
 }
 
 // What is there of it; what may still be under way is brought to its end first.

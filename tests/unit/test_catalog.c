@@ -157,7 +157,10 @@ static void a_catalog_of_nonsense(void **state)
         is_not_found("compute", ERR_USAGE, "has no endpoint of Nova (compute, interface public)");
     }
     open_cloud("[{'type': 'compute', 'endpoints': [{'interface': 'public', 'url': ''}]}]", "", "");
-    is_not_found("compute", ERR_OPENSTACK, "is no URL of a service");
+    is_not_found("compute", ERR_OPENSTACK, "is not the URL of a service");
+    // The project's id and nothing else: there is no '/' before it to cut the URL at.
+    open_cloud("[{'type': 'compute', 'endpoints': [{'interface': 'public', 'url': 'PROJECT'}]}]", "", "");
+    is_not_found("compute", ERR_OPENSTACK, "");
 }
 
 static void what_overrides_the_catalog(void **state)

@@ -230,6 +230,15 @@ static void a_request_whose_end_is_not_known_is_undone(void **state)
                      1);
 }
 
+// Keystone fails, so nobody is logged in: the request itself was never sent.
+static void a_request_that_was_never_sent_is_not_undone(void **state)
+{
+    (void)state;
+    assert_int_equal(undone_after(ANSWER("POST", "/v3/auth/tokens", 500, "req-1"),
+                                  "about none, not made none", "failed none"),
+                     0);
+}
+
 static void a_lock_that_is_refused_is_not_undone(void **state)
 {
     (void)state;
@@ -317,6 +326,7 @@ int main(void)
         TEST(a_request_that_is_refused_has_its_id),
         TEST(a_request_that_is_refused_is_not_undone),
         TEST(a_request_whose_end_is_not_known_is_undone),
+        TEST(a_request_that_was_never_sent_is_not_undone),
         TEST(a_lock_that_is_refused_is_not_undone),
         TEST(a_lock_has_its_id),
         TEST(an_undo_that_is_refused_has_its_id),

@@ -122,6 +122,7 @@ static void a_write_that_was_cut_is_an_error(void **state)
     assert_int_equal(err.domain, ERR_OPENSTACK);
     assert_int_equal(err.code, 0);
     assert_int_equal(json_array_size(fake.asked), 1);
+    assert_false(err.unsent);
     assert_null(strstr(err.message, "secret")); // what follows a '?' is not told
 }
 
@@ -133,6 +134,7 @@ static void each_has_its_deadline(void **state)
     struct error err = {0};
     assert_int_equal(ask("POST", 300, &answer, &err), -1);
     assert_int_equal(err.domain, ERR_TIMEOUT);
+    assert_false(err.unsent);
     assert_non_null(strstr(err.message, "127.0.0.1"));
 }
 
@@ -146,6 +148,7 @@ static void nobody_there(void **state)
     struct error err = {0};
     assert_int_equal(http_send(http, &request, &answer, &err), -1);
     assert_int_equal(err.domain, ERR_OPENSTACK);
+    assert_true(err.unsent);
     assert_non_null(strstr(err.message, "http://127.0.0.1:1 cannot be reached"));
     assert_null(strstr(err.message, "pw"));
 }

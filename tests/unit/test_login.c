@@ -291,7 +291,7 @@ static void an_address_that_is_none(void **state)
     for (size_t i = 0; i < COUNT_OF(addresses); i++) {
         struct error err;
         assert_int_equal(log_in(good, addresses[i], by_password, "", &err), -1);
-        if (!strstr(err.message, "is no URL of a service (http://… or https://…)"))
+        if (!strstr(err.message, "is not the URL of a service (http://… or https://…)"))
             fail_msg("%s: %s", addresses[i], err.message);
     }
 }

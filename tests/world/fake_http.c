@@ -54,7 +54,10 @@ static int no_connection(const struct http_request *request, struct error *err)
 {
     auto_free char *server = http_server_of(request->url);
     clock_skip(request->harmless ? NO_ANSWER_MS : 0);
-    return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: Connection refused", server);
+    error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: Connection refused", server);
+    if (err)
+        err->unsent = true;
+    return -1;
 }
 
 static int lost(const struct http_request *request, struct error *err)

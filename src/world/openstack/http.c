@@ -272,7 +272,7 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (was_sent(h)) // it is the answer's, not the URL's
             return error_set(err, ERR_OPENSTACK, 0, "what answers at %s speaks no HTTP: %s", server, shown);
-        return error_set(err, ERR_OPENSTACK, 0, "'%s' is no URL of a service (http://… or https://…)",
+        return error_set(err, ERR_OPENSTACK, 0, "'%s' is not the URL of a service (http://… or https://…)",
                          server);
     case CURLE_COULDNT_CONNECT:
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: %s", server, shown);
@@ -338,12 +338,16 @@ int http_send(struct http *h, const struct http_request *request, struct http_an
               struct error *err)
 {
     int64_t whole = request->timeout_ms > 0 ? request->timeout_ms : WHOLE_MS, deadline = deadline_in(whole);
+    bool sent = false;
     for (int try = 0;; try++) {
         bool again;
         int64_t left = deadline - now_ms(), limit = request->harmless && left > TRY_MS ? TRY_MS
                                                     : left > 1                         ? left
                                                                                        : 1;
         int rc = try_once(h, request, limit, answer, &again, err);
+        sent = sent || was_sent(h);
+        if (rc < 0 && err)
+            err->unsent = !sent;
         if (!again || !request->harmless || !pause_before(try, answer, deadline))
             return rc;
         http_answer_free(answer);

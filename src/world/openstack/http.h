@@ -35,8 +35,8 @@ struct http_answer {
     size_t len;
 };
 // 0: an answer came, whatever its status. ERR_OPENSTACK with code 0 when none did, ERR_TIMEOUT,
-// ERR_INTERRUPTED. The message begins with the host ("http://10.0.0.1:8774 …"): never a header, a body or
-// what follows a '?'.
+// ERR_INTERRUPTED; err->unsent when no try sent any of the request. The message begins with the host
+// ("http://10.0.0.1:8774 …"): never a header, a body or what follows a '?'.
 int http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
               struct error *err);
 void http_answer_free(struct http_answer *answer);

@@ -507,8 +507,9 @@ static int discover(struct cloud *c, struct service *s, struct error *err)
     auto_answer struct http_answer answer = {0};
     auto_free char *url = NULL;
     // Old catalogs have the project's id at the end.
-    if (compute && *c->project && ends_with(s->url, c->project))
-        s->url[strlen(s->url) - strlen(c->project) - 1] = '\0';
+    auto_free char *end = xasprintf("/%s", c->project);
+    if (compute && *c->project && ends_with(s->url, end))
+        s->url[strlen(s->url) - strlen(end)] = '\0';
     url = xasprintf("%s/", s->url);
     const struct http_request request = {.method = "GET", .url = url, .harmless = true};
     if (http_send(c->http, &request, &answer, err) < 0)
@@ -571,8 +572,10 @@ static int send_once(struct cloud *c, const struct cloud_request *request, struc
                      struct error *err)
 {
     struct service *s;
-    if (ready_service(c, request->service, &s, err) < 0)
+    if (ready_service(c, request->service, &s, err) < 0) {
+        err->unsent = true;
         return -1;
+    }
     if (request->minor > s->newest && s->asked)
         return error_set(err, ERR_OPENSTACK, 406,
                          "%s of cloud '%s' speaks microversions up to %s.%d; %s needs %s.%d",
