@@ -67,7 +67,7 @@ local known = {
   { "another migration job is already running", "another migration of this guest is under way",
     "wait for its end: virsh domjobinfo" },
   { "cannot acquire state change lock", "something else holds the guest in libvirt",
-    "who holds it stands in the message; wait, or look at that libvirtd" },
+    "the message names its holder; wait, or look at that libvirtd" },
   { "cannot migrate domain with (%d+) snapshots", "the guest has %1 internal snapshots",
     "delete them, with --metadata where only libvirt's record is meant" },
   { "domain has active block job", "a block job runs on one of the guest's disks",
@@ -152,7 +152,7 @@ function diagnose.known(text, run)
   end
 end
 
--- What libvirt said to the source's nova-compute of this instance, and where: Nova's API does not pass it on.
+-- libvirt's error of this instance in the log of the source's nova-compute: Nova's API does not pass it on.
 local function libvirt_error_of(run, log)
   local found, where
   for _, line in ipairs(log and log:lines() or {}) do
@@ -166,7 +166,7 @@ local function libvirt_error_of(run, log)
   return found, where
 end
 
----What the verdict says below its line: {label, text} each, with the line of the destination's QEMU log where
+---The lines below the verdict: {label, text} each, with the line of the destination's QEMU log where
 ---it stands.
 ---@param run Run
 ---@param failure Error

@@ -3,8 +3,8 @@
 -- and after failure.
 local fixup = {}
 
--- What the guest's XML names, by who writes it. Only the disk itself: never what lies below it
--- (backingStore), which others share.
+-- The files that the guest's XML names, by the user who writes them. Only the disk itself, never the files
+-- below it (backingStore), which others share.
 local qemu_files = {
   "devices/disk/source/@file", "os/nvram", "os/nvram/source/@file", "os/kernel", "os/initrd", "os/dtb",
 }
@@ -121,7 +121,7 @@ local function owner_text(file)
   return ("%s:%s"):format(file.stat.user or file.stat.uid, file.stat.group or file.stat.gid)
 end
 
--- What will be asked after the move, by the files as they are now.
+-- The changes to make after the move, judged by the files as they are now.
 local function forecast(run, files)
   local changes = {}
   for _, file in ipairs(files) do

@@ -5,7 +5,7 @@
 --
 -- The text is parsed, but no tree of statements is kept: the parser resolves names as Lua does, and remembers
 -- expressions and tables, from which the types of a few expressions follow. A local that is ever assigned
--- again has no type: what is not sure is no problem.
+-- again has no type: nothing is reported that is not certain.
 local words = require "migrun.words"
 
 local lint = {}
@@ -38,7 +38,7 @@ local CONSTANTS = set_of [[nil true false ... number string]]
 local GLOBALS = set_of [[string table math utf8 os assert error ipairs load next pairs pcall print rawequal
     rawget rawlen require select setmetatable getmetatable tonumber tostring type xpcall _G _VERSION]]
 local REFUSED = set_of [[io debug coroutine package dofile loadfile rawset collectgarbage warn]]
--- What a misspelt word may have meant, as it is read as a name: retrun { … } is the call of a global.
+-- Keywords that a misspelt word may have meant: retrun { … } is read as the call of a global.
 local WORDS = set_of [[return true false nil not]]
 local OS = set_of [[clock date time]]
 local LIBRARIES = {string = string, table = table, math = math, utf8 = utf8}
@@ -58,7 +58,7 @@ end
 
 -- ---- tokens ----
 
--- Raised where the text is no Lua: that is not lint's to report.
+-- Raised where the text is not Lua: that is not for lint to report.
 local SYNTAX = {}
 
 -- Just behind the long bracket that opens at p, and what it holds; nil when none opens there.
@@ -479,7 +479,7 @@ local function read_classes(meta)
     return classes
 end
 
--- What the name stands for, when that is sure: the first value of a local that is never set again.
+-- The value of a name, when that is certain: the first value of a local that is never set again.
 local function resolve(node)
     while node and node.kind == "name" and node.variable and not node.variable.assigned
         and node.variable.value do
@@ -562,7 +562,7 @@ local function declared_params(policy)
     return names
 end
 
--- What is wrong with a member that is asked for, or nil.
+-- The mistake in a member that is asked for, or nil.
 local function member_problem(classes, node, params)
     local name, object, asked = node.key.value, node.object, resolve(node.object)
     local class, global = type_of(classes, object), object.kind == "name" and not object.variable
@@ -603,7 +603,7 @@ local function is_state(classes, node)
     return false
 end
 
--- What the bindings would refuse only when libvirtd is stopped already.
+-- Finds before the run begins mistakes that the bindings refuse only after libvirtd was stopped.
 local function check_state(parsed, classes, node)
     local path, change = node.args[1], node.args[2]
     if not path or type_of(classes, node.object) ~= "Host" or not is_state(classes, path) then return end
@@ -667,8 +667,8 @@ end
 ---{{line, column, message}, …}, positions = {[path] = {line, column}}}: problems in the order of the text;
 ---positions of the parts of the table that the file returns, by paths as "", "summary",
 ---"params.timeout.type", "steps[3]", "steps[3].phase": of a key where there is one, else of the expression.
----many: the last expression of a list, which may give any number of values. A text that is no Lua has neither
----problems nor positions.
+---many: the last expression of a list, which may give any number of values. A text that is not Lua has
+---neither problems nor positions.
 function lint.check(text, name, meta_text)
     local ok, parsed = pcall(parse, text)
     if not ok and parsed ~= SYNTAX then error(parsed, 0) end

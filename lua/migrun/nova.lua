@@ -82,7 +82,7 @@ nova.services_are_up = step("nova-compute is up", function(run)
   return ("%s, %s up and enabled"):format(seen, run.dest.name)
 end)
 
--- What a service's nova.conf says of its message queue, which is its cell's: hosts and virtual host, without
+-- The message queue in a service's nova.conf, which is its cell's: hosts and virtual host, without
 -- user and password.
 local function queue_of(host)
   local path = "/etc/nova/nova.conf"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a policy file returned: checked whole before anything of it runs, and put into the one form that the
--- core knows. And the parameters that an operator gives to it.
+-- Checks the whole table that a policy file returned before anything of it runs, and puts it into the one
+-- form that the core knows. And the parameters that an operator gives to it.
 local lint = require "migrun.lint"
 local words = require "migrun.words"
 
@@ -166,7 +166,7 @@ function Check:choices(kind, choices, path, what)
     return result
 end
 
--- What is wrong with a value of a bounded parameter, or nil. "auto" is in no bounds.
+-- How a value is out of its parameter's bounds, or nil. "auto" has no bounds.
 local function out_of_bounds(param, value)
     local unit = BOUNDED[param.type]
     if type(value) ~= "number" then return nil end

@@ -51,7 +51,7 @@ struct run;
 struct procedure {
     const char *name;        // as the operator gave it
     const char *path, *text; // its file
-    json_t *modules;         // what it required: {name: text}, for a recovery
+    json_t *modules;         // of the site's own that it required: {name: text}, for a recovery
     const char *summary;
     bool takes_instance, takes_host, migrates;
     bool nova; // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks

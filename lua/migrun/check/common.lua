@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the checks share.
+-- Functions that the checks share.
 local xml = require "migrun.xml"
 
 local common = {}

@@ -6,7 +6,7 @@ local step, contains, size = common.step, common.contains, common.size
 
 local check = {}
 
--- What stands behind a path, as it was seen with the facts, or as it is now.
+-- The file behind a path, as it was seen with the facts, or as it is now.
 local function behind(host, path)
   local seen = host.facts.storage[path]
   return seen or host:storage({ path })[path]
@@ -67,7 +67,7 @@ local function proven_as_it_changes(source, dest, path, inode_is_same)
   return false
 end
 
--- What both see of a file that must be one; nil, and the reason, when it is not proven to be.
+-- Both hosts' view of a file that must be one; nil, and the reason, when it is not proven to be.
 local function one_file(run, path, here, there)
   local source, dest = run.source, run.dest
   if not is_same_state(here, there)
@@ -122,7 +122,7 @@ local default_ports = {
   vxhs = 9999,
 }
 
--- What a Ceph configuration says of its cluster.
+-- The cluster in a Ceph configuration.
 local function cluster_of(host, path)
   if not host:stat(path) then return nil end
   local text, found = host:read(path), {}
@@ -309,7 +309,7 @@ local function unsafe_reason(run, disk)
   end
 end
 
--- Left out where the policy's parameter `unsafe` is true: who says so knows better than libvirt.
+-- Left out where the policy's parameter `unsafe` is true: its operator knows better than libvirt.
 check.libvirt_calls_it_safe = step("libvirt calls it safe", function(run)
   local reasons, seen = {}, {}
   for _, disk in ipairs(common.disks(run)) do
