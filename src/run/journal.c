@@ -229,10 +229,12 @@ int journal_resume(const char *state, const char *run, struct journal **result, 
                                : error_errno(err, errno, "the journal %s", path);
     if (lock_journal(fd) < 0)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "run %s is still going on here", run);
-    // What a power cut tore stays where it is, on a line of its own.
+    // What a power cut tore stays where it is, on a line of its own, and does not become a record by that.
+    static const char torn[] = " (cut off)\n";
     char last = '\n';
     off_t size = lseek(fd, 0, SEEK_END);
-    if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n' && write_all(fd, "\n", 1) < 0)
+    if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n' &&
+        write_all(fd, torn, strlen(torn)) < 0)
         return error_errno(err, errno, "the journal %s cannot be written", path);
     *result = journal_new(steal_fd(&fd), path, run);
     return 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What comes over the wire: any bytes, in any pieces, are the same messages as in one piece, or none.
 #include "fuzz.h"
+
+#include "base/io.h"
 #include "world/wire.h"
 
 #include <string.h>

@@ -460,6 +460,11 @@ static void a_torn_end(void **state)
     journal_close(journal);
     append("{\"type\":\"verdict\"}"); // whole, but for its end: it may be half of a longer one
     reads_as("oar");
+    journal = resume();
+    reads_as("oar");
+    add(journal, "recover", 0);
+    reads_as("oarr");
+    journal_close(journal);
 }
 
 static void resumed_where_it_ended(void **state)

@@ -117,19 +117,21 @@ int guard_main(const char *keep)
     signal(SIGHUP, SIG_IGN);
     if (surgery_load(keep, &s, &err) < 0)
         return 1;
+    int got = surgery_lock(&s, false,
+                           &err); // which holds the lock's file from here on, whatever becomes of it
+    if (got < 0)
+        return 1;
     say_ready();
     int64_t deadline = deadline_in(SURGERY_GUARD_MS);
-    for (int got = 0; got == 0; nap_ms(LOOK_EVERY_MS)) {
-        got = surgery_lock(&s, false, &err);
-        if (got < 0)
-            return 1;
-        if (got)
-            break;
-        if (now_ms() >= deadline) {
-            end_agent(&s);
-            deadline = deadline_in(SURGERY_GUARD_MS);
-        }
+    for (; got == 0; got = surgery_lock(&s, false, &err)) {
+        nap_ms(LOOK_EVERY_MS);
+        if (now_ms() < deadline)
+            continue;
+        end_agent(&s);
+        deadline = deadline_in(SURGERY_GUARD_MS);
     }
+    if (got < 0)
+        return 1;
     // Read again, from the folder held since the start: the agent may have changed it, and another surgery
     // may have its name since.
     if (surgery_read(&s, &err) < 0)
