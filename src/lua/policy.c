@@ -42,12 +42,13 @@ static char *own_policies(void)
     return xstrdup(MIGRUN_PREFIX "/share/migrun/policies");
 }
 
-// A file as it is named; a bare name also in the policy folders, with .lua or without.
+// A path as it is given; a bare name, with .lua or without, is looked up in the policy folders, and never in
+// the current folder, which may be another user's.
 static char *find_policy(const char *given, const char *own)
 {
-    if (is_file(given))
-        return xstrdup(given);
-    if (strchr(given, '/') || !*given)
+    if (strchr(given, '/'))
+        return is_file(given) ? xstrdup(given) : NULL;
+    if (!*given)
         return NULL;
     const char *folders[] = {"/etc/migrun/policies", own};
     for (size_t i = 0; i < COUNT_OF(folders); i++)
@@ -64,12 +65,13 @@ static int read_policy(struct policy *p, const char *given, struct error *err)
 {
     auto_free char *own = own_policies();
     p->path = find_policy(given, own);
+    if (!p->path && strchr(given, '/'))
+        return error_set(err, ERR_USAGE, 0, "there is no policy %s: no such file", given);
     if (!p->path)
-        return error_set(err, ERR_USAGE, 0,
-                         strchr(given, '/') ? "there is no policy %s: no such file"
-                                            : "there is no policy '%s': neither a file here, nor one in "
-                                              "/etc/migrun/policies or %s",
-                         given, own);
+        return error_set(err, ERR_USAGE, 0, "there is no policy '%s' in /etc/migrun/policies or %s%s%s",
+                         given, own, is_file(given) ? "; the file here is ./" : "",
+                         is_file(given) ? given : "");
+    p->procedure.name = p->path;
     if (read_whole_file(p->path, POLICY_MAX, &p->text, &p->len) < 0)
         return error_set(err, ERR_USAGE, 0, "policy %s cannot be read: %s", p->path, strerror(errno));
     char *slash = strrchr(p->path, '/');

@@ -393,8 +393,6 @@ bool virt_given_up(struct virt *virt)
     return dead;
 }
 
-bool virt_read_only(const struct virt *virt) { return virt->read_only; }
-
 const char *virt_name(const struct virt *virt) { return virt->name; }
 
 const char *virt_uri(const struct virt *virt) { return virt->uri; }

@@ -17,7 +17,6 @@ int virt_finish(struct virt *virt, int64_t timeout_ms, struct error *err);
 void virt_close(struct virt *virt);
 // A call took too long: nothing is asked over this connection any more.
 bool virt_given_up(struct virt *virt);
-bool virt_read_only(const struct virt *virt);
 
 // {uri, hostname, libvirt: "9.0.0", hypervisor: "7.2.22", memory: {total, free} (bytes), cpus, cpu_model,
 // domains: [domain…]}
@@ -50,7 +49,6 @@ int virt_capabilities(struct virt *virt, char **xml, struct error *err);
 int virt_node_memory(struct virt *virt, json_t **memory,
                      struct error *err); // {total, free, buffers, cached} bytes
 int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct error *err);
-int virt_undefine(struct virt *virt, const char *uuid, struct error *err); // keeps NVRAM
 
 // The calls that libvirt refuses on a read-only connection (libvirt_full.c, and no others): made on a second,
 // full connection when virt is read-only (full_uri), else on virt itself.

@@ -577,17 +577,3 @@ int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct erro
     call->flags = on;
     return virt_ask(virt, call, 0, NULL, NULL, err);
 }
-
-static int run_undefine(virConnectPtr connection, struct call *call)
-{
-    auto_domain virDomainPtr domain = virt_lookup(connection, call->args[0]);
-    return domain && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) == 0 ? 0
-                                                                                         : call_fail(call);
-}
-
-int virt_undefine(struct virt *virt, const char *uuid, struct error *err)
-{
-    struct call *call = call_new(run_undefine, false, "undefine domain '%s'", uuid);
-    call->args[0] = xstrdup(uuid);
-    return virt_ask(virt, call, 0, NULL, NULL, err);
-}

@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -345,22 +346,23 @@ static void paths_of_the_home_folder(void **state)
     }
 }
 
-// ---- whether there is one ----
-
-static void whether_there_is_a_cloud(void **state)
+// A file in a folder like /tmp is read only if it is ours, and ours alone to write.
+static void a_file_of_somebody_elses_is_refused(void **state)
 {
     (void)state;
-    assert_false(cloud_config_exists());
-    put("clouds.yaml", "clouds: {a: {}, b: {}}");
-    assert_false(cloud_config_exists());
-    setenv("OS_CLOUD", "a", 1);
-    assert_true(cloud_config_exists());
-    unsetenv("OS_CLOUD");
+    const char *refused = "./clouds.yaml of the current folder is another user's, or writable by others";
     put("clouds.yaml", one_cloud);
-    assert_true(cloud_config_exists());
-    put("clouds.yaml", "");
-    setenv("OS_AUTH_URL", "u", 1);
-    assert_true(cloud_config_exists());
+    assert_int_equal(chmod("clouds.yaml", 0666), 0);
+    does_not_load(refused);
+    assert_int_equal(chmod("clouds.yaml", 0644), 0);
+    loads();
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chown("clouds.yaml", 12345, 12345), 0);
+    does_not_load(refused);
+    auto_free char *here = realpath("clouds.yaml", NULL);
+    setenv("OS_CLIENT_CONFIG_FILE", here, 1);
+    loads();
 }
 
 static void without_an_address_nothing_is_opened(void **state)
@@ -393,7 +395,7 @@ int main(void)
         TEST(a_variable_that_is_empty_says_nothing),
         TEST(a_domain_that_is_said_once),
         TEST(paths_of_the_home_folder),
-        TEST(whether_there_is_a_cloud),
+        TEST(a_file_of_somebody_elses_is_refused),
         TEST(without_an_address_nothing_is_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,33 @@ static int load(struct policy *policy, const char *text, struct error *err)
     return rc;
 }
 
+// A bare name is a policy of the site's or of migrun's own, never a file that lies in the current folder.
+static void a_bare_name_is_no_file_here(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/migrun-here-XXXXXX", *before = getcwd(NULL, 0);
+    struct policy policy;
+    struct error err = {0};
+    auto_json json_t *params = json_object();
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    FILE *file = fopen("here.lua", "w");
+    assert_non_null(file);
+    fputs("return { api = 1, summary = 'Here', steps = {} }", file);
+    fclose(file);
+    assert_int_equal(policy_load(&policy, "here.lua", params, &err), -1);
+    assert_non_null(strstr(err.message, "there is no policy 'here.lua' in /etc/migrun/policies or "));
+    assert_non_null(strstr(err.message, "; the file here is ./here.lua"));
+    policy_free(&policy);
+    policy_load(&policy, "./here.lua", params, &err);
+    assert_string_equal(policy.procedure.name, "./here.lua");
+    policy_free(&policy);
+    assert_int_equal(unlink("here.lua"), 0);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(rmdir(folder), 0);
+    free(before);
+}
+
 // Each is a mistake, and none takes the process down.
 static void a_policy_that_cannot_be_loaded_is_a_mistake(void **state)
 {
@@ -430,6 +457,7 @@ int main(void)
         cmocka_unit_test(what_is_raised_is_read_raw),
         cmocka_unit_test(a_lost_global_takes_nothing_down),
         cmocka_unit_test(a_long_message_ends),
+        cmocka_unit_test(a_bare_name_is_no_file_here),
         cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
         cmocka_unit_test(a_step_that_is_nasty_fails_or_not_and_the_next_is_asked),
         cmocka_unit_test(any_mixture_of_them_is_survived),

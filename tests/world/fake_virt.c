@@ -109,8 +109,6 @@ void virt_close(struct virt *virt)
     free(virt);
 }
 
-bool virt_read_only(const struct virt *virt) { return virt->read_only; }
-
 int virt_set_full_uri(struct virt *virt, const char *full_uri)
 {
     (void)virt;
@@ -351,23 +349,6 @@ int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct erro
         world_changed();
     }
     return call_end(virt, "switch the autostart", fault, domain ? 0 : -1, err);
-}
-
-int virt_undefine(struct virt *virt, const char *uuid, struct error *err)
-{
-    enum fault fault;
-    int rc = call_begin(virt, "undefine a domain", &fault, err);
-    json_t *domain = rc == 0 && may_change(virt, "undefine a domain", err) == 0 ? find(virt, uuid, err)
-                                                                                : NULL;
-    if (domain) {
-        if (json_int(domain, "pid", 0))
-            json_object_set_new(domain, "persistent", json_false());
-        else
-            json_object_del(json_object_get(world_host(world(), virt->name), "domains"),
-                            json_str(domain, "uuid", ""));
-        world_changed();
-    }
-    return call_end(virt, "undefine a domain", fault, domain ? 0 : -1, err);
 }
 
 // ---- migrating ----

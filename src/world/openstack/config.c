@@ -6,10 +6,12 @@
 #include "world/openstack/yaml.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_MAX = 1 << 20 };
@@ -61,6 +63,22 @@ static json_t *normalize(const json_t *value)
     return result;
 }
 
+// The current folder may be another user's: a file there counts only if nobody else could have written it.
+static int check_owner(int fd, const char *path, struct error *err)
+{
+    struct stat st;
+    if (strncmp(path, "./", 2) != 0 || fstat(fd, &st) < 0)
+        return 0;
+    if ((st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & S_IWOTH))
+        return 0;
+    return error_set(
+        err, ERR_USAGE, 0,
+        "%s of the current folder is another user's, or writable by others (owner %u, mode %04o), so "
+        "it is not trusted: run migrun elsewhere, or name the file's whole path in "
+        "OS_CLIENT_CONFIG_FILE",
+        path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+}
+
 // The clouds of a file: member of the file's table. No file: an empty object.
 static int read_clouds(const char *path, const char *member, json_t **clouds, struct error *err)
 {
@@ -71,7 +89,10 @@ static int read_clouds(const char *path, const char *member, json_t **clouds, st
         *clouds = json_object();
         return 0;
     }
-    if (read_whole_file(path, FILE_MAX, &text, &len) < 0)
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && check_owner(fd, path, err) < 0)
+        return -1;
+    if (fd < 0 || read_whole_fd(fd, FILE_MAX, &text, &len) < 0)
         return error_set(err, ERR_USAGE, 0, "%s cannot be read: %s", path, strerror(errno));
     if (yaml_parse(text, len, &table, err) < 0)
         return error_prefix(err, "%s", path);
@@ -339,7 +360,7 @@ static int choose_cloud(struct cloud_config *c, const json_t *clouds, const char
         return error_set(err, ERR_USAGE, 0,
                          "there are no OpenStack credentials: neither OS_CLOUD and a clouds.yaml (here, in "
                          "~/.config/openstack or in /etc/openstack), "
-                         "nor OS_AUTH_URL and its kin");
+                         "nor the OS_* variables");
     *own = json_object_get(clouds, named);
     if (!*own)
         return unknown_cloud(named, clouds, path, err);
@@ -394,19 +415,6 @@ int cloud_config_load(struct cloud_config *c, struct error *err)
     expand_home(c->values, "cert");
     expand_home(c->values, "key");
     return 0;
-}
-
-bool cloud_config_exists(void)
-{
-    struct cloud_config c;
-    const char *cloud = getenv("OS_CLOUD"), *url = getenv("OS_AUTH_URL");
-    if ((cloud && *cloud) || (url && *url))
-        return true;
-    struct error none;
-    if (cloud_config_load(&c, &none) < 0)
-        return false;
-    cloud_config_free(&c);
-    return true;
 }
 
 void cloud_config_free(struct cloud_config *c)

@@ -13,8 +13,6 @@ struct cloud_config {
     json_t *values; // all as openstacksdk names them, of texts and flags: auth {…}, region_name, interface,
                     // verify, cacert, …
 };
-// Whether anything says which cloud: OS_CLOUD, OS_AUTH_URL, or a clouds.yaml of one cloud alone.
-bool cloud_config_exists(void);
 // ERR_USAGE, one sentence, when there are no credentials, no such cloud, no such region, or a file is not to
 // be read.
 int cloud_config_load(struct cloud_config *config, struct error *err);

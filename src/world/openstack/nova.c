@@ -291,9 +291,7 @@ static json_t *hypervisor_from(const json_t *given)
     return result;
 }
 
-// The first hypervisor whose name or whose service's host is the text.
-static int pick_hypervisor(struct cloud *cloud, const char *text, bool by_host, json_t **hypervisor,
-                           struct error *err)
+int nova_hypervisor_of(struct cloud *cloud, const char *host, json_t **hypervisor, struct error *err)
 {
     int newest;
     auto_json json_t *answer = NULL;
@@ -304,25 +302,13 @@ static int pick_hypervisor(struct cloud *cloud, const char *text, bool by_host, 
     size_t i;
     json_t *given;
     json_array_foreach(json_object_get(answer, "hypervisors"), i, given) {
-        const char *name = by_host ? json_str(json_object_get(given, "service"), "host", "")
-                                   : json_str(given, "hypervisor_hostname", "");
-        if (STREQ(name, text)) {
+        if (STREQ(json_str(json_object_get(given, "service"), "host", ""), host)) {
             *hypervisor = hypervisor_from(given);
             return 0;
         }
     }
-    return error_set(err, ERR_OPENSTACK, 404, "Nova of cloud '%s' has no hypervisor %s%s", cloud_name(cloud),
-                     by_host ? "on host " : "", text);
-}
-
-int nova_hypervisor(struct cloud *cloud, const char *name, json_t **hypervisor, struct error *err)
-{
-    return pick_hypervisor(cloud, name, false, hypervisor, err);
-}
-
-int nova_hypervisor_of(struct cloud *cloud, const char *host, json_t **hypervisor, struct error *err)
-{
-    return pick_hypervisor(cloud, host, true, hypervisor, err);
+    return error_set(err, ERR_OPENSTACK, 404, "Nova of cloud '%s' has no hypervisor on host %s",
+                     cloud_name(cloud), host);
 }
 
 // ---- live migrations ----
@@ -433,13 +419,6 @@ int nova_abort(struct cloud *cloud, const char *server, json_int_t migration, st
                                           .what = "aborting the migration",
                                           .harmless = true};
     return cloud_send(cloud, &request, NULL, NULL, err);
-}
-
-int nova_force_complete(struct cloud *cloud, const char *server, json_int_t migration, struct error *err)
-{
-    auto_free char *path = xasprintf("migrations/%" JSON_INTEGER_FORMAT "/action", migration);
-    return act(cloud, server, path, 22, json_pack("{s:n}", "force_complete"),
-               "forcing the migration to complete", NULL, err);
 }
 
 int nova_action(struct cloud *cloud, const char *server, const char *request_id, json_t **action,

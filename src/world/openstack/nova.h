@@ -19,9 +19,8 @@ int nova_server(struct cloud *cloud, const char *id, json_t **server, struct err
 // [{host, binary, state: up|down, status: enabled|disabled, reason, zone, forced_down, id}], of one host when
 // it is not NULL.
 int nova_services(struct cloud *cloud, const char *host, json_t **services, struct error *err);
-// {name, host, state, status, type, version, id, ip}. ERR_OPENSTACK 404 when there is none of that name.
-int nova_hypervisor(struct cloud *cloud, const char *name, json_t **hypervisor, struct error *err);
-// The hypervisor of a compute service's host (the first).
+// The hypervisor of a compute service's host (the first): {name, host, state, status, type, version, id, ip}.
+// ERR_OPENSTACK 404 when there is none.
 int nova_hypervisor_of(struct cloud *cloud, const char *host, json_t **hypervisor, struct error *err);
 
 // Live migrations of a server, the newest first, whatever became of them: [{id, uuid, status, source, dest
@@ -36,7 +35,6 @@ int nova_progress(struct cloud *cloud, const char *server, json_int_t migration,
 int nova_live_migrate(struct cloud *cloud, const json_t *server, const char *host, char *request_id,
                       struct error *err);
 int nova_abort(struct cloud *cloud, const char *server, json_int_t migration, struct error *err);
-int nova_force_complete(struct cloud *cloud, const char *server, json_int_t migration, struct error *err);
 // An action's record by its request id: {action, message, events: [{event, result, host, details,
 // traceback}]}
 int nova_action(struct cloud *cloud, const char *server, const char *request_id, json_t **action,
