@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a change looks like to a person: unified diffs, with secrets masked.
+// Changes as people read them: unified diffs, with secrets masked.
 #ifndef MIGRUN_BASE_DIFF_H
 #define MIGRUN_BASE_DIFF_H
 

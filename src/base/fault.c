@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Test builds only: MIGRUN_FAULT="N:fail" lets the N-th point that is passed fail, "N:kill" has migrun killed
-// there, "N:stop" stopped, until whoever waits for that has done his mischief and lets it go on; and with
-// MIGRUN_FAULT_LOG=FILE each point passed is a line of it.
+// there, "N:stop" stops it, so that a test can interfere and then resume it; with MIGRUN_FAULT_LOG=FILE each
+// point that is passed is logged as a line.
 #ifdef MIGRUN_FAULTS
 #include "base/fault.h"
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Places where a test can have migrun fail or die (MIGRUN_FAULT, see fault.c). Nothing of it is in what users
-// get.
+// Places where a test can make migrun fail or die (MIGRUN_FAULT, see fault.c). Release builds contain none.
 #ifndef MIGRUN_BASE_FAULT_H
 #define MIGRUN_BASE_FAULT_H
 

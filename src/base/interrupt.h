@@ -15,7 +15,7 @@ void util_signals(void);
 // Once armed with these words (copied), the third interrupt writes them to stderr and ends the process at
 // once.
 void interrupts_last_words(const char *words);
-// From now on the three signals are ignored: what cannot be undone any more is finished.
+// From now on the three signals are ignored, so that work that can no longer be undone is finished.
 void interrupts_hold(void);
 
 #endif

@@ -14,7 +14,7 @@ const char *json_str(const json_t *object, const char *key, const char *fallback
 int64_t json_int(const json_t *object, const char *key, int64_t fallback);
 double json_num(const json_t *object, const char *key, double fallback);
 bool json_flag(const json_t *object, const char *key, bool fallback);
-// A JSON string of any bytes: what is not UTF-8 is escaped as printable() does.
+// A JSON string of any bytes: invalid UTF-8 is escaped as in printable().
 json_t *json_text(const char *text);
 
 #endif

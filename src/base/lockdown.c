@@ -112,7 +112,7 @@ const char *lockdown_missing(const struct lockdown *got)
     if (!got->read_only && geteuid() == 0)
         return "no read-only mount namespace can be made here: this preview is locked in by Landlock alone, "
                "which lets owners and modes be changed";
-    return NULL; // who is not root owns little that it could change
+    return NULL; // a user other than root owns little that it could change
 }
 
 #if defined(__x86_64__)

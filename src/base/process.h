@@ -30,7 +30,7 @@ struct process_result {
 // when it could not be started, was interrupted or went over output_limit; a bad exit status is in the
 // result.
 int process_run(const struct process_request *request, struct process_result *result, struct error *err);
-// What it said on stderr, as one printable line ("" for nothing), for an error's sentence. Caller frees.
+// Its stderr as one printable line ("" if empty), for use in an error's sentence. Caller frees.
 char *process_said(const struct process_result *result);
 void process_result_free(struct process_result *result);
 

@@ -7,7 +7,7 @@
 // SOCK_NONBLOCK where nothing may be waited for. Returns its descriptor (closed on exec), or -1 with errno
 // (ENAMETOOLONG: no socket has such a path).
 int unix_connect(const char *path, int type);
-// Makes a socket at path, where it replaces what is there, and listens. The same returns.
+// Creates a listening socket at path, replacing any file there. Returns as above.
 int unix_listen(const char *path, int backlog);
 
 #endif

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one way to fork: what a child must not inherit (descriptors, signal handlers, the terminal) is taken
-// from it.
+// The only way to fork: the child inherits no descriptors, signal handlers or terminal that it must not have.
 #ifndef MIGRUN_BASE_SPAWN_H
 #define MIGRUN_BASE_SPAWN_H
 

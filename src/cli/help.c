@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the table of commands says, as help, as a manual page, and as a script for bash.
+// The table of commands as help, as a manual page, and as a script for bash.
 #include "cli/commands.h"
 
 #include "base/text.h"

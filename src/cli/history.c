@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// migrun history: what runs there were, and what became of them.
+// migrun history: lists the runs and their outcomes, and forgets old ones.
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/confirm.h"

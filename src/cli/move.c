@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// migrun POLICY INSTANCE HOST: carries out a policy, or shows what it would do.
+// migrun POLICY INSTANCE HOST: carries out a policy, or previews it.
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "lua/policy.h"

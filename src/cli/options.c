@@ -107,7 +107,7 @@ static int take_option(const struct command *command, struct options *options, i
     return 0;
 }
 
-// What getopt_long wants to know of the command's options.
+// The command's options as getopt_long takes them.
 static void describe_options(const struct command *command, struct option long_options[OPTIONS_MAX + 1],
                              char letters[2 * OPTIONS_MAX + 3])
 {

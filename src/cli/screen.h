@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a person sees of a run: its events as text.
+// A run for people: its events as text.
 #ifndef MIGRUN_CLI_SCREEN_H
 #define MIGRUN_CLI_SCREEN_H
 
@@ -7,13 +7,13 @@
 #include "run/events.h"
 
 struct screen {
-    // How it is to look; set by whoever makes it, the rest is zero.
+    // Set by the creator; the rest is zero.
     int fd, verdict_fd; // once writing to fd fails it stays silent, and the verdict's line goes to verdict_fd
     bool verbose;       // every check as it comes, and the differences also in a run
     bool quiet;         // only warnings and the verdict's line
     bool color, utf8;
     bool live; // fd is a terminal that can rewrite its last line
-    // What it keeps from one event to the next.
+    // Kept from one event to the next.
     bool preview, asks, printed,
         broken;            // asks: a policy of checks alone, whose answers are all that there is to see
     char *instance, *uuid; // a path with one of them in it is the instance's own
@@ -24,7 +24,7 @@ struct screen {
     double progress_told;  // when some of it was printed
     json_t *checks;        // a run's checks, until all are answered
     double checks_begun;
-    struct buf out;  // what this event prints
+    struct buf out;  // the output of this event
     char *live_line; // below it, until the next event
     bool live_stands;
 };

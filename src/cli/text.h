@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Text on a screen: how wide it is, what the screen can show of it, and colour.
+// Text on a screen: its width, the characters that can be shown, and colour.
 #ifndef MIGRUN_CLI_TEXT_H
 #define MIGRUN_CLI_TEXT_H
 

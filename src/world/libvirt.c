@@ -27,7 +27,7 @@ struct virt {
     struct virt *full; // the second connection
     bool full_ready;
 
-    pthread_mutex_t lock; // guards what follows
+    pthread_mutex_t lock; // guards the members below
     pthread_cond_t wake;
     struct call *first, **last;
     bool closing;
@@ -307,7 +307,7 @@ static void *work(void *arg)
             virt->last = &virt->first;
         pthread_mutex_unlock(&virt->lock);
         if (closing) {
-            for (struct call *next; call; call = next) { // nobody waits for them any more
+            for (struct call *next; call; call = next) { // no longer waited for
                 next = call->next;
                 call_free(call);
             }

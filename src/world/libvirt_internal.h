@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the files of the libvirt room share: a question to a connection's worker.
+// Shared by the files of the libvirt room: a question to a connection's worker.
 #ifndef MIGRUN_WORLD_LIBVIRT_INTERNAL_H
 #define MIGRUN_WORLD_LIBVIRT_INTERNAL_H
 
@@ -16,9 +16,9 @@ struct call {
     bool reads;       // may be made a second time when the connection broke under the first
     char *what;       // "read domain x": for errors
     const char *host; // the connection's name, set while run runs
-    char *args[5];    // what run works on
+    char *args[5];    // the arguments of run
     unsigned int flags;
-    json_t *json; // what it found
+    json_t *json; // its result
     char *text;
     int result;
     struct error error;
@@ -29,13 +29,13 @@ struct call {
 // A call with a text for its errors; the caller fills in args (copies) and flags.
 struct call *call_new(int (*run)(virConnectPtr, struct call *), bool reads, const char *what, ...)
     __attribute__((format(printf, 3, 4)));
-// In a call: the failure that libvirt just had, with what was attempted. Returns -1.
+// In a call: libvirt's last error, with the attempted action. Returns -1.
 int call_fail(struct call *call);
-// Posts, waits and frees the call; json or text (either may be NULL) receive what it found.
+// Posts, waits and frees the call; json or text (either may be NULL) receive the result.
 int virt_ask(struct virt *virt, struct call *call, int64_t timeout_ms, json_t **json, char **text,
              struct error *err);
 
-// What virt_facts asks (libvirt_read.c).
+// The questions of virt_facts (libvirt_read.c).
 int virt_gather_facts(virConnectPtr connection, struct call *call);
 
 // A connection of its own, which the caller closes. NULL with err.

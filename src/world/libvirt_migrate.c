@@ -91,7 +91,7 @@ static int parse_flags(const json_t *flags, unsigned int *bits, struct error *er
     json_array_foreach(flags, i, item) {
         const char *name = json_string_value(item);
         if (!name)
-            return error_set(err, ERR_POLICY, 0, "flag %zu of the migration is no name", i + 1);
+            return error_set(err, ERR_POLICY, 0, "flag %zu of the migration is not a string", i + 1);
         size_t k = 0;
         while (k < COUNT_OF(flag_table) && !STREQ(flag_table[k].name, name))
             k++;

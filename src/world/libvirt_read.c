@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What libvirt says of a host and its domains, as JSON; and the small changes.
+// A host and its domains as libvirt describes them, as JSON; and the small changes.
 #include "base/text.h"
 #include "base/xml.h"
 #include "world/libvirt_internal.h"
@@ -60,7 +60,7 @@ static json_t *version_text(unsigned long version)
     return json_string(text);
 }
 
-// ---- what a domain is ----
+// ---- domains ----
 
 virDomainPtr virt_lookup(virConnectPtr connection, const char *name_or_uuid)
 {
@@ -84,7 +84,7 @@ static void params_to_json(const virTypedParameter *params, int count, json_t *o
         case VIR_TYPED_PARAM_INT: value = json_integer(p->value.i); break;
         case VIR_TYPED_PARAM_UINT: value = json_integer(p->value.ui); break;
         case VIR_TYPED_PARAM_LLONG: value = json_integer(p->value.l); break;
-        case VIR_TYPED_PARAM_ULLONG: // what JSON's integers do not hold ("unlimited") becomes a real number
+        case VIR_TYPED_PARAM_ULLONG: // too large for JSON's integers ("unlimited"): a real number
             value = p->value.ul > INT64_MAX ? json_real((double)p->value.ul)
                                             : json_integer((json_int_t)p->value.ul);
             break;
@@ -268,7 +268,7 @@ int virt_stats(struct virt *virt, const char *uuid, unsigned int stats, json_t *
 
 // ---- block devices ----
 
-// Sets key to what an XPath below disk number i gives, unless that is nothing.
+// Sets key to the value of an XPath below disk number i, unless it is empty.
 static void set_disk_value(json_t *object, const char *key, const struct xml *doc, size_t i,
                            const char *xpath)
 {
@@ -431,7 +431,7 @@ int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **
     return virt_ask(virt, call, 0, volume, NULL, err);
 }
 
-// ---- what a host is ----
+// ---- hosts ----
 
 static json_t *memory_of(virConnectPtr connection)
 {

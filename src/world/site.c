@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// ---- what a value may be ----
+// ---- valid values ----
 
 static bool has_any(const char *text, const char *characters)
 {
@@ -106,7 +106,7 @@ static bool is_uri_of_all(const json_t *value)
     return is_uri_pattern(value) && strstr(json_string_value(value), "%s");
 }
 
-// An empty Lua table arrives as an empty object, whatever it was meant to be.
+// An empty Lua table always arrives as an empty object, even if a list was meant.
 static bool is_words(const json_t *value)
 {
     size_t i;
@@ -227,7 +227,7 @@ static int line_of(const char *text, const char *word)
     return found;
 }
 
-// word: what the mistake is about, as it stands in the file.
+// word: the subject of the mistake, as it stands in the file.
 static int wrong(const struct checking *c, const char *word, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static int wrong(const struct checking *c, const char *word, const char *format, ...)

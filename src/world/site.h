@@ -10,7 +10,7 @@
 // How one host is reached, after the site's defaults were applied.
 struct host_spec {
     char *name;    // as the operator writes it
-    char *address; // what ssh is given (default: the name; may be an alias of ssh_config)
+    char *address; // for ssh (default: the name; may be an alias of ssh_config)
     char *user;    // ssh's user, NULL: ssh's own default
     char *become;  // NULL, or a program that makes the agent root: "sudo"
     char *agent;   // "migrun-agent"

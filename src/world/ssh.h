@@ -24,14 +24,14 @@ void ssh_words(struct words *w, const struct host_spec *spec, const char *contro
 // Adds the forwarding of libvirt's sockets to these paths, where the site lets ssh do it.
 void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *socket,
                        const char *socket_ro);
-// arguments of the agent as one line for the login shell over there, with what makes it root. Caller frees.
+// The agent's command line for the remote login shell, with the program that makes it root. Caller frees.
 char *ssh_agent_command(const struct host_spec *spec, const char *arguments);
 void ssh_quote(struct buf *b, const char *word); // adds word, quoted for a shell
 
 struct login {
-    char *control, *lock;     // ssh's control socket, and who makes it
+    char *control, *lock;     // ssh's control socket, and the lock of the process that creates it
     char *socket, *socket_ro; // libvirt's sockets as this login forwards them
-    int users;                // a file that whoever uses the login has locked (shared)
+    int users;                // a file on which each user of the login holds a shared lock
 };
 // A name derived from everything that makes one login differ from another.
 void ssh_login_name(const struct host_spec *spec, char name[65]);

@@ -136,7 +136,7 @@ static void a_catalog_of_nothing(void **state)
         open_cloud(catalogs[i], "", "");
         is_not_found("compute", ERR_USAGE,
                      "cloud 'c' (./clouds.yaml) names no project (or its user has no role there), so "
-                     "Keystone tells of no service");
+                     "Keystone lists no service");
     }
 }
 
@@ -238,15 +238,15 @@ static void an_endpoint_that_is_no_such_service(void **state)
         int code;
     } rows[] = {
         {"'status': 200, 'body': {'versions': [{'id': 'v2.0'}]}",
-         "is no Nova that migrun knows: it says nothing of version 2.1 (HTTP 200)", 200},
+         "is not a Nova that migrun knows: it does not offer version 2.1 (HTTP 200)", 200},
         {"'status': 200, 'headers': {'x-openstack-request-id': 'req-1'}, 'body': '<html>hello</html>'",
-         "is no Nova that migrun knows: it says nothing of version 2.1 (HTTP 200, req-1)", 200},
-        {"'status': 200, 'body': ''", "is no Nova that migrun knows", 200},
-        {"'status': 200, 'body': [1]", "is no Nova that migrun knows", 200},
+         "is not a Nova that migrun knows: it does not offer version 2.1 (HTTP 200, req-1)", 200},
+        {"'status': 200, 'body': ''", "is not a Nova that migrun knows", 200},
+        {"'status': 200, 'body': [1]", "is not a Nova that migrun knows", 200},
         {"'status': 404, 'body': '404 page not found'",
          "answered telling its versions with a page instead of JSON: 404 page not found (HTTP 404)", 404},
         {"'status': 403, 'body': {'forbidden': {'message': 'No.'}}",
-         "Nova says no to telling its versions: No (HTTP 403)", 403},
+         "Nova refuses telling its versions: No (HTTP 403)", 403},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int newest;

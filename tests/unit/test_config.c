@@ -102,7 +102,7 @@ static void a_profile_lies_below_the_cloud_and_that_below_its_region(void **stat
     value_is("cacert", "of-profile");
     assert_false(cloud_config_flag(&config, "verify", true));
     put("clouds-public.yaml", "public-clouds: {w: {}}");
-    does_not_load("cloud 'c' (./clouds.yaml) names the profile 'v', which is in no clouds-public.yaml");
+    does_not_load("cloud 'c' (./clouds.yaml) names the profile 'v', which no clouds-public.yaml has");
     auto_free char *elsewhere = xasprintf("%s/vendor.yaml", folder);
     put("vendor.yaml", "public-clouds: {v: {cacert: of-vendor}}");
     setenv("OS_CLIENT_VENDOR_FILE", elsewhere, 1);
@@ -159,8 +159,8 @@ static void a_file_that_is_no_table_of_clouds(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"clouds: [a, b]", "./clouds.yaml: clouds is no table of clouds"},
-        {"clouds: hunter2", "./clouds.yaml: clouds is no table of clouds"},
+        {"clouds: [a, b]", "./clouds.yaml: clouds is not a table of clouds"},
+        {"clouds: hunter2", "./clouds.yaml: clouds is not a table of clouds"},
         {"- hunter2", "there are no OpenStack credentials"},
         {"", "there are no OpenStack credentials"},
         {"clouds: {c: {auth: hunter2", "./clouds.yaml: line "},

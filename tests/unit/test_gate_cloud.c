@@ -196,7 +196,7 @@ static void a_request_that_is_refused_has_its_id(void **state)
     const json_t *result;
     struct error err = {0};
     assert_int_equal(change_nova_request(&run, "POST", "/things", NULL, how, &result, &err), -1);
-    assert_string_equal(err.message, "Neutron says no to POST /things: no reason is given (HTTP 409, req-1)");
+    assert_string_equal(err.message, "Neutron refuses POST /things: no reason given (HTTP 409, req-1)");
     journal_and_json_tell("about none, not made req-1", "failed req-1");
 }
 

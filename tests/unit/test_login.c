@@ -223,7 +223,8 @@ static void what_keystone_does_not_let_in(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         is_refused(answer, rows[i][0], "", ERR_OPENSTACK, 401, rows[i][1]);
-        is_refused(answer, rows[i][0], "", ERR_OPENSTACK, 401, "does not let cloud 'c' (./clouds.yaml) in: ");
+        is_refused(answer, rows[i][0], "", ERR_OPENSTACK, 401,
+                   "rejects the credentials of cloud 'c' (./clouds.yaml): ");
         assert_int_equal(json_array_size(fake.asked), 1); // an account may be locked after a few
     }
 }
@@ -238,27 +239,27 @@ static void what_else_keystone_may_say(void **state)
     } rows[] = {
         {"{'status': 400, 'headers': {'x-openstack-request-id': 'req-1'}, 'body': {'error': {'code': 400, "
          "'message': 'Expecting to find domain in user.'}}}",
-         400, "Keystone says no to logging in: Expecting to find domain in user (HTTP 400, req-1)"},
+         400, "Keystone refuses logging in: Expecting to find domain in user (HTTP 400, req-1)"},
         {"{'status': 403, 'headers': {'x-openstack-request-id': 'req-2'}, 'body': {'error': {'code': 403, "
          "'message': 'You are not authorized.'}}}",
-         403, "Keystone says no to logging in: You are not authorized (HTTP 403, req-2)"},
+         403, "Keystone refuses logging in: You are not authorized (HTTP 403, req-2)"},
         {"{'status': 404, 'body': {'error': {'message': 'no'}}}", 404,
          "/v3, the auth_url of cloud 'c' (HTTP 404)"},
         {"{'status': 409, 'body': {'error': {'message': 'Conflict occurred.'}}}", 409,
-         "Keystone says no to logging in: Conflict occurred (HTTP 409)"},
+         "Keystone refuses logging in: Conflict occurred (HTTP 409)"},
         {"{'status': 500, 'body': '<html><h1>Oh no</h1></html>'}", 500,
          "answered logging in with a page instead of JSON: Oh no (HTTP 500)"},
-        {"{'status': 300, 'body': {}}", 300, "the auth_url of cloud 'c', is no Keystone (HTTP 300)"},
+        {"{'status': 300, 'body': {}}", 300, "the auth_url of cloud 'c', is not Keystone (HTTP 300)"},
         {"{'status': 302, 'headers': {'Location': 'https://elsewhere/'}, 'body': ''}", 302,
-         "the auth_url of cloud 'c', is no Keystone (HTTP 302)"},
-        {"{'status': 200, 'body': '<html>hello</html>'}", 200, "is no Keystone (HTTP 200)"},
-        {"{'status': 201, 'body': {'token': {}}}", 201, "is no Keystone (HTTP 201)"},
+         "the auth_url of cloud 'c', is not Keystone (HTTP 302)"},
+        {"{'status': 200, 'body': '<html>hello</html>'}", 200, "is not Keystone (HTTP 200)"},
+        {"{'status': 201, 'body': {'token': {}}}", 201, "is not Keystone (HTTP 201)"},
         {"{'status': 201, 'headers': {'X-Subject-Token': 't'}, 'body': ''}", 201,
-         "is no Keystone (HTTP 201)"},
+         "is not Keystone (HTTP 201)"},
         {"{'status': 201, 'headers': {'X-Subject-Token': 't'}, 'body': {'token': 'hunter2'}}", 201,
-         "is no Keystone (HTTP 201)"},
+         "is not Keystone (HTTP 201)"},
         {"{'status': 201, 'headers': {'X-Subject-Token': 't'}, 'body': '[{'}", 201,
-         "is no Keystone (HTTP 201)"},
+         "is not Keystone (HTTP 201)"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         auto_free char *answers = xasprintf("[%s]", rows[i].answer);

@@ -85,7 +85,7 @@ static void a_profile_lies_below(void **state)
     struct cloud_config config;
     put("clouds.yaml", two_clouds);
     setenv("OS_CLOUD", "two", 1);
-    does_not_load("the profile 'vendor', which is in no clouds-public.yaml");
+    does_not_load("the profile 'vendor', which no clouds-public.yaml has");
     put("clouds-public.yaml",
         "public-clouds: {vendor: {cacert: /v, cert: /t, auth: {auth_url: 'http://v', user_domain_id: x}}}");
     loads(&config);
@@ -225,7 +225,7 @@ static void a_wrong_password(void **state)
                 "\"body\": {\"error\": {\"code\": 401, \"message\": \"no\"}}}]",
                 0);
     struct error err = {0};
-    fails(cloud_log_in(cloud, &err), &err, 401, "does not let cloud 'c' (./clouds.yaml) in");
+    fails(cloud_log_in(cloud, &err), &err, 401, "rejects the credentials of cloud 'c' (./clouds.yaml)");
     assert_non_null(strstr(err.message, "req-9"));
 }
 
@@ -293,7 +293,7 @@ static void a_token_that_is_never_good(void **state)
     json_t *services = NULL;
     struct error err = {0};
     fails(nova_services(cloud, NULL, &services, &err), &err, 401,
-          "Nova says no to listing services: Go away (HTTP 401");
+          "Nova refuses listing services: Go away (HTTP 401");
 }
 
 static void what_nova_refuses(void **state)
@@ -305,7 +305,7 @@ static void what_nova_refuses(void **state)
     struct error err = {0};
     assert_int_equal(nova_find(cloud, "one", &server, &err), 0);
     fails(nova_live_migrate(cloud, server, "nonsense", id, &err), &err, 400,
-          "Nova says no to live-migrating one to nonsense: Compute host nonsense could not be found (HTTP "
+          "Nova refuses live-migrating one to nonsense: Compute host nonsense could not be found (HTTP "
           "400, req-");
     assert_non_null(strstr(err.message, id));
     const json_t *asked = fake_http_asked(&fake, json_array_size(fake.asked) - 1);
@@ -345,7 +345,7 @@ static void pages_instead_of_json(void **state)
     struct error err = {0};
     fails(nova_services(cloud, NULL, &services, &err), &err, 500,
           "with a page instead of JSON: 500 Server Error (HTTP 500)");
-    fails(nova_services(cloud, "x", &services, &err), &err, 200, "something that is no JSON");
+    fails(nova_services(cloud, "x", &services, &err), &err, 200, "something that is not JSON");
 }
 
 static void placement_tells_who_holds_what(void **state)

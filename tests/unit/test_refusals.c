@@ -88,69 +88,65 @@ static const struct {
 } refusals[] = {
     {"compute", 403,
      NOVA("forbidden", 403, "Policy doesn\\u0027t allow os_compute_api:os-services:list to be performed."),
-     "Nova says no to asking: Policy doesn't allow os_compute_api:os-services:list to be performed (HTTP "
+     "Nova refuses asking: Policy doesn't allow os_compute_api:os-services:list to be performed (HTTP "
      "403, req-7)"},
     {"compute", 404, NOVA("itemNotFound", 404, "Instance 1 could not be found."),
-     "Nova says no to asking: Instance 1 could not be found (HTTP 404, req-7)"},
+     "Nova refuses asking: Instance 1 could not be found (HTTP 404, req-7)"},
     {"compute", 409,
      NOVA("conflictingRequest", 409,
           "Cannot \\u0027os-migrateLive\\u0027 instance 1 while it is in vm_state stopped"),
-     "Nova says no to asking: Cannot 'os-migrateLive' instance 1 while it is in vm_state stopped (HTTP 409, "
+     "Nova refuses asking: Cannot 'os-migrateLive' instance 1 while it is in vm_state stopped (HTTP 409, "
      "req-7)"},
     {"compute", 400, NOVA("badRequest", 400, "Invalid input.\\nSecond line."),
-     "Nova says no to asking: Invalid input. Second line (HTTP 400, req-7)"},
+     "Nova refuses asking: Invalid input. Second line (HTTP 400, req-7)"},
     {"compute", 413, NOVA("overLimit", 413, "This request was rate-limited."),
-     "Nova says no to asking: This request was rate-limited (HTTP 413, req-7)"},
+     "Nova refuses asking: This request was rate-limited (HTTP 413, req-7)"},
     {"compute", 500, NOVA("computeFault", 500, "Unexpected API Error."),
      "Nova failed at asking: Unexpected API Error (HTTP 500, req-7)"},
     {"placement", 403,
      PLACEMENT(403, "Forbidden", "Access was denied to this resource.\\n\\n placement:usages  "),
-     "Placement says no to asking: Access was denied to this resource. placement:usages (HTTP 403, req-7)"},
+     "Placement refuses asking: Access was denied to this resource. placement:usages (HTTP 403, req-7)"},
     {"placement", 404, PLACEMENT(404, "Not Found", "No resource provider with uuid 1 found"),
-     "Placement says no to asking: No resource provider with uuid 1 found (HTTP 404, req-7)"},
+     "Placement refuses asking: No resource provider with uuid 1 found (HTTP 404, req-7)"},
     {"placement", 409, PLACEMENT(409, "Conflict", "Unable to allocate inventory"),
-     "Placement says no to asking: Unable to allocate inventory (HTTP 409, req-7)"},
+     "Placement refuses asking: Unable to allocate inventory (HTTP 409, req-7)"},
     {"placement", 404, "'status': 404, 'body': {'errors': [{'title': 'Not Found'}]}",
-     "Placement says no to asking: Not Found (HTTP 404, req-7)"},
+     "Placement refuses asking: Not Found (HTTP 404, req-7)"},
     {"network", 403, NEUTRON(403, "PolicyNotAuthorized", "rule:get_network is disallowed by policy"),
-     "Neutron says no to asking: rule:get_network is disallowed by policy (HTTP 403, req-7)"},
+     "Neutron refuses asking: rule:get_network is disallowed by policy (HTTP 403, req-7)"},
     {"network", 404, NEUTRON(404, "PortNotFound", "Port 1 could not be found."),
-     "Neutron says no to asking: Port 1 could not be found (HTTP 404, req-7)"},
+     "Neutron refuses asking: Port 1 could not be found (HTTP 404, req-7)"},
     {"network", 409, NEUTRON(409, "PortBindingAlreadyExists", "Binding for port 1 exists."),
-     "Neutron says no to asking: Binding for port 1 exists (HTTP 409, req-7)"},
+     "Neutron refuses asking: Binding for port 1 exists (HTTP 409, req-7)"},
     {"network", 409, "'status': 409, 'body': {'NeutronError': 'In use.'}",
-     "Neutron says no to asking: In use (HTTP 409, req-7)"},
+     "Neutron refuses asking: In use (HTTP 409, req-7)"},
     {"network", 404,
      "'status': 404, 'body': {'message': 'The resource could not be found.<br /><br />\\n\\n\\n', 'code': "
      "'404 Not Found', 'title': 'Not Found'}",
-     "Neutron says no to asking: The resource could not be found (HTTP 404, req-7)"},
+     "Neutron refuses asking: The resource could not be found (HTTP 404, req-7)"},
     {"identity", 403,
      KEYSTONE(403, "Forbidden",
               "You are not authorized to perform the requested action: identity:list_users."),
-     "Keystone says no to asking: You are not authorized to perform the requested action: "
+     "Keystone refuses asking: You are not authorized to perform the requested action: "
      "identity:list_users (HTTP 403, req-7)"},
     {"identity", 404, KEYSTONE(404, "Not Found", "Could not find user: x."),
-     "Keystone says no to asking: Could not find user: x (HTTP 404, req-7)"},
+     "Keystone refuses asking: Could not find user: x (HTTP 404, req-7)"},
     {"identity", 409, KEYSTONE(409, "Conflict", "Duplicate entry."),
-     "Keystone says no to asking: Duplicate entry (HTTP 409, req-7)"},
-    {"compute", 403, "'status': 403, 'body': ''",
-     "Nova says no to asking: no reason is given (HTTP 403, req-7)"},
-    {"compute", 404, "'status': 404, 'body': {}",
-     "Nova says no to asking: no reason is given (HTTP 404, req-7)"},
-    {"compute", 409, "'status': 409, 'body': [1]",
-     "Nova says no to asking: no reason is given (HTTP 409, req-7)"},
+     "Keystone refuses asking: Duplicate entry (HTTP 409, req-7)"},
+    {"compute", 403, "'status': 403, 'body': ''", "Nova refuses asking: no reason given (HTTP 403, req-7)"},
+    {"compute", 404, "'status': 404, 'body': {}", "Nova refuses asking: no reason given (HTTP 404, req-7)"},
+    {"compute", 409, "'status': 409, 'body': [1]", "Nova refuses asking: no reason given (HTTP 409, req-7)"},
     {"compute", 409, "'status': 409, 'body': {'conflictingRequest': {'message': 9}}",
-     "Nova says no to asking: no reason is given (HTTP 409, req-7)"},
+     "Nova refuses asking: no reason given (HTTP 409, req-7)"},
     {"compute", 409, "'status': 409, 'body': {'errors': [9]}",
-     "Nova says no to asking: no reason is given (HTTP 409, req-7)"},
+     "Nova refuses asking: no reason given (HTTP 409, req-7)"},
     {"compute", 403,
      "'status': 403, 'body': '<html><head><title>403 "
      "Forbidden</title></head><body><center>nginx</center></body></html>'",
      "answered asking with a page instead of JSON: 403 Forbidden nginx (HTTP 403, req-7)"},
     {"compute", 409, NOVA("conflictingRequest", 409, "a\\u001b[31mred\\u0007"),
-     "Nova says no to asking: a\\x1b[31mred\\x07 (HTTP 409, req-7)"},
-    {"compute", 302, "'status': 302, 'body': ''",
-     "Nova says no to asking: no reason is given (HTTP 302, req-7)"},
+     "Nova refuses asking: a\\x1b[31mred\\x07 (HTTP 409, req-7)"},
+    {"compute", 302, "'status': 302, 'body': ''", "Nova refuses asking: no reason given (HTTP 302, req-7)"},
 };
 
 static void what_each_service_says(void **state)
@@ -207,7 +203,7 @@ static void a_plain_user(void **state)
                    "forbidden", 403, "Policy says no.") "},",
                by_password);
     assert_int_equal(nova_services(cloud, NULL, &services, &err), -1);
-    assert_string_equal(err.message, "Nova says no to listing services: Policy says no (HTTP 403, req-7)");
+    assert_string_equal(err.message, "Nova refuses listing services: Policy says no (HTTP 403, req-7)");
     assert_int_equal(err.code, 403);
 }
 
@@ -263,7 +259,7 @@ static void a_user_who_is_locked_out_meanwhile(void **state)
     json_array_append_new(fake.answers, json_of("{'path': '/v3/auth/tokens', 'status': 401, 'body': ''}"));
     assert_int_equal(ask("network", "POST", false, NULL, NULL, &err), -1);
     assert_int_equal(err.code, 401);
-    assert_non_null(strstr(err.message, "does not let cloud 'c' (./clouds.yaml) in"));
+    assert_non_null(strstr(err.message, "rejects the credentials of cloud 'c' (./clouds.yaml)"));
     assert_int_equal(asked_for("/network/v2.0/thing"), 1);
 }
 

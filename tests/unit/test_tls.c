@@ -80,7 +80,7 @@ static void who_vouches_for_itself_is_nobody(void **state)
     (void)state;
     fake_certificate_make(&own, loopback, NULL, 4);
     serve(NULL);
-    stays_out("", "is not to be trusted: SSL certificate problem: self-signed certificate (name the CA's "
+    stays_out("", "cannot be trusted: SSL certificate problem: self-signed certificate (name the CA's "
                   "file as cacert in clouds.yaml, or in OS_CACERT)");
     assert_null(cloud_warning(cloud));
 }
@@ -108,7 +108,7 @@ static void a_ca_vouches(void **state)
     fake_certificate_free(&other);
     serve(NULL);
     stays_out("", "(name the CA's file as cacert in clouds.yaml, or in OS_CACERT)");
-    stays_out(", cacert: other.pem", "is not to be trusted: ");
+    stays_out(", cacert: other.pem", "cannot be trusted: ");
     is_let_in(", cacert: ca.pem");
 }
 
@@ -138,7 +138,7 @@ static void a_certificate_of_another_host(void **state)
     fake_certificate_make(&own, "IP:127.0.0.2,DNS:other.example", NULL, 4);
     fake_certificate_write(&own, "own.pem", NULL);
     serve(NULL);
-    stays_out(", cacert: own.pem", "is not to be trusted: SSL: no alternative certificate subject name "
+    stays_out(", cacert: own.pem", "cannot be trusted: SSL: no alternative certificate subject name "
                                    "matches target host name '127.0.0.1'");
     says_nothing_of(", cacert: own.pem", "cacert"); // it would not help
 }
@@ -149,7 +149,7 @@ static void a_certificate_that_has_expired(void **state)
     fake_certificate_make(&own, loopback, NULL, 1);
     fake_certificate_write(&own, "own.pem", NULL);
     serve(NULL);
-    stays_out(", cacert: own.pem", "is not to be trusted: SSL certificate problem: certificate has expired");
+    stays_out(", cacert: own.pem", "cannot be trusted: SSL certificate problem: certificate has expired");
     says_nothing_of(", cacert: own.pem", "(name the CA's file");
 }
 
@@ -167,7 +167,7 @@ static void anybody_is_trusted_where_that_is_said(void **state)
         assert_non_null(cloud_warning(cloud));
         assert_string_equal(cloud_warning(cloud),
                             "the certificates of cloud 'c' are not verified (verify: false in "
-                            "./clouds.yaml): whoever sits between could be it");
+                            "./clouds.yaml): anyone in between can impersonate it");
     }
 }
 
@@ -179,7 +179,7 @@ static void what_says_no_such_thing_is_verified(void **state)
     fake_certificate_make(&own, loopback, NULL, 4);
     serve(NULL);
     for (size_t i = 0; i < COUNT_OF(ways); i++)
-        stays_out(ways[i], "is not to be trusted");
+        stays_out(ways[i], "cannot be trusted");
 }
 
 static void a_server_that_wants_our_certificate(void **state)
@@ -231,9 +231,9 @@ static void files_that_are_no_certificates(void **state)
     put("nonsense", "nonsense");
     serve(NULL);
     stays_out(", cacert: nowhere.pem",
-              "cannot be asked: the file cacert, nowhere.pem, holds no certificate that can be read");
+              "cannot be asked: the file cacert, nowhere.pem, contains no readable certificate");
     stays_out(", cacert: nonsense",
-              "cannot be asked: the file cacert, nonsense, holds no certificate that can be read");
+              "cannot be asked: the file cacert, nonsense, contains no readable certificate");
     static const char *const ours[] = {
         ", cacert: own.pem, cert: nowhere.pem",
         ", cacert: own.pem, cert: nonsense, key: nonsense",

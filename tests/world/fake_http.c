@@ -64,7 +64,7 @@ static int lost(const struct http_request *request, struct error *err)
 {
     auto_free char *server = http_server_of(request->url);
     return error_set(err, ERR_OPENSTACK, 0,
-                     "the connection to %s broke before its answer was whole: Empty reply from server",
+                     "the connection to %s broke before its answer was complete: Empty reply from server",
                      server);
 }
 

@@ -98,7 +98,7 @@ static int read_clouds(const char *path, const char *member, json_t **clouds, st
         return error_prefix(err, "%s", path);
     json_t *found = json_object_get(table, member), *value;
     if (found && !json_is_object(found) && !json_is_null(found))
-        return error_set(err, ERR_USAGE, 0, "%s: %s is no table of clouds", path, member);
+        return error_set(err, ERR_USAGE, 0, "%s: %s is not a table of clouds", path, member);
     *clouds = json_object();
     const char *name;
     json_object_foreach(found, name, value)
@@ -139,7 +139,7 @@ static const char *of_environment(void)
     return name && *name ? name : "envvars";
 }
 
-// What OS_* say, or NULL when they only select.
+// The values of OS_*, or NULL if they only select a cloud.
 static json_t *from_environment(void)
 {
     json_t *values = json_object();
@@ -315,7 +315,7 @@ static int add_profile(struct cloud_config *c, const json_t *own, struct error *
     const json_t *found = json_object_get(all, profile);
     if (!found)
         return error_set(err, ERR_USAGE, 0,
-                         "cloud '%s' (%s) names the profile '%s', which is in no clouds-public.yaml", c->name,
+                         "cloud '%s' (%s) names the profile '%s', which no clouds-public.yaml has", c->name,
                          c->where, profile);
     put_over(c->values, found);
     return 0;

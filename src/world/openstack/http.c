@@ -28,7 +28,7 @@ struct http {
     bool verify;
 };
 
-// One try: what comes in. whole: the headers came to their end.
+// The answer of one try. whole: its headers are complete.
 struct incoming {
     struct buf body;
     json_t *headers;
@@ -37,7 +37,7 @@ struct incoming {
 
 int http_open(const struct http_tls *tls, struct http **result, struct error *err)
 {
-    static bool ready; // libcurl's own state: set up once, and only by who needs it
+    static bool ready; // libcurl's own state: set up once, on first use
     if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return error_set(err, ERR_BUG, 0, "libcurl could not be set up");
     ready = true;
@@ -106,7 +106,7 @@ char *http_server_of(const char *url)
     return printable(whole);
 }
 
-// ---- what comes in ----
+// ---- receiving ----
 
 static size_t take_body(char *data, size_t one, size_t count, void *arg)
 {
@@ -193,7 +193,7 @@ static void set_up(struct http *h, const struct http_request *request, struct cu
         curl_easy_setopt(c, CURLOPT_NOBODY, 1L); // else it waits for one
     else if (!STREQ(request->method, "GET"))
         curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, request->method);
-    // libcurl itself would send once again what a kept connection swallowed.
+    // On a kept connection, libcurl itself would send a lost request again.
     if (!request->harmless)
         curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
 }
@@ -227,7 +227,7 @@ static CURLcode drive(struct http *h, bool harmless, bool *interrupted)
     return rc;
 }
 
-// The words of an alert: what the server itself says of the TLS between us, and would say again.
+// A TLS alert: the server's own refusal, which it would repeat.
 static bool is_alert(const char *words) { return strstr(words, " alert ") != NULL; }
 
 // Whether naming a CA would help: not where the certificate has expired, or is another host's.
@@ -255,23 +255,25 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
     }
     case CURLE_PEER_FAILED_VERIFICATION:
         return error_set(
-            err, ERR_OPENSTACK, 0, "%s is not to be trusted: %s%s", server, shown,
+            err, ERR_OPENSTACK, 0, "%s cannot be trusted: %s%s", server, shown,
             is_unknown_issuer(said) ? " (name the CA's file as cacert in clouds.yaml, or in OS_CACERT)" : "");
     case CURLE_SSL_CACERT_BADFILE:
         return error_set(err, ERR_OPENSTACK, 0,
-                         "%s cannot be asked: the file cacert, %s, holds no certificate that can be read",
-                         server, h->cacert ? h->cacert : "");
+                         "%s cannot be asked: the file cacert, %s, contains no readable certificate", server,
+                         h->cacert ? h->cacert : "");
     case CURLE_SSL_CERTPROBLEM:
         return error_set(
             err, ERR_OPENSTACK, 0,
             "%s cannot be asked: the client's certificate (cert and key in clouds.yaml) is not usable: %s",
             server, shown);
     case CURLE_COULDNT_RESOLVE_HOST:
-        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: its name is not known here", server);
+        return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: its name does not resolve here",
+                         server);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (was_sent(h)) // it is the answer's, not the URL's
-            return error_set(err, ERR_OPENSTACK, 0, "what answers at %s speaks no HTTP: %s", server, shown);
+            return error_set(err, ERR_OPENSTACK, 0, "the server at %s does not speak HTTP: %s", server,
+                             shown);
         return error_set(err, ERR_OPENSTACK, 0, "'%s' is not the URL of a service (http://… or https://…)",
                          server);
     case CURLE_COULDNT_CONNECT:
@@ -280,12 +282,13 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
         return error_set(err, ERR_OPENSTACK, 0, "%s answered with more than %d MiB", server, BODY_MAX >> 20);
     default:
         if (is_alert(said))
-            return error_set(err, ERR_OPENSTACK, 0,
-                             "%s refuses our TLS: %s (where it asks for a client's certificate, name cert "
-                             "and key in clouds.yaml, or OS_CERT and OS_KEY)",
-                             server, shown);
-        return error_set(err, ERR_OPENSTACK, 0, "the connection to %s broke before its answer was whole: %s",
-                         server, shown);
+            return error_set(
+                err, ERR_OPENSTACK, 0,
+                "%s refuses the TLS handshake: %s (if it requires a client certificate, name cert "
+                "and key in clouds.yaml, or OS_CERT and OS_KEY)",
+                server, shown);
+        return error_set(err, ERR_OPENSTACK, 0,
+                         "the connection to %s broke before its answer was complete: %s", server, shown);
     }
 }
 

@@ -10,7 +10,7 @@
 
 struct http;
 
-// How servers prove who they are, and we to them. Texts are copied.
+// Verification of servers, and the client certificate. Texts are copied.
 struct http_tls {
     bool verify;
     const char *cacert, *cert, *key;
@@ -23,7 +23,7 @@ struct http_request {
     const json_t *headers; // {name: text}, or NULL
     const char *body;      // JSON, or NULL
     // It may be made twice: after 429, 502, 503, 504 or a lost connection it is tried again, and an interrupt
-    // ends it. What is not harmless is made once, on a connection of its own, and waited for.
+    // ends it. Any other request is sent once, on a connection of its own, and waited for.
     bool harmless;
     int64_t timeout_ms; // of the whole, with all tries; 0: 60 s
 };

@@ -139,7 +139,7 @@ int nova_server(struct cloud *cloud, const char *id, json_t **server, struct err
         return -1;
     const json_t *found = json_object_get(answer, "server");
     if (!json_is_object(found))
-        return error_set(err, ERR_OPENSTACK, 200, "Nova's answer about %s holds no server", id);
+        return error_set(err, ERR_OPENSTACK, 200, "Nova's answer about %s contains no server", id);
     *server = server_from(found);
     return 0;
 }
@@ -531,8 +531,7 @@ int placement_provider(struct cloud *cloud, const char *name, json_t **provider,
                           "inventories", json_object_get(inventories, "inventories"), "usages",
                           json_object_get(usages, "usages"));
     if (!*provider)
-        return error_set(err, ERR_OPENSTACK, 200, "Placement's answer about %s is not what it should be",
-                         name);
+        return error_set(err, ERR_OPENSTACK, 200, "Placement's answer about %s is malformed", name);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What migrun asks and tells Nova, Placement and Neutron. Each call takes the least microversion that has
-// what it needs, so that clouds from 2.1 on work; what an old one does not tell is left out.
+// The requests that migrun sends to Nova, Placement and Neutron. Each call uses the lowest microversion that
+// suffices, so that clouds from 2.1 on work; fields that an older one lacks are left out.
 #ifndef MIGRUN_WORLD_OPENSTACK_NOVA_H
 #define MIGRUN_WORLD_OPENSTACK_NOVA_H
 
@@ -12,7 +12,7 @@
 // libvirt_name, locked, locked_reason, created, az,
 //  project, groups: [id…], flavor: {name, vcpus, ram (MiB), disk (GiB), extra}, volumes: n, fault (text or
 //  ""), host_status}
-// What these credentials (or an old Nova) are not told is left out.
+// Fields that these credentials (or an old Nova) do not get are left out.
 int nova_find(struct cloud *cloud, const char *name, json_t **server, struct error *err);
 int nova_server(struct cloud *cloud, const char *id, json_t **server, struct error *err);
 

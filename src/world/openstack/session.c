@@ -63,7 +63,7 @@ int cloud_open(struct cloud **result, struct error *err)
     else if (http_open(&tls, &c->http, err) == 0) {
         if (!verify)
             c->warning = xasprintf("the certificates of cloud '%s' are not verified (verify: false in %s): "
-                                   "whoever sits between could be it",
+                                   "anyone in between can impersonate it",
                                    config->name, config->where);
         *result = c;
         return 0;
@@ -100,7 +100,7 @@ void cloud_close(struct cloud *c)
 const char *cloud_name(const struct cloud *c) { return c->config.name; }
 const char *cloud_warning(const struct cloud *c) { return c->warning; }
 
-// ---- what an answer says ----
+// ---- reasons in answers ----
 
 static const char *request_id_of(const struct http_answer *answer)
 {
@@ -155,7 +155,7 @@ static char *one_line(const char *text)
     return shown;
 }
 
-// The text without our secrets, should a service (or what stands before it) tell back what it was told. One
+// The text without our secrets, in case a service (or a proxy before it) echoes them. One
 // that is shorter could be a part of any word.
 static char *without_secrets(const struct cloud *c, const char *text)
 {
@@ -202,8 +202,8 @@ static int refuse(const struct cloud *c, const struct cloud_request *request, co
                          "%s at %s answered %s with a page instead of JSON: %s (%s)", name, server,
                          request->what, said, status);
     return error_set(err, ERR_OPENSTACK, answer->status, "%s %s %s: %s (%s)", name,
-                     answer->status >= 500 ? "failed at" : "says no to", request->what,
-                     *said ? said : "no reason is given", status);
+                     answer->status >= 500 ? "failed at" : "refuses", request->what,
+                     *said ? said : "no reason given", status);
 }
 
 // ---- Keystone ----
@@ -306,7 +306,7 @@ static int credentials(const struct cloud_config *config, json_t **body, struct 
     return 0;
 }
 
-// "http://host:5000/v3" of what is configured, with or without its version.
+// "http://host:5000/v3" from the configured auth_url, with or without its version.
 static char *identity_url(const char *auth_url)
 {
     size_t len = strlen(auth_url);
@@ -329,14 +329,14 @@ static void take_token(struct cloud *c, const struct http_answer *answer, const 
                      : json_array();
 }
 
-// What of a URL comes after its server.
+// The path of a URL.
 static const char *path_of(const char *url)
 {
     const char *server = strstr(url, "://"), *path = strchr(server ? server + 3 : url, '/');
     return path ? path : "";
 }
 
-// What a 401 means, for these credentials.
+// The meaning of a 401 for these credentials.
 static const char *what_is_wrong(const json_t *body)
 {
     const json_t *identity = json_object_get(json_object_get(body, "auth"), "identity");
@@ -366,8 +366,9 @@ static int log_in_once(struct cloud *c, struct error *err)
     const struct cloud_request what = {.service = "identity", .what = "logging in"};
     auto_free char *status = status_text(c, &answer);
     if (answer.status == 401)
-        return error_set(err, ERR_OPENSTACK, 401, "Keystone at %s does not let cloud '%s' (%s) in: %s (%s)",
-                         server, config->name, config->where, what_is_wrong(body), status);
+        return error_set(err, ERR_OPENSTACK, 401,
+                         "Keystone at %s rejects the credentials of cloud '%s' (%s): %s (%s)", server,
+                         config->name, config->where, what_is_wrong(body), status);
     if (answer.status == 404)
         return error_set(err, ERR_OPENSTACK, 404,
                          "there is no Keystone v3 at %s%s, the auth_url of cloud '%s' (%s)", server,
@@ -377,7 +378,7 @@ static int log_in_once(struct cloud *c, struct error *err)
     if (answer.status >= 300 || !http_header(&answer, "x-subject-token") ||
         !json_is_object(json_object_get(said, "token")))
         return error_set(err, ERR_OPENSTACK, answer.status,
-                         "what answers at %s, the auth_url of cloud '%s', is no Keystone (%s)", server,
+                         "the server at %s, the auth_url of cloud '%s', is not Keystone (%s)", server,
                          config->name, status);
     take_token(c, &answer, said);
     return 0;
@@ -457,7 +458,7 @@ static int find_service(struct cloud *c, const char *type, struct service **foun
     if (!url && !json_array_size(c->catalog))
         return error_set(err, ERR_USAGE, 0,
                          "cloud '%s' (%s) names no project (or its user has no role there), so Keystone "
-                         "tells of no service",
+                         "lists no service",
                          c->config.name, c->config.where);
     if (!url)
         return error_set(err, ERR_USAGE, 0,
@@ -523,7 +524,7 @@ static int discover(struct cloud *c, struct service *s, struct error *err)
     auto_free char *status = status_text(c, &answer);
     if (!entry)
         return error_set(err, ERR_OPENSTACK, answer.status,
-                         "what answers at %s is no %s that migrun knows: it says nothing of version %s (%s)",
+                         "the server at %s is not a %s that migrun knows: it does not offer version %s (%s)",
                          server, cloud_service_name(s->type), compute ? "2.1" : "1", status);
     const char *newest = json_str(entry, "version", ""), *max = json_str(entry, "max_version", newest);
     s->newest = minor_of(*max ? max : newest);
@@ -631,7 +632,7 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
     auto_free char *status = status_text(c, &answer);
     if (!body && answer.len) // a proxy's page: whether the service has done anything is not known
         return error_set(err, ERR_OPENSTACK, answer.status,
-                         "%s at %s answered %s with something that is no JSON (%s)",
+                         "%s at %s answered %s with something that is not JSON (%s)",
                          cloud_service_name(request->service), server, request->what, status);
     if (result)
         *result = steal(&body);

@@ -9,12 +9,11 @@
 enum { REQUEST_ID_MAX = 96 };
 
 struct cloud;
-// Reads the configuration, and asks nobody yet.
+// Reads the configuration; sends no request yet.
 int cloud_open(struct cloud **cloud, struct error *err);
 void cloud_close(struct cloud *cloud);
 const char *cloud_name(const struct cloud *cloud);
-const char *cloud_warning(
-    const struct cloud *cloud); // what the operator should know (verify: false), or NULL
+const char *cloud_warning(const struct cloud *cloud); // a warning for the operator (verify: false), or NULL
 // Logs in, when it is not yet; any request does so by itself.
 int cloud_log_in(struct cloud *cloud, struct error *err);
 

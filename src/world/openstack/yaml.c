@@ -55,7 +55,7 @@ static int build_table(struct builder *b, const yaml_node_t *node, int depth, js
         const yaml_node_t *key = yaml_document_get_node(b->document, pair->key);
         json_t *value;
         if (!key || key->type != YAML_SCALAR_NODE)
-            return error_set(err, ERR_USAGE, 0, "line %zu: a key is no text", node->start_mark.line + 1);
+            return error_set(err, ERR_USAGE, 0, "line %zu: a key is not a string", node->start_mark.line + 1);
         if (build(b, yaml_document_get_node(b->document, pair->value), depth + 1, &value, err) < 0)
             return -1;
         auto_free char *name = printable((const char *)key->data.scalar.value);
@@ -102,7 +102,7 @@ int yaml_parse(const char *text, size_t len, json_t **json, struct error *err)
     int rc = -1;
     if (!yaml_parser_load(&parser, &document)) {
         error_set(err, ERR_USAGE, 0, "line %zu: %s", parser.problem_mark.line + 1,
-                  parser.problem ? parser.problem : "no YAML");
+                  parser.problem ? parser.problem : "not valid YAML");
     } else {
         struct builder b = {.document = &document, .left = NODES_MAX};
         const yaml_node_t *root = yaml_document_get_root_node(&document);

@@ -69,7 +69,7 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
     run on controller env OS_AUTH_URL=http://controller:5000/v3 OS_USERNAME=admin OS_PASSWORD=admin \
       OS_PROJECT_NAME=demo OS_USER_DOMAIN_NAME=Default \
       OS_PROJECT_DOMAIN_NAME=Default "$wrong" migrun nova.lua mover compute-2
-    ends_with_status 2; says "does not let cloud 'envvars' (OS_* in the environment) in"
+    ends_with_status 2; says "rejects the credentials of cloud 'envvars' (OS_* in the environment)"
     says "HTTP 401, req-"
   done
 }
