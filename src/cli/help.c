@@ -41,12 +41,10 @@ static void put_option(struct buf *out, const struct command_option *option)
     buf_printf(out, "  %s--%s%s%s", letter, option->name, option->value ? " " : "",
                option->value ? option->value : "");
     size_t width = out->len - start;
-    if (width + 2 > TEXT_COLUMN) {
+    if (width + 2 > TEXT_COLUMN)
         buf_printf(out, "\n%*s", TEXT_COLUMN, "");
-        width = TEXT_COLUMN;
-    } else {
+    else
         buf_printf(out, "%*s", (int)(TEXT_COLUMN - width), "");
-    }
     put_wrapped(out, option->text, TEXT_COLUMN, TEXT_COLUMN);
 }
 

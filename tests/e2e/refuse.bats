@@ -79,9 +79,9 @@ wrong_sites() {
   site_is_refused ":2: unexpected symbol near <eof>" 'return {'
   site_is_refused " should return a table" 'return 5'
   site_is_refused " should return a table" ''
-  site_is_refused ": unknown key 'host'; did you mean 'hosts'?" 'return { host = { "compute-1" } }'
-  site_is_refused ": unknown key 'usr' of ssh; did you mean 'user'?" 'return { ssh = { usr = "root" } }'
-  site_is_refused ": instances should be an absolute path, but is 'here'" 'return { instances = "here" }'
+  site_is_refused ":1: unknown key 'host'; did you mean 'hosts'?" 'return { host = { "compute-1" } }'
+  site_is_refused ":1: unknown key 'usr' of ssh; did you mean 'user'?" 'return { ssh = { usr = "root" } }'
+  site_is_refused ":1: instances should be an absolute path, but is 'here'" 'return { instances = "here" }'
   site_is_refused ":1: attempt to index a nil value (global 'os'): a site file is data only" \
     'return { hosts = { os.getenv("HOME") } }'
   site_is_refused ":1: a loop that does not end" 'while true do end'
