@@ -100,7 +100,8 @@ void clear_folder(const char *path)
 void machines_begin(void)
 {
     if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("none", MACHINES_BELOW, "tmpfs", 0, "mode=1777") == 0)
         return;
     fprintf(stderr, "sweep: its hosts need mounts of their own, which root alone may make: sudo\n");
     exit(2);

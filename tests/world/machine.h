@@ -24,8 +24,10 @@
 // Empties a folder, if it is there; no other file system that is mounted in it.
 void clear_folder(const char *path);
 
-// A mount namespace that this process and its children have for themselves. Fails for who is not root.
+// A mount namespace that this process and its children have for themselves, and in it a folder for benches
+// that goes with it, however they end. Fails for who is not root.
 void machines_begin(void);
+#define MACHINES_BELOW "/dev/shm"
 // The machines of a bench, whose folder is there; they are empty.
 void machines_make(const char *bench);
 void machines_unmake(const char *bench);

@@ -505,8 +505,7 @@ static char *cut_of(const struct scenario *s, const struct bench *bench, const s
 
 static void open_bench(struct bench *bench)
 {
-    snprintf(bench->folder, sizeof bench->folder, "%s/migrun-sweep-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(bench->folder, sizeof bench->folder, MACHINES_BELOW "/bench-XXXXXX");
     if (!mkdtemp(bench->folder))
         fail(bench->folder);
     setenv("MIGRUN_WORLD", bench->folder, 1);
