@@ -25,7 +25,7 @@
 #define KEEP_DIR \
     "/var/lib/migrun/kept" // where a host keeps the originals of what was changed there (agent/ops.h)
 #define KEEP_DIR_OF_USER "~/.local/state/migrun/kept" // where an agent that is not root keeps them
-#define CLAIM_DIR "/var/lib/migrun/claims" // and the claims of the runs that change it
+#define CLAIM_DIR "/var/lib/migrun/claims"            // and the claims of the runs that change it
 
 struct message {
     json_t *head;

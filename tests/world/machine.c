@@ -329,7 +329,7 @@ static void set_unit(const char *bench, const char *host, const char *unit, cons
 // Those that the runs before left waiting at the socket.
 static void turn_away_clients(size_t number)
 {
-    for (int client; (client = accept4(listening[number], NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+    for (int client; (client = accept(listening[number], NULL, NULL)) >= 0;)
         close(client);
 }
 
