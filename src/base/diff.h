@@ -10,9 +10,5 @@
 // of line numbers. Writes no file (memory descriptors), so that it works in a preview. Caller frees.
 int diff_text(const char *before, const char *after, const char *label_before, const char *label_after,
               char **diff, struct error *err);
-// Masks secrets in text: passwd='…' of graphics, <secret>/<password> contents, "password = x" lines of INI
-// files (keys that contain password, passwd, secret, token, credential), user:password@ in URLs. Caller
-// frees.
-char *mask_secrets(const char *text);
 
 #endif

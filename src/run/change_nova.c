@@ -3,6 +3,7 @@
 // lock; any other request.
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/mask.h"
 #include "run/change.h"
 #include "run/cloud.h"
 #include "run/migration.h"
@@ -358,7 +359,8 @@ int change_nova_lock(struct run *run, bool locked, const char *reason, struct er
 static int describe_request(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     (void)err;
-    const json_t *after = effect_after(e), *body = json_object_get(after, "body");
+    const json_t *after = effect_after(e);
+    auto_json json_t *body = mask_json(json_object_get(after, "body"));
     auto_free char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("");
     *summary = xasprintf("%s%s%.200s", json_str(after, "method", ""), *text ? " " : "", text);
     *detail = NULL;

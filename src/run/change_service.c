@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Changes to services, and commands that change something.
+#include "base/mask.h"
 #include "run/change.h"
 #include "run/gate.h"
 
@@ -142,12 +143,14 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
 
 // ---- commands ----
 
+// A command as it is shown, and written down: without its secrets. Caller frees.
 static char *words_text(const json_t *argv)
 {
+    auto_json json_t *masked = mask_json(argv);
     struct buf text = {0};
     size_t i;
     json_t *word;
-    json_array_foreach(argv, i, word) {
+    json_array_foreach(masked, i, word) {
         const char *w = json_string_value(word);
         bool plain = w && *w &&
                      strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") ==

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/interrupt.h"
+#include "base/mask.h"
 #include "run/journal.h"
 
 #include <stdlib.h>
@@ -55,7 +56,7 @@ void effect_note(const struct effect *e, json_t *request)
 {
     auto_free char *keep = xasprintf("%s/%d", e->host->run->id, e->number);
     json_object_set_new(request, "keep", json_string(keep));
-    json_object_set(request, "note", e->data);
+    json_object_set_new(request, "note", mask_json(e->data));
     if (e->undoing)
         json_object_set_new(request, "undoes", json_true());
 }
@@ -106,6 +107,16 @@ static void tell(const struct effect *e, const char *status, const char *summary
                        "request_id", request_id_of(e)));
 }
 
+// The journal is shown, and copied into reports: what is secret in an effect lies beside it.
+static int record_about(const struct effect *e, struct error *err)
+{
+    struct journal *journal = e->host->run->journal;
+    auto_json json_t *masked = mask_json(e->data);
+    if (!json_equal(masked, e->data) && journal_secret(journal, e->number, e->data, err) < 0)
+        return -1;
+    return journal_about(journal, e->number, masked, err);
+}
+
 // What became of an effect, for the journal.
 static int record(const struct effect *e, enum fate fate, struct error *err)
 {
@@ -113,7 +124,7 @@ static int record(const struct effect *e, enum fate fate, struct error *err)
     if (!run->journal && run->recovers) // of another controller's run: what its hosts keep is all there is
         return 0;
     if (fate == FATE_ABOUT)
-        return journal_about(run->journal, e->number, e->data, err);
+        return record_about(e, err);
     const json_t *result = fate == FATE_DONE && e->kind->result_kept ? e->result : NULL;
     return journal_fate(run->journal, e->number, fate, result, request_id_of(e), err);
 }
@@ -342,6 +353,10 @@ static enum undoing nothing_there(struct effect *e, const char *summary)
 
 static int undo_it(struct effect *e, enum observed seen, struct error *err)
 {
+    if (mask_is_in(effect_before(e)) || mask_is_in(json_object_get(effect_after(e), "undo")))
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            "undoing it needs a secret that only the controller of the run keeps: recover it there");
     if (seen == SEEN_OTHER)
         return error_set(err, ERR_REFUSED, REFUSED_CHANGED,
                          "somebody else changed it since, so it was left as it is");

@@ -240,6 +240,27 @@ int journal_resume(const char *state, const char *run, struct journal **result, 
     return 0;
 }
 
+static char *secret_name(int number) { return xasprintf("secret-%d.json", number); }
+
+int journal_secret(struct journal *journal, int number, const json_t *effect, struct error *err)
+{
+    auto_free char *folder = xstrndup(journal->path, (size_t)(strrchr(journal->path, '/') - journal->path)),
+                   *name = secret_name(number), *path = xasprintf("%s/%s", folder, name),
+                   *text = json_dumps(effect, JSON_COMPACT);
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    auto_fd int above = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || above < 0 || write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0 || fsync(above) < 0)
+        return error_errno(err, errno, "%s cannot be written, and nothing is changed without it", path);
+    return 0;
+}
+
+json_t *journal_whole_effect(const char *state, const char *run, int number)
+{
+    auto_free char *name = secret_name(number), *path = run_path(state, run, name), *text = NULL;
+    size_t len;
+    return read_whole_file(path, JOURNAL_MAX, &text, &len) == 0 ? json_loadb(text, len, 0, NULL) : NULL;
+}
+
 int journal_about(struct journal *journal, int number, const json_t *effect, struct error *err)
 {
     auto_json json_t *line = line_of(journal, "about");
@@ -603,18 +624,31 @@ bool journal_is_live(const char *state, const char *run)
     return fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
 }
 
+// Before the journal that tells of them.
+static int remove_secrets(const char *dir)
+{
+    DIR *folder = opendir(dir);
+    int rc = 0;
+    for (struct dirent *entry; folder && rc == 0 && (entry = readdir(folder));)
+        if (strncmp(entry->d_name, "secret-", 7) == 0)
+            rc = unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+    return rc;
+}
+
 int journal_remove(const char *state, const char *run, struct error *err)
 {
     static const char *const files[] = {"policy.lua", "journal.jsonl"};
     struct journal *journal;
     if (journal_resume(state, run, &journal, err) < 0)
         return -1;
-    int rc = 0;
+    auto_free char *dir = run_path(state, run, NULL);
+    int rc = remove_secrets(dir);
     for (size_t i = 0; rc == 0 && i < COUNT_OF(files); i++) {
         auto_free char *path = run_path(state, run, files[i]);
         rc = unlink(path) < 0 && errno != ENOENT ? -1 : 0;
     }
-    auto_free char *dir = run_path(state, run, NULL);
     if (rc < 0 || rmdir(dir) < 0)
         rc = error_errno(err, errno, "run %s cannot be removed (%s)", run, dir);
     journal_close(journal);

@@ -32,7 +32,8 @@ static int take_effect(struct run *run, const struct told_effect *told, struct e
 {
     const char *host = json_str(told->data, "host", "");
     struct run_host *h = run_find_host(run, host);
-    struct effect *e = h ? effect_from(h, told->data, told->number) : NULL;
+    auto_json json_t *whole = journal_whole_effect(run->options->state, run->id, told->number);
+    struct effect *e = h ? effect_from(h, whole ? whole : told->data, told->number) : NULL;
     if (!e)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "change %d of the run (%s on %s) is of an unknown kind", told->number,

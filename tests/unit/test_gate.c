@@ -3,6 +3,7 @@
 // what was changed is undone.
 #include "base/interrupt.h"
 #include "base/io.h"
+#include "base/mask.h"
 #include "run/change.h"
 #include "run/gate.h"
 #include "run/journal.h"
@@ -888,6 +889,52 @@ static void commands_are_undone_by_theirs(void **state)
     assert_string_equal(json_string_value(json_array_get(run.kept, 0)), "make on compute-1 (run)");
 }
 
+// All that is written down of a run or told, but for the file that is there for secrets.
+static void nowhere_is(const char *secret)
+{
+    auto_free char *path = xasprintf("%s/runs/%s/journal.jsonl", state_dir, run.id), *text = NULL,
+                   *told = json_dumps(events, 0);
+    size_t len;
+    assert_int_equal(read_whole_file(path, 1 << 20, &text, &len), 0);
+    assert_null(strstr(text, secret));
+    assert_null(strstr(told, secret));
+}
+
+static void a_secret_of_a_command_is_kept_apart(void **state)
+{
+    (void)state;
+    struct message auto_message answer = {0};
+    json_t *args = json_pack("{s:[s,s,s], s:[s,s]}", "argv", "set", "--password", "sesame", "undo", "set",
+                             "--password=simsim");
+    assert_int_equal(change_command(&there, args, NULL, 0, &answer, NULL), 0); // whose note is the journal's
+    nowhere_is("sesame");
+    nowhere_is("simsim");
+    auto_free char *path = xasprintf("%s/runs/%s/secret-1.json", state_dir, run.id);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    auto_json json_t *whole = journal_whole_effect(state_dir, run.id, 1);
+    assert_true(json_equal(whole, run.effects[0]->data));
+    assert_null(journal_whole_effect(state_dir, run.id, 2));
+    all_is_undone(1);
+    nowhere_is("simsim");
+}
+
+// Another controller has the masked one alone.
+static void an_undo_whose_secret_is_elsewhere_is_refused(void **state)
+{
+    (void)state;
+    auto_json json_t *data = json_pack("{s:s, s:s, s:s, s:{}, s:{s:[s], s:[s,s]}}", "kind", "command", "host",
+                                       "compute-1", "target", "make", "before", "after", "argv", "make",
+                                       "undo", "set", "--password=simsim"),
+                     *masked = mask_json(data), *problems = NULL;
+    gate_remember(&run, effect_from(&there, masked, 1));
+    problems = undo(0, 1);
+    assert_non_null(strstr(json_string_value(json_array_get(problems, 0)),
+                           "needs a secret that only the controller of the run keeps"));
+    asked_for("[]");
+}
+
 static void a_second_interrupt_tells_what_is_left(void **state)
 {
     (void)state;
@@ -1290,6 +1337,8 @@ int main(void)
         TEST(a_failure_stops_what_was_before_of_the_same_file),
         TEST(fix_ups_stay),
         TEST(commands_are_undone_by_theirs),
+        TEST(a_secret_of_a_command_is_kept_apart),
+        TEST(an_undo_whose_secret_is_elsewhere_is_refused),
         TEST(a_second_interrupt_tells_what_is_left),
         TEST(the_same_text_with_another_owner_is_put_back),
         TEST(the_same_text_with_the_same_owner_is_no_change),

@@ -178,7 +178,7 @@ static void a_request_has_its_id(void **state)
                                                                      "req-2"));
     auto_json json_t *how = json_of(
                          "{'service': 'network', 'undo': {'method': 'DELETE', 'path': '/things/1'}}"),
-                     *body = json_of("{'a': 'b'}");
+                     *body = json_of("{'changePassword': {'adminPass': '" PASSWORD "'}}");
     const json_t *result;
     struct error err = {0};
     if (change_nova_request(&run, "POST", "/things", body, how, &result, &err) < 0)

@@ -467,6 +467,21 @@ static void a_torn_end(void **state)
     journal_close(journal);
 }
 
+static void secrets_go_with_it(void **state)
+{
+    (void)state;
+    struct error err;
+    struct journal *journal = open_journal();
+    auto_json json_t *secret = json_pack("{s:s}", "token", "x");
+    assert_int_equal(journal_secret(journal, 1, secret, &err), 0);
+    assert_int_equal(journal_secret(journal, 1, secret, &err), -1); // the first is the true one
+    journal_close(journal);
+    auto_json json_t *whole = journal_whole_effect(state_dir, run, 1);
+    assert_true(json_equal(whole, secret));
+    assert_int_equal(journal_remove(state_dir, run, &err), 0);
+    assert_null(journal_whole_effect(state_dir, run, 1));
+}
+
 static void resumed_where_it_ended(void **state)
 {
     (void)state;
@@ -985,6 +1000,7 @@ int main(void)
         TEST(nothing_lives_where_nothing_is),
         TEST(names_stay_in_the_folder),
         TEST(a_torn_end),
+        TEST(secrets_go_with_it),
         TEST(resumed_where_it_ended),
         TEST(cut_anywhere),
         TEST(a_power_cut_takes_what_was_not_synced),
