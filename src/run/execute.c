@@ -224,15 +224,24 @@ static int end_refused(struct run *run, struct tally *tally)
                         tally->refusing.data);
 }
 
+// A preview ends with the exit status that the run would end with.
 static int end_preview(struct run *run, struct tally *tally, const struct error *failure)
 {
     size_t n = run->n_would;
     auto_free char *checks = checks_text(tally);
-    if (failure && failure->domain == ERR_POLICY)
+    if (failure && ((failure->domain == ERR_POLICY && n == 0) || failure->domain == ERR_INTERRUPTED))
         return end_mistaken(run, tally, failure);
     if (failure)
-        return verdict_tell(run, OUTCOME_REFUSED, "would_not", steal(&tally->details), "Would stop: %s",
-                            failure->message);
+        return verdict_tell(run, OUTCOME_NOT_MOVED, "would_not", steal(&tally->details),
+                            "Would stop: %s; %zu change%s would be undone.", failure->message, n, plural(n));
+    if (tally->not_fixed)
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "would", steal(&tally->details),
+                            "Would %s%s%s%s, but %zu fix-up%s would fail.",
+                            run->procedure->migrates ? "move " : "be done",
+                            run->procedure->migrates ? instance_name(run) : "",
+                            run->procedure->migrates ? " to " : "",
+                            run->procedure->migrates ? run_dest_name(run) : "", tally->not_fixed,
+                            plural(tally->not_fixed));
     if (run->procedure->migrates)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
                             "Would move %s to %s: %s%zu change%s. Run it without --dry-run.",
@@ -700,9 +709,8 @@ static int execute(struct run *run, struct tally *tally)
     if (tally->refused)
         return end_refused(run, tally);
     if (!only_checks(procedure) && (preview ? run_claim(run, false, &err) : begin_changes(run, &err)) < 0)
-        return preview ? end_preview(run, tally, &err)
-                       : verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details),
-                                      "Refused, nothing was touched: %s", err.message);
+        return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details),
+                            "Refused, nothing was touched: %s", err.message);
     bool failed = run_phase(run, PHASE_PREPARE, tally, &err) < 0 ||
                   run_phase(run, PHASE_MIGRATE, tally, &err) < 0;
     if (!preview)

@@ -35,6 +35,18 @@ teardown_file() { forget still; }
   unchanged "$BATS_TEST_TMPDIR/world"
 }
 
+@test "it ends with the status that the run would end with" {
+  run migrun -n tests/e2e/policies/stops.lua still compute-2
+  ends_with_status 3
+  verdict_is "Would stop: compute-1: /nowhere/at/all: No such file or directory; 1 change would be undone."
+  run migrun tests/e2e/policies/stops.lua still compute-2
+  ends_with_status 3
+  world_snapshot >"$BATS_TEST_TMPDIR/world"       # with what that run keeps
+  run migrun -n -p way=fixup tests/e2e/policies/stops.lua still compute-2
+  ends_with_status 4
+  verdict_is "Would move still to compute-2, but 1 fix-up would fail."
+}
+
 @test "every kind of effect is shown" {
   run migrun -n tests/e2e/policies/effects.lua still compute-2
   ends_with_status 0
