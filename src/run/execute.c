@@ -189,6 +189,11 @@ static char *checks_text(const struct tally *tally)
                          : xstrdup("");
 }
 
+static bool only_checks(const struct procedure *procedure)
+{
+    return procedure->n_steps == 0 || procedure->steps[procedure->n_steps - 1].phase == PHASE_CHECK;
+}
+
 static void add_more(struct run *run, struct tally *tally)
 {
     auto_free char *command = xasprintf("migrun show %s", run->id);
@@ -224,6 +229,13 @@ static int end_refused(struct run *run, struct tally *tally)
                         tally->refusing.data);
 }
 
+// A policy of checks has nothing else to say.
+static int end_checked(struct run *run, struct tally *tally)
+{
+    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %zu check%s passed.",
+                        tally->checks, plural(tally->checks));
+}
+
 // A preview ends with the exit status that the run would end with.
 static int end_preview(struct run *run, struct tally *tally, const struct error *failure)
 {
@@ -235,17 +247,17 @@ static int end_preview(struct run *run, struct tally *tally, const struct error 
         return verdict_tell(run, OUTCOME_NOT_MOVED, "would_not", steal(&tally->details),
                             "Would stop: %s; %zu change%s would be undone.", failure->message, n, plural(n));
     if (tally->not_fixed)
-        return verdict_tell(run, OUTCOME_MOVED_BUT, "would", steal(&tally->details),
-                            "Would %s%s%s%s, but %zu fix-up%s would fail.",
-                            run->procedure->migrates ? "move " : "be done",
-                            run->procedure->migrates ? instance_name(run) : "",
-                            run->procedure->migrates ? " to " : "",
-                            run->procedure->migrates ? run_dest_name(run) : "", tally->not_fixed,
-                            plural(tally->not_fixed));
+        return verdict_tell(
+            run, OUTCOME_MOVED_BUT, "would", steal(&tally->details),
+            "Would %s%s%s%s, but %zu fix-up%s would fail.", run->procedure->migrates ? "move " : "be done",
+            run->procedure->migrates ? instance_name(run) : "", run->procedure->migrates ? " to " : "",
+            run->procedure->migrates ? run_dest_name(run) : "", tally->not_fixed, plural(tally->not_fixed));
     if (run->procedure->migrates)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
                             "Would move %s to %s: %s%zu change%s. Run it without --dry-run.",
                             instance_name(run), run_dest_name(run), checks, n, plural(n));
+    if (only_checks(run->procedure))
+        return end_checked(run, tally);
     if (n == 0)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
                             "Would change nothing: %severything is right already%s.", checks,
@@ -263,6 +275,8 @@ static int end_done(struct run *run, struct tally *tally)
         return verdict_tell(run, OUTCOME_MOVED_BUT, "done", steal(&tally->details),
                             "Done, but %zu step%s failed; %zu change%s made%s.", tally->not_fixed,
                             plural(tally->not_fixed), n, plural(n), verified);
+    if (only_checks(run->procedure))
+        return end_checked(run, tally);
     if (n == 0)
         return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details),
                             "Done: %snothing had to be changed%s.", checks, verified);
@@ -515,11 +529,6 @@ static int end_deleted(struct run *run, struct tally *tally)
 }
 
 // ---- the whole ----
-
-static bool only_checks(const struct procedure *procedure)
-{
-    return procedure->n_steps == 0 || procedure->steps[procedure->n_steps - 1].phase == PHASE_CHECK;
-}
 
 static void tell_begin(struct run *run)
 {

@@ -185,14 +185,13 @@ static void checks_alone(void **state)
         "preflight`,`preview`:false,`asks`:true,`memory`:0,"
         "`vcpus`:0,`sentence`:`For x, from compute-1 to compute-2, by preflight`}",
         CHECK("guest is running", "ok", "running since 14:02, no job"),
-        "{`type`:`verdict`,`outcome`:`done`,`status`:0,`line`:`Done: 1 check passed, nothing had to be "
-        "changed.`,`details`:[]}",
+        "{`type`:`verdict`,`outcome`:`done`,`status`:0,`line`:`Done: 1 check passed.`,`details`:[]}",
     };
     EXPECT(plain, events,
            "For x, from compute-1 to compute-2, by preflight\n"
            "check    guest is running               running since 14:02, no job\n"
            "\n"
-           "Done: 1 check passed, nothing had to be changed.\n");
+           "Done: 1 check passed.\n");
 }
 
 static void run_into_a_file(void **state)
