@@ -52,7 +52,7 @@ passes() { asked "$@"; ends_with_status 0; }
   ! on controller test -e /var/lib/migrun/runs || [[ -z $(on controller ls /var/lib/migrun/runs) ]]
   run migrun preflight still compute-2 -n
   ends_with_status 0
-  verdict_is "Would change nothing: 19 checks passed"
+  verdict_is "Done: 19 checks passed."
 }
 
 @test "all refusals are shown at once" {

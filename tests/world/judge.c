@@ -388,8 +388,7 @@ enum judgement judge(const struct scenario *s, const struct truth *t, const stru
         return STREQ(outcome, "recovered") ? judge_ended(t, e, why)
                : s->preview                ? judge_still(t, e, why)
                                            : judge_moved(t, e, s->stays, why);
-    case OUTCOME_MOVED_BUT:
-        return s->preview ? judge_still(t, e, why) : judge_moved(t, e, s->stays, why);
+    case OUTCOME_MOVED_BUT: return s->preview ? judge_still(t, e, why) : judge_moved(t, e, s->stays, why);
     case OUTCOME_REFUSED:
     case OUTCOME_NOT_MOVED:
     case OUTCOME_NOT_RESTORED:
