@@ -59,9 +59,8 @@ static const struct command_option move_options[] = {
 static const struct command_option recover_options[] = {
     {'n', "dry-run", NULL, "show what would be done and change nothing"},
     {OPTION_HOST, "host", "HOST",
-     "finish the runs that HOST keeps records of, when their controller is gone for good; shows what would "
-     "be "
-     "undone, and asks"},
+     "finish the runs that HOST keeps records of, when their controller is gone for good; shows what "
+     "would be undone, and asks"},
     {OPTION_YES, "yes", NULL, "do not ask"},
     SITE,
     STATE,

@@ -61,7 +61,7 @@ static void put_commands(struct buf *out)
         buf_printf(out, "  %3d  ", exit->status);
         put_wrapped(out, exit->text, 7, 7);
     }
-    buf_puts(out, "A dry run exits as the run would.\n");
+    buf_puts(out, "A dry run exits as the run would, as far as it can tell.\n");
 }
 
 char *help_text(const struct command *command)
@@ -146,7 +146,7 @@ char *manual_page(void)
         put_roff(&out, exit->text);
         buf_puts(&out, "\n");
     }
-    buf_puts(&out, ".PP\nA dry run exits as the run would.\n"
+    buf_puts(&out, ".PP\nA dry run exits as the run would, as far as it can tell.\n"
                    ".SH FILES\n"
                    ".TP\n\\fI/etc/migrun/site.lua\\fR\nthe site: its hosts and how to reach them\n"
                    ".TP\n\\fI/etc/migrun/policies\\fR\npolicies that can be named without a path\n"

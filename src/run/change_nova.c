@@ -429,7 +429,8 @@ int change_nova_request(struct run *run, const char *method, const char *path, c
                         const json_t *options, const json_t **result, struct error *err)
 {
     struct run_host *h = run->source ? run_instance_host(run) : run->n_hosts ? run->hosts[0] : NULL;
-    auto_free char *what = xasprintf("%s %s", method, path);
+    auto_free char *target = mask_secrets(path), // "?token=…"
+        *what = xasprintf("%s %s", method, target);
     if (gate_open(run, what, err) < 0 || (!h && run_here(run, &h, err) < 0))
         return -1;
     json_t *after = options ? json_deep_copy(options) : json_object();
@@ -437,5 +438,5 @@ int change_nova_request(struct run *run, const char *method, const char *path, c
     json_object_set_new(after, "path", json_text(path));
     if (body)
         json_object_set_new(after, "body", json_deep_copy(body));
-    return gate_pass(effect_new(OF_nova_request, h, path, json_object(), after), result, err);
+    return gate_pass(effect_new(OF_nova_request, h, target, json_object(), after), result, err);
 }

@@ -76,7 +76,7 @@ static int end_checked(struct run *run, struct tally *tally)
                         tally->checks, plural(tally->checks));
 }
 
-// A preview ends with the exit status that the run would end with.
+// A preview ends with the exit status that the run would end with, as far as it can tell.
 int end_preview(struct run *run, struct tally *tally, const struct error *failure)
 {
     size_t n = run->n_would;
@@ -85,17 +85,18 @@ int end_preview(struct run *run, struct tally *tally, const struct error *failur
         return end_mistaken(run, tally, failure);
     if (failure)
         return verdict_tell(run, OUTCOME_NOT_MOVED, "would_not", steal(&tally->details),
-                            "Would stop: %s; %zu change%s would be undone.", failure->message, n, plural(n));
+                            "Would stop after %zu change%s: %s", n, plural(n), failure->message);
+    auto_free char *what = run->procedure->migrates
+                               ? xasprintf("move %s to %s", instance_name(run), run_dest_name(run))
+                               : xstrdup("be done");
     if (tally->not_fixed)
-        return verdict_tell(
-            run, OUTCOME_MOVED_BUT, "would", steal(&tally->details),
-            "Would %s%s%s%s, but %zu fix-up%s would fail.", run->procedure->migrates ? "move " : "be done",
-            run->procedure->migrates ? instance_name(run) : "", run->procedure->migrates ? " to " : "",
-            run->procedure->migrates ? run_dest_name(run) : "", tally->not_fixed, plural(tally->not_fixed));
+        return verdict_tell(run, OUTCOME_MOVED_BUT, "would", steal(&tally->details),
+                            "Would %s, but %zu fix-up%s would fail.", what, tally->not_fixed,
+                            plural(tally->not_fixed));
     if (run->procedure->migrates)
         return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
-                            "Would move %s to %s: %s%zu change%s. Run it without --dry-run.",
-                            instance_name(run), run_dest_name(run), checks, n, plural(n));
+                            "Would %s: %s%zu change%s. Run it without --dry-run.", what, checks, n,
+                            plural(n));
     if (only_checks(run->procedure))
         return end_checked(run, tally);
     if (n == 0)

@@ -152,6 +152,10 @@ static void run_fixups(struct run *run, struct tally *tally)
                 buf_printf(&tally->verified, ", %s", seen);
         }
     }
+    if (!run->options->preview && gate_has_left(run)) {
+        run_reconnect(run);
+        gate_settle_left(run);
+    }
 }
 
 // ---- the ends ----
@@ -423,7 +427,8 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
 
 int run_execute(struct run *run) { return with_tally(run, execute); }
 
-// What a recovery would do; nothing is changed.
+// What a recovery would do; nothing is changed. It ends with the status that the recovery would end with, as
+// far as that can be told.
 static int end_forecast(struct run *run, struct tally *tally)
 {
     look(run, tally);
@@ -437,7 +442,7 @@ static int end_forecast(struct run *run, struct tally *tally)
                             "Would stay in doubt: where %s runs is not certain (%s).", instance_name(run),
                             tally->seen.text);
     if (tally->where == GUEST_DELETED)
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+        return verdict_tell(run, OUTCOME_NOT_MOVED, "would", steal(&tally->details),
                             "Would end: %s was deleted in Nova, and neither host has it any more.",
                             instance_name(run));
     if (has_moved(tally->where))
@@ -450,7 +455,7 @@ static int end_forecast(struct run *run, struct tally *tally)
     auto_json json_t *problems = json_array();
     size_t undone;
     gate_undo(run, &undone, problems);
-    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+    return verdict_tell(run, OUTCOME_NOT_MOVED, "would", steal(&tally->details),
                         "Would end as not moved: %zu change%s would be undone.", undone,
                         undone == 1 ? "" : "s");
 }

@@ -52,11 +52,21 @@ const char *effect_target(const struct effect *e) { return json_str(e->data, "ta
 const json_t *effect_before(const struct effect *e) { return json_object_get(e->data, "before"); }
 const json_t *effect_after(const struct effect *e) { return json_object_get(e->data, "after"); }
 
+// The effect as others may read it. Its other members have nothing secret: a kind whose target may (a
+// command) makes it without.
+static json_t *masked(const struct effect *e)
+{
+    json_t *data = json_copy(e->data);
+    json_object_set_new(data, "before", mask_json(effect_before(e)));
+    json_object_set_new(data, "after", mask_json(effect_after(e)));
+    return data;
+}
+
 void effect_note(const struct effect *e, json_t *request)
 {
     auto_free char *keep = xasprintf("%s/%d", e->host->run->id, e->number);
     json_object_set_new(request, "keep", json_string(keep));
-    json_object_set_new(request, "note", mask_json(e->data));
+    json_object_set_new(request, "note", masked(e));
     if (e->undoing)
         json_object_set_new(request, "undoes", json_true());
 }
@@ -111,10 +121,10 @@ static void tell(const struct effect *e, const char *status, const char *summary
 static int record_about(const struct effect *e, struct error *err)
 {
     struct journal *journal = e->host->run->journal;
-    auto_json json_t *masked = mask_json(e->data);
-    if (!json_equal(masked, e->data) && journal_secret(journal, e->number, e->data, err) < 0)
+    auto_json json_t *data = masked(e);
+    if (!json_equal(data, e->data) && journal_secret(journal, e->number, e->data, err) < 0)
         return -1;
-    return journal_about(journal, e->number, masked, err);
+    return journal_about(journal, e->number, data, err);
 }
 
 // What became of an effect, for the journal.
@@ -430,6 +440,27 @@ static bool is_borrowed(const struct effect *e) { return e->temporary && waits(e
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems)
 {
     return undo_all(run, waits, undone, problems);
+}
+
+static bool is_left(const struct effect *e)
+{
+    return e->of_fixup && e->made == MADE_UNKNOWN && e->kind->settle;
+}
+
+bool gate_has_left(const struct run *run)
+{
+    for (size_t i = 0; i < run->n_effects; i++)
+        if (is_left(run->effects[i]))
+            return true;
+    return false;
+}
+
+void gate_settle_left(struct run *run)
+{
+    struct error ignored; // the fix-up's own failure is told
+    for (size_t i = 0; i < run->n_effects; i++)
+        if (is_left(run->effects[i]))
+            run->effects[i]->kind->settle(run->effects[i], &ignored);
 }
 
 size_t gate_take_back(struct run *run, size_t *undone, json_t *problems)

@@ -119,5 +119,9 @@ size_t gate_undo(struct run *run, size_t *undone, json_t *problems);
 // The same for what temporary steps made, alone: at an end that undoes nothing else. Not while the guest
 // still moves, or may.
 size_t gate_take_back(struct run *run, size_t *undone, json_t *problems);
+// Whether fix-ups made changes of which it is not known whether they were made, and what brings those to
+// their end: no fix-up is undone, so nobody else would.
+bool gate_has_left(const struct run *run);
+void gate_settle_left(struct run *run);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/mask.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOURNAL_MAX = 1 << 30, NUMBER_MOST = 1 << 24 };
+enum { JOURNAL_MAX = 1 << 30, NUMBER_MOST = 1 << 24, THE_PARAMETERS = 0 };
 
 struct journal {
     int fd;
@@ -168,18 +169,41 @@ static void set_json(json_t *record, const char *key, const json_t *value)
         json_object_set(record, key, (json_t *)(uintptr_t)value);
 }
 
-static json_t *line_of_opening(const struct opening *o)
+static char *secret_name(int number) { return xasprintf("secret-%d.json", number); }
+
+int journal_secret(struct journal *journal, int number, const json_t *effect, struct error *err)
 {
+    auto_free char *folder = xstrndup(journal->path, (size_t)(strrchr(journal->path, '/') - journal->path)),
+                   *name = secret_name(number), *path = xasprintf("%s/%s", folder, name),
+                   *text = json_dumps(effect, JSON_COMPACT);
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    auto_fd int above = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || above < 0 || write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0 || fsync(above) < 0)
+        return error_errno(err, errno, "%s cannot be written, and nothing is changed without it", path);
+    return 0;
+}
+
+json_t *journal_whole(const char *state, const char *run, int number)
+{
+    auto_free char *name = secret_name(number), *path = run_path(state, run, name), *text = NULL;
+    size_t len;
+    return read_whole_file(path, JOURNAL_MAX, &text, &len) == 0 ? json_loadb(text, len, 0, NULL) : NULL;
+}
+
+// Without what is secret in it.
+static json_t *line_of_opening(const struct opening *o, const json_t *params)
+{
+    auto_free char *command = o->command ? mask_secrets(o->command) : NULL;
     json_t *line = json_pack("{s:f, s:s, s:s, s:i, s:s, s:i}", "time", o->time, "run", o->run, "type", "open",
                              "format", JOURNAL_FORMAT, "migrun", MIGRUN_VERSION, "pid", (int)getpid());
-    const char *const texts[][2] = {{"command", o->command}, {"by", o->by},     {"policy", o->policy},
+    const char *const texts[][2] = {{"command", command},    {"by", o->by},     {"policy", o->policy},
                                     {"summary", o->summary}, {"text", o->text}, {"xml", o->xml},
                                     {"source", o->source},   {"dest", o->dest}};
     const struct {
         const char *key;
         const json_t *value;
     } objects[] = {{"modules", o->modules},
-                   {"params", o->params},
+                   {"params", params},
                    {"instance", o->instance},
                    {"server", o->server},
                    {"hosts", o->hosts}};
@@ -209,8 +233,10 @@ int journal_open(const char *state, const struct opening *opening, struct journa
         sync_dir(runs) < 0 || sync_dir(dir) < 0)
         return error_errno(err, errno, "the journal %s cannot be written, so nothing was changed", path);
     struct journal *journal = journal_new(steal_fd(&fd), path, run);
-    auto_json json_t *line = line_of_opening(opening);
-    if (add(journal, line, true, err) < 0) {
+    auto_json json_t *params = mask_json(opening->params), *line = line_of_opening(opening, params);
+    if ((opening->params && !json_equal(params, opening->params) &&
+         journal_secret(journal, THE_PARAMETERS, opening->params, err) < 0) ||
+        add(journal, line, true, err) < 0) {
         journal_close(journal);
         return -1;
     }
@@ -238,27 +264,6 @@ int journal_resume(const char *state, const char *run, struct journal **result, 
         return error_errno(err, errno, "the journal %s cannot be written", path);
     *result = journal_new(steal_fd(&fd), path, run);
     return 0;
-}
-
-static char *secret_name(int number) { return xasprintf("secret-%d.json", number); }
-
-int journal_secret(struct journal *journal, int number, const json_t *effect, struct error *err)
-{
-    auto_free char *folder = xstrndup(journal->path, (size_t)(strrchr(journal->path, '/') - journal->path)),
-                   *name = secret_name(number), *path = xasprintf("%s/%s", folder, name),
-                   *text = json_dumps(effect, JSON_COMPACT);
-    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    auto_fd int above = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || above < 0 || write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0 || fsync(above) < 0)
-        return error_errno(err, errno, "%s cannot be written, and nothing is changed without it", path);
-    return 0;
-}
-
-json_t *journal_whole_effect(const char *state, const char *run, int number)
-{
-    auto_free char *name = secret_name(number), *path = run_path(state, run, name), *text = NULL;
-    size_t len;
-    return read_whole_file(path, JOURNAL_MAX, &text, &len) == 0 ? json_loadb(text, len, 0, NULL) : NULL;
 }
 
 int journal_about(struct journal *journal, int number, const json_t *effect, struct error *err)
@@ -507,6 +512,17 @@ static int take_records(struct story *story, const char *path, const char *run, 
     return rc;
 }
 
+// The true ones, where the first line has them masked.
+static void take_parameters(struct story *story, const char *state, const char *run)
+{
+    auto_json json_t *params = mask_is_in(story->opening.params) ? journal_whole(state, run, THE_PARAMETERS)
+                                                                 : NULL;
+    if (!json_is_object(params))
+        return;
+    story->opening.params = params;
+    json_array_append(story->records, params); // which holds it
+}
+
 int journal_read(const char *state, const char *run, struct story *story, struct error *err)
 {
     auto_free char *path = run_path(state, run, "journal.jsonl"), *text = NULL;
@@ -519,8 +535,10 @@ int journal_read(const char *state, const char *run, struct story *story, struct
                                : error_errno(err, errno, "the journal %s", path);
     struct error failure = {0};
     story->records = lines_of(text, len);
-    if (take_records(story, path, run, &failure) == 0)
+    if (take_records(story, path, run, &failure) == 0) {
+        take_parameters(story, state, run);
         return 0;
+    }
     if (failure.code == EBADMSG)
         return error_set(err, ERR_SYSTEM, EBADMSG, "the journal %s is malformed: %s", path, failure.message);
     if (err)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The journal of a run: one folder, STATE/runs/RUN, with journal.jsonl (one JSON object a line),
-// secret-N.json (a change as it is, where its line is masked) and, to be read, the policy's text. What its
-// lines look like is known to this file alone; all others write them by the functions below, and read them as
-// a story.
+// secret-N.json (a change as it is, where its line is masked; 0: the parameters) and, to be read, the
+// policy's text. What its lines look like is known to this file alone; all others write them by the functions
+// below, and read them as a story.
 //
 // Lines have time, run and type. "open" is the first: what the run is, with the policy and its modules, and
 // the format of all the lines. "about" (number, step, effect) is on the disk before a change is made; "done",
@@ -49,11 +49,11 @@ void journal_close(struct journal *journal);
 //
 // A change is about to be made, or to be undone no more than it is: synced. effect: its data (gate.h).
 int journal_about(struct journal *journal, int number, const json_t *effect, struct error *err);
-// Keeps the effect as it is, with what is secret in it, before journal_about tells of it without: synced,
+// Keeps an effect as it is, with what is secret in it, before journal_about tells of it without: synced,
 // this user's alone. It goes with the journal (journal_remove).
 int journal_secret(struct journal *journal, int number, const json_t *effect, struct error *err);
 // That effect; NULL: nothing in it was secret. Caller decrefs.
-json_t *journal_whole_effect(const char *state, const char *run, int number);
+json_t *journal_whole(const char *state, const char *run, int number);
 // What became of a change.
 enum fate { FATE_ABOUT, FATE_DONE, FATE_NOT_MADE, FATE_UNCERTAIN, FATE_UNDONE, FATE_UNDO_FAILED };
 // result, request_id: NULL, or what there is to say.

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/mask.h"
 #include "base/spawn.h"
 #include "run/facts.h"
 #include "run/gate.h"
@@ -32,7 +33,7 @@ static int take_effect(struct run *run, const struct told_effect *told, struct e
 {
     const char *host = json_str(told->data, "host", "");
     struct run_host *h = run_find_host(run, host);
-    auto_json json_t *whole = journal_whole_effect(run->options->state, run->id, told->number);
+    auto_json json_t *whole = journal_whole(run->options->state, run->id, told->number);
     struct effect *e = h ? effect_from(h, whole ? whole : told->data, told->number) : NULL;
     if (!e)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
@@ -175,7 +176,9 @@ static int end_run(struct recovery *r, const struct story *story, struct journal
     struct procedure bare;
     struct error err = {0}, no_policy = {0};
     const struct procedure *restored = NULL;
-    if (story->opening.text)
+    if (mask_is_in(story->opening.params))
+        error_set(&no_policy, ERR_POLICY, 0, "its secret parameters are not here");
+    else if (story->opening.text)
         restored = how->policies->restore(&story->opening, &no_policy);
     else
         error_set(&no_policy, ERR_POLICY, 0, "hosts do not keep it");

@@ -38,7 +38,7 @@ teardown_file() { forget still; }
 @test "it ends with the status that the run would end with" {
   run migrun -n tests/e2e/policies/stops.lua still compute-2
   ends_with_status 3
-  verdict_is "Would stop: compute-1: /nowhere/at/all: No such file or directory; 1 change would be undone."
+  verdict_is "Would stop after 1 change: compute-1: /nowhere/at/all: No such file or directory"
   run migrun tests/e2e/policies/stops.lua still compute-2
   ends_with_status 3
   world_snapshot >"$BATS_TEST_TMPDIR/world"       # with what that run keeps

@@ -913,9 +913,9 @@ static void a_secret_of_a_command_is_kept_apart(void **state)
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    auto_json json_t *whole = journal_whole_effect(state_dir, run.id, 1);
+    auto_json json_t *whole = journal_whole(state_dir, run.id, 1);
     assert_true(json_equal(whole, run.effects[0]->data));
-    assert_null(journal_whole_effect(state_dir, run.id, 2));
+    assert_null(journal_whole(state_dir, run.id, 2));
     all_is_undone(1);
     nowhere_is("simsim");
 }

@@ -2,6 +2,7 @@
 // The journal: who writes it, what is left of it after a power cut, a full disk or an editor, and what ends a
 // run.
 #include "base/io.h"
+#include "base/mask.h"
 #include "base/text.h"
 #include "run/journal.h"
 
@@ -467,6 +468,29 @@ static void a_torn_end(void **state)
     journal_close(journal);
 }
 
+// Neither the command line nor the parameters stand in it; who reads it has them.
+static void secret_parameters_stand_apart(void **state)
+{
+    (void)state;
+    struct error err;
+    struct journal *journal;
+    struct story auto_story story = {0};
+    auto_json json_t *params = json_pack("{s:s, s:s}", "api_token", "sesame", "timeout", "5m");
+    const struct opening told = {
+        .run = run, .command = "migrun p.lua -p api_token=sesame x y", .params = params};
+    assert_int_equal(journal_open(state_dir, &told, &journal, &err), 0);
+    journal_close(journal);
+    auto_free char *text = first_line(), *secret = in_run("secret-0.json");
+    assert_null(strstr(text, "sesame"));
+    assert_non_null(strstr(text, "-p api_token=********"));
+    assert_int_equal(journal_read(state_dir, run, &story, &err), 0);
+    assert_true(json_equal(story.opening.params, params));
+    struct story auto_story without = {0};
+    assert_int_equal(unlink(secret), 0);
+    assert_int_equal(journal_read(state_dir, run, &without, &err), 0);
+    assert_true(mask_is_in(without.opening.params));
+}
+
 static void secrets_go_with_it(void **state)
 {
     (void)state;
@@ -476,10 +500,10 @@ static void secrets_go_with_it(void **state)
     assert_int_equal(journal_secret(journal, 1, secret, &err), 0);
     assert_int_equal(journal_secret(journal, 1, secret, &err), -1); // the first is the true one
     journal_close(journal);
-    auto_json json_t *whole = journal_whole_effect(state_dir, run, 1);
+    auto_json json_t *whole = journal_whole(state_dir, run, 1);
     assert_true(json_equal(whole, secret));
     assert_int_equal(journal_remove(state_dir, run, &err), 0);
-    assert_null(journal_whole_effect(state_dir, run, 1));
+    assert_null(journal_whole(state_dir, run, 1));
 }
 
 static void resumed_where_it_ended(void **state)
@@ -1000,6 +1024,7 @@ int main(void)
         TEST(nothing_lives_where_nothing_is),
         TEST(names_stay_in_the_folder),
         TEST(a_torn_end),
+        TEST(secret_parameters_stand_apart),
         TEST(secrets_go_with_it),
         TEST(resumed_where_it_ended),
         TEST(cut_anywhere),

@@ -41,6 +41,9 @@ return {
 
     fixup.own_instance_files,
 
+    { "a note", phase = "fixup", when = function(run) return run.instance:host() == run.dest end,
+      run = function(run) run.dest:write("/run/note", "moved\n") end },
+
     { "service again", phase = "fixup",
       run = function(run) run.source:service "cron":start() end },
   },
