@@ -141,6 +141,18 @@ static void on_xpath_error(void *complaint, error_pointer error) { complain(comp
 
 void xml_init(void) { xmlInitParser(); }
 
+// The caller frees the context, which tells how it went, and the document (NULL: there is none).
+static xmlParserCtxtPtr parse(const char *text, size_t len, struct complaint *first, xmlDocPtr *doc)
+{
+    xmlParserCtxtPtr context = xmlNewParserCtxt();
+    if (!context)
+        abort();
+    context->_private = first;
+    context->sax->serror = on_parser_error;
+    *doc = xmlCtxtReadMemory(context, text, (int)len, NULL, NULL, XML_PARSE_NONET);
+    return context;
+}
+
 int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
 {
     *out = NULL;
@@ -152,13 +164,8 @@ int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
     auto_xml struct xml *doc = xcalloc(1, sizeof *doc);
     doc->text = xstrndup(text, len);
     doc->len = len;
-    xmlParserCtxtPtr context = xmlNewParserCtxt();
-    if (!context)
-        abort();
     struct complaint first = {0};
-    context->_private = &first;
-    context->sax->serror = on_parser_error;
-    doc->doc = xmlCtxtReadMemory(context, doc->text, (int)len, NULL, NULL, XML_PARSE_NONET);
+    xmlParserCtxtPtr context = parse(doc->text, len, &first, &doc->doc);
     bool namespaces_good = context->nsWellFormed;
     xmlFreeParserCtxt(context);
 
@@ -182,13 +189,9 @@ int xml_check_fragment(const char *fragment, struct error *err)
     // Its prefixes may be declared where it goes, so only the form is checked here; namespaces with the whole
     // document.
     auto_free char *wrapped = xasprintf("<fragment>%s</fragment>", fragment);
-    xmlParserCtxtPtr context = xmlNewParserCtxt();
-    if (!context)
-        abort();
     struct complaint first = {0};
-    context->_private = &first;
-    context->sax->serror = on_parser_error;
-    xmlDocPtr parsed = xmlCtxtReadMemory(context, wrapped, (int)strlen(wrapped), NULL, NULL, XML_PARSE_NONET);
+    xmlDocPtr parsed;
+    xmlParserCtxtPtr context = parse(wrapped, strlen(wrapped), &first, &parsed);
     bool good = parsed && context->wellFormed && xmlFirstElementChild(xmlDocGetRootElement(parsed));
     bool complained = !parsed || !context->wellFormed;
     xmlFreeDoc(parsed);

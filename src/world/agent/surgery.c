@@ -371,12 +371,18 @@ static bool is_in_place(struct agent *agent, const json_t *edit)
     return STREQ(json_str(stat, "sha256", ""), json_str(edit, "sha256", "-"));
 }
 
-static int put_back_one(struct agent *agent, const json_t *edit, json_t *lost)
+// Its original is kept before an edit goes into place.
+static bool was_kept(const json_t *edit)
 {
     auto_free char *kept = xasprintf("%s/%s.json", agent_keep_dir, json_str(edit, "keep", ""));
+    return access(kept, F_OK) == 0;
+}
+
+static int put_back_one(struct agent *agent, const json_t *edit, json_t *lost)
+{
     auto_json json_t *tidied = NULL;
     serve_tidy(agent, edit, NULL, 0, &tidied, NULL, NULL); // what its agent left when it died
-    if (access(kept, F_OK) < 0 || !is_in_place(agent, edit))
+    if (!was_kept(edit) || !is_in_place(agent, edit))
         return 0;
     struct stat st;
     const char *path = json_str(edit, "path", "");
@@ -480,16 +486,18 @@ static bool is_of_surgery(const json_t *edits, const char *path, const char *has
 static bool was_taken_over(const struct surgery *s, struct agent *agent)
 {
     const json_t *edits = json_object_get(s->manifest, "edits");
+    bool others = false; // one is neither as it was nor as it was edited
     size_t i;
     json_t *edit;
     json_array_foreach((json_t *)(uintptr_t)edits, i, edit) {
         auto_json json_t *stat = NULL;
         auto_buf struct buf body = {0};
-        if (serve_read(agent, edit, NULL, 0, &stat, &body, NULL) == 0 &&
-            !is_of_surgery(edits, json_str(edit, "path", ""), json_str(stat, "sha256", "")))
-            return true;
+        if (!was_kept(edit))
+            return false; // before all edits were in place nobody started it
+        others = others || (serve_read(agent, edit, NULL, 0, &stat, &body, NULL) == 0 &&
+                            !is_of_surgery(edits, json_str(edit, "path", ""), json_str(stat, "sha256", "")));
     }
-    return false;
+    return others;
 }
 
 void surgery_end_left(struct surgery *s, const char *who, const char *why)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "machine.h"
+#include "programs.h"
 
 #include "base/memory.h"
 
@@ -11,7 +11,7 @@
 // Whoever comes later to this host waits for its guards (machine_await_guards).
 static void tell_of_guard(void)
 {
-    int fd = open(STAND_INS "/guard.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(MACHINE_STAND_INS "/guard.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || flock(fd, LOCK_SH) < 0)
         abort();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The steps of an agent: its calls that change a file, a folder or what is on disk. They are the agent's own
 // code's; the calls are wrapped by the linker (build.mk).
-#include "machine.h"
+#include "programs.h"
 
 #include "../clock.h"
 #include "../fault.h"

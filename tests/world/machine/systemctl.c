@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Stands in for systemctl: a unit is a file of its state. A libvirtd that starts takes over what it finds of
 // its guest: the record, and the definition.
-#include "machine.h"
+#include "programs.h"
 
 #include "base/io.h"
 #include "base/memory.h"
@@ -21,7 +21,7 @@ static char *unit_path(const char *unit)
     size_t len = strlen(unit), end = strlen(".service");
     if (len > end && STREQ(unit + len - end, ".service"))
         len -= end;
-    return xasprintf(STAND_INS "/units/%.*s", (int)len, unit);
+    return xasprintf(MACHINE_STAND_INS "/units/%.*s", (int)len, unit);
 }
 
 static char *text_of(const char *path)
@@ -46,7 +46,7 @@ static void write_anew(const char *path, char *text)
 {
     static const char edited[] = "listen='0.0.0.0'";
     char *found;
-    if (access(STAND_INS "/writes-anew", F_OK) < 0)
+    if (access(MACHINE_STAND_INS "/writes-anew", F_OK) < 0)
         return;
     while ((found = strstr(text, edited))) {
         found[strlen("listen=")] = '"';
@@ -57,7 +57,7 @@ static void write_anew(const char *path, char *text)
 
 static void take_over(const char *folder, const char *what)
 {
-    auto_free char *to = xasprintf(STAND_INS "/taken/%s", what);
+    auto_free char *to = xasprintf(MACHINE_STAND_INS "/taken/%s", what);
     DIR *entries = opendir(folder);
     for (struct dirent *entry; entries && (entry = readdir(entries));) {
         auto_free char *path = xasprintf("%s/%s", folder, entry->d_name),
@@ -76,7 +76,7 @@ static void start_libvirtd(void)
 {
     take_over("/run/libvirt/qemu", "status");
     take_over("/etc/libvirt/qemu", "definition");
-    if (link(STAND_INS "/libvirtd.sock", SOCKET) < 0 && errno != EEXIST)
+    if (link(MACHINE_STAND_INS "/libvirtd.sock", SOCKET) < 0 && errno != EEXIST)
         abort();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Stands in for virsh, as the agent asks it: a script of echo, domblkerror, domstate and dominfo. A guest is
 // known while libvirtd runs, and has a record of it or is shut off.
-#include "machine.h"
+#include "programs.h"
 
 #include "base/io.h"
 #include "base/memory.h"
@@ -21,7 +21,7 @@ static bool find(const char *uuid, struct guest *guest)
     auto_free char *text = NULL;
     size_t len;
     if (access("/run/libvirt/libvirt-sock", F_OK) < 0 ||
-        read_whole_file(STAND_INS "/guests", TEXT_MOST, &text, &len) < 0)
+        read_whole_file(MACHINE_STAND_INS "/guests", TEXT_MOST, &text, &len) < 0)
         return false;
     char *rest = text;
     for (char *line; (line = strsep(&rest, "\n"));)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The program of a machine of the fake world: the agent that ships, with its steps counted, and what stands
 // in for other programs of its host, by the name that it is started as.
-#ifndef MIGRUN_TESTS_MACHINE_PROGRAM_H
-#define MIGRUN_TESTS_MACHINE_PROGRAM_H
+#ifndef MIGRUN_TESTS_PROGRAMS_H
+#define MIGRUN_TESTS_PROGRAMS_H
+
+#include "../machine.h"
 
 #include <stdbool.h>
-
-#define STAND_INS "/stand-in"
 
 int agent_main(int argc, char **argv); // src/world/agent/main.c
 int systemctl_main(int argc, char **argv);
