@@ -150,6 +150,10 @@ t.run("guest is not there yet", function()
         "instance-00000001 is running on compute-2: find out which one is real before anything else",
         there(function(domain) domain.name = "renamed" end))
     refuses(check.guest_is_not_on_destination,
+        "a migration of instance-00000001 to compute-2 is still running: wait for its end (virsh domjobinfo "
+        .. "instance-00000001 on compute-1), or end the run that began it (migrun recover)",
+        there(function(domain) domain.state, domain.reason = "paused", "migrating" end))
+    refuses(check.guest_is_not_on_destination,
         "another guest of the name instance-00000001 (d07dc549-f06c-9e32-a337-16553dfbcf4b) is paused on "
         .. "compute-2, and libvirt takes no second one: rename one of them (virsh domrename, shut off)",
         there(function(domain)

@@ -97,7 +97,11 @@ check.guest_is_not_on_destination = step("guest is not there yet", function(run)
   local guest, there = run.instance, run.dest.facts
   for _, domain in ipairs(there.libvirt.domains) do
     local same = domain.uuid == guest.uuid
-    if same and domain.state ~= "shut off" then
+    if same and domain.state == "paused" and domain.reason == "migrating" then
+      run:refuse(("a migration of %s to %s is still running: wait for its end (virsh domjobinfo %s on %s), "
+        .. "or end the run that began it (migrun recover)")
+        :format(guest.name, run.dest.name, guest.name, run.source.name))
+    elseif same and domain.state ~= "shut off" then
       run:refuse(("%s is %s on %s: find out which one is real before anything else")
         :format(guest.name, domain.state, run.dest.name))
     elseif same or domain.name == guest.name and domain.state == "shut off" then
