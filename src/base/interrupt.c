@@ -9,21 +9,31 @@
 #include <unistd.h>
 
 volatile sig_atomic_t interrupt_count;
-static int interrupt_pipe[2] = {-1, -1};
+static volatile sig_atomic_t total, holding;
+static int interrupt_pipe[2] = {-1, -1}, answered;
 static char last_words[256];
+static void (*answer)(void *data, int count);
+static void *answer_data;
+
+static void count_all(void)
+{
+    interrupt_count = total;
+    ssize_t ignored = write(interrupt_pipe[1], "", 1);
+    (void)ignored;
+}
 
 static void on_signal(int number)
 {
     (void)number;
     int saved = errno;
-    interrupt_count++;
-    if (interrupt_count >= 3 && last_words[0]) {
+    total++;
+    if (total >= 3 && last_words[0]) {
         ssize_t unused = write(STDERR_FILENO, last_words, strlen(last_words));
         (void)unused;
         _exit(130);
     }
-    ssize_t ignored = write(interrupt_pipe[1], "", 1);
-    (void)ignored;
+    if (!holding)
+        count_all();
     errno = saved;
 }
 
@@ -43,9 +53,24 @@ void util_signals(void)
 
 void interrupts_last_words(const char *words) { snprintf(last_words, sizeof last_words, "%s", words); }
 
-void interrupts_hold(void)
+void interrupts_hold(void) { holding = 1; }
+
+void interrupts_release(void)
 {
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    holding = 0;
+    if (total > interrupt_count)
+        count_all();
+}
+
+void interrupts_answer(void (*told)(void *data, int count), void *data)
+{
+    answer = told;
+    answer_data = data;
+}
+
+void interrupts_notice(void)
+{
+    while (answered < total)
+        if (answered++, answer)
+            answer(answer_data, answered);
 }

@@ -576,10 +576,11 @@ static void on_message(struct screen *s, const json_t *event)
     bool info = STREQ(level, "info");
     enum hue hue = info ? PLAIN : STREQ(level, "warning") ? YELLOW : RED;
     auto_free char *said = info ? xstrdup(text) : xasprintf("%s: %s", level, text);
-    if (s->quiet && info)
+    bool answers = json_flag(event, "answers", false); // a Ctrl-C
+    if (s->quiet && info && !answers)
         return;
     // The answer to a Ctrl-C stands by itself; what a step has to say stands beside its title.
-    if (s->step && !s->quiet && strncmp(text, "Stopping: ", 10) != 0)
+    if (s->step && !s->quiet && !answers)
         put_row(s, phase_of(s->step), json_str(s->step, "title", ""), said, hue, NULL);
     else
         put_line(s, said, hue);

@@ -53,6 +53,7 @@ static void on_count(lua_State *L, lua_Debug *unused)
 {
     (void)unused;
     struct interp *in = interp_of(L);
+    interrupts_notice();
     bool interrupted = interrupt_count > 0 && !is_finishing(in);
     in->work += in->hurried ? 1 : HOOK_COUNT;
     bool stuck = in->work > in->work_max;

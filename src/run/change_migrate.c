@@ -157,10 +157,10 @@ static bool in_post_copy(struct run *run, bool *known)
 static void tell_too_late(struct watch *w)
 {
     if (!w->told_late)
-        run_message(w->run, "info",
-                    "It is too late to stop: %s runs on %s already, and the rest of its memory follows "
-                    "(post-copy); waiting for its end",
-                    json_str(w->run->instance, "name", ""), run_host_name(w->run->dest));
+        run_answer(w->run,
+                   "It is too late to stop: %s runs on %s already, and the rest of its memory follows "
+                   "(post-copy); waiting for its end",
+                   json_str(w->run->instance, "name", ""), run_host_name(w->run->dest));
     w->told_late = true;
 }
 
@@ -168,10 +168,10 @@ static void begin_to_stop(struct watch *w, bool stays)
 {
     migration_stopped(w->timeout, w->why);
     if (stays)
-        run_message(w->run, "info", "Stopping: aborting the migration (the guest stays on %s)",
-                    run_host_name(w->run->source));
+        run_answer(w->run, "Stopping: aborting the migration (the guest stays on %s)",
+                   run_host_name(w->run->source));
     else
-        run_message(w->run, "info", "Stopping: aborting the migration");
+        run_answer(w->run, "Stopping: aborting the migration");
     w->give_up = deadline_in(ABORT_PATIENCE_MS);
 }
 
@@ -194,6 +194,7 @@ static int watch(struct run *run, struct virt_migration *migration, double timeo
 {
     struct watch w = {.run = run, .timeout = timeout, .deadline = run->stops_at, .why = why};
     for (int wait = 50; !virt_migrate_wait(migration, wait); wait = POLL_MS) {
+        interrupts_notice();
         auto_json json_t *job = NULL;
         if (virt_job(run->source->virt, uuid_of(run), false, &job, NULL) == 0)
             migration_tell_progress(run, job, false);

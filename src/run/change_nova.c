@@ -102,7 +102,7 @@ static void abort_it(struct watch *w)
     struct run *run = w->run;
     if (!w->give_up) {
         migration_stopped(w->timeout, &w->why);
-        run_message(run, "info", "Stopping: Nova is asked to abort the migration, and its end is waited for");
+        run_answer(run, "Stopping: Nova is asked to abort the migration, and its end is waited for");
         w->give_up = deadline_in(ABORT_PATIENCE_MS);
     }
     if (!w->migration || now_ms() < w->abort_again)
@@ -121,6 +121,7 @@ static void watch_live(struct watch *w)
 {
     while (!is_over(w)) {
         nap_ms(TICK_MS);
+        interrupts_notice();
         watch_job(w);
         if (now_ms() >= w->ask_nova)
             ask_nova(w);

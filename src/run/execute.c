@@ -389,7 +389,11 @@ static int execute(struct run *run, struct tally *tally)
         return end_mistaken(run, tally, &err);
     if (tally->refused)
         return end_refused(run, tally);
-    if (!only_checks(procedure) && (preview ? run_claim(run, false, &err) : begin_changes(run, &err)) < 0)
+    bool begun = only_checks(procedure) ||
+                 (preview ? run_claim(run, false, &err) : begin_changes(run, &err)) == 0;
+    if (!begun && err.domain == ERR_INTERRUPTED)
+        return end_mistaken(run, tally, &err);
+    if (!begun)
         return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details),
                             "Refused, nothing was touched: %s", err.message);
     bool failed = run_phase(run, PHASE_PREPARE, tally, &err) < 0 ||
@@ -413,7 +417,9 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     const struct procedure *procedure = run->procedure;
     if (procedure->attach)
         procedure->attach(procedure->data, run);
+    run_answer_interrupts(run);
     int status = perform_all(run, &tally);
+    run_answer_interrupts(NULL);
     if (procedure->attach)
         procedure->attach(procedure->data, NULL);
     free(tally.answers);

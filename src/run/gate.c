@@ -415,23 +415,23 @@ static size_t undo_all(struct run *run, bool (*wanted)(const struct effect *), s
                        json_t *problems)
 {
     size_t failed = 0;
-    bool told = false;
     *undone = 0;
+    run->to_undo = 0;
+    for (size_t i = 0; i < run->n_effects; i++)
+        run->to_undo += wanted(run->effects[i]);
+    interrupts_hold(); // half undone is worse than either
     for (size_t i = run->n_effects; i-- > 0;) {
         struct effect *e = run->effects[i];
-        if (!wanted(e) || waits_for_later(run, i, wanted))
+        if (!wanted(e))
             continue;
-        if (interrupt_count > 1 && !told) {
-            run_message(run, "warning",
-                        "Still to be undone: %zu change%s, the next is %s on %s. Again leaves at once; "
-                        "migrun recover %s ends it then",
-                        i + 1, i ? "s" : "", effect_target(e), run_host_name(e->host), run->id);
-            told = true;
-        }
-        enum undoing came_to = undo_one(e, problems);
+        run->undoing = e;
+        interrupts_notice();
+        enum undoing came_to = waits_for_later(run, i, wanted) ? UNDO_NOTHING : undo_one(e, problems);
         failed += came_to == UNDO_FAILED;
         *undone += came_to == UNDO_DONE;
+        run->to_undo--;
     }
+    run->undoing = NULL;
     return failed;
 }
 

@@ -16,7 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 20000, LIBVIRT_MS = 20000, PING_MS = 20000, TRY_MS = 15000 };
+enum { CONNECT_MS = 20000, LIBVIRT_MS = 20000, SOON_MS = 1000, PING_MS = 20000, TRY_MS = 15000 };
 
 // ---- the private folder, and who removes it ----
 
@@ -380,6 +380,20 @@ static void reopen_libvirt(struct run_host *h)
     h->virt = fresh;
 }
 
+// Whether it answers. It serves one request after the other: what it is busy with is waited for, and that is
+// said. Longer than ssh waits for a silent network: whoever does not answer then is lost.
+static bool answers(struct run *run, struct run_host *h)
+{
+    auto_message struct message pong = {0};
+    struct error err = {0};
+    if (host_call(h->agent, "ping", NULL, NULL, 0, SOON_MS, &pong, &err) == 0)
+        return true;
+    if (err.domain != ERR_TIMEOUT)
+        return false;
+    run_message(run, "info", "Waiting for %s to end what was begun there", run_host_name(h));
+    return host_call(h->agent, "ping", NULL, NULL, 0, PING_MS, &pong, &err) == 0;
+}
+
 void run_reconnect(struct run *run)
 {
     if (run->options->preview)
@@ -387,9 +401,7 @@ void run_reconnect(struct run *run)
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
         struct error err = {0};
-        auto_message struct message pong = {0};
-        // Longer than ssh waits for a silent network: whoever does not answer then is lost.
-        if (host_call(h->agent, "ping", NULL, NULL, 0, PING_MS, &pong, &err) == 0) {
+        if (answers(run, h)) {
             reopen_libvirt(h);
             continue;
         }

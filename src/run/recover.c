@@ -194,6 +194,7 @@ static int end_run(struct recovery *r, const struct story *story, struct journal
         opened = journal_recovery(journal, run_author(), &err);
     int status = opened == 0 ? finish(&run, story, &no_policy) : stay(&run, &err);
     run_close(&run);
+    interrupts_release();
     if (restored)
         how->policies->forget(restored);
     return status;

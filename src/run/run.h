@@ -127,6 +127,8 @@ struct run {
     char *spoilt;            // what went wrong in it, also where the policy caught the error
     struct effect **effects; // made, in order
     size_t n_effects, next_effect;
+    const struct effect *undoing; // the one that is being undone, or NULL
+    size_t to_undo;               // that one, and those that are still to be
     bool migration_attempted, moved;
     int64_t stops_at;     // when the migration's timeout is over (now_ms()), 0: none was begun
     bool by_nova;         // it was Nova that was asked for the migration
@@ -182,6 +184,12 @@ struct run_host *run_instance_host(struct run *run);
 void run_emit(struct run *run, const char *type, json_t *fields);
 void run_message(struct run *run, const char *level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+// ---- stopping (stop.c) ----
+// From now on each interrupt is answered with what the run does about it; NULL: no more.
+void run_answer_interrupts(struct run *run);
+// A message that answers an interrupt.
+void run_answer(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // ---- reads, as a preview sees them (reads.c) ----
 // stat's members, or NULL when there is nothing at path.

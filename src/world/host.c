@@ -302,6 +302,7 @@ static int wait_for(struct host *host, int fd, short wanted, const struct patien
     struct pollfd fds[] = {{.fd = fd, .events = wanted},
                            {.fd = host->errors, .events = POLLIN},
                            {.fd = p->interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
+    interrupts_notice();
     if (is_interrupted(p))
         return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s %s", doing, name);
     int wait = deadline_poll_ms(p->deadline);

@@ -82,6 +82,7 @@ int wait_readable(int fd, int64_t deadline)
             wait = 50;
         if (poll(fds, COUNT_OF(fds), wait) > 0 && fds[0].revents)
             return 1;
+        interrupts_notice();
         if (interrupt_count != interrupts)
             return -1;
         if (deadline && now_ms() >= deadline)

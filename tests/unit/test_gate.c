@@ -935,18 +935,23 @@ static void an_undo_whose_secret_is_elsewhere_is_refused(void **state)
     asked_for("[]");
 }
 
-static void a_second_interrupt_tells_what_is_left(void **state)
+static void an_interrupt_is_answered_with_what_is_left(void **state)
 {
     (void)state;
     must_write("/a", "new");
     must_write("/b", "new");
-    interrupt_count = 2;
+    util_signals();
+    run_answer_interrupts(&run);
+    interrupts_hold(); // as at every undo
+    raise(SIGINT);
     all_is_undone(2);
+    run_answer_interrupts(NULL);
     size_t i, told = 0;
     json_t *event;
     json_array_foreach(events, i, event)
         told += strstr(json_str(event, "text", ""),
-                       "Still to be undone: 2 changes, the next is /b on compute-1") != NULL;
+                       "Still to be undone: 2 changes, now /b on compute-1. Twice more leaves at once") !=
+                NULL;
     assert_int_equal(told, 1);
 }
 
@@ -1339,7 +1344,7 @@ int main(void)
         TEST(commands_are_undone_by_theirs),
         TEST(a_secret_of_a_command_is_kept_apart),
         TEST(an_undo_whose_secret_is_elsewhere_is_refused),
-        TEST(a_second_interrupt_tells_what_is_left),
+        TEST(an_interrupt_is_answered_with_what_is_left),
         TEST(the_same_text_with_another_owner_is_put_back),
         TEST(the_same_text_with_the_same_owner_is_no_change),
         TEST(another_owner_that_is_not_known_to_be_given_is_looked_at),

@@ -324,7 +324,7 @@ static void messages(void **state)
         "on, unmanaged meanwhile`}",
         "{`type`:`message`,`level`:`warning`,`text`:`one guest is paused`}",
         "{`type`:`message`,`level`:`info`,`text`:`Stopping: aborting the migration (the guest stays on "
-        "compute-1)`}",
+        "compute-1)`,`answers`:true}",
         "{`type`:`something new`}",
     };
     EXPECT(plain, events,
@@ -573,7 +573,7 @@ static void terminal(void **state)
         STEP(100.0, "check", "memory fits", "ok", "fits", 0),
         START(100.0, "migrate", "the guest"),
         PROGRESS(101.0, 61.0, 164626432.0, "false"),
-        "{`type`:`message`,`level`:`info`,`text`:`Stopping: aborting the migration`}",
+        "{`type`:`message`,`level`:`info`,`text`:`Stopping: aborting the migration`,`answers`:true}",
         STEP(102.0, "migrate", "the guest", "failed",
              "interrupted in the middle of it; the migration was aborted, and libvirt agreed", 0),
         MOVED,

@@ -218,6 +218,7 @@ static CURLcode drive(struct http *h, bool harmless, bool *interrupted)
         struct curl_waitfd stop = {.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN};
         if (curl_multi_poll(h->multi, &stop, watch ? 1 : 0, 1000, NULL) != CURLM_OK)
             break;
+        interrupts_notice();
         if (harmless && interrupt_count > interrupts) {
             *interrupted = true;
             break;
