@@ -21,7 +21,7 @@
     }
 #define QUIET                                                    \
     {                                                            \
-        'q', "quiet", NULL, "show only warnings and the verdict" \
+        'q', "quiet", NULL, "show only warnings, and the verdict with its reasons" \
     }
 #define JSON                                                        \
     {                                                               \

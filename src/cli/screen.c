@@ -343,12 +343,21 @@ static char *left_text(double seconds)
 static char *progress_text(const json_t *progress)
 {
     struct buf text = {0};
-    double dirty = json_num(progress, "dirty_rate", 0), left = json_num(progress, "left", 0);
+    double dirty = json_num(progress, "dirty_rate", 0), left = json_num(progress, "left", 0),
+           stalled = json_num(progress, "stalled", 0);
     int64_t round = json_int(progress, "iteration", 0);
     auto_free char *amount = amount_text(json_num(progress, "processed", 0), json_num(progress, "total", 0));
     auto_free char *rate = bytes_text(json_num(progress, "bandwidth", 0));
-    buf_printf(&text, "%.0f %%  %s  %s/s", json_num(progress, "percent", 0), amount, rate);
-    if (dirty > 0) {
+    buf_printf(&text, "%.0f %%  %s", json_num(progress, "percent", 0), amount);
+    if (stalled > 0) {
+        auto_free char *time = left_text(stalled);
+        buf_printf(&text, "  nothing sent for %s", time);
+        return buf_take(&text);
+    }
+    buf_printf(&text, "  %s/s", rate);
+    if (json_flag(progress, "post_copy", false))
+        buf_puts(&text, "  post-copy");
+    else if (dirty > 0) {
         auto_free char *dirtied = bytes_text(dirty);
         buf_printf(&text, "  dirty %s/s", dirtied);
     }
@@ -438,8 +447,6 @@ static char *answer_text(const struct screen *s, const json_t *event, enum hue *
     } answers[] = {
         {"refused", "NO", RED},
         {"skipped", "skipped", DIM},
-        {"warned", "warning", YELLOW},
-        {"undone", "undone", PLAIN},
     };
     const char *status = json_str(event, "status", ""), *text = json_str(event, "text", "");
     *hue = PLAIN;
@@ -617,14 +624,36 @@ static void put_details(struct screen *s, const json_t *details)
     }
 }
 
+// Quiet: why a run was refused is told below its verdict.
+static void keep_reason(struct screen *s, const json_t *event)
+{
+    const char *status = json_str(event, "status", "");
+    if (STREQ(json_str(event, "phase", ""), "check") && (STREQ(status, "refused") || STREQ(status, "failed")))
+        keep_check(s, event);
+}
+
+static void put_reasons(struct screen *s)
+{
+    auto_json json_t *reasons = json_array();
+    size_t i;
+    json_t *check;
+    json_array_foreach(s->checks, i, check)
+        json_array_append_new(reasons, json_pack("{s:O, s:O}", "label", json_object_get(check, "title"),
+                                                 "text", json_object_get(check, "text")));
+    put_details(s, reasons);
+}
+
 static void on_verdict(struct screen *s, const json_t *event)
 {
-    put_checks(s);
+    if (!s->quiet)
+        put_checks(s);
     forget_step(s);
     if (!s->quiet && (s->printed || s->out.len))
         buf_puts(&s->out, "\n");
     put_line(s, json_str(event, "line", ""), verdict_hue(event));
-    if (!s->quiet)
+    if (s->quiet)
+        put_reasons(s);
+    if (!s->quiet || json_int(event, "status", 0) != 0)
         put_details(s, json_object_get(event, "details"));
     send(s);
     if (s->broken) {
@@ -644,6 +673,8 @@ static void on_event(void *data, const json_t *event)
         {"progress", on_progress, false}, {"message", on_message, true}, {"verdict", on_verdict, true},
     };
     struct screen *s = data;
+    if (s->quiet && STREQ(json_str(event, "type", ""), "step"))
+        keep_reason(s, event);
     for (size_t i = 0; i < COUNT_OF(types); i++)
         if (STREQ(types[i].type, json_str(event, "type", "")) && (types[i].always || !s->quiet))
             types[i].show(s, event);

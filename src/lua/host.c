@@ -364,14 +364,14 @@ static json_t *check_argv(lua_State *L, int index, void **box)
 }
 
 static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, const json_t *result,
-                          double seconds)
+                          int64_t took)
 {
     struct error err;
     const char *program = json_string_value(json_array_get(argv, 0)), *said = json_str(result, "stderr", "");
     int status = (int)json_int(result, "status", -1);
     if (json_flag(result, "timed_out", false))
-        error_set(&err, ERR_TIMEOUT, 0, "%s on %s did not end within %g s", program, run_host_name(h),
-                  seconds);
+        error_set(&err, ERR_TIMEOUT, 0, "%s on %s had not ended after %lld s, and was stopped", program,
+                  run_host_name(h), (long long)(took + 500) / 1000);
     else if (json_int(result, "signal", 0))
         error_set(&err, ERR_COMMAND, -1, "%s on %s was ended by signal %d", program, run_host_name(h),
                   (int)json_int(result, "signal", 0));
@@ -409,6 +409,7 @@ static int host_command(lua_State *L)
     }
     struct message *answer = *answer_box = xcalloc(1, sizeof *answer);
     struct error err;
+    int64_t began = now_ms();
     json_t *args = json_pack("{s:O, s:I}", "argv", argv, "timeout", (json_int_t)timeout);
     int rc;
     if (reads) {
@@ -422,7 +423,7 @@ static int host_command(lua_State *L)
         return lua_raise(L, &err);
     const json_t *result = json_object_get(answer->head, "result");
     if (json_flag(result, "timed_out", false) || (!ok && json_int(result, "status", -1) != 0))
-        return command_failed(L, h, argv, result, (double)timeout / 1000);
+        return command_failed(L, h, argv, result, now_ms() - began);
     lua_createtable(L, 0, 3);
     lua_pushinteger(L, json_int(result, "status", -1));
     lua_setfield(L, -2, "status");

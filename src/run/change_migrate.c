@@ -145,15 +145,6 @@ struct watch {
     struct error *why; // what the abort was for
 };
 
-// In post-copy the guest runs at the destination already, and its memory follows: there is no way back, and
-// an abort would break it (libvirt refuses one). *known: libvirt has told which of the two it is.
-static bool in_post_copy(struct run *run, bool *known)
-{
-    auto_json json_t *domain = NULL;
-    *known = virt_domain(run->source->virt, uuid_of(run), &domain, NULL) == 0;
-    return *known && strncmp(json_str(domain, "reason", ""), "post-copy", 9) == 0;
-}
-
 static void tell_too_late(struct watch *w)
 {
     if (!w->told_late)
@@ -178,7 +169,7 @@ static void begin_to_stop(struct watch *w, bool stays)
 static void stop_if_due(struct watch *w)
 {
     bool known, due = !w->give_up && (interrupt_count > 0 || (w->deadline && now_ms() >= w->deadline));
-    if (due && in_post_copy(w->run, &known))
+    if (due && migration_in_post_copy(w->run, &known))
         tell_too_late(w);
     else if (due)
         begin_to_stop(w, known);
@@ -231,6 +222,7 @@ static enum made apply_migrate(struct effect *e, struct error *err)
     if (t->live.after) // told at the end; meanwhile there is time for it
         tell_difference(e, &t->difference, NULL);
     struct error why = {0};
+    run->pace.possible = has(json_object_get(after, "flags"), "POSTCOPY");
     run->stops_at = deadline_in(ms_of_seconds(json_num(after, "timeout", 0)));
     int stopped = watch(run, migration, json_num(after, "timeout", 0), &why);
     if (virt_migrate_end(migration, err) < 0) {

@@ -62,6 +62,7 @@ static void watch_job(struct watch *w)
     if (run->source->virt &&
         virt_job(run->source->virt, json_str(run->instance, "uuid", ""), false, &job, NULL) == 0 &&
         json_num(job, "memory_total", 0) > 0) {
+        run->pace.possible = true; // Nova does not say
         migration_tell_progress(run, job, false);
         w->job_seen = true;
     } else if (w->job_seen) {

@@ -42,6 +42,7 @@ void run_message(struct run *run, const char *level, const char *format, ...)
     va_start(args, format);
     char *text = xvasprintf(format, args);
     va_end(args);
+    run->n_warnings += STREQ(level, "warning");
     run_emit(run, "message", json_pack("{s:s, s:o}", "level", level, "text", json_text(text)));
     free(text);
 }

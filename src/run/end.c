@@ -22,11 +22,20 @@ static size_t count_effects(const struct run *run)
 
 static const char *plural(size_t n) { return n == 1 ? "" : "s"; }
 
-// "5 checks passed, ", or nothing where a policy asks none. Caller frees.
+// "5 checks passed, 1 with a warning (memory fits)". Caller frees.
+static char *passed_text(const struct tally *tally)
+{
+    auto_free char *warned = tally->warned
+                                 ? xasprintf(", %zu with a warning (%s)", tally->warned, tally->warning.data)
+                                 : xstrdup("");
+    return xasprintf("%zu check%s passed%s", tally->checks, plural(tally->checks), warned);
+}
+
+// The same and ", ", or nothing where a policy asks none. Caller frees.
 static char *checks_text(const struct tally *tally)
 {
-    return tally->checks ? xasprintf("%zu check%s passed, ", tally->checks, plural(tally->checks))
-                         : xstrdup("");
+    auto_free char *passed = passed_text(tally);
+    return tally->checks ? xasprintf("%s, ", passed) : xstrdup("");
 }
 
 bool only_checks(const struct procedure *procedure)
@@ -41,15 +50,19 @@ static void add_more(struct run *run, struct tally *tally)
         verdict_detail(tally->details, "More", command);
 }
 
-static void add_cause(struct run *run, struct tally *tally, const struct error *failure)
+// told: the verdict's own line tells the failure.
+static void add_cause(struct run *run, struct tally *tally, const struct error *failure, bool told)
 {
     auto_json json_t *explained = run->procedure->explain
                                       ? run->procedure->explain(run->procedure->data, failure)
                                       : NULL;
-    if (json_array_size(explained))
-        json_array_extend(tally->details, explained);
-    else
+    size_t i;
+    json_t *detail;
+    if (!json_array_size(explained) && !told)
         verdict_detail(tally->details, "Cause", failure->message);
+    json_array_foreach(explained, i, detail)
+        if (!told || !STREQ(json_str(detail, "text", ""), failure->message))
+            json_array_append(tally->details, detail);
 }
 
 int end_mistaken(struct run *run, struct tally *tally, const struct error *err)
@@ -72,8 +85,8 @@ int end_refused(struct run *run, struct tally *tally)
 // A policy of checks has nothing else to say.
 static int end_checked(struct run *run, struct tally *tally)
 {
-    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %zu check%s passed.",
-                        tally->checks, plural(tally->checks));
+    auto_free char *passed = passed_text(tally);
+    return verdict_tell(run, OUTCOME_MOVED, "done", steal(&tally->details), "Done: %s.", passed);
 }
 
 // A preview ends with the exit status that the run would end with, as far as it can tell.
@@ -263,7 +276,7 @@ static void add_kept(struct run *run, struct tally *tally)
     json_t *text;
     json_array_foreach(run->kept, i, text)
         buf_printf(&kept, "%s%s", i ? "\n" : "", json_string_value(text));
-    verdict_detail(tally->details, "Kept", kept.len ? kept.data : "nothing");
+    verdict_detail(tally->details, "Stays", kept.len ? kept.data : "nothing");
 }
 
 void tally_not_undone(struct tally *tally, const json_t *problems)
@@ -300,12 +313,13 @@ static int end_not_restored(struct run *run, struct tally *tally, size_t failed,
 
 int end_undone(struct run *run, struct tally *tally, const struct error *failure, const struct undone *all)
 {
-    bool interrupted = failure->domain == ERR_INTERRUPTED;
+    bool interrupted = failure->domain == ERR_INTERRUPTED,
+         restored = !all->failed && !tally->not_fixed && !tally->disagree;
     if (!interrupted)
-        add_cause(run, tally, failure);
+        add_cause(run, tally, failure, restored && !run->procedure->migrates);
     tally_not_undone(tally, all->problems);
     add_kept(run, tally);
-    if (all->failed || tally->not_fixed || tally->disagree)
+    if (!restored)
         return end_not_restored(run, tally, all->failed, all->undone);
     auto_free char *where = stayed_text(run, tally), *changes = undone_text(all->undone);
     add_more(run, tally);
@@ -321,7 +335,7 @@ int end_undone(struct run *run, struct tally *tally, const struct error *failure
 
 int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
 {
-    add_cause(run, tally, failure);
+    add_cause(run, tally, failure, false);
     auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh "
                                      "domstate --reason %s; virsh domjobinfo %s",
                                      json_str(run->instance, "name", ""),

@@ -19,6 +19,8 @@ struct tally {
     size_t disagree;         // points in which Nova, Placement and Neutron say otherwise
     json_t *details;         // for the verdict
     struct buf refusing;     // titles of the checks that said no
+    struct buf warning;      // of those that passed with a warning
+    size_t warned;           // how many did
     struct buf verified;     // what the fix-ups see at the end
 };
 

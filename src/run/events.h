@@ -14,12 +14,13 @@
 //             host, target, summary ("root:root → libvirt-qemu:libvirt-qemu"), detail (a diff, or null),
 //             status: would | done | undone | failed | kept, error (text)
 //   progress  what: "migration", total, processed, remaining (bytes), percent, bandwidth (bytes/s),
-//             dirty_rate (bytes/s), iteration, elapsed, left (seconds or null), last: bool
-//   message   level: info|warning|error, text
+//             dirty_rate (bytes/s), iteration, elapsed, left (seconds or null), last: bool, post_copy: bool,
+//             stalled: seconds since when nothing was sent, 0: it goes on
+//   message   level: info|warning|error, text; answers: true where it answers a Ctrl-C
 //   verdict   outcome: moved|moved_but|not_moved|deleted|refused|in_doubt|interrupted|done|recovered|would|
 //             would_not|mistake, status (exit), line (the one line, begins with Moved, Not moved, Refused,
 //             In doubt, Interrupted, Done or Would), seconds, downtime (s or null),
-//             details: [{label: "Cause"|"Remedy"|"Kept"|"More"|"", text: possibly several lines}]
+//             details: [{label: "Cause"|"Remedy"|"Stays"|"More"|"", text: possibly several lines}]
 #ifndef MIGRUN_RUN_EVENTS_H
 #define MIGRUN_RUN_EVENTS_H
 

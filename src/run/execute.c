@@ -80,6 +80,7 @@ static int ask_checks(struct run *run, struct tally *tally, struct error *err)
     const struct procedure *procedure = run->procedure;
     for (size_t i = 0; i < procedure->n_steps && procedure->steps[i].phase == PHASE_CHECK; i++) {
         auto_free char *why = NULL;
+        size_t warnings = run->n_warnings;
         tally->checks++;
         if (!may_ask(run, i, tally, &why)) {
             tally->answers[i] = ANSWER_SKIPPED;
@@ -88,6 +89,8 @@ static int ask_checks(struct run *run, struct tally *tally, struct error *err)
         }
         if (perform(run, i, tally, err) == 0) {
             tally->checks -= tally->answers[i] == ANSWER_LEFT_OUT;
+            if (run->n_warnings > warnings)
+                buf_printf(&tally->warning, "%s%s", tally->warned++ ? ", " : "", procedure->steps[i].title);
             continue;
         }
         if (err->domain == ERR_INTERRUPTED || err->domain == ERR_POLICY || err->domain == ERR_BUG) {
@@ -425,6 +428,7 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     free(tally.answers);
     json_decref(tally.details);
     buf_free(&tally.refusing);
+    buf_free(&tally.warning);
     buf_free(&tally.verified);
     free(tally.after_move);
     seen_guest_free(&tally.seen);

@@ -187,6 +187,38 @@ static bool do_without(struct run *run, size_t i, const struct error *failure, s
     return true;
 }
 
+// A name that is not in the site file is probably one that is.
+static void add_nearest(const struct run *run, const struct run_host *h, struct error *failure)
+{
+    enum { LOOKED_AT = 256 };
+    const json_t *names = site_host_names(run->site);
+    const char *known[LOOKED_AT], *name = run_host_name(h);
+    size_t n = 0;
+    for (; n < json_array_size(names) && n < LOOKED_AT; n++)
+        known[n] = json_string_value(json_array_get(names, n));
+    const char *near = failure->code == HOST_UNREACHED && !is_listed(run->site, name)
+                           ? nearest_name(name, known, n)
+                           : NULL;
+    auto_free char *said = xstrdup(failure->message);
+    if (near)
+        error_set(failure, ERR_HOST, HOST_UNREACHED, "%s; did you mean %s?", said, near);
+}
+
+// What is wrong with the other hosts that the run cannot do without is told with the first failure.
+static int fail_with_others(const struct run *run, size_t failed, int64_t deadline, struct error *err)
+{
+    add_nearest(run, run->hosts[failed], err);
+    for (size_t i = failed + 1; i < run->n_hosts && err->domain == ERR_HOST; i++) {
+        struct error other;
+        auto_free char *said = xstrdup(err->message);
+        if (!is_wanted(run, run->hosts[i]) || host_finish(run->hosts[i]->agent, deadline, &other) == 0)
+            continue;
+        add_nearest(run, run->hosts[i], &other);
+        error_set(err, ERR_HOST, err->code, "%s; %s", said, other.message);
+    }
+    return -1;
+}
+
 static int finish_agents(struct run *run, struct buf *away, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++)
@@ -198,7 +230,7 @@ static int finish_agents(struct run *run, struct buf *away, struct error *err)
         struct error failure;
         if (host_finish(h->agent, deadline, &failure) < 0) {
             if (!do_without(run, i, &failure, away, err))
-                return -1;
+                return fail_with_others(run, i, deadline, err);
             continue;
         }
         if (host_connect_libvirt(h->agent, err) < 0)

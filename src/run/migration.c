@@ -5,7 +5,9 @@
 #include "base/interrupt.h"
 #include "run/cloud.h"
 
-enum { SECONDS_PER_GIB = 800 };
+#include <string.h>
+
+enum { SECONDS_PER_GIB = 800, ASK_EVERY_MS = 1000, STALLED_S = 3 };
 
 int migration_open(struct run *run, const struct run_host *dest, const char *what, struct error *err)
 {
@@ -49,6 +51,41 @@ int migration_note(const struct effect *e, struct error *err)
     return host_call(e->host->run->source->agent, "note", args, NULL, 0, 0, &answer, err);
 }
 
+bool migration_in_post_copy(struct run *run, bool *known)
+{
+    auto_json json_t *domain = NULL;
+    const char *uuid = json_str(run->instance, "uuid", "");
+    *known = run->source->virt && virt_domain(run->source->virt, uuid, &domain, NULL) == 0;
+    return *known && strncmp(json_str(domain, "reason", ""), "post-copy", 9) == 0;
+}
+
+static bool has_begun_post_copy(struct run *run)
+{
+    bool known;
+    if (run->pace.possible && !run->pace.begun && now_ms() >= run->pace.ask) {
+        run->pace.begun = migration_in_post_copy(run, &known);
+        run->pace.ask = deadline_in(ASK_EVERY_MS);
+    }
+    return run->pace.begun;
+}
+
+// For how many seconds nothing has been sent, once that is worth a word; QEMU's own rates stay as they were.
+static double stalled_for(struct run *run, double done)
+{
+    double now = wall_time();
+    if (done > run->pace.done || run->pace.since <= 0) {
+        run->pace.done = done;
+        run->pace.since = now;
+    }
+    return now - run->pace.since >= STALLED_S ? now - run->pace.since : 0;
+}
+
+// What is left takes how long, at this pace; NULL: nobody can tell.
+static json_t *time_left(double remaining, double bandwidth, double dirty)
+{
+    return bandwidth > dirty ? json_real(remaining / (bandwidth - dirty)) : json_null();
+}
+
 void migration_tell_progress(struct run *run, const json_t *job, bool last)
 {
     double total = json_num(job, "memory_total", 0) + json_num(job, "disk_total", 0);
@@ -59,15 +96,19 @@ void migration_tell_progress(struct run *run, const json_t *job, bool last)
            elapsed = json_num(job, "time_elapsed", 0) / 1000;
     if (total <= 0)
         return;
+    double stalled = last ? 0 : stalled_for(run, done);
+    bool post_copy = !last && has_begun_post_copy(run);
     if (bandwidth <= 0 && elapsed > 0)
         bandwidth = done / elapsed;
-    double left = bandwidth > dirty ? remaining / (bandwidth - dirty) : -1;
+    if (stalled > 0)
+        bandwidth = 0;
     run_emit(run, "progress",
-             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b}", "what", "migration",
-                       "total", total, "processed", total - remaining, "remaining", remaining, "percent",
-                       100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate", dirty,
-                       "iteration", (json_int_t)json_int(job, "memory_iteration", 0), "elapsed", elapsed,
-                       "left", left < 0 ? json_null() : json_real(left), "last", last));
+             json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:b, s:b, s:f}", "what",
+                       "migration", "total", total, "processed", total - remaining, "remaining", remaining,
+                       "percent", 100 * (total - remaining) / total, "bandwidth", bandwidth, "dirty_rate",
+                       dirty, "iteration", (json_int_t)json_int(job, "memory_iteration", 0), "elapsed",
+                       elapsed, "left", post_copy ? json_null() : time_left(remaining, bandwidth, dirty),
+                       "last", last, "post_copy", post_copy, "stalled", stalled));
 }
 
 void migration_take_result(struct effect *e, double started)

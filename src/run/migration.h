@@ -13,6 +13,9 @@ int migration_open(struct run *run, const struct run_host *dest, const char *wha
 int migration_timeout(const struct run *run, const json_t *options, double *seconds, struct error *err);
 // The source keeps a note of it as of every change, for a recovery without this controller.
 int migration_note(const struct effect *e, struct error *err);
+// In post-copy the guest runs at the destination already, and its memory follows: there is no way back, and
+// an abort would break it (libvirt refuses one). *known: libvirt has told which of the two it is.
+bool migration_in_post_copy(struct run *run, bool *known);
 // libvirt's job as progress.
 void migration_tell_progress(struct run *run, const json_t *job, bool last);
 // After it, in e->result: {seconds, downtime, total}. started: wall_time().

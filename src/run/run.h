@@ -140,8 +140,14 @@ struct run {
     bool told_lost;       // that a connection is lost was said
     double downtime;      // seconds, -1: not known
     double progress_kept; // when progress went into the journal last
-    json_t *kept;         // array of texts: what a failure leaves as it is
-    size_t n_would;       // a preview's changes
+    struct {
+        double done, since;   // bytes that were processed when that last grew, and when
+        bool possible, begun; // post-copy: the migration may switch to it, and has
+        int64_t ask;          // when it is time to ask whether it has (now_ms())
+    } pace;
+    json_t *kept;      // array of texts: what a failure leaves as it is
+    size_t n_would;    // a preview's changes
+    size_t n_warnings; // that were told
 };
 
 // Loads nothing, changes nothing: connects to the hosts, finds the instance, gathers facts. run->options,

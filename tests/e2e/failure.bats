@@ -42,7 +42,7 @@ teardown_file() { forget slow; forget still; }
   ends_with_status 3
   verdict_is "Not moved: still runs on compute-1 as before; [0-9]* changes undone."
   says "the moon is full"
-  says "Kept"
+  says "Stays"
   is_undone
   stands still compute-1
 }

@@ -90,7 +90,7 @@ was_restarted() { [[ $(libvirtd_pid) != "$daemon" ]] || fail "libvirtd was not s
 @test "a later failure does not undo it: libvirtd has taken it over, and the verdict says so" {
   operate good
   ends_with_status 3
-  grep -q "Kept .*libvirtd on compute-1 (is restarted with /run/libvirt/qemu/op.xml edited" <<<"$output" ||
+  grep -q "Stays .*libvirtd on compute-1 (is restarted with /run/libvirt/qemu/op.xml edited" <<<"$output" ||
     fail "not named as kept" "$output"
   managed
   [[ $(listens) != "$record" ]]
