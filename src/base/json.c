@@ -11,6 +11,36 @@ json_t *json_text(const char *text)
     return json_string(clean);
 }
 
+static void add_escape(struct buf *line, uint32_t code)
+{
+    if (code > 0xffff) // two halves, as UTF-16 has it
+        buf_printf(line, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
+    else
+        buf_printf(line, "\\u%04x", code);
+}
+
+char *json_line(const json_t *json)
+{
+    auto_free char *text = json_dumps(json, JSON_COMPACT);
+    struct buf line = {0};
+    if (!text)
+        return NULL;
+    const char *from = text, *p = text;
+    while (*p) {
+        uint32_t code = 0x7f;
+        size_t n = *p == 0x7f ? 1 : unseen_length(p, &code);
+        if (n == 0) {
+            p++;
+            continue;
+        }
+        buf_add(&line, from, (size_t)(p - from));
+        add_escape(&line, code);
+        from = p += n;
+    }
+    buf_add(&line, from, (size_t)(p - from));
+    return buf_take(&line);
+}
+
 const char *json_str(const json_t *object, const char *key, const char *fallback)
 {
     const char *value = json_string_value(json_object_get(object, key));

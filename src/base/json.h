@@ -16,5 +16,8 @@ double json_num(const json_t *object, const char *key, double fallback);
 bool json_flag(const json_t *object, const char *key, bool fallback);
 // A JSON string of any bytes: invalid UTF-8 is escaped as in printable().
 json_t *json_text(const char *text);
+// One line of JSON, without its end, which a terminal can show: what printable() would escape is escaped as
+// JSON has it (\u202e). Caller frees; NULL: it is not valid JSON.
+char *json_line(const json_t *json);
 
 #endif

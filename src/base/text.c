@@ -84,17 +84,47 @@ static size_t utf8_length(const unsigned char *p)
     if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
         (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;
-    if (p[0] == 0xc2 && p[1] < 0xa0) // C1 controls
-        return 0;
     return n;
+}
+
+// What a terminal obeys, or shows as nothing, or in another order than it stands: C1 controls, marks of
+// direction, characters without width that join or part others, tags.
+static bool is_unseen(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {
+        {0x80, 0x9f},     {0xad, 0xad},     {0x34f, 0x34f},     {0x61c, 0x61c},
+        {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f},   {0x200b, 0x200f},
+        {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfeff, 0xfeff},
+        {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0xe0000, 0xe0fff},
+    };
+    for (size_t i = 0; i < COUNT_OF(ranges); i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1])
+            return true;
+    return false;
+}
+
+size_t unseen_length(const char *text, uint32_t *code)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = utf8_length(p);
+    if (n == 0)
+        return 0;
+    *code = p[0] & (0xffu >> (n + 1));
+    for (size_t i = 1; i < n; i++)
+        *code = *code << 6 | (p[i] & 0x3f);
+    return is_unseen(*code) ? n : 0;
 }
 
 static char *escaped(const char *text, bool controls)
 {
     struct buf out = {0};
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        uint32_t code;
         size_t n = utf8_length(p);
-        if (n) {
+        if (n && controls && unseen_length((const char *)p, &code)) {
+            buf_printf(&out, "\\u{%x}", code);
+            p += n;
+        } else if (n) {
             buf_add(&out, p, n);
             p += n;
         } else if (*p < 0x80 && (!controls || (*p >= 0x20 && *p != 0x7f))) {

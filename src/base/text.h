@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 
+#include <stdint.h>
+
 // A growing text; data is always NUL-terminated once something was added (NULL before).
 struct buf {
     char *data;
@@ -18,8 +20,12 @@ void buf_puts(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *buf_take(struct buf *b); // the text, never NULL; the buffer is empty afterwards
 
-// Text for a terminal or one line of a log: control characters and broken UTF-8 as \xNN. Caller frees.
+// Text for a terminal or one line of a log: control characters and broken UTF-8 as \xNN, what a terminal does
+// not show or what turns text around as \u{NNNN}. Caller frees.
 char *printable(const char *text);
+// The length of the character at text, which is UTF-8, if printable() would escape it (*code), else 0. ASCII
+// is left to the caller.
+size_t unseen_length(const char *text, uint32_t *code);
 // The same, but control characters stay: valid UTF-8.
 char *valid_utf8(const char *text);
 // "256 MiB", "11.3 GiB" of a number of bytes.

@@ -105,7 +105,7 @@ static int put_lines(const json_t *rows)
     size_t i;
     json_t *row;
     json_array_foreach((json_t *)(uintptr_t)rows, i, row) {
-        auto_free char *text = json_dumps(row, JSON_COMPACT);
+        auto_free char *text = json_line(row);
         buf_printf(&out, "%s\n", text);
     }
     return out.data ? output_print(out.data) : 0;

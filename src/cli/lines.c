@@ -8,7 +8,7 @@
 
 static void write_line(struct lines *lines, int fd, const json_t *event)
 {
-    char *text = json_dumps(event, JSON_COMPACT);
+    char *text = json_line(event);
     auto_free char *line = xasprintf("%s\n", text ? text : "null");
     free(text);
     if (write_all(fd, line, strlen(line)) < 0)

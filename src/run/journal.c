@@ -137,7 +137,7 @@ static struct journal *journal_new(int fd, const char *path, const char *run)
 
 static int add(struct journal *journal, const json_t *record, bool sync, struct error *err)
 {
-    auto_free char *text = json_dumps(record, JSON_COMPACT);
+    auto_free char *text = json_line(record);
     if (!text)
         return error_set(err, ERR_BUG, 0, "a line for the journal %s is not valid JSON", journal->path);
     auto_free char *line = xasprintf("%s\n", text);

@@ -24,7 +24,8 @@ enum {
     END_MS = 1000,
     INHERITED_MS = 3000,
     LOOK_EVERY_MS = 200,
-    FINISH_MS = 1000
+    FINISH_MS = 1000,
+    LATE_MOST = 1 << 20
 };
 
 const char *host_name(const struct host *host) { return host->spec->name; }
@@ -167,11 +168,12 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
 
 // ---- reading, and what a broken connection means ----
 
+// What a pipe holds, and no more: an end that writes on and on does not keep us here.
 static void drain_errors(struct host *host)
 {
     char chunk[4096];
     ssize_t n;
-    while ((n = read(host->errors, chunk, sizeof chunk)) > 0) {
+    for (int i = 0; i < 16 && (n = read(host->errors, chunk, sizeof chunk)) > 0; i++) {
         buf_add(&host->said, chunk, (size_t)n);
         if (host->said.len > STDERR_KEPT) {
             size_t drop = host->said.len - STDERR_KEPT;
@@ -286,6 +288,7 @@ struct patience {
     int64_t deadline;
     sig_atomic_t interrupts; // before it began
     bool connecting;
+    size_t late; // bytes read after the deadline
 };
 
 static bool is_interrupted(const struct patience *p)
@@ -293,52 +296,70 @@ static bool is_interrupted(const struct patience *p)
     return interrupt_count > p->interrupts && (p->connecting || p->interrupts == 0);
 }
 
+static int fail_interrupted(const struct host *host, const char *doing, struct error *err)
+{
+    return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s %s", doing, host->spec->name);
+}
+
+static int fail_late(const struct host *host, struct error *err)
+{
+    error_set(err, ERR_TIMEOUT, 0, "%s did not answer in time", host->spec->name);
+    if (err)
+        snprintf(err->source, sizeof err->source, "%s", host->spec->name);
+    return -1;
+}
+
 // Waits a while for the wanted events on fd, and reads the agent's stderr meanwhile. 0 (look again), or -1.
 static int wait_for(struct host *host, int fd, short wanted, const struct patience *p, const char *doing,
                     struct error *err)
 {
-    const char *name = host->spec->name;
     // interrupt_fd() stays readable after the first interrupt, so later ones are polled for.
     struct pollfd fds[] = {{.fd = fd, .events = wanted},
                            {.fd = host->errors, .events = POLLIN},
                            {.fd = p->interrupts == 0 ? interrupt_fd() : -1, .events = POLLIN}};
     interrupts_notice();
     if (is_interrupted(p))
-        return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s %s", doing, name);
+        return fail_interrupted(host, doing, err);
     int wait = deadline_poll_ms(p->deadline);
     int ready = poll(fds, COUNT_OF(fds), wait < 0 || wait > LOOK_EVERY_MS ? LOOK_EVERY_MS : wait);
     if (ready < 0 && errno != EINTR)
-        return error_errno(err, errno, "%s %s", doing, name);
+        return error_errno(err, errno, "%s %s", doing, host->spec->name);
     if (ready > 0 && fds[1].revents & POLLIN)
         drain_errors(host);
     else if (ready > 0 && fds[1].revents && !fds[0].revents)
         nap_ms(1); // stderr closed before stdout: no busy loop
     if (!p->deadline || now_ms() < p->deadline || (ready > 0 && fds[0].revents))
         return 0;
-    error_set(err, ERR_TIMEOUT, 0, "%s did not answer in time", name);
-    if (err)
-        snprintf(err->source, sizeof err->source, "%s", name);
-    return -1;
+    return fail_late(host, err);
 }
 
-// Waits until the agent has sent something, and reads it. 1: bytes came, 0: the stream ended, -1: error.
-static int read_some(struct host *host, char *chunk, size_t size, size_t *got, const struct patience *p,
+// Waits until the agent has sent something, and reads it. 1: bytes came, 0: the stream ended, -1: error. What
+// had arrived by the deadline is read after it, too (other hosts may have been waited for first), but an
+// agent that sends on and on is not listened to.
+static int read_some(struct host *host, char *chunk, size_t size, size_t *got, struct patience *p,
                      struct error *err)
 {
+    const char *doing = p->connecting ? "connecting to" : "waiting for";
     for (;;) {
+        if (is_interrupted(p))
+            return fail_interrupted(host, doing, err);
+        if (p->late >= LATE_MOST)
+            return fail_late(host, err);
         ssize_t n = read(host->from, chunk, size);
         if (n >= 0) {
+            if (p->deadline && now_ms() >= p->deadline)
+                p->late += (size_t)n;
             *got = (size_t)n;
             return n > 0;
         }
         if (errno != EAGAIN && errno != EINTR)
             return error_errno(err, errno, "reading from %s", host->spec->name);
-        if (wait_for(host, host->from, POLLIN, p, p->connecting ? "connecting to" : "waiting for", err) < 0)
+        if (wait_for(host, host->from, POLLIN, p, doing, err) < 0)
             return -1;
     }
 }
 
-static int take_message(struct host *host, struct message *m, const struct patience *p, struct error *err)
+static int take_message(struct host *host, struct message *m, struct patience *p, struct error *err)
 {
     for (;;) {
         int taken = wire_take(&host->reader, m, err);
@@ -383,7 +404,7 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
 {
     auto_free char *line = NULL;
     const char *name = host->spec->name;
-    const struct patience waiting = {.deadline = deadline, .interrupts = interrupt_count, .connecting = true};
+    struct patience waiting = {.deadline = deadline, .interrupts = interrupt_count, .connecting = true};
     while (!find_greeting(host, &line)) {
         char chunk[4096];
         size_t n;
@@ -554,7 +575,7 @@ int host_send(struct host *host, const char *op, json_t *args, const void *body,
 
 static int receive_until(struct host *host, int64_t deadline, struct message *answer, struct error *err)
 {
-    const struct patience p = {.deadline = deadline, .interrupts = host->interrupts};
+    struct patience p = {.deadline = deadline, .interrupts = host->interrupts};
     for (;;) {
         *answer = (struct message){0};
         if (take_message(host, answer, &p, err) < 0)

@@ -236,6 +236,56 @@ static void it_does_not_answer_and_is_interrupted(void **state)
     assert_int_equal(ping(&err), 0); // what undoes, and what is asked at the end, still works
 }
 
+// ---- an agent that never stops ----
+
+enum { FLOOD_MS = 15000 };
+
+// It greets, and then sends answers that nobody asked for, and on stderr whatever it can.
+static void start_flood(struct error *err)
+{
+    static const char frame[] = "\0\0\0\x09\0\0\0\0{\"id\":-1}", hello[] = "\0\0\0\x0c\0\0\0\0{\"hello\":{}}";
+    auto_buf struct buf frames = {0};
+    auto_free char *agent = at("agent"), *greeting = at("hello"), *flood = at("flood");
+    for (int i = 0; i < 200000; i++)
+        buf_add(&frames, frame, sizeof frame - 1);
+    put("agent", "#!/bin/sh\necho migrun-agent " MIGRUN_VERSION " 1\ncat $FOLDER/hello\n"
+                 "while :; do cat $FOLDER/flood >&2 || exit; done &\n"
+                 "exec cat $(yes $FOLDER/flood | head -n 2000)\n");
+    auto_fd int one = open(greeting, O_WRONLY | O_CREAT | O_CLOEXEC, 0600),
+                all = open(flood, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write_all(one, hello, sizeof hello - 1), 0);
+    assert_int_equal(write_all(all, frames.data, frames.len), 0);
+    if (start(agent, "", false, err) < 0)
+        fail_msg("%s", err->message);
+}
+
+static void a_flood_has_a_deadline(void **state)
+{
+    (void)state;
+    struct error err;
+    auto_message struct message answer = {0};
+    start_flood(&err);
+    int64_t began = now_ms();
+    assert_int_equal(host_call(host, "ping", NULL, NULL, 0, 300, &answer, &err), -1);
+    assert_int_equal(err.domain, ERR_TIMEOUT);
+    assert_true(now_ms() - began < FLOOD_MS); // far more than it takes, far less than the flood lasts
+}
+
+static void a_flood_is_interrupted(void **state)
+{
+    (void)state;
+    struct error err;
+    auto_message struct message answer = {0};
+    start_flood(&err);
+    int64_t began = now_ms();
+    pid_t pid = begin_interrupts();
+    int rc = host_call(host, "ping", NULL, NULL, 0, 600000, &answer, &err);
+    end_interrupts(pid);
+    assert_true(now_ms() - began < FLOOD_MS);
+    assert_int_equal(rc, -1);
+    assert_int_equal(err.domain, ERR_INTERRUPTED);
+}
+
 // ---- a host that is not reached ----
 
 // Each attempt ends with an interrupt of its own.
@@ -382,6 +432,8 @@ int main(void)
         TEST(it_takes_no_more_by_the_deadline),
         TEST(it_takes_no_more_and_is_interrupted),
         TEST(it_does_not_answer_and_is_interrupted),
+        TEST(a_flood_has_a_deadline),
+        TEST(a_flood_is_interrupted),
         TEST(connecting_is_interrupted),
         TEST(an_agent_that_is_none),
         TEST(ssh_that_fails),

@@ -503,7 +503,7 @@ static void hostile_names(void **state)
     EXPECT(plain, events,
            "warning: two\n"
            "lines \\x1b[1m\n"
-           "check    title\\x1b[2J                   NO: name \\x1b]0;gone\\x07 and \\xc2\\x9b1m\\x0d over\n"
+           "check    title\\x1b[2J                   NO: name \\x1b]0;gone\\x07 and \\u{9b}1m\\x0d over\n"
            "\n"
            "Refused: \\x1b[31m.\n"
            "  Cause   tab\\x09here\n"

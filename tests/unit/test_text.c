@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Text on a screen: its columns, what ASCII can show of it, and what a terminal must not see.
-#include "base/memory.h"
+#include "base/json.h"
 #include "cli/text.h"
 
 #include <fcntl.h>
@@ -42,7 +42,32 @@ static void control_characters(void **state)
         expect_shown("a\tb\r\nc\x7f", !ascii, "a\\x09b\\x0d\\x0ac\\x7f");
         expect_shown("c1 \xc2\x9b"
                      "31m",
-                     !ascii, "c1 \\xc2\\x9b31m");
+                     !ascii, "c1 \\u{9b}31m");
+    }
+}
+
+// They would make a name, or a line of a diff, read otherwise than it is.
+static void what_is_not_seen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *shown, *json;
+    } rows[] = {
+        {"a\xe2\x80\xae"
+         "b",
+         "a\\u{202e}b", "[\"a\\u202eb\"]"},
+        {"\xe2\x81\xa6 \xe2\x80\x8b \xef\xbb\xbf \xe2\x80\xa8 \xc2\xad",
+         "\\u{2066} \\u{200b} \\u{feff} \\u{2028} \\u{ad}", "[\"\\u2066 \\u200b \\ufeff \\u2028 \\u00ad\"]"},
+        {"\xc2\x9b\x7f\xf3\xa0\x81\x81", "\\u{9b}\\x7f\\u{e0041}", "[\"\\u009b\\u007f\\udb40\\udc41\"]"},
+        {"ü → 漢 😀", "ü → 漢 😀", "[\"ü → 漢 😀\"]"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        expect_shown(rows[i].text, true, rows[i].shown);
+        auto_json json_t *json = json_pack("[o]", json_text(rows[i].text)), *again = NULL;
+        auto_free char *line = json_line(json);
+        assert_string_equal(line, rows[i].json);
+        again = json_loads(line, 0, NULL);
+        assert_string_equal(json_string_value(json_array_get(again, 0)), rows[i].text);
     }
 }
 
@@ -149,6 +174,7 @@ int main(void)
         cmocka_unit_test(utf8_stays),
         cmocka_unit_test(ascii_fallbacks),
         cmocka_unit_test(control_characters),
+        cmocka_unit_test(what_is_not_seen),
         cmocka_unit_test(broken_utf8),
         cmocka_unit_test(columns),
         cmocka_unit_test(bytes_in_columns),
