@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "base/lockdown.h"
 
+#include "base/lockdown_internal.h"
+#include "base/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,13 +39,13 @@ struct ruleset {
 
 enum { ABI_REFER = 2, ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5, ABI_SCOPE = 6 };
 
-// The process opens nothing for writing and makes nothing any more, but /dev/null. 0: done, 1: no Landlock
-// here, -1: errno.
+// The process opens nothing for writing and makes nothing any more, but /dev/null. Returns Landlock's
+// version, 0: there is none here, -1: errno.
 static int landlock(uint64_t scoped)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
-        return 1;
+        return 0;
     struct ruleset rules = {
         .fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
               LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
@@ -78,81 +78,25 @@ static int landlock(uint64_t scoped)
     int saved = errno;
     close(fd);
     errno = saved;
-    return rc;
+    return rc == 0 ? abi : -1;
 }
 
-// What Landlock lets pass (chmod, chown, extended attributes, times) a read-only mount refuses. -1: not to be
-// had here.
-static int read_only_mounts(void)
-{
-    struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return -1;
-    return (int)syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &read_only, sizeof read_only);
-}
-
-int lockdown_self(struct lockdown *got, struct error *err)
+int lockdown_self(struct error *err)
 {
     // Mounts first: a process in Landlock may not change them any more.
-    *got = (struct lockdown){.read_only = read_only_mounts() == 0};
-    int rc = landlock(0);
-    if (rc < 0)
-        return error_errno(err, errno, "migrun cannot lock itself in (Landlock)");
-    got->landlock = rc == 0;
+    bool read_only = mounts_read_only() == 0;
+    int abi = landlock(0);
+    if (abi < 0)
+        return error_errno(err, errno, "Landlock, the kernel's lock for a preview, fails");
+    if (read_only)
+        return 0;
+    // Not root, or in a container: what owns a file may still change its mode, owner, times and attributes.
+    if (calls_refuse(CALLS_FILES | (abi ? 0 : CALLS_OPEN), NULL) < 0)
+        return error_errno(err, errno,
+                           "the kernel keeps nobody from changing files here: it has %s, makes no read-only "
+                           "mount namespace%s and filters no system calls",
+                           abi ? "Landlock" : "no Landlock", geteuid() == 0 ? "" : " (not root)");
     return 0;
-}
-
-const char *lockdown_missing(const struct lockdown *got)
-{
-    if (!got->landlock && !got->read_only)
-        return "this preview is not locked in by the kernel: it has no Landlock, and there is no read-only "
-               "mount namespace (not root?)";
-    if (!got->landlock)
-        return "the kernel has no Landlock: this preview is locked in by a read-only mount namespace alone";
-    if (!got->read_only && geteuid() == 0)
-        return "no read-only mount namespace can be made here: this preview is locked in by Landlock alone, "
-               "which lets owners and modes be changed";
-    return NULL; // a user other than root owns little that it could change
-}
-
-#if defined(__x86_64__)
-#define OWN_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCH AUDIT_ARCH_AARCH64
-#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define OWN_ARCH AUDIT_ARCH_PPC64LE
-#elif defined(__s390x__)
-#define OWN_ARCH AUDIT_ARCH_S390X
-#elif defined(__riscv) && __riscv_xlen == 64
-#define OWN_ARCH AUDIT_ARCH_RISCV64
-#else
-#error "name this architecture's AUDIT_ARCH_… here"
-#endif
-
-// D-Bus, systemd and libvirt are reached over UNIX sockets, other hosts over the Internet's: a command that
-// only reads gets netlink's alone (nor io_uring, which could make others, nor another architecture's system
-// calls, whose numbers differ). Hiding the control sockets by mounts is not possible once Landlock holds.
-static int no_sockets(bool but_unix)
-{
-    const unsigned int refuse = SECCOMP_RET_ERRNO | EACCES;
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, refuse),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 6, 0), // x32
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 5, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, but_unix ? AF_UNIX : AF_NETLINK, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, refuse),
-    };
-    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return -1;
-    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
 }
 
 // Root's other powers (firewall, links, time, reboot, other processes): only reading any file stays.
@@ -165,21 +109,22 @@ static int drop_capabilities(void)
     return 0;
 }
 
-// In a world of its own for processes and shared memory: it reaches no other process, and what it leaves
-// running ends with it. Returns in the process that becomes the command; the other one waits for it, and ends
-// as it does.
-static void own_pid_namespace(void)
+// Waits for the command, answers its questions meanwhile (listener: -1, or where they arrive), and ends as it
+// does.
+static _Noreturn void stand_by(pid_t pid, int ended, int listener, int null)
 {
-    if (geteuid() != 0 || unshare(CLONE_NEWPID | CLONE_NEWIPC) < 0)
-        return;
-    pid_t pid = fork();
-    if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // a fork does not pass it on
-    if (pid <= 0)
-        return;
     int status;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    close(STDIN_FILENO); // it is the command's alone
+    for (pid_t found = 0; found != pid;) {
+        struct pollfd fds[] = {{.fd = ended, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
+        struct signalfd_siginfo unused;
+        if (poll(fds, COUNT_OF(fds), -1) < 0 && errno != EINTR)
+            _exit(127);
+        if (fds[1].revents & POLLIN)
+            calls_give_null(listener, null);
+        if (fds[0].revents && read(ended, &unused, sizeof unused) > 0)
+            found = waitpid(pid, &status, WNOHANG);
+    }
     if (WIFSIGNALED(status)) {
         signal(WTERMSIG(status), SIG_DFL);
         raise(WTERMSIG(status));
@@ -187,12 +132,40 @@ static void own_pid_namespace(void)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 127);
 }
 
+// Returns in a process that becomes the command; its parent stands by.
+static int apart(int listener, int null)
+{
+    sigset_t child, before;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &before);
+    int ended = signalfd(-1, &child, SFD_CLOEXEC);
+    pid_t pid = ended < 0 ? -1 : fork();
+    if (pid < 0)
+        return -1;
+    if (pid > 0)
+        stand_by(pid, ended, listener, null);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // a fork does not pass it on
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return 0;
+}
+
 int lockdown_command(bool unix_sockets)
 {
-    own_pid_namespace();
-    // Inside a locked-in agent the mounts are read-only already, and may not be touched.
-    read_only_mounts();
-    if (drop_capabilities() < 0 || landlock(SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL) < 0)
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), listener = -1;
+    // A world of its own for processes and shared memory, which ends with it. (One for users, which a user
+    // could have too, would show everybody else's files as nobody's.)
+    bool own_world = geteuid() == 0 && unshare(CLONE_NEWPID | CLONE_NEWIPC) == 0;
+    mounts_read_only(); // one more wall, where it can be had: what it refuses is refused below as well
+    if (drop_capabilities() < 0)
         return -1;
-    return no_sockets(unix_sockets);
+    int abi = landlock(SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL);
+    if (abi < 0)
+        return -1;
+    unsigned calls = CALLS_KEYS | CALLS_SOCKETS | CALLS_FILES | (unix_sockets ? CALLS_UNIX : 0) |
+                     (abi ? 0 : CALLS_OPEN) | (own_world ? 0 : CALLS_OTHERS) |
+                     (own_world || abi >= ABI_SCOPE ? 0 : CALLS_SIGNALS);
+    if (calls_refuse(calls, &listener) < 0)
+        return -1;
+    return own_world || listener >= 0 ? apart(listener, null) : 0;
 }

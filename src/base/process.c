@@ -197,6 +197,8 @@ int process_run(const struct process_request *request, struct process_result *re
     enum stop stop = attend(request, &c, result);
     if (stop != STOP_NO)
         end(&c);
+    else if (request->nothing_left)
+        kill(-c.pid, SIGKILL); // it has not been waited for, so the number is still its own
     int status = 0;
     while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR)
         ;

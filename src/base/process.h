@@ -19,6 +19,7 @@ struct process_request {
     int watch_silence_ms; // 0, or for how long it may be silent before the child is ended (nothing is read)
     void (*before_exec)(void *arg, int error_fd); // NULL, or called in the child (the sandbox); arg below.
     void *before_exec_arg;
+    bool nothing_left; // what it leaves running in its process group is killed
 };
 struct process_result {
     int status; // exit status, or -1 when a signal ended it

@@ -149,18 +149,15 @@ int run_here(struct run *run, struct run_host **here, struct error *err)
     return 0;
 }
 
-// In a preview: from here on neither this process nor its agents can change anything, and the operator is
-// told what is missing.
+// In a preview: from here on neither this process nor its agents can change anything.
 static int lock_in(struct run *run, struct error *err)
 {
-    struct lockdown got;
-    if (lockdown_self(&got, err) < 0)
+    if (lockdown_self(err) < 0)
         return -1;
-    const char *missing = lockdown_missing(&got);
-    for (size_t i = 0; !missing && i < run->n_hosts; i++)
-        missing = host_missing(run->hosts[i]->agent);
-    if (missing)
-        run_message(run, "warning", "%s", missing);
+    for (size_t i = 0; i < run->n_hosts; i++)
+        if (host_missing(run->hosts[i]->agent))
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: %s", run_host_name(run->hosts[i]),
+                             host_missing(run->hosts[i]->agent));
     return 0;
 }
 

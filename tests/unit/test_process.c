@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Child processes: input and output, deadlines, what they leave running, and that a reading command can
-// change nothing.
+// Child processes: input and output, deadlines, what they leave running.
 #include "base/clock.h"
-#include "base/lockdown.h"
 #include "base/process.h"
 
 #include <errno.h>
@@ -13,16 +11,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "old_kernel.h"
 
 static int run(const char *script, const char *input, struct process_request request,
                struct process_result *result, struct error *err)
@@ -181,22 +177,6 @@ static void test_default_signals(void **state)
 
 // ---- a kernel without the newer system calls ----
 
-static void refuse_calls(const int *numbers, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct sock_filter program[] = {
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)numbers[i], 0, 1),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        };
-        struct sock_fprog filter = {.len = COUNT_OF(program), .filter = program};
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
-            _exit(20);
-    }
-}
-
 // Runs in a process of its own, whose exit status says what was wrong.
 static int on_an_old_kernel(void)
 {
@@ -235,94 +215,6 @@ static void test_an_old_kernel(void **state)
     assert_int_equal(status, 0);
 }
 
-// ---- a command that only reads ----
-
-static void lock_in(void *unused, int error_fd)
-{
-    (void)unused;
-    if (lockdown_command(false) < 0) {
-        dprintf(error_fd, "lockdown: %s", strerror(errno));
-        _exit(127);
-    }
-}
-
-static bool succeeds(const char *script)
-{
-    struct process_result result;
-    struct error err = {0};
-    if (run(script, NULL, (struct process_request){.watch_fd = -1, .before_exec = lock_in}, &result, &err) <
-        0)
-        fail_msg("%s", err.message);
-    bool ok = result.status == 0;
-    process_result_free(&result);
-    return ok;
-}
-
-static void test_reading_command(void **state)
-{
-    (void)state;
-    char folder[] = "/tmp/migrun-test-XXXXXX";
-    assert_non_null(mkdtemp(folder));
-    auto_free char *file = xasprintf("%s/file", folder), *make = xasprintf("echo x > %s", file);
-    assert_int_equal(system(make), 0);
-    setenv("FILE", file, 1);
-    auto_free char *self = xasprintf("%d", (int)getpid());
-    setenv("OTHER", self, 1);
-    assert_true(succeeds("cat $FILE > /dev/null && ls / > /dev/null"));
-    static const char *const changes[] = {
-        "echo y > $FILE",
-        "rm -f $FILE",
-        "mv $FILE $FILE.new",
-        "mkdir $FILE.d",
-        "ln -s x $FILE.l",
-        "ln $FILE $FILE.h",
-        "truncate -s 0 $FILE",
-        "mkfifo $FILE.f",
-        "echo y > /dev/shm/migrun-test",
-        "kill -0 $OTHER",
-        "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) or exit 1'",
-        "perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0) or exit 1'",
-    };
-    for (size_t i = 0; i < COUNT_OF(changes); i++)
-        if (succeeds(changes[i]))
-            fail_msg("passed: %s", changes[i]);
-    static const char *const as_root[] = {"chmod 600 $FILE", "chown 1:1 $FILE", "touch $FILE",
-                                          "mount -t tmpfs x /mnt", "sysctl -w vm.swappiness=60 2>/dev/null"};
-    for (size_t i = 0; geteuid() == 0 && i < COUNT_OF(as_root); i++)
-        if (succeeds(as_root[i]))
-            fail_msg("passed: %s", as_root[i]);
-    struct stat st;
-    assert_int_equal(stat(file, &st), 0);
-    assert_int_equal(st.st_size, 2);
-    unlink(file);
-    rmdir(folder);
-}
-
-// A process that locks itself in still reads, and its commands stay locked in.
-static void test_lockdown_self(void **state)
-{
-    (void)state;
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct lockdown got;
-        struct error err;
-        if (lockdown_self(&got, &err) < 0)
-            _exit(10);
-        if (!got.landlock && !got.read_only)
-            _exit(0); // nothing to be had from this kernel
-        int written = open("/tmp/migrun-test-locked", O_CREAT | O_WRONLY, 0600);
-        if (written >= 0)
-            _exit(11);
-        if (geteuid() == 0 && got.read_only && chmod("/tmp", 01777) == 0)
-            _exit(12);
-        _exit(succeeds("cat /etc/passwd > /dev/null") && !succeeds("echo x > /tmp/migrun-test-locked") ? 0
-                                                                                                       : 13);
-    }
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,8 +229,6 @@ int main(void)
         cmocka_unit_test(test_nothing_is_inherited),
         cmocka_unit_test(test_default_signals),
         cmocka_unit_test(test_an_old_kernel),
-        cmocka_unit_test(test_reading_command),
-        cmocka_unit_test(test_lockdown_self),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

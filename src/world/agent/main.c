@@ -37,13 +37,12 @@ static int patience(const struct agent *agent)
 }
 
 // Serves until stdin ends, or until no ping has arrived for too long: migrun, or its host, is gone then.
-static int serve(struct agent *agent, const struct lockdown *lockdown)
+static int serve(struct agent *agent, const char *missing)
 {
     char hostname[256] = "";
     gethostname(hostname, sizeof hostname - 1);
     static const char greeting[] = "migrun-agent " MIGRUN_VERSION " ";
     auto_free char *line = xasprintf("%s%d\n", greeting, WIRE_PROTOCOL);
-    const char *missing = agent->read_only ? lockdown_missing(lockdown) : NULL;
     auto_json json_t *hello = json_pack("{s:{s:b, s:b, s:s, s:s?}}", "hello", "read_only", agent->read_only,
                                         "root", geteuid() == 0, "hostname", hostname, "missing", missing);
     if (write_all(STDOUT_FILENO, line, strlen(line)) < 0 ||
@@ -123,10 +122,9 @@ int main(int argc, char **argv)
     if (geteuid() != 0)
         keep_at_home();
     struct agent agent = {.read_only = read_only, .stdin_fd = STDIN_FILENO};
-    struct lockdown lockdown = {0};
     struct error err;
-    // Before anything else: from here on a preview's agent can change nothing.
-    if (read_only && lockdown_self(&lockdown, &err) < 0)
-        return complain("%s", err.message);
-    return serve(&agent, &lockdown);
+    // Before anything else: from here on a preview's agent can change nothing. Where the kernel cannot keep
+    // it from that, migrun decides.
+    bool locked = read_only && lockdown_self(&err) == 0;
+    return serve(&agent, read_only && !locked ? err.message : NULL);
 }
