@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Runs that are cut off, and what is left of them: nothing. MOMENTS and MANY say how often to cut at random,
-# and how many guests move at once: few in `make check`, 50 and 20 in `make sweep`.
+# Runs that are cut off, and what is left of them: nothing (at random moments: moments.bats). MANY says how
+# many guests move at once: few in `make check`, 20 in `make sweep`.
 load helper
 
 setup() { prepare; }
@@ -226,22 +226,6 @@ S
   ends_with_status 2
   wait "$run_pid"
   moved
-}
-
-@test "interrupted or killed at random moments: as before, or moved" {
-  local n signal status
-  for ((n = 1; n <= ${MOMENTS:-8}; n++)); do
-    prepare
-    signal=$((n % 2)); [[ $signal == 1 ]] && signal=INT || signal=KILL
-    begins -p wait=none tests/e2e/policies/cut.lua cut compute-2
-    sleep "0.$((RANDOM % 90 + 10))"
-    kill_migrun $signal || true
-    status=0; wait "$run_pid" || status=$?
-    [[ $signal == INT ]] || { bounded -q recover || true; }
-    if runs_at cut compute-2; then moved; else as_before; fi
-    [[ $signal == KILL || $status == 0 || $status == 130 ]] ||
-      fail "interrupted, it ended with status $status" "$(cat "$BATS_TEST_TMPDIR/run")"
-  done
 }
 
 @test "many guests at once, between the same two hosts" {
