@@ -100,7 +100,7 @@ end
 nova.hosts_are_in_one_cell = step("both are in one cell", function(run)
   local here, there = queue_of(run.source), queue_of(run.dest)
   if not here or not there then
-    return "not to be seen: no transport_url in a host's /etc/nova/nova.conf; Nova will say"
+    return "not known: no transport_url in a host's /etc/nova/nova.conf; Nova will say"
   end
   if here ~= there then
     run:refuse(("%s and %s have different message queues (%s, %s), so they are in different cells: Nova "
@@ -139,12 +139,12 @@ nova.placement_has_room = step("Placement has room", function(run)
       seen[#seen + 1] = ("needs %s, %s"):format(whole(need), text)
     end
   end
-  return #seen > 0 and table.concat(seen, "; ") or "Nova does not tell the flavor; its scheduler will say"
+  return #seen > 0 and table.concat(seen, "; ") or "Nova does not show the flavor; its scheduler decides"
 end)
 
 nova.server_group_allows = step("server group allows it", function(run)
   local groups = run.nova.instance.groups
-  if not groups or #groups == 0 then return groups and "in no server group" or "not told by this Nova" end
+  if not groups or #groups == 0 then return groups and "in no server group" or "not shown by this Nova" end
   for _, id in ipairs(groups) do
     local group = run.nova:request("GET", "/os-server-groups/" .. id, nil,
       { microversion = "2.64" }).server_group

@@ -170,8 +170,8 @@ end
 local function out_of_bounds(param, value)
     local unit = BOUNDED[param.type]
     if type(value) ~= "number" then return nil end
-    if param.min and value < param.min then return ("it is at least %s%s"):format(param.min, unit) end
-    if param.max and value > param.max then return ("it is at most %s%s"):format(param.max, unit) end
+    if param.min and value < param.min then return ("it must be at least %s%s"):format(param.min, unit) end
+    if param.max and value > param.max then return ("it must be at most %s%s"):format(param.max, unit) end
     return nil
 end
 
@@ -220,7 +220,8 @@ function Check:param(name, param)
         default = self:fitting(kind, param.default, path .. ".default", "the default of " .. what)
     end
     if choices and default ~= nil and not contains(choices, default) then
-        self:problem(path .. ".default", "the default of %s is %s, which is none of its choices (%s)", what,
+        self:problem(path .. ".default", "the default of %s is %s, which is not one of its choices (%s)",
+          what,
             show(default), list_text(choices))
     end
     local outside = out_of_bounds(bounds, default)
@@ -453,7 +454,7 @@ function policy.params(spec, given)
             problems[#problems + 1] = ("parameter '%s': '%s' is not %s")
                 :format(name, text, TYPES[param.type].noun)
         elseif param.choices and not contains(param.choices, value) then
-            problems[#problems + 1] = ("parameter '%s' is one of %s, not '%s'")
+            problems[#problems + 1] = ("parameter '%s' must be one of %s, not '%s'")
                 :format(name, list_text(param.choices), text)
         elseif out_of_bounds(param, value) then
             problems[#problems + 1] = ("parameter '%s' is '%s'; %s")

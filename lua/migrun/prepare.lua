@@ -26,7 +26,7 @@ prepare.token_seen_on_both = {
     source:write(path, token, { mode = tonumber("600", 8) })
     if run.preview then
       source:remove(path)
-      return ("would be written on %s, read on %s, and taken away"):format(source.name, dest.name)
+      return ("would be written on %s, read on %s, and removed"):format(source.name, dest.name)
     end
     if not dest:stat(path) then
       run:refuse(("%s, just written on %s, is not on %s: the folder is not shared")
@@ -38,7 +38,7 @@ prepare.token_seen_on_both = {
         :format(path, dest.name, source.name))
     end
     source:remove(path)
-    return ("written on %s, read on %s, taken away"):format(source.name, dest.name)
+    return ("written on %s, read on %s, removed"):format(source.name, dest.name)
   end,
 }
 

@@ -19,8 +19,8 @@
     {                                                                                   \
         'v', "verbose", NULL, "show each check as it is answered, and every difference" \
     }
-#define QUIET                                                    \
-    {                                                            \
+#define QUIET                                                                      \
+    {                                                                              \
         'q', "quiet", NULL, "show only warnings, and the verdict with its reasons" \
     }
 #define JSON                                                        \

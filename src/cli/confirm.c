@@ -15,8 +15,9 @@ int confirm(const char *what, bool yes, struct error *err)
     if (yes)
         return 1;
     if (!isatty(STDIN_FILENO))
-        return error_set(err, ERR_USAGE, 0, "nobody can be asked whether to %s: --yes says so, -n only shows",
-                         what);
+        return error_set(
+            err, ERR_USAGE, 0,
+            "cannot ask whether to %s, as this is not a terminal: use --yes, or -n to see it only", what);
     auto_free char *question = xasprintf("%c%s? [y/N] ", toupper((unsigned char)*what), what + 1);
     write_all(STDOUT_FILENO, question, strlen(question));
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};

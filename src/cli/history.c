@@ -186,7 +186,7 @@ static int prune(const struct options *options, const struct listener *listener,
         return -1;
     size_t count = json_array_size(names);
     if (count == 0)
-        return options->json ? 0 : output_print("No run is to be forgotten.\n");
+        return options->json ? 0 : output_print("There is no run to forget.\n");
     if (put_runs(options, names) != 0)
         return 1;
     if (options->preview)

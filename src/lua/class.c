@@ -92,7 +92,7 @@ static const char *check_name(lua_State *L, const char *of, const char *const *n
         if (STREQ(names[i], key))
             return key;
     if (!key)
-        lua_mistake(L, "the options of %s have names; a %s is none", of, luaL_typename(L, -2));
+        lua_mistake(L, "the options of %s have names; a %s is not a name", of, luaL_typename(L, -2));
     const char *near = nearest_name(key, names, count);
     lua_mistake(L, "unknown option '%s' of %s%s%s%s", key, of, near ? "; did you mean '" : "",
                 near ? near : "", near ? "'?" : "");
@@ -134,7 +134,7 @@ int64_t read_seconds(lua_State *L, int index, const char *of, double fallback)
 {
     double seconds = luaL_optnumber(L, index, fallback);
     if (!ms_of_seconds(seconds))
-        lua_mistake(L, "the timeout of %s is %g; it is a number of seconds above 0", of, seconds);
+        lua_mistake(L, "the timeout of %s is %g; it must be a number of seconds above 0", of, seconds);
     return ms_of_seconds(seconds);
 }
 
@@ -144,5 +144,5 @@ void check_timeout(lua_State *L, json_t *options, const char *of)
     if (json_is_string(timeout) && STREQ(json_string_value(timeout), "auto"))
         json_object_del(options, "timeout");
     else if (timeout && (!json_is_number(timeout) || !ms_of_seconds(json_number_value(timeout))))
-        lua_mistake(L, "the timeout of %s is a number of seconds above 0, or \"auto\"", of);
+        lua_mistake(L, "the timeout of %s must be a number of seconds above 0, or \"auto\"", of);
 }

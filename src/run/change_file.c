@@ -531,7 +531,7 @@ static void keep_name(json_t *after, const json_t *stat, const char *id, const c
 
 int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid, struct error *err)
 {
-    auto_free char *what = xasprintf("giving %s on %s another owner", path, run_host_name(h));
+    auto_free char *what = xasprintf("changing the owner of %s on %s", path, run_host_name(h));
     auto_json json_t *stat = NULL;
     if (gate_open(h->run, what, err) < 0 || must_stat(h, what, path, &stat, err) < 0)
         return -1;
@@ -550,7 +550,7 @@ int change_owner(struct run_host *h, const char *path, int64_t uid, int64_t gid,
 
 int change_mode(struct run_host *h, const char *path, int mode, struct error *err)
 {
-    auto_free char *what = xasprintf("giving %s on %s another mode", path, run_host_name(h));
+    auto_free char *what = xasprintf("changing the mode of %s on %s", path, run_host_name(h));
     auto_json json_t *stat = NULL;
     if (gate_open(h->run, what, err) < 0 || must_stat(h, what, path, &stat, err) < 0)
         return -1;

@@ -157,19 +157,19 @@ static int judge(const struct watch *w, struct error *err)
     }
     if (!w->migration)
         return error_set(err, ERR_OPENSTACK, 0,
-                         "Nova took the request, and no migration of it is to be seen (%s): do its conductor "
-                         "and its message queue work?",
+                         "Nova accepted the request, but no migration appeared (%s): check nova-conductor "
+                         "and the message queue",
                          *w->request_id ? w->request_id : "no request id");
     if (!nova_migration_ended(w->migration))
         return error_set(err, ERR_OPENSTACK, 0,
-                         "Nova could not be asked any more how its migration ends (it was %s)", status);
+                         "Nova could no longer be asked how its migration ended (it was %s)", status);
     auto_free char *reason = reason_of(w);
     int64_t id = json_int(w->migration, "id", 0);
     if (reason)
-        return error_set(err, ERR_OPENSTACK, 0, "Nova gave the migration up: %s (migration %lld, %s%s%s)",
+        return error_set(err, ERR_OPENSTACK, 0, "Nova gave up the migration: %s (migration %lld, %s%s%s)",
                          reason, (long long)id, status, comma, w->request_id);
     return error_set(
-        err, ERR_OPENSTACK, 0, "Nova says that the migration %s, and not why (migration %lld%s%s)",
+        err, ERR_OPENSTACK, 0, "Nova says that the migration %s, but not why (migration %lld%s%s)",
         STREQ(status, "cancelled") ? "was cancelled" : "failed", (long long)id, comma, w->request_id);
 }
 

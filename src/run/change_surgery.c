@@ -121,7 +121,7 @@ static int observe_surgery(struct effect *e, enum observed *seen, struct error *
 
 static int undo_surgery(struct effect *e, struct error *err)
 {
-    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it is still carried out on %s",
+    return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it is still being carried out on %s",
                      run_host_name(e->host));
 }
 

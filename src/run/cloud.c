@@ -272,10 +272,11 @@ static bool is_stuck(struct run *run, const json_t *migration, char **text)
     if (!migration || now_ms() - run->nova_record.since < STUCK_MS)
         return false;
     auto_free char *after = duration_text(STUCK_MS / 1000.0);
-    *text = xasprintf("Nova's record of the migration (%lld) says %s, and nothing came of it for %s: look at "
-                      "nova-compute on %s, whose restart settles it",
-                      (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after,
-                      run_host_name(run->source));
+    *text = xasprintf(
+        "Nova's record of the migration (%lld) says %s, and nothing has happened for %s: look at "
+        "nova-compute on %s, whose restart settles it",
+        (long long)json_int(migration, "id", 0), json_str(migration, "status", ""), after,
+        run_host_name(run->source));
     return true;
 }
 
@@ -311,7 +312,7 @@ bool run_nova_settled(struct run *run, char **text)
         bool too_long = run->stops_at && !run->recovers && now_ms() >= run->stops_at + STOP_MS;
         bool enough = interrupt_count > (run->recovers ? 0 : 1) || run->options->preview;
         if (enough || too_long || now_ms() >= patience) {
-            *text = xstrdup(*err.message ? err.message : "its end in Nova was not waited for");
+            *text = xstrdup(*err.message ? err.message : "its end in Nova was not awaited");
             return false;
         }
     }

@@ -239,7 +239,7 @@ static char *rest_but(const struct tally *tally, const char *left_over)
     if (tally->not_fixed)
         return xasprintf("%zu fix-up%s failed", tally->not_fixed, plural(tally->not_fixed));
     if (tally->disagree)
-        return xasprintf("Nova does not agree in %zu point%s", tally->disagree, plural(tally->disagree));
+        return xasprintf("Nova disagrees in %zu point%s", tally->disagree, plural(tally->disagree));
     return NULL;
 }
 
@@ -336,7 +336,7 @@ int end_undone(struct run *run, struct tally *tally, const struct error *failure
 int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
 {
     add_cause(run, tally, failure, false);
-    auto_free char *look = xasprintf("start and resume nothing. On both hosts: virsh list --all; virsh "
+    auto_free char *look = xasprintf("do not start or resume it. On both hosts: virsh list --all; virsh "
                                      "domstate --reason %s; virsh domjobinfo %s",
                                      json_str(run->instance, "name", ""),
                                      json_str(run->instance, "name", ""));

@@ -99,7 +99,7 @@ static int ask_checks(struct run *run, struct tally *tally, struct error *err)
         }
         bool refusal = err->domain == ERR_REFUSED && err->code == REFUSED_CHECK;
         auto_free char *text = refusal ? xstrdup(err->message)
-                                       : xasprintf("cannot be known: %s", err->message);
+                                       : xasprintf("could not find out: %s", err->message);
         tell_step(run, i, "refused", text, 0);
         buf_printf(&tally->refusing, "%s%s", tally->refused++ ? ", " : "", procedure->steps[i].title);
     }

@@ -147,7 +147,7 @@ static int add(struct journal *journal, const json_t *record, bool sync, struct 
     error_errno(err, errno, "the journal %s cannot be written", journal->path);
     // Half a line would spoil the next one.
     if (before >= 0 && ftruncate(journal->fd, before) < 0)
-        error_prefix(err, "and what was written of a line cannot be taken back");
+        error_prefix(err, "and the part of a line that was written cannot be removed");
     return -1;
 }
 

@@ -161,7 +161,7 @@ static int add_notes(struct run *run, const char *host, const struct claim *clai
                                              : "?");
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "%zu of the notes that %s keeps of run %s cannot be read (" KEEP_DIR "/%s/%.40s): "
-                         "mend or remove them there",
+                         "repair or remove them there",
                          json_array_size(unreadable), keeper, claim->run, claim->run, name);
     }
     json_object_foreach(json_object_get(result, "notes"), number, effect) {

@@ -157,7 +157,8 @@ int run_service_wait(struct run_host *h, const char *unit, json_t *command, int6
         return 0;
     if (imagined)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "%s on %s would not become active: it is stopped before", unit, run_host_name(h));
+                         "%s on %s would not become active: it would have been stopped before", unit,
+                         run_host_name(h));
     auto_message struct message answer = {0};
     json_t *args = json_pack("{s:s, s:s, s:I}", "unit", unit, "action", "wait", "timeout",
                              (json_int_t)timeout_ms);

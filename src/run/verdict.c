@@ -123,9 +123,9 @@ static const char *hanging(const struct place *source, const struct place *dest)
 {
     bool prepares = dest->is.seen == PLACE_ABSENT || strstr(dest->state, "starting up");
     return !source->is.job ? ""
-           : prepares ? "; the migration still runs: the destination has not come to its end of preparing it "
-                        "(a hook there, its QEMU or its storage hangs)"
-                      : "; the migration still runs";
+           : prepares      ? "; the migration still runs: the destination has not finished preparing it "
+                             "(a hook there, its QEMU or its storage hangs)"
+                           : "; the migration still runs";
 }
 
 // state: what the host says that the answer hangs on.

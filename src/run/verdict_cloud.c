@@ -71,7 +71,7 @@ static bool check_server(struct findings *f)
               status, *json_str(server, "fault", "") ? ", " : "", json_str(server, "fault", ""), id);
     if (*task)
         found(f,
-              "Nova still has a task for it (%s); when nothing goes on any more: openstack server set "
+              "Nova still has a task for it (%s); once nothing works on it any more: openstack server set "
               "--state active %s",
               task, id);
     return true;
@@ -88,7 +88,7 @@ static void check_migration(struct findings *f, char **uuid)
     if (run_nova_migration(f->run, &migration, &err) < 0) {
         found(f,
               "Nova cannot be asked about the migration, nor Placement what it still holds for it: %s; "
-              "openstack server migration list --server %s tells",
+              "see openstack server migration list --server %s",
               err.message, run_server_id(f->run));
         return;
     }
@@ -112,7 +112,7 @@ static void check_allocations(struct findings *f, const char *migration_uuid)
     json_t *entry;
     if (placement_allocations(run->cloud, id, &held, &err) < 0 ||
         (migration_uuid && placement_allocations(run->cloud, migration_uuid, &by_migration, &err) < 0)) {
-        found(f, "Placement cannot be asked: %s; openstack resource provider allocation show %s tells",
+        found(f, "Placement cannot be asked: %s; see openstack resource provider allocation show %s",
               err.message, id);
         return;
     }

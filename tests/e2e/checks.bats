@@ -130,7 +130,7 @@ passes() { asked "$@"; ends_with_status 0; }
   { echo '<domainsnapshot><name>before</name><state>shutoff</state><creationTime>1</creationTime>'
     cat "$BATS_TEST_TMPDIR/xml"; echo '</domainsnapshot>'; } |
     on compute-1 virsh -q snapshot-create still /dev/stdin --redefine
-  says_no 1 "no snapshot NO: libvirt knows 1 snapshot of it and moves no guest that has any"
+  says_no 1 "no snapshot NO: libvirt knows 1 snapshot of it, and moves no guest with snapshots"
   on compute-1 virsh -q snapshot-delete still before --metadata
   on compute-1 virsh -q blockcopy still vda "$folder/copy" --transient-job --format raw
   says_no 1 "no block job NO: disk vda has a block job (copy): wait for its end, or abort it (virsh" \
@@ -186,7 +186,7 @@ passes() { asked "$@"; ends_with_status 0; }
   on compute-1 ip route del prohibit "$net.12"
   on compute-2 cp /etc/hosts /tmp/hosts
   on compute-2 sed -i '/ compute-1$/d' /etc/hosts
-  says_no 1 "hosts reach each other NO: cannot be known: " "the name compute-1 does not resolve"
+  says_no 1 "hosts reach each other NO: could not find out: " "the name compute-1 does not resolve"
   on compute-2 cp /tmp/hosts /etc/hosts
 }
 
@@ -216,7 +216,7 @@ passes() { asked "$@"; ends_with_status 0; }
 @test "a token proves the folder, and is gone again" {
   run migrun tests/e2e/policies/token.lua still compute-2
   ends_with_status 0
-  says "written on compute-1, read on compute-2, taken away"
+  says "written on compute-1, read on compute-2, removed"
   [[ ! -e $LAB/instances/$uuid/.migrun-token ]]
   on compute-2 mount -t tmpfs tmpfs "$folder"
   run migrun tests/e2e/policies/token.lua still compute-2

@@ -33,7 +33,7 @@ is_moving() {
   run migrun policies/libvirt.lua plain "$to"
   ends_with_status 2
   verdict_is "Refused, nothing was touched: 1 of 16 checks says no (libvirt calls it safe)"
-  says "which libvirt does not know for shared storage"
+  says "which libvirt does not recognize as shared storage"
   says "-p unsafe=true"
   is_as_before
 }

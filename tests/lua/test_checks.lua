@@ -155,7 +155,7 @@ t.run("guest is not there yet", function()
         there(function(domain) domain.state, domain.reason = "paused", "migrating" end))
     refuses(check.guest_is_not_on_destination,
         "another guest of the name instance-00000001 (d07dc549-f06c-9e32-a337-16553dfbcf4b) is paused on "
-        .. "compute-2, and libvirt takes no second one: rename one of them (virsh domrename, shut off)",
+        .. "compute-2, and libvirt accepts no second one: rename one of them (virsh domrename, shut off)",
         there(function(domain)
             domain.uuid, domain.state = "d07dc549-f06c-9e32-a337-16553dfbcf4b", "paused"
         end))
@@ -263,7 +263,7 @@ end)
 t.run("no snapshot", function()
     sees(check.no_snapshots, "libvirt knows none")
     sees(check.no_snapshots, "libvirt knows none", function(world) world.instance.snapshots = nil end)
-    local text = "libvirt knows %s of it and moves no guest that has any: virsh snapshot-list "
+    local text = "libvirt knows %s of it, and moves no guest with snapshots: virsh snapshot-list "
         .. "instance-00000001; virsh snapshot-delete --metadata instance-00000001 NAME makes libvirt "
         .. "forget one and keeps its data"
     refuses(check.no_snapshots, text:format("1 snapshot"), function(world) world.instance.snapshots = 1 end)
@@ -444,7 +444,7 @@ t.run("same QEMU user: by the package's user", function()
     sees(check.same_qemu_user, "libvirt-qemu:libvirt-qemu (64055:64055) on both hosts")
     local refusal = "QEMU is libvirt-qemu:libvirt-qemu (64055:64055) on compute-1 and "
         .. "libvirt-qemu:libvirt-qemu (%s) on compute-2: give user and group the same numbers on both "
-        .. "(usermod -u, groupmod -g), or the guest's files are another's on one of them"
+        .. "(usermod -u, groupmod -g), or the guest's files belong to somebody else on one of them"
     refuses(check.same_qemu_user, refusal:format("64056:64055"), function(world)
         world.dest.facts.users["libvirt-qemu"].uid = 64056
     end)
@@ -464,12 +464,12 @@ t.run("same QEMU user: by qemu.conf, and by the guest's own label", function()
     refuses(check.same_qemu_user,
         "QEMU is root:libvirt-qemu (0:64055) on compute-1 and libvirt-qemu:libvirt-qemu (64055:64055) on "
         .. "compute-2: give user and group the same numbers on both (usermod -u, groupmod -g), or the "
-        .. "guest's files are another's on one of them",
+        .. "guest's files belong to somebody else on one of them",
         function(world) world.source.facts.libvirt.conf.user = "root" end)
     refuses(check.same_qemu_user,
         "QEMU is nobody:libvirt-qemu (unknown:64055) on compute-1 and nobody:libvirt-qemu (unknown:64055) "
-        .. "on compute-2: give user and group the same numbers on both (usermod -u, groupmod -g), or the "
-        .. "guest's files are another's on one of them",
+        .. "on compute-2: give user and group the same numbers on both (usermod -u, groupmod -g), or "
+        .. "the guest's files belong to somebody else on one of them",
         both(function(facts) facts.libvirt.conf.user = "nobody" end))
     sees(check.same_qemu_user, "+1000:+1000 (1000:1000) on both hosts", function(world)
         world.dest.facts.users["libvirt-qemu"].uid = 64056
@@ -489,7 +489,7 @@ t.run("clocks agree: the way of the question is taken into account", function()
     sees(check.clocks_agree, "at most 1.00 s apart", ahead(0.625))
     sees(check.clocks_agree, "at most 1.70 s apart", ahead(1.325)) -- cannot be told from 0.95 s
     local refusal = "the clocks of compute-1 and compute-2 are at least %s s apart, and the guest's would "
-        .. "jump by it: see to NTP on both (timedatectl)"
+        .. "jump by it: check NTP on both (timedatectl)"
     refuses(check.clocks_agree, refusal:format("1.1"), ahead(1.475))
     refuses(check.clocks_agree, refusal:format("3599.6"), ahead(3600))
     refuses(check.clocks_agree, refusal:format("3599.6"), ahead(-3600))
@@ -557,8 +557,8 @@ t.run("machine exists there: an older QEMU is a warning", function()
         world.dest.facts.libvirt.hypervisor = "7.1.99"
     end)
     t.equal(run.warnings,
-        { "QEMU on compute-2 (7.1.99) is older than on compute-1 (7.2.22): QEMU promises migrations to the "
-        .. "same or a newer version alone" })
+        { "QEMU on compute-2 (7.1.99) is older than on compute-1 (7.2.22): QEMU supports migration only "
+          .. "to the same or a newer version" })
     _, _, run = fakes.ask(check.machine_exists, function(world)
         world.dest.facts.libvirt.hypervisor = "10.0.0"
     end)
@@ -752,16 +752,16 @@ t.run("same disks: block devices, by what identifies them (made-up facts)", func
         ("vdb: %s is another device on compute-2: wwid:naa.2 there, wwid:naa.1 on compute-1"):format(DEVICE),
         device({ "wwid:naa.1" }, { "wwid:naa.2" }))
     refuses(check.same_storage,
-        ("vdb: nothing tells whether %s is the same device on compute-2: it has no WWN, serial or "
+        ("vdb: it cannot be told whether %s is the same device on compute-2: it has no WWN, serial or "
         .. "device-mapper uuid on compute-2")
         :format(DEVICE), device({ "wwid:naa.1" }, {}))
     refuses(check.same_storage,
-        ("vdb: nothing tells whether %s is the same device on compute-2: it has no WWN, serial or "
+        ("vdb: it cannot be told whether %s is the same device on compute-2: it has no WWN, serial or "
         .. "device-mapper uuid on compute-1")
         :format(DEVICE), device({}, {}))
     refuses(check.same_storage,
-        ("vdb: %s (dm:LVM-x) has 10737418240 bytes on compute-1 and 5 on compute-2: rescan it where it was "
-        .. "not"):format(DEVICE),
+        ("vdb: %s (dm:LVM-x) has 10737418240 bytes on compute-1 and 5 on compute-2: rescan it on the "
+          .. "host that has the old size"):format(DEVICE),
         function(world)
             device({ "dm:LVM-x" }, { "dm:LVM-x" })(world)
             world.dest.facts.storage[DEVICE].size = 5
@@ -898,7 +898,8 @@ t.run("libvirt calls it safe: by the kind of the file system", function()
     end
     for _, fstype in ipairs { "ext4", "xfs", "tmpfs", "overlay", "fuse.sshfs", "fuse" } do
         refuses(check.libvirt_calls_it_safe,
-            ("vda lies on %s (/srv/instances), which libvirt does not know for shared storage"):format(fstype)
+            ("vda lies on %s (/srv/instances), which libvirt does not recognize as shared "
+              .. "storage"):format(fstype)
             .. UNSAFE,
             on(fstype))
     end
@@ -906,7 +907,7 @@ end)
 
 t.run("libvirt calls it safe: of FUSE it sees the first mount", function()
     refuses(check.libvirt_calls_it_safe,
-        "vda lies on ext4 (/srv/instances), which libvirt does not know for shared storage" .. UNSAFE,
+        "vda lies on ext4 (/srv/instances), which libvirt does not recognize as shared storage" .. UNSAFE,
         function(world)
         world.source.facts.mounts = {
             { target = "/", fstype = "xfs" }, { target = "/var/lib/nova/instances", fstype = "ext4" },
@@ -938,7 +939,7 @@ t.run("libvirt calls it safe: cache modes, by version", function()
             with_cache(given, "5.6.0", "4.0.0"))
         for _, old in ipairs { { "5.5.0", "4.0.0" }, { "5.6.0", "3.1.0" }, { "1.3.1", "2.5.0" } } do
             refuses(check.libvirt_calls_it_safe,
-                ("vda has cache='%s', which libvirt %s and QEMU %s do not empty on the way (give it "
+                ("vda has cache='%s', which libvirt %s and QEMU %s do not flush on the way (give it "
                 .. "cache='none')")
                 :format(mode, old[1], old[2]) .. UNSAFE, with_cache(given, old[1], old[2]))
         end
@@ -971,15 +972,15 @@ end)
 
 local TOKEN = FOLDER .. "/.migrun-token"
 
-t.run("a token is seen on both hosts, and taken away", function()
+t.run("a token is seen on both hosts, and removed", function()
     local world
     local function shared(w)
         world = w
         w.dest.texts, w.dest.files = w.source.texts, w.source.files
     end
-    sees(prepare.token_seen_on_both, "written on compute-1, read on compute-2, taken away", shared)
+    sees(prepare.token_seen_on_both, "written on compute-1, read on compute-2, removed", shared)
     t.equal({ world.source.texts[TOKEN], world.source.files[TOKEN] }, {})
-    sees(prepare.token_seen_on_both, "would be written on compute-1, read on compute-2, and taken away",
+    sees(prepare.token_seen_on_both, "would be written on compute-1, read on compute-2, and removed",
         function(w) w.preview = true end)
     refuses(prepare.token_seen_on_both, TOKEN
         .. ", just written on compute-1, is not on compute-2: the folder is not shared", function() end)

@@ -399,18 +399,18 @@ local KNOWN = {
         .. "Is another process using the image [/x/disk]?",
         "the disk is locked by another QEMU: the guest may be running twice", "stop here" },
     { "Unsafe migration: Migration without shared storage is unsafe",
-        "a disk lies on storage that libvirt does not know for shared", "%-p unsafe=true" },
+        "a disk lies on storage that libvirt does not recognize as shared", "%-p unsafe=true" },
     { "Unsafe migration: Migration may lead to data corruption if disks use cache other than none or "
         .. "directsync",
-        "a disk has a cache mode that this libvirt does not take for safe to migrate", "cache='none'" },
+        "a disk has a cache mode that this libvirt does not consider safe to migrate", "cache='none'" },
     { "Unsafe migration: Migration may lead to data corruption if disks use cache != none",
-        "a disk has a cache mode that this libvirt does not take for safe to migrate", "5%.6" },
+        "a disk has a cache mode that this libvirt does not consider safe to migrate", "5%.6" },
     { "qemu-system-x86_64: -blockdev {}: Could not open '/var/lib/nova/instances/x/disk': Permission denied",
-        "QEMU may not open /var/lib/nova/instances/x/disk: it belongs to somebody else than QEMU's user",
+        "QEMU is not allowed to open /var/lib/nova/instances/x/disk: it does not belong to QEMU's user",
         "fix%-ownership" },
     { "Cannot access storage file '/var/lib/nova/instances/x/disk' (as uid:64055, gid:64055): No such file "
         .. "or directory",
-        "/var/lib/nova/instances/x/disk is not to be had on compute-2", "mount" },
+        "/var/lib/nova/instances/x/disk is not available on compute-2", "mount" },
     { "unsupported configuration: Setting different DAC user or group on /x/disk which is already in use",
         "libvirt remembers another owner of /x/disk in the file's attributes", "remember_owner = 0" },
     { "internal error: Attempt to migrate guest to the same host 00000000",
@@ -444,7 +444,7 @@ local KNOWN = {
         "the connection between libvirtd on compute-1 and on compute-2 broke: one of them ended, or was "
             .. "restarted", "systemctl status" },
     { "internal error: connection closed due to keepalive timeout",
-        "the network between compute-1 and compute-2 broke", "look at the network" },
+        "the network between compute-1 and compute-2 broke", "check the network" },
     { "operation failed: another migration job is already running for domain 'x'",
         "another migration of this guest is under way", "domjobinfo" },
     { "Timed out during operation: cannot acquire state change lock (held by "
@@ -475,14 +475,14 @@ local KNOWN = {
         "the hook /etc/libvirt/hooks/qemu on compute-2 said no", "by hand" },
     { "qemu-system-x86_64: Unknown savevm section or instance '0000:00:04.0/virtio-net' 0. Make sure that "
         .. "your current VM setup matches",
-        "QEMU on compute-2 has not the same devices as on compute-1", "live XML" },
+        "QEMU on compute-2 does not have the same devices as on compute-1", "live XML" },
     { "qemu-system-x86_64: Machine type received is 'pc-i440fx-2.5' and local is 'pc-i440fx-2.6'",
-        "QEMU on compute-2 takes the machine type pc-i440fx-2.5 for another", "version" },
+        "QEMU on compute-2 takes the machine type pc-i440fx-2.5 to be another one", "version" },
     { "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory",
-        "compute-2 has not the memory for it", "free memory" },
+        "compute-2 does not have enough memory for it", "free memory" },
     { "qemu-system-x86_64: unable to map backing store for guest RAM: Cannot allocate memory",
-        "compute-2 has not the (huge) pages for it", "allocate" },
-    { "cannot fork child process: Cannot allocate memory", "compute-2 has not the memory for it",
+        "compute-2 does not have enough (huge) pages for it", "allocate" },
+    { "cannot fork child process: Cannot allocate memory", "compute-2 does not have enough memory for it",
         "another host" },
     { "Postcopy is not supported: Userfaultfd not available",
         "the kernel of a host does not let QEMU use userfaultfd", "unprivileged_userfaultfd" },
@@ -554,7 +554,7 @@ t.run("diagnosis: without a destination, and with a percent sign in the error", 
         "the destination has no space left for it")
     t.equal(diagnose.known("Unable to resolve address 'x'", {}), "the source cannot resolve the name x")
     t.equal(diagnose.known("Cannot access storage file '/x/%1 %d'", fake_hosts),
-        "/x/%1 %d is not to be had on compute-2")
+        "/x/%1 %d is not available on compute-2")
 end)
 
 -- A log with these lines, of which the first is the given one.
@@ -610,7 +610,7 @@ t.run("explain: without a log, by the error alone", function()
     t.equal(details, {
         { label = "Cause", text = "compute-1 lost compute-2" },
         { label = "Said", text = "operation failed: Lost connection to destination host" },
-        { label = "Remedy", text = "look at the network and at libvirtd on compute-2" },
+        { label = "Remedy", text = "check the network and libvirtd on compute-2" },
     })
 end)
 

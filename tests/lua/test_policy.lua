@@ -154,7 +154,7 @@ t.run("choices", function()
     end
     t.equal(messages_of(with(choices({"a", "b"}))), {})
     expect(choices({"a", "b"}, "c"),
-        "the default of parameter 'x' is 'c', which is none of its choices (a, b)")
+        "the default of parameter 'x' is 'c', which is not one of its choices (a, b)")
     expect(choices({}, "c"), "the choices of parameter 'x' are a list of values, not an empty one")
     expect(choices("c"), "the choices of parameter 'x' are a list of values, not a string")
     expect(choices {"a", 2}, "choice 2 of parameter 'x' is 2, which is not a text")
@@ -255,9 +255,10 @@ t.run("bounds of a parameter", function()
     expect(bounded("duration", {min = "auto"}),
         "the min of parameter 'x' is 'auto', which is not a duration; write 90s, 10m or 1h30m")
     expect(bounded("integer", {min = 3, max = 2}), "the min of parameter 'x' is above its max")
-    expect(bounded("integer", {min = 3, default = 2}), "the default of parameter 'x' is 2; it is at least 3")
+    expect(bounded("integer", {min = 3, default = 2}), "the default of parameter 'x' is 2; it must be "
+      .. "at least 3")
     expect(bounded("duration", {max = "1m", default = "2m"}),
-        "the default of parameter 'x' is '2m'; it is at most 60 s")
+        "the default of parameter 'x' is '2m'; it must be at most 60 s")
 end)
 
 t.run("needs", function()
@@ -372,16 +373,16 @@ t.run("values that do not fit", function()
     local bad = {
         {"timeout", "5 bananas",
             "parameter 'timeout': '5 bananas' is not a duration; write 90s, 10m or 1h30m"},
-        {"wait", "0", "parameter 'wait' is '0'; it is at least 1 s"},
-        {"wait", "2h", "parameter 'wait' is '2h'; it is at most 3600 s"},
-        {"speed", "-5", "parameter 'speed' is '-5'; it is at least 0"},
+        {"wait", "0", "parameter 'wait' is '0'; it must be at least 1 s"},
+        {"wait", "2h", "parameter 'wait' is '2h'; it must be at most 3600 s"},
+        {"speed", "-5", "parameter 'speed' is '-5'; it must be at least 0"},
         {"count", "1.5", "parameter 'count': '1.5' is not a whole number"},
         {"count", "0x10", "parameter 'count': '0x10' is not a whole number"},
         {"count", "99999999999999999999", "parameter 'count': '99999999999999999999' is not a whole number"},
         {"ratio", "x", "parameter 'ratio': 'x' is not a number"},
         {"ratio", "1e999", "parameter 'ratio': '1e999' is not a number"},
         {"force", "maybe", "parameter 'force': 'maybe' is not true or false"},
-        {"mode", "fats", "parameter 'mode' is one of fast, safe, not 'fats'"},
+        {"mode", "fats", "parameter 'mode' must be one of fast, safe, not 'fats'"},
     }
     for _, case in ipairs(bad) do
         local _, problem = value_of(case[1], case[2])

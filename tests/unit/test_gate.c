@@ -783,8 +783,8 @@ static void a_preview_waits_for_no_service_that_it_would_have_stopped(void **sta
     options.preview = true;
     assert_int_equal(change_service(&there, "nova-compute", "stop", NULL, 0, &err), 0);
     assert_int_equal(run_service_wait(&there, "nova-compute", NULL, 1000, &err), -1);
-    assert_string_equal(err.message,
-                        "nova-compute on compute-1 would not become active: it is stopped before");
+    assert_string_equal(
+        err.message, "nova-compute on compute-1 would not become active: it would have been stopped before");
     assert_int_equal(change_service(&there, "nova-compute", "start", NULL, 0, &err), 0);
     assert_int_equal(run_service_wait(&there, "nova-compute", NULL, 1000, &err), 0);
     asked_for("[]");

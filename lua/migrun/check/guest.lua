@@ -45,7 +45,7 @@ end)
 check.no_snapshots = step("no snapshot", function(run)
   local count, name = run.instance.facts.snapshots or 0, run.instance.name
   if count > 0 then
-    run:refuse(("libvirt knows %d snapshot%s of it and moves no guest that has any: virsh snapshot-list "
+    run:refuse(("libvirt knows %d snapshot%s of it, and moves no guest with snapshots: virsh snapshot-list "
       .. "%s; virsh snapshot-delete --metadata %s NAME makes libvirt forget one and keeps its data")
       :format(count, count == 1 and "" or "s", name, name))
   end

@@ -110,7 +110,7 @@ check.guest_is_not_on_destination = step("guest is not there yet", function(run)
         :format(same and guest.name or ("another guest of the name %s (%s)"):format(domain.name, domain.uuid),
         run.dest.name, domain.uuid))
     elseif domain.name == guest.name then
-      run:refuse(("another guest of the name %s (%s) is %s on %s, and libvirt takes no second one: "
+      run:refuse(("another guest of the name %s (%s) is %s on %s, and libvirt accepts no second one: "
         .. "rename one of them (virsh domrename, shut off)")
         :format(domain.name, domain.uuid, domain.state, run.dest.name))
     end
@@ -152,7 +152,7 @@ check.same_qemu_user = step("same QEMU user", function(run)
   local here, there = qemu_user(run.source, label), qemu_user(run.dest, label)
   if not here.uid or here.uid ~= there.uid or here.gid ~= there.gid then
     run:refuse(("QEMU is %s on %s and %s on %s: give user and group the same numbers on both (usermod -u, "
-      .. "groupmod -g), or the guest's files are another's on one of them")
+      .. "groupmod -g), or the guest's files belong to somebody else on one of them")
       :format(user_text(here), run.source.name, user_text(there), run.dest.name))
   end
   return user_text(here) .. " on both hosts"
@@ -171,8 +171,8 @@ check.clocks_agree = step("clocks agree", function(run)
   local least, most = math.max(dest_least - source_most, source_least - dest_most),
     math.max(dest_most - source_least, source_most - dest_least)
   if least > 1 then
-    run:refuse(("the clocks of %s and %s are at least %.1f s apart, and the guest's would jump by it: see "
-      .. "to NTP on both (timedatectl)")
+    run:refuse(("the clocks of %s and %s are at least %.1f s apart, and the guest's would jump by it: "
+      .. "check NTP on both (timedatectl)")
       :format(run.source.name, run.dest.name, least))
   end
   return ("at most %.2f s apart"):format(most)

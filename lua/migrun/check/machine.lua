@@ -58,8 +58,8 @@ check.machine_exists = step("machine exists there", function(run)
   end
   local here, there = source.facts.libvirt.hypervisor, dest.facts.libvirt.hypervisor
   if here and there and not common.at_least(there, here) then
-    run:warn(("QEMU on %s (%s) is older than on %s (%s): QEMU promises migrations to the same or a newer "
-      .. "version alone")
+    run:warn(("QEMU on %s (%s) is older than on %s (%s): QEMU supports migration only to the same or a "
+      .. "newer version")
       :format(dest.name, there, source.name, here))
   end
   return ("%s of %s on %s%s")

@@ -85,12 +85,12 @@ local function one_device(run, path, here, there)
   for _, id in ipairs(here.ids) do
     if contains(there.ids, id) then
       if here.size == there.size then return ("one device on both, %s, %s"):format(id, size(here.size)) end
-      return nil, ("%s (%s) has %d bytes on %s and %d on %s: rescan it where it was not")
+      return nil, ("%s (%s) has %d bytes on %s and %d on %s: rescan it on the host that has the old size")
         :format(path, id, here.size, run.source.name, there.size, run.dest.name)
     end
   end
   if #here.ids == 0 or #there.ids == 0 then
-    return nil, ("nothing tells whether %s is the same device on %s: it has no WWN, serial or "
+    return nil, ("it cannot be told whether %s is the same device on %s: it has no WWN, serial or "
       .. "device-mapper uuid on %s")
       :format(path, run.dest.name, #here.ids == 0 and run.source.name or run.dest.name)
   end
@@ -294,7 +294,7 @@ local function unsafe_reason(run, disk)
     if not seen then return nil end
     local fstype = type_for_libvirt(host, seen)
     if not shared_types[fstype] and not is_listed_as_shared(host, seen.path) then
-      return ("%s lies on %s (%s), which libvirt does not know for shared storage")
+      return ("%s lies on %s (%s), which libvirt does not recognize as shared storage")
         :format(disk.target, fstype, seen.source)
     end
     coherent = cluster_types[fstype]
@@ -303,7 +303,7 @@ local function unsafe_reason(run, disk)
   local drops_cache = common.at_least(facts.libvirt, "5.6.0") and common.at_least(facts.hypervisor, "4.0.0")
   local uncached = disk.cache == "none" or disk.cache == "directsync"
   if not (coherent or drops_cache or disk.shareable or uncached) then
-    return ("%s has cache='%s', which libvirt %s and QEMU %s do not empty on the way (give it cache='none')")
+    return ("%s has cache='%s', which libvirt %s and QEMU %s do not flush on the way (give it cache='none')")
       :format(disk.target, disk.cache or "default", facts.libvirt,
         facts.hypervisor or "of an unknown version")
   end

@@ -49,7 +49,7 @@ int attributes_of(int fd, const char *shown, json_t **attributes, struct error *
             return error_errno(err, errno, "cannot read the attribute %s of %s", name, shown);
         auto_free char *hex = hex_of(value, (size_t)len);
         if (json_object_set_new(all, name, json_string(hex)) < 0)
-            return error_set(err, ERR_SYSTEM, EILSEQ, "the name of an extended attribute of %s is no UTF-8",
+            return error_set(err, ERR_SYSTEM, EILSEQ, "the name of an extended attribute of %s is not UTF-8",
                              shown);
     }
     *attributes = steal(&all);

@@ -49,7 +49,7 @@ static int place_open(const json_t *request, struct place *p, struct error *err)
     p->path = json_string_value(value);
     p->shown = printable(p->path ? p->path : "");
     if (!p->path || *p->path != '/' || strlen(p->path) != json_string_length(value))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is no absolute path", p->shown);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is not an absolute path", p->shown);
     size_t len = strlen(p->path), start;
     while (len > 1 && p->path[len - 1] == '/') // a '/' at the end would make the kernel follow a link
         len--;
@@ -94,7 +94,7 @@ static int hold_file(const struct place *p, struct stat *st, struct error *err)
     if (fd >= 0 && S_ISDIR(st->st_mode))
         return error_set(err, ERR_SYSTEM, EISDIR, "%s is a folder, not a file", p->shown);
     if (fd >= 0 && !S_ISREG(st->st_mode))
-        return error_set(err, ERR_SYSTEM, EINVAL, "%s is no regular file", p->shown);
+        return error_set(err, ERR_SYSTEM, EINVAL, "%s is not a regular file", p->shown);
     return steal_fd(&fd);
 }
 
@@ -588,7 +588,7 @@ SERVE(serve_chown)
     struct stat st;
     int64_t uid = json_int(request, "uid", -1), gid = json_int(request, "gid", -1);
     if (uid < -1 || uid >= (int64_t)UINT32_MAX || gid < -1 || gid >= (int64_t)UINT32_MAX)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld:%lld is no owner", (long long)uid,
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld:%lld is not a valid owner", (long long)uid,
                          (long long)gid);
     auto_fd int fd = hold_expected(request, &p, &st, err);
     if (fd < 0)
@@ -605,7 +605,7 @@ SERVE(serve_chmod)
     struct stat st;
     int64_t mode = json_int(request, "mode", -1);
     if (mode < 0 || mode > 07777)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is no mode of a file", (long long)mode);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is not a valid file mode", (long long)mode);
     auto_fd int fd = hold_expected(request, &p, &st, err);
     if (fd < 0)
         return -1;

@@ -37,7 +37,7 @@ int keep_parse(const char *keep, char run[RUN_NAME_MAX + 1], char number[KEEP_NU
                 (number ? d > 0 && d <= KEEP_NUMBER_MAX && !keep[n + 1 + d] : !keep[n]);
     if (!fits) {
         auto_free char *shown = printable(keep);
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is no name of %s", shown,
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%s' is not a valid name of %s", shown,
                          number ? "what is kept (RUN/NUMBER)" : "a run");
     }
     snprintf(run, RUN_NAME_MAX + 1, "%.*s", (int)n, keep);
@@ -153,8 +153,8 @@ int note_effect(const json_t *request, struct error *err)
     if (keep_parse(json_str(request, "keep", ""), run, number, err) < 0)
         return -1;
     if (!json_is_object(note))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the note of the change %s/%s is no object", run,
-                         number);
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "the note of the change %s/%s is not an object",
+                         run, number);
     auto_fd int folder = keep_folder(run, true, err);
     if (folder < 0)
         return -1;

@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         return guard_main(argv[2]);
     bool read_only = argc == 3 && STREQ(argv[2], "--read-only");
     if (argc < 2 || !STREQ(argv[1], "--serve") || (argc > 2 && !read_only))
-        return complain("it is migrun that starts this program, as migrun-agent --serve [--read-only]");
+        return complain("this program is started by migrun, as migrun-agent --serve [--read-only]");
     if (geteuid() != 0)
         keep_at_home();
     struct agent agent = {.read_only = read_only, .stdin_fd = STDIN_FILENO};

@@ -215,8 +215,7 @@ static int hook_passes(const char *hook, const json_t *guest, struct error *err)
                      "refusing to stop libvirtd: its hook %s fails for %s when asked to 'reconnect' "
                      "(%s%s%.200s), and then a starting libvirtd ends that guest; "
                      "let the hook end with 0 for reconnect",
-                     hook, name, ended.timed_out ? "it does not end" : "it ended badly", *said ? ": " : "",
-                     said);
+                     hook, name, ended.timed_out ? "it does not end" : "it failed", *said ? ": " : "", said);
 }
 
 static int hook_passes_all(const char *hook, const json_t *guests, struct error *err)

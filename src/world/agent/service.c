@@ -39,7 +39,7 @@ static int check_end(const struct process_result *ended, const char *const *argv
     auto_free char *why = process_said(ended),
                    *words = xasprintf("%s%s%s", argv[0], argv[1] ? " " : "", argv[1] ? argv[1] : "");
     if (ended->timed_out)
-        return error_set(err, ERR_TIMEOUT, 0, "%s for %s did not end in its time", words, unit);
+        return error_set(err, ERR_TIMEOUT, 0, "%s for %s did not end in time", words, unit);
     if (ended->status != 0)
         return error_set(err, ERR_COMMAND, ended->status, "%s for %s ended with %s %d: %s", words, unit,
                          ended->signal ? "signal" : "status", ended->signal ? ended->signal : ended->status,
@@ -179,7 +179,7 @@ static int state_by_command(const struct service *service, struct unit_state *st
     if (run(service->command, deadline_in(LOOK_MS), service->stdin_fd, &ended, err) < 0)
         return -1;
     if (ended.timed_out)
-        return error_set(err, ERR_TIMEOUT, 0, "%s did not tell in %d s whether %s is active",
+        return error_set(err, ERR_TIMEOUT, 0, "%s did not say within %d s whether %s is active",
                          service->command[0], LOOK_MS / 1000, service->unit);
     *state = (struct unit_state){.found = true};
     snprintf(state->state, sizeof state->state, "%s", ended.status == 0 ? "active" : "inactive");

@@ -116,7 +116,7 @@ static int act_failed(const struct surgery *s, const char *action, const struct 
 {
     auto_free char *said = process_said(ended);
     return error_set(err, ended->timed_out ? ERR_TIMEOUT : ERR_COMMAND, ended->status, "%s of %s %s%s%.300s",
-                     action, surgery_unit(s), ended->timed_out ? "did not end in its time" : "failed",
+                     action, surgery_unit(s), ended->timed_out ? "did not end in time" : "failed",
                      *said ? ": " : "", said);
 }
 
