@@ -139,11 +139,10 @@ static void on_parser_error(void *context, error_pointer error)
 
 static void on_xpath_error(void *complaint, error_pointer error) { complain(complaint, error); }
 
-void xml_init(void) { xmlInitParser(); }
-
 // The caller frees the context, which tells how it went, and the document (NULL: there is none).
 static xmlParserCtxtPtr parse(const char *text, size_t len, struct complaint *first, xmlDocPtr *doc)
 {
+    xml_init();
     xmlParserCtxtPtr context = xmlNewParserCtxt();
     if (!context)
         abort();
@@ -153,7 +152,7 @@ static xmlParserCtxtPtr parse(const char *text, size_t len, struct complaint *fi
     return context;
 }
 
-int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
+static int parse_document(const char *text, size_t len, bool bounded, struct xml **out, struct error *err)
 {
     *out = NULL;
     if (len > INT32_MAX)
@@ -165,10 +164,14 @@ int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
     doc->text = xstrndup(text, len);
     doc->len = len;
     struct complaint first = {0};
+    if (bounded)
+        xml_work_begin();
     xmlParserCtxtPtr context = parse(doc->text, len, &first, &doc->doc);
     bool namespaces_good = context->nsWellFormed;
     xmlFreeParserCtxt(context);
 
+    if (bounded && xml_work_end("an XML document", err) < 0)
+        return -1;
     if (!doc->doc || !namespaces_good)
         return error_set(err, ERR_XML, 0, "not well-formed XML, line %d: %s", first.line,
                          first.message[0] ? first.message : "the document is empty");
@@ -182,6 +185,11 @@ int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
         return error_set(err, ERR_BUG, 0, "the elements of an XML document were not found in its text");
     *out = steal(&doc);
     return 0;
+}
+
+int xml_parse(const char *text, size_t len, struct xml **out, struct error *err)
+{
+    return parse_document(text, len, true, out, err);
 }
 
 int xml_check_fragment(const char *fragment, struct error *err)
@@ -206,7 +214,7 @@ struct xml *xml_copy(const struct xml *doc)
 {
     struct xml *copy;
     struct error err;
-    if (xml_parse(doc->text, doc->len, &copy, &err) < 0)
+    if (parse_document(doc->text, doc->len, false, &copy, &err) < 0)
         abort(); // it was parsed before: only out of memory
     return copy;
 }
@@ -254,9 +262,57 @@ static xmlXPathFunction find_function(void *context, const xmlChar *name, const 
     return xmlHashLookup2(xpath->funcHash, name, uri) ? NULL : no_function;
 }
 
+// libxml2 counts each of these as one operation, though their work grows with the product of two lengths.
+enum { BYTES_AN_OPERATION = 16 };
+
+static void count_first(xmlXPathParserContextPtr parser, int count, xmlXPathFunction function)
+{
+    xmlChar *strings[3] = {NULL};
+    for (int i = count; i-- > 0;)
+        strings[i] = xmlXPathPopString(parser);
+    if (strings[0] && strings[1])
+        parser->context->opCount += strlen((char *)strings[0]) / BYTES_AN_OPERATION *
+                                    strlen((char *)strings[1]);
+    for (int i = 0; i < count; i++)
+        valuePush(parser, xmlXPathWrapString(strings[i]));
+    if (parser->context->opCount > parser->context->opLimit)
+        xmlXPathErr(parser, XPATH_OP_LIMIT_EXCEEDED);
+    else
+        function(parser, count);
+}
+
+#define COUNTED(name, arguments, function)                       \
+    static void name(xmlXPathParserContextPtr parser, int count) \
+    {                                                            \
+        if (count == (arguments))                                \
+            count_first(parser, count, function);                \
+        else                                                     \
+            function(parser, count); /* which complains */       \
+    }
+COUNTED(contains, 2, xmlXPathContainsFunction)
+COUNTED(substring_before, 2, xmlXPathSubstringBeforeFunction)
+COUNTED(substring_after, 2, xmlXPathSubstringAfterFunction)
+COUNTED(translate, 3, xmlXPathTranslateFunction)
+
+static void register_counted(xmlXPathContextPtr context)
+{
+    static const struct {
+        const char *name;
+        xmlXPathFunction function;
+    } all[] = {{"contains", contains},
+               {"substring-before", substring_before},
+               {"substring-after", substring_after},
+               {"translate", translate}};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        xmlXPathRegisterFunc(context, (const xmlChar *)all[i].name, NULL); // one that is there stays else
+        xmlXPathRegisterFunc(context, (const xmlChar *)all[i].name, all[i].function);
+    }
+}
+
 static xmlXPathObjectPtr evaluate(const struct xml *doc, const char *xpath, struct error *err)
 {
     xmlXPathContextPtr context = xmlXPathNewContext(doc->doc);
+    auto_free char *what = xasprintf("the XPath '%.200s'", xpath);
     if (!context)
         abort();
     struct complaint first = {0};
@@ -265,13 +321,21 @@ static xmlXPathObjectPtr evaluate(const struct xml *doc, const char *xpath, stru
     context->node = xml_root(doc);
     context->opLimit = 50UL * 1000 * 1000; // seconds of work, not hours
     register_namespaces(context, context->node);
+    register_counted(context);
     xmlXPathRegisterFuncLookup(context, find_function, context);
-    xmlXPathObjectPtr object = xmlXPathEval((const xmlChar *)xpath, context);
+    xml_work_begin();
+    auto_object xmlXPathObjectPtr object = xmlXPathEval((const xmlChar *)xpath, context);
+    bool too_much = context->opCount >= context->opLimit;
+    int refused = xml_work_end(what, err);
     xmlXPathFreeContext(context);
-    if (!object)
+    if (refused < 0)
+        return NULL;
+    if (!object && too_much)
+        error_set(err, ERR_XML, 0, "%s takes too much work", what);
+    else if (!object)
         error_set(err, ERR_XML, 0, "invalid XPath expression '%s': %s", xpath,
                   first.message[0] ? first.message : "it could not be evaluated");
-    return object;
+    return steal(&object);
 }
 
 void xml_object_free(xmlXPathObjectPtr *object)
@@ -304,17 +368,28 @@ char *xml_take_string(xmlChar *text)
     return copy;
 }
 
+// Answers that hold each other (all elements, with what is in them) may be far larger than their document.
+static int fail_too_large(const char *xpath, char ***values, struct error *err)
+{
+    strv_free(steal(values));
+    return error_set(err, ERR_XML, 0, "what the XPath '%.200s' matches is more than %d MiB", xpath,
+                     XML_MEMORY_MAX >> 20);
+}
+
 int xml_values(const struct xml *doc, const char *xpath, char ***values, size_t *count, struct error *err)
 {
     auto_object xmlXPathObjectPtr object = evaluate(doc, xpath, err);
     if (!object)
         return -1;
     bool nodes = object->type == XPATH_NODESET;
-    size_t n = nodes ? xml_node_count(object) : 1;
+    size_t n = nodes ? xml_node_count(object) : 1, size = 0;
     *values = xcalloc(n + 1, sizeof **values);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         (*values)[i] = xml_take_string(nodes ? xmlXPathCastNodeToString(object->nodesetval->nodeTab[i])
                                              : xmlXPathCastToString(object));
+        if ((size += strlen((*values)[i])) > XML_MEMORY_MAX)
+            return fail_too_large(xpath, values, err);
+    }
     if (count)
         *count = n;
     return 0;
@@ -338,13 +413,15 @@ int xml_fragments(const struct xml *doc, const char *xpath, char ***texts, size_
     auto_object xmlXPathObjectPtr object = xml_nodes(doc, xpath, err);
     if (!object)
         return -1;
-    size_t n = xml_node_count(object), found = 0;
+    size_t n = xml_node_count(object), found = 0, size = 0;
     *texts = xcalloc(n + 1, sizeof **texts);
     for (size_t i = 0; i < n; i++) {
         const xmlNode *node = object->nodesetval->nodeTab[i];
         if (node->type != XML_ELEMENT_NODE)
             continue;
         const struct span *span = node->_private;
+        if ((size += span->end - span->start) > XML_MEMORY_MAX)
+            return fail_too_large(xpath, texts, err);
         (*texts)[found++] = xstrndup(doc->text + span->start, span->end - span->start);
     }
     if (count)

@@ -28,6 +28,12 @@ void xml_free_pointer(struct xml **doc);
 
 static inline bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
+// Around one piece of libxml2's work, which may then be refused memory; xml_work_end: -1 with err where it
+// was.
+#define XML_WORK_MAX ((size_t)4 << 30)
+void xml_work_begin(void);
+int xml_work_end(const char *what, struct error *err);
+
 xmlNodePtr xml_root(const struct xml *doc);
 // The nodes that an XPath matches; ERR_XML if it is invalid, or gives a value instead of nodes. Free with
 // xmlXPathFreeObject.

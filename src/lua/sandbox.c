@@ -14,6 +14,7 @@
 enum { MODULE_MAX = 16 << 20, LIBRARY_NAMES = 64 };
 
 #define LOADED_KEY "migrun.loaded"
+#define READERS_KEY "migrun.readers" // of the library's modules, by their names
 
 // ---- the allow-list ----
 
@@ -197,7 +198,58 @@ static int require(lua_State *L, const char *name)
     return 1;
 }
 
-static int safe_require(lua_State *L) { return require(L, luaL_checkstring(L, 1)); }
+// ---- the library, as others may have it ----
+
+static int read_only(lua_State *L)
+{
+    const char *key = lua_tostring(L, 2);
+    return lua_mistake(L, "'%s' of migrun's library cannot be set; copy what is to be changed",
+                       key ? key : luaL_typename(L, 2));
+}
+
+static int pairs_of_module(lua_State *L)
+{
+    lua_getglobal(L, "next");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushnil(L);
+    return 3;
+}
+
+// A module of the library at the top becomes what reads it: the core, and other policies' steps, use it too.
+static void push_reader(lua_State *L)
+{
+    int module = lua_gettop(L);
+    lua_newtable(L);
+    lua_createtable(L, 0, 4);
+    lua_pushvalue(L, module);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, read_only);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushvalue(L, module);
+    lua_pushcclosure(L, pairs_of_module, 1);
+    lua_setfield(L, -2, "__pairs");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_remove(L, module);
+}
+
+static int safe_require(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    require(L, name);
+    if (strncmp(name, "migrun.", 7) != 0 || !lua_istable(L, -1))
+        return 1;
+    lua_getfield(L, LUA_REGISTRYINDEX, READERS_KEY);
+    if (lua_getfield(L, -1, name) != LUA_TNIL)
+        return 1;
+    lua_pop(L, 1);
+    lua_pushvalue(L, -2);
+    push_reader(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+    return 1;
+}
 
 void push_library(lua_State *L, const char *name)
 {
@@ -279,4 +331,6 @@ void open_sandbox(lua_State *L)
     lua_pop(L, 1);
     lua_newtable(L);
     lua_setfield(L, LUA_REGISTRYINDEX, LOADED_KEY);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, READERS_KEY);
 }

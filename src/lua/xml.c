@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Document, and the module migrun.xml.
 #include "base/xml.h"
+#include "base/memory.h"
 #include "lua/bindings.h"
 #include "lua/sandbox.h"
 
@@ -100,29 +101,40 @@ static const luaL_Reg document_methods[] = {
 static const struct class_of document_class = {
     .key = DOCUMENT_KEY, .noun = "a document", .methods = document_methods, .gc = gc_document};
 
-struct xml **push_document(lua_State *L) { return class_new(L, DOCUMENT_KEY, sizeof(struct xml *)); }
+// Lua sees of a document only a pointer, so what libxml2 holds for those that nobody has any more does not
+// make it collect them.
+struct xml **push_document(lua_State *L)
+{
+    if (xml_memory_used() > XML_MEMORY_MAX / 2)
+        lua_gc(L, LUA_GCCOLLECT, 0);
+    return class_new(L, DOCUMENT_KEY, sizeof(struct xml *));
+}
 
 struct xml *check_document(lua_State *L, int index)
 {
-    return *(struct xml **)class_check(L, index, &document_class);
+    struct xml *document = *(struct xml **)class_check(L, index, &document_class);
+    if (!document)
+        lua_mistake(L, "this document is gone"); // collected, and found again by a weak table
+    return document;
 }
 
-// {changes = {xpath, …}} at index as texts that stay as long as that table does.
+// {changes = {xpath, …}} at index as texts of our own: apply may change the table.
 static const char **declared_changes(lua_State *L, int index, size_t *count)
 {
     lua_getfield(L, index, "changes");
     if (!lua_istable(L, -1))
         lua_mistake(L, "a change of XML is { changes = { XPath, … }, apply = function(document) … end }");
     size_t n = lua_rawlen(L, -1);
-    const char **paths = lua_newuserdatauv(L, (n + 1) * sizeof *paths, 0);
+    void **box = lua_box(L, box_strv);
+    char **paths = *box = xcalloc(n + 1, sizeof *paths);
     for (size_t i = 0; i < n; i++) {
         if (lua_rawgeti(L, -2, (lua_Integer)i + 1) != LUA_TSTRING)
             lua_mistake(L, "changes[%d] of a change of XML is an XPath, as a string", (int)i + 1);
-        paths[i] = lua_tostring(L, -1);
+        paths[i] = xstrdup(lua_tostring(L, -1));
         lua_pop(L, 1);
     }
     *count = n;
-    return paths;
+    return (const char **)paths;
 }
 
 void apply_change(lua_State *L, int index, int document_index, const struct xml *before, bool declared,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // C calls Lua: whatever a policy raises comes back as an error, and migrun lives on.
+#include "lua/bindings.h"
 #include "lua/policy.h"
 #include "lua/sandbox.h"
 
@@ -13,12 +14,19 @@
 
 #include <cmocka.h>
 
+static void begin(lua_State *L)
+{
+    open_sandbox(L);
+    register_xml(L);
+    sandbox_module(L, "migrun.words", luaopen_migrun_words);
+}
+
 // Runs a chunk, which raises, and checks the error's text.
 static void expect(const char *chunk, const char *text)
 {
     struct interp in = {0};
     struct error err = {0};
-    assert_int_equal(interp_open(&in, open_sandbox, &err), 0);
+    assert_int_equal(interp_open(&in, begin, &err), 0);
     assert_int_equal(luaL_loadstring(in.L, chunk), LUA_OK);
     assert_int_equal(interp_call(in.L, 0, 0, &err), -1);
     if (!strstr(err.message, text))
@@ -48,6 +56,40 @@ static void a_lost_global_takes_nothing_down(void **state)
     (void)state;
     expect("error, pcall, type, require = nil local x = nil + 1", "arithmetic on a nil value");
     expect("_G.error = nil error('x')", "undefined global 'error'");
+}
+
+static void the_library_is_not_the_policys(void **state)
+{
+    (void)state;
+    expect("require('migrun.policy').check = 5", "'check' of migrun's library cannot be set");
+    expect("rawset(require 'migrun.check', 'x', 5)", "undefined global 'rawset'");
+    expect("local c = require 'migrun.check' local n = 0 for _ in pairs(c) do n = n + 1 end "
+           "assert(n > 10 and c.memory_fits == require('migrun.check').memory_fits) "
+           "setmetatable(c, {})",
+           "protected");
+}
+
+// A finalizer has run, and a weak table still has the document.
+static void a_document_that_is_gone(void **state)
+{
+    (void)state;
+    expect("local xml = require 'migrun.xml' local weak = setmetatable({}, { __mode = 'k' }) "
+           "for round = 1, 200 do weak[xml.parse '<a/>'] = true "
+           "local t = {} for i = 1, 2000 do t[i] = { i } end "
+           "for d in pairs(weak) do d:text() end end error 'survived'",
+           "");
+}
+
+static void documents_end(void **state)
+{
+    (void)state;
+    expect("local xml, t = require 'migrun.xml', {} local text = '<a>' .. ('<b/>'):rep(200000) .. '</a>' "
+           "for i = 1, 1000 do t[i] = xml.parse(text) end",
+           "documents may use 512 MiB in all");
+    // those that nobody has any more are not counted
+    expect("local xml = require 'migrun.xml' local text = '<a>' .. ('<b/>'):rep(200000) .. '</a>' "
+           "for i = 1, 60 do xml.parse(text) end error 'all parsed'",
+           "all parsed");
 }
 
 static int long_mistake(lua_State *L)
@@ -456,6 +498,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_raised_is_read_raw),
         cmocka_unit_test(a_lost_global_takes_nothing_down),
+        cmocka_unit_test(the_library_is_not_the_policys),
+        cmocka_unit_test(a_document_that_is_gone),
+        cmocka_unit_test(documents_end),
         cmocka_unit_test(a_long_message_ends),
         cmocka_unit_test(a_bare_name_is_no_file_here),
         cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
