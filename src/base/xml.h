@@ -15,7 +15,7 @@ struct xml; // a document
 void xml_init(void);
 // Bytes that libxml2 holds for this thread, and how many it may hold: a document or an answer that needs more
 // is ERR_XML. An interrupt ends what is being parsed or asked (ERR_INTERRUPTED).
-enum { XML_MEMORY_MAX = 512 << 20 };
+enum { XML_MEMORY_MAX = 256 << 20 };
 size_t xml_memory_used(void);
 // Parses text. No network, no external entities; a DOCTYPE is refused. ERR_XML with libxml2's message and
 // line.

@@ -30,7 +30,7 @@ static inline bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' 
 
 // Around one piece of libxml2's work, which may then be refused memory; xml_work_end: -1 with err where it
 // was.
-#define XML_WORK_MAX ((size_t)4 << 30)
+#define XML_WORK_MAX ((size_t)1 << 30)
 void xml_work_begin(void);
 int xml_work_end(const char *what, struct error *err);
 

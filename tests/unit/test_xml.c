@@ -447,58 +447,6 @@ static void paths(void **state)
     xml_free(doc);
 }
 
-// ---- bounds ----
-
-static struct xml *long_text(void)
-{
-    enum { LENGTH = 1000000 };
-    struct buf text = {0};
-    buf_puts(&text, "<a>");
-    for (int i = 0; i < LENGTH / 10; i++)
-        buf_puts(&text, "xxxxxxxxxx");
-    buf_puts(&text, "</a>");
-    auto_free char *whole = buf_take(&text);
-    return parse(whole);
-}
-
-static void fails(const struct xml *doc, const char *xpath, const char *why)
-{
-    char *value;
-    struct error err = {0};
-    assert_int_equal(xml_value(doc, xpath, &value, &err), -1);
-    if (!strstr(err.message, why))
-        fail_msg("%s: %s", xpath, err.message);
-}
-
-// Each of these would take hours, or all of the memory.
-static void costly(void **state)
-{
-    (void)state;
-    struct xml *doc = long_text();
-    auto_free char *concat = xstrdup("/a");
-    for (int i = 0; i < 12; i++) {
-        char *twice = xasprintf("concat(%s,%s)", concat, concat);
-        free(concat);
-        concat = twice;
-    }
-    fails(doc, concat, "takes too much memory");
-    fails(doc, "translate(/a, concat('y', /a), 'b')", "takes too much work");
-    fails(doc, "contains(/a, concat(/a, 'y'))", "takes too much work");
-    fails(doc, "substring-before(/a, concat(/a, 'y'))", "takes too much work");
-    fails(doc, "substring-after(/a, concat(/a, 'y'))", "takes too much work");
-    char *value;
-    struct error err = {0};
-    assert_int_equal(xml_value(doc,
-                               "contains(/a, 'xx') and contains(translate('ab', 'b', 'c'), 'ac') and "
-                               "substring-before('ab', 'b') = 'a' and substring-after('ab', 'a') = 'b'",
-                               &value, &err),
-                     0);
-    assert_string_equal(value, "true");
-    free(value);
-    fails(doc, "contains('a')", "invalid XPath");
-    xml_free(doc);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,7 +454,7 @@ int main(void)
         cmocka_unit_test(values),       cmocka_unit_test(set),
         cmocka_unit_test(add),          cmocka_unit_test(remove_nodes),
         cmocka_unit_test(only_changed), cmocka_unit_test(only_changed_among_the_like),
-        cmocka_unit_test(paths),        cmocka_unit_test(costly),
+        cmocka_unit_test(paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
