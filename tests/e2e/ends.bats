@@ -24,6 +24,15 @@ no_claims() {
   no_claims
 }
 
+@test "powered off from inside while it moves: not moved, and no doubt" {
+  creep
+  on "$from" virsh -q qemu-monitor-command slow --hmp 'sendkey alt-sysrq-o'
+  finish
+  ends_with_status 3
+  verdict_is "Not moved: slow was shut down on $from meanwhile (shutdown)"
+  no_claims
+}
+
 @test "its QEMU is killed while it moves: not moved, it crashed" {
   creep
   on "$from" kill -9 "$(qemu_pid slow "$from")"
