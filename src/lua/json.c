@@ -21,7 +21,7 @@ static int decode(lua_State *L)
     const char *text = luaL_checklstring(L, 1, &len);
     void **box = lua_box(L, box_json);
     json_error_t why;
-    *box = json_loadb(text, len, JSON_DECODE_ANY, &why);
+    *box = json_foreign(text, len, JSON_DECODE_ANY, &why);
     if (!*box)
         return lua_mistake(L, "invalid JSON: line %d: %s", why.line, why.text);
     lua_push_json(L, *box);

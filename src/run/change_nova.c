@@ -431,6 +431,10 @@ int change_nova_request(struct run *run, const char *method, const char *path, c
                         const json_t *options, const json_t **result, struct error *err)
 {
     struct run_host *h = run->source ? run_instance_host(run) : run->n_hosts ? run->hosts[0] : NULL;
+    const json_t *undo = json_object_get(options, "undo");
+    if (cloud_check_request(method, path, err) < 0 ||
+        (undo && cloud_check_request(json_str(undo, "method", "POST"), json_str(undo, "path", ""), err) < 0))
+        return -1;
     auto_free char *target = mask_secrets(path), // "?token=…"
         *what = xasprintf("%s %s", method, target);
     if (gate_open(run, what, err) < 0 || (!h && run_here(run, &h, err) < 0))

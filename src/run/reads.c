@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { READ_MOST = 64 << 20 }; // of a file, which is to fit into a policy's memory a few times
+
 static char *overlay_key(const struct run_host *h, const char *kind, const char *target)
 {
     return xasprintf("%s\n%s\n%s", kind, run_host_name(h), target);
@@ -72,8 +74,9 @@ int run_read(struct run_host *h, const char *path, char **data, size_t *len, jso
     }
     struct error failure;
     auto_message struct message answer = {0};
-    if (host_call(h->agent, "read", json_pack("{s:o}", "path", json_text(path)), NULL, 0, 0, &answer,
-                  &failure) < 0) {
+    if (host_call(h->agent, "read",
+                  json_pack("{s:o, s:I}", "path", json_text(path), "limit", (json_int_t)READ_MOST), NULL, 0,
+                  0, &answer, &failure) < 0) {
         if (is_absent(&failure))
             return 0;
         if (err)

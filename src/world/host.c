@@ -25,7 +25,8 @@ enum {
     INHERITED_MS = 3000,
     LOOK_EVERY_MS = 200,
     FINISH_MS = 1000,
-    LATE_MOST = 1 << 20
+    LATE_MOST = 1 << 20,
+    HEAD_MOST = 1 << 20,
 };
 
 const char *host_name(const struct host *host) { return host->spec->name; }
@@ -152,6 +153,7 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
                           .beat_stop = {-1, -1},
                           .next_id = 1};
     pthread_mutex_init(&host->sending, NULL);
+    host->reader.bounds = &host->bounds;
     host->spec = host_spec_copy(spec);
     host->socket = spec->local ? xstrdup(host_libvirt_setting(spec, "socket"))
                                : xasprintf("%s/%s", dir, spec->name);
@@ -429,6 +431,8 @@ static int greet(struct host *host, int64_t deadline, struct error *err)
                          ": install the same version on both",
                          name, version);
     auto_message struct message hello = {0};
+    host->bounds = (struct wire_bounds){.head = GREETING_MAX};
+    host->owes = false;
     if (take_message(host, &hello, &waiting, err) < 0)
         return -1;
     host->hello = json_incref(json_object_get(hello.head, "hello"));
@@ -540,6 +544,43 @@ static int send_bytes(struct host *host, const char *bytes, size_t len, bool beg
     return 0;
 }
 
+// How large an answer may be. Errors are short, whatever was asked for.
+static struct wire_bounds bounds_of(const char *op, const json_t *request)
+{
+    static const struct {
+        const char *op;
+        struct wire_bounds most;
+    } rows[] = {
+        {"read", {HEAD_MOST, WIRE_BODY_MAX}}, // at most its limit
+        {"command", {WIRE_HEAD_MAX, WIRE_OUTPUT_MOST}},
+        {"log", {HEAD_MOST, WIRE_LOG_MOST}},
+        {"list", {WIRE_HEAD_MAX, 0}},
+        {"facts", {WIRE_HEAD_MAX, 0}},
+        {"storage", {WIRE_HEAD_MAX, 0}},
+        {"notes", {WIRE_HEAD_MAX, 0}},
+        {"claims", {WIRE_HEAD_MAX, 0}},
+    };
+    struct wire_bounds most = {HEAD_MOST, 0};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (STREQ(op, rows[i].op))
+            most = rows[i].most;
+    int64_t limit = json_int(request, "limit", (int64_t)most.body);
+    if (limit >= 0 && (uint64_t)limit < most.body)
+        most.body = (size_t)limit;
+    return most;
+}
+
+// The answer to a call that was given up may come before this one's.
+static void expect_answer(struct host *host, const char *op, const json_t *request)
+{
+    struct wire_bounds most = bounds_of(op, request);
+    if (!host->owes || host->bounds.head < most.head)
+        host->bounds.head = most.head;
+    if (!host->owes || host->bounds.body < most.body)
+        host->bounds.body = most.body;
+    host->owes = true;
+}
+
 static int send_until(struct host *host, const char *op, json_t *args, const void *body, size_t body_len,
                       int64_t deadline, struct error *err)
 {
@@ -554,6 +595,7 @@ static int send_until(struct host *host, const char *op, json_t *args, const voi
     json_object_set_new(request, "op", json_string(op));
     if (wire_frame(request, body_len, &frame, err) < 0)
         return -1;
+    expect_answer(host, op, request);
     struct patience p = {.deadline = deadline, .interrupts = host->interrupts};
     pthread_mutex_lock(&host->sending);
     int rc = send_bytes(host, frame.data, frame.len, false, &p, &failure);
@@ -585,6 +627,7 @@ static int receive_until(struct host *host, int64_t deadline, struct message *an
             break;
         message_free(answer);
     }
+    host->owes = false;
     const json_t *failed = json_object_get(answer->head, "error");
     if (failed) {
         wire_error_from(failed, host->spec->name, err);

@@ -22,6 +22,8 @@ struct host {
     struct buf said;      // what came on stderr, the last of it
     struct buf greeting;
     struct wire_reader reader;
+    struct wire_bounds bounds; // of the answers that may still come
+    bool owes;                 // one of them is to a call that was sent
     json_int_t next_id, awaited_id;
     json_t *hello;
     char *socket, *socket_ro; // libvirt's sockets as they are reached from here

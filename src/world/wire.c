@@ -62,18 +62,26 @@ int wire_take(struct wire_reader *r, struct message *m, struct error *err)
     const char *at = r->pending.data + r->used;
     memcpy(lengths, at, sizeof lengths);
     size_t head = ntohl(lengths[0]), body = ntohl(lengths[1]);
+    const struct wire_bounds all = {WIRE_HEAD_MAX, WIRE_BODY_MAX}, *most = r->bounds ? r->bounds : &all;
     if (head < 2 || head > WIRE_HEAD_MAX || body > WIRE_BODY_MAX)
         return error_set(
             err, ERR_HOST, HOST_OTHER,
             "received something that is not a migrun message (does the login shell there print something?)");
+    if (head > most->head || body > most->body)
+        return error_set(
+            err, ERR_HOST, HOST_OTHER,
+            "received %zu bytes of JSON and %zu of contents, more than was asked for (at most %zu "
+            "and %zu)",
+            head, body, most->head, most->body);
     if (there < sizeof lengths + head + body)
         return 0;
     at += sizeof lengths;
-    m->head = json_loadb(at, head, JSON_ALLOW_NUL, NULL);
+    m->head = json_foreign(at, head, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(m->head)) {
         message_free(m);
         return error_set(err, ERR_HOST, HOST_OTHER,
-                         "received something that is not a migrun message: its head is not a JSON object");
+                         "received something that is not a migrun message: its head is not a JSON object, or "
+                         "is nested too deeply or has too many members");
     }
     if (body) {
         m->body = xmalloc(body + 1);

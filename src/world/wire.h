@@ -20,6 +20,8 @@
 #define WIRE_PROTOCOL 1
 #define WIRE_HEAD_MAX (16u << 20)
 #define WIRE_BODY_MAX (256u << 20)
+#define WIRE_LOG_MOST (1u << 20)     // bytes of a log in one answer
+#define WIRE_OUTPUT_MOST (16u << 20) // of a command's output
 #define WIRE_PING_MS 2000
 #define WIRE_SILENCE_MS 15000
 #define KEEP_DIR \
@@ -39,13 +41,19 @@ void message_free(struct message *m);
 int wire_send(int fd, const json_t *head, const void *body, size_t body_len, struct error *err);
 // The bytes of a message up to its body, for a caller that sends them itself. -1: ERR_SYSTEM EMSGSIZE.
 int wire_frame(const json_t *head, size_t body_len, struct buf *frame, struct error *err);
-// Bytes that arrived, cut into messages: feed what was read, take messages until it returns 0.
+// How large a message may be: bytes of JSON, and of contents.
+struct wire_bounds {
+    size_t head, body;
+};
+// Bytes that arrived, cut into messages: feed what was read, take messages until it returns 0. A message that
+// is larger than its bounds (NULL: WIRE_HEAD_MAX, WIRE_BODY_MAX) is refused as soon as it says so.
 struct wire_reader {
     struct buf pending;
     size_t used;
+    const struct wire_bounds *bounds;
 };
 void wire_feed(struct wire_reader *r, const void *bytes, size_t len);
-// 1: a message was taken; 0: more bytes are needed; -1: not a message (ERR_HOST).
+// 1: a message was taken; 0: more bytes are needed; -1: not a message, or too large a one (ERR_HOST).
 int wire_take(struct wire_reader *r, struct message *m, struct error *err);
 void wire_reader_free(struct wire_reader *r);
 json_t *wire_error(const struct error *err);                                   // struct error as JSON

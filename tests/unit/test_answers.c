@@ -174,7 +174,7 @@ static void an_answer_that_is_larger_than_any(void **state)
     auto_answer struct http_answer answer = {0};
     struct error err;
     assert_int_equal(ask_raw(raw, &answer, &err), -1);
-    assert_non_null(strstr(err.message, "answered with more than 64 MiB"));
+    assert_non_null(strstr(err.message, "answered with more than 16 MiB"));
 }
 
 // ---- how often ----

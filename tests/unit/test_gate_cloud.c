@@ -200,6 +200,44 @@ static void a_request_that_is_refused_has_its_id(void **state)
     journal_and_json_tell("about none, not made req-1", "failed req-1");
 }
 
+// In a preview and in a run, before anything is sent; the undo's, too.
+static void a_request_stays_below_its_endpoint(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"POST\r\nX-Roles: admin", "/things"},
+        {"GET /v3/users", "/things"},
+        {"", "/things"},
+        {"POST", "/../v3/users"},
+        {"POST", "/a/..?b=c"},
+        {"POST", "/a/%2e%2E/b"},
+        {"POST", "/a/.%2e%2fb"},
+        {"POST", "/a\\..\\b"},
+        {"POST", "/a b"},
+        {"POST", "/a\r\nX: y"},
+        {"POST", "/a#b"},
+        {"POST", "things"},
+    };
+    begin(ANSWER("POST", "/n/v2.0/things", 201, "req-1"));
+    for (size_t i = 0; i < COUNT_OF(rows) * 2; i++) {
+        const char *method = rows[i / 2][0], *path = rows[i / 2][1];
+        auto_json json_t *how = i % 2 ? json_pack("{s:s, s:{s:s, s:s}}", "service", "network", "undo",
+                                                  "method", method, "path", path)
+                                      : json_of("{'service': 'network'}");
+        const json_t *result;
+        struct error err = {0};
+        if (change_nova_request(&run, i % 2 ? "POST" : method, i % 2 ? "/things" : path, NULL, how, &result,
+                                &err) == 0 ||
+            err.domain != ERR_REFUSED)
+            fail_msg("%s %s: %s", method, path, err.message);
+    }
+    assert_int_equal(asked_for("/n/v2.0/things"), 0);
+    auto_json json_t *how = json_of("{'service': 'network'}");
+    const json_t *result;
+    struct error err = {0};
+    assert_int_equal(change_nova_request(&run, "POST", "/things", NULL, how, &result, &err), 0);
+}
+
 // What is asked for with an undo; how often the undo is sent.
 static size_t undone_after(const char *answers, const char *journal, const char *json)
 {
@@ -323,6 +361,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_request_has_its_id),
+        TEST(a_request_stays_below_its_endpoint),
         TEST(a_request_that_is_refused_has_its_id),
         TEST(a_request_that_is_refused_is_not_undone),
         TEST(a_request_whose_end_is_not_known_is_undone),

@@ -236,6 +236,50 @@ static void it_does_not_answer_and_is_interrupted(void **state)
     assert_int_equal(ping(&err), 0); // what undoes, and what is asked at the end, still works
 }
 
+// ---- an agent that says more than it was asked for ----
+
+// It greets, takes a request, and answers with these lengths and nothing more.
+static int ask_one_that_says(const char *lengths, const char *op, json_t *args, struct error *err)
+{
+    auto_message struct message answer = {0};
+    auto_free char *agent = at("agent"),
+                   *script = xasprintf("#!/bin/sh\nprintf 'migrun-agent " MIGRUN_VERSION
+                                       " 1\\n\\0\\0\\0\\14\\0\\0\\0\\0{\"hello\":{}}'\n"
+                                       "head -c 8 >$FOLDER/request\nprintf '%s'\nexec sleep 600\n",
+                                       lengths);
+    put("agent", script);
+    if (start(agent, "", false, err) < 0)
+        fail_msg("%s", err->message);
+    int rc = host_call(host, op, args, NULL, 0, 1000, &answer, err);
+    host_close(host);
+    host = NULL;
+    return rc;
+}
+
+static void what_was_asked_bounds_the_answer(void **state)
+{
+    (void)state;
+    struct error err;
+    static const char head_16_mb[] = "\\0\\377\\377\\377\\0\\0\\0\\0", body_2[] = "\\0\\0\\0\\2\\0\\0\\0\\2",
+                      body_256_mb[] = "\\0\\0\\0\\2\\20\\0\\0\\0";
+    const struct {
+        const char *lengths, *op;
+        int limit;
+        bool fits;
+    } rows[] = {
+        {head_16_mb, "stat", 0, false}, {head_16_mb, "list", 0, true},      {body_2, "list", 0, false},
+        {body_2, "read", 1, false},     {body_2, "read", 2, true},          {body_256_mb, "read", 5, false},
+        {body_256_mb, "log", 0, false}, {body_256_mb, "command", 0, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        json_t *args = rows[i].limit ? json_pack("{s:i}", "limit", rows[i].limit) : NULL;
+        assert_int_equal(ask_one_that_says(rows[i].lengths, rows[i].op, args, &err), -1);
+        assert_int_equal(err.domain, rows[i].fits ? ERR_TIMEOUT : ERR_HOST);
+        if (!rows[i].fits)
+            says(err.message, "more than was asked for");
+    }
+}
+
 // ---- an agent that never stops ----
 
 enum { FLOOD_MS = 15000 };
@@ -432,6 +476,7 @@ int main(void)
         TEST(it_takes_no_more_by_the_deadline),
         TEST(it_takes_no_more_and_is_interrupted),
         TEST(it_does_not_answer_and_is_interrupted),
+        TEST(what_was_asked_bounds_the_answer),
         TEST(a_flood_has_a_deadline),
         TEST(a_flood_is_interrupted),
         TEST(connecting_is_interrupted),

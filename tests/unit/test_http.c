@@ -170,6 +170,39 @@ static void retry_after_in_words(void **state)
     }
 }
 
+// A header of one letter, many times.
+static void an_answer_is_bounded(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        auto_json json_t *answer = json_pack("{s:i, s:s}", "status", 200, "body", "{}");
+        auto_free char *much = xmalloc((17 << 20) + 1), *name = NULL;
+        memset(much, 'x', 17 << 20);
+        much[17 << 20] = '\0';
+        if (i == 0)
+            json_object_set_new(answer, "body", json_string(much));
+        much[60000] = '\0';
+        json_t *headers = json_object();
+        for (int n = 0; i == 1 && n < 20; n++) {
+            free(name);
+            name = xasprintf("X-%d", n);
+            json_object_set_new(headers, name, json_string(much));
+        }
+        json_object_set_new(answer, "headers", headers);
+        auto_json json_t *answers = json_pack("[O]", answer);
+        auto_free char *text = json_dumps(answers, 0);
+        begin(text);
+        auto_answer struct http_answer got = {0};
+        struct error err = {0};
+        assert_int_equal(ask("GET", 0, &got, &err), -1);
+        if (!strstr(err.message, "answered with more than"))
+            fail_msg("%s", err.message);
+        assert_true(got.len <= 16 << 20);
+        if (i == 0)
+            end(NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +215,7 @@ int main(void)
         cmocka_unit_test_teardown(each_has_its_deadline, end),
         cmocka_unit_test_teardown(nobody_there, end),
         cmocka_unit_test_teardown(retry_after_in_words, end),
+        cmocka_unit_test_teardown(an_answer_is_bounded, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

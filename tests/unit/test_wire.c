@@ -84,6 +84,57 @@ static void test_no_message(void **state)
     refused("\0\0\0\2\xff\xff\xff\xff{}", 10); // a body without end
 }
 
+static int take(const void *bytes, size_t len, const struct wire_bounds *bounds)
+{
+    struct wire_reader reader = {.bounds = bounds};
+    auto_message struct message m = {0};
+    struct error err = {0};
+    wire_feed(&reader, bytes, len);
+    int rc = wire_take(&reader, &m, &err);
+    assert_true(rc >= 0 || err.domain == ERR_HOST);
+    wire_reader_free(&reader);
+    return rc;
+}
+
+static void test_more_than_was_asked_for(void **state)
+{
+    (void)state;
+    const struct wire_bounds bounds = {.head = 3, .body = 1};
+    assert_int_equal(take("\0\0\0\3\0\0\0\1{ }x", 12, &bounds), 1);
+    assert_int_equal(take("\0\0\0\4\0\0\0\0", 8, &bounds), -1); // as soon as it says so
+    assert_int_equal(take("\0\0\0\3\0\0\0\2", 8, &bounds), -1);
+}
+
+// A small text may be much memory: each of these takes over a hundred times its text.
+static void test_json_of_much_memory(void **state)
+{
+    (void)state;
+    enum { SIZE = 8 << 20 };
+    static const struct {
+        const char *of;
+        bool fits;
+    } rows[] = {{"{},", false}, {"[],", false}, {"1,", false}, {"\"[{,\\\"\",", true}};
+    auto_free char *text = xmalloc(SIZE);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        size_t len = 0, step = strlen(rows[i].of);
+        text[len++] = '[';
+        for (; len + step < SIZE && (!rows[i].fits || len < SIZE / 16); len += step)
+            memcpy(text + len, rows[i].of, step);
+        text[len - 1] = ']';
+        json_error_t why;
+        auto_json json_t *json = json_foreign(text, len, 0, &why);
+        if ((json != NULL) != rows[i].fits)
+            fail_msg("[%s…]: %s", rows[i].of, json ? "taken" : why.text);
+    }
+    memset(text, '[', SIZE);
+    memset(text + JSON_DEPTH_MOST, ']', JSON_DEPTH_MOST);
+    auto_json json_t *deep = json_foreign(text, 2 * JSON_DEPTH_MOST, 0, NULL);
+    assert_non_null(deep);
+    memset(text, '[', SIZE);
+    memset(text + JSON_DEPTH_MOST + 1, ']', JSON_DEPTH_MOST + 1);
+    assert_null(json_foreign(text, 2 * JSON_DEPTH_MOST + 2, 0, NULL));
+}
+
 static void test_numbers_of_any_size(void **state)
 {
     (void)state;
@@ -114,7 +165,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_byte_by_byte),        cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_no_message),          cmocka_unit_test(test_errors_travel),
-        cmocka_unit_test(test_numbers_of_any_size),
+        cmocka_unit_test(test_numbers_of_any_size), cmocka_unit_test(test_more_than_was_asked_for),
+        cmocka_unit_test(test_json_of_much_memory),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }

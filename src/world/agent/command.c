@@ -49,6 +49,7 @@ SERVE(serve_command)
         .argv = argv,
         .input = json_flag(request, "stdin", false) ? (body ? body : "") : NULL,
         .input_len = body_len,
+        .output_limit = WIRE_OUTPUT_MOST,
         .deadline = deadline_in(timeout > 0 ? timeout : DEFAULT_TIMEOUT_MS),
         .watch_fd = agent->stdin_fd,
         .watch_silence_ms = agent->surgery ? SURGERY_SILENCE_MS : 0,

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOG_MOST = 1 << 20, META_MAX = 32 << 20 };
+enum { META_MAX = 32 << 20 };
 
 // ---- a path ----
 
@@ -627,26 +627,26 @@ static int64_t count_lines(const char *text, size_t len)
 // How far the file reaches, and in how many lines.
 static int measure(int fd, int64_t *size, int64_t *lines)
 {
-    auto_free char *chunk = xmalloc(LOG_MOST);
+    auto_free char *chunk = xmalloc(WIRE_LOG_MOST);
     ssize_t n;
-    for (*size = *lines = 0; (n = pread(fd, chunk, LOG_MOST, *size)) > 0; *size += n)
+    for (*size = *lines = 0; (n = pread(fd, chunk, WIRE_LOG_MOST, *size)) > 0; *size += n)
         *lines += count_lines(chunk, (size_t)n);
     return n < 0 ? -1 : 0;
 }
 
-// At most LOG_MOST bytes from offset; what does not end the file ends with a line, so that the next piece
-// begins with one.
+// At most WIRE_LOG_MOST bytes from offset; what does not end the file ends with a line, so that the next
+// piece begins with one.
 static int piece(int fd, int64_t offset, struct buf *body)
 {
-    auto_free char *chunk = xmalloc(LOG_MOST);
+    auto_free char *chunk = xmalloc(WIRE_LOG_MOST);
     ssize_t n;
-    while (body->len < LOG_MOST &&
-           (n = pread(fd, chunk, LOG_MOST - body->len, offset + (int64_t)body->len)) != 0) {
+    while (body->len < WIRE_LOG_MOST &&
+           (n = pread(fd, chunk, WIRE_LOG_MOST - body->len, offset + (int64_t)body->len)) != 0) {
         if (n < 0)
             return -1;
         buf_add(body, chunk, (size_t)n);
     }
-    const char *last = body->len == LOG_MOST ? memrchr(body->data, '\n', body->len) : NULL;
+    const char *last = body->len == WIRE_LOG_MOST ? memrchr(body->data, '\n', body->len) : NULL;
     if (last)
         body->len = (size_t)(last + 1 - body->data);
     return 0;

@@ -17,8 +17,9 @@ enum {
     CONNECT_MS = 10000,
     TRIES = 5,
     FIRST_PAUSE_MS = 250,
-    BODY_MAX = 64 << 20,
-    HEADERS_MAX = 200
+    BODY_MAX = 16 << 20,
+    HEADERS_MAX = 200,
+    HEADER_BYTES_MAX = 1 << 18
 };
 
 struct http {
@@ -32,6 +33,7 @@ struct http {
 struct incoming {
     struct buf body;
     json_t *headers;
+    size_t header_bytes;
     bool whole;
 };
 
@@ -125,6 +127,8 @@ static size_t take_header(char *data, size_t one, size_t count, void *arg)
         json_object_clear(in->headers); // of this answer, not of a "100 Continue" before it
         in->whole = false;
     }
+    if ((in->header_bytes += count) > HEADER_BYTES_MAX)
+        return 0;
     in->whole = in->whole || (count && (*data == '\r' || *data == '\n'));
     if (!colon || json_object_size(in->headers) >= HEADERS_MAX)
         return one * count;
@@ -280,7 +284,8 @@ static int explain(const struct http *h, const char *server, CURLcode rc, const 
     case CURLE_COULDNT_CONNECT:
         return error_set(err, ERR_OPENSTACK, 0, "%s cannot be reached: %s", server, shown);
     case CURLE_WRITE_ERROR:
-        return error_set(err, ERR_OPENSTACK, 0, "%s answered with more than %d MiB", server, BODY_MAX >> 20);
+        return error_set(err, ERR_OPENSTACK, 0, "%s answered with more than %d MiB, or %d KiB of headers",
+                         server, BODY_MAX >> 20, HEADER_BYTES_MAX >> 10);
     default:
         if (is_alert(said))
             return error_set(

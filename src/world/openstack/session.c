@@ -362,7 +362,7 @@ static int log_in_once(struct cloud *c, struct error *err)
     memset(text, 0, strlen(text));
     if (rc < 0)
         return error_prefix(err, "Keystone of cloud '%s'", config->name);
-    said = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
+    said = json_foreign(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     const struct cloud_request what = {.service = "identity", .what = "logging in"};
     auto_free char *status = status_text(c, &answer);
     if (answer.status == 401)
@@ -515,7 +515,7 @@ static int discover(struct cloud *c, struct service *s, struct error *err)
     const struct http_request request = {.method = "GET", .url = url, .harmless = true};
     if (http_send(c->http, &request, &answer, err) < 0)
         return error_prefix(err, "%s", cloud_service_name(s->type));
-    auto_json json_t *document = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
+    auto_json json_t *document = json_foreign(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     const json_t *entry = version_entry(document, compute ? "v2.1" : "v1");
     auto_free char *server = http_server_of(url);
     const struct cloud_request what = {.service = s->type, .what = "telling its versions"};
@@ -569,11 +569,48 @@ static json_t *headers_of(const struct cloud *c, const struct service *s, int mi
     return headers;
 }
 
+// Whether a part of the path is "..", however it is written.
+static bool leaves(const char *path)
+{
+    auto_buf struct buf plain = {0};
+    for (const char *p = path; *p && *p != '?';) {
+        bool dot = strncasecmp(p, "%2e", 3) == 0, slash = strncasecmp(p, "%2f", 3) == 0;
+        buf_add(&plain, dot ? "." : slash || *p == '\\' ? "/" : p, 1);
+        p += dot || slash ? 3 : 1;
+    }
+    char *rest = plain.data;
+    for (char *part; (part = strsep(&rest, "/"));)
+        if (STREQ(part, ".."))
+            return true;
+    return false;
+}
+
+int cloud_check_request(const char *method, const char *path, struct error *err)
+{
+    auto_free char *shown = printable(path), *word = printable(method);
+    bool plain = *path == '/';
+    for (const unsigned char *p = (const unsigned char *)path; *p; p++)
+        plain = plain && *p > ' ' && *p != 0x7f && *p != '#';
+    if (!*method || method[strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")])
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%.40s' is not a method of HTTP", word);
+    if (!plain)
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            "'%.300s' is not a path of a request: it begins with '/', and has no blanks, control "
+            "characters and '#'",
+            shown);
+    if (leaves(path))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "the path '%.300s' leaves the service's endpoint ('..')", shown);
+    return 0;
+}
+
 static int send_once(struct cloud *c, const struct cloud_request *request, struct http_answer *answer,
                      struct error *err)
 {
     struct service *s;
-    if (ready_service(c, request->service, &s, err) < 0) {
+    if (cloud_check_request(request->method, request->path, err) < 0 ||
+        ready_service(c, request->service, &s, err) < 0) {
         err->unsent = true;
         return -1;
     }
@@ -623,7 +660,7 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
     auto_free char *id = request_id_text(c, &answer);
     if (request_id)
         snprintf(request_id, REQUEST_ID_MAX, "%s", id);
-    auto_json json_t *body = json_loadb(answer.body, answer.len, JSON_DECODE_ANY, NULL);
+    auto_json json_t *body = json_foreign(answer.body, answer.len, JSON_DECODE_ANY, NULL);
     struct service *s;
     auto_free char *server = find_service(c, request->service, &s, NULL) == 0 ? http_server_of(s->url)
                                                                               : xstrdup("?");
