@@ -88,14 +88,13 @@ int lockdown_self(struct error *err)
     int abi = landlock(0);
     if (abi < 0)
         return error_errno(err, errno, "Landlock, the kernel's lock for a preview, fails");
-    if (read_only)
-        return 0;
-    // Not root, or in a container: what owns a file may still change its mode, owner, times and attributes.
-    if (calls_refuse(CALLS_FILES | (abi ? 0 : CALLS_OPEN), NULL) < 0)
-        return error_errno(err, errno,
-                           "the kernel keeps nobody from changing files here: it has %s, makes no read-only "
-                           "mount namespace%s and filters no system calls",
-                           abi ? "Landlock" : "no Landlock", geteuid() == 0 ? "" : " (not root)");
+    // Without the mounts (not root, or in a container) whoever owns a file could still change its mode,
+    // owner, times and attributes. The filter is asked for in any case: without it no command can only read.
+    if (calls_refuse(CALLS_KEYS | (read_only ? 0 : CALLS_FILES) | (read_only || abi ? 0 : CALLS_OPEN), NULL) <
+        0)
+        return error_set(err, ERR_SYSTEM, errno,
+                         "this kernel has no filter of system calls (seccomp), without which a command that "
+                         "only reads could change something");
     return 0;
 }
 

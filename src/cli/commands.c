@@ -35,6 +35,11 @@
     {                                                        \
         OPTION_VERSION, "version", NULL, "print the version" \
     }
+#define UNLOCKED                                                                                  \
+    {                                                                                             \
+        OPTION_UNLOCKED, "unlocked", NULL,                                                        \
+            "read also where the kernel cannot keep a preview or a check from changing something" \
+    }
 #define HELP                                 \
     {                                        \
         'h', "help", NULL, "print this help" \
@@ -45,6 +50,7 @@ static const struct command_option move_options[] = {
     {'p', "param", "NAME=VALUE", "set a parameter of the policy"},
     {OPTION_TIMEOUT, "timeout", "TIME", "give up and abort after this long: 90s, 5m, 1h30m"},
     {OPTION_SOURCE, "source", "HOST", "where the guest runs, if migrun cannot find out"},
+    UNLOCKED,
     SITE,
     STATE,
     VERBOSE,
@@ -62,6 +68,7 @@ static const struct command_option recover_options[] = {
      "finish the runs that HOST keeps records of, when their controller is gone for good; shows what "
      "would be undone, and asks"},
     {OPTION_YES, "yes", NULL, "do not ask"},
+    UNLOCKED,
     SITE,
     STATE,
     VERBOSE,

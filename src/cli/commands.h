@@ -16,6 +16,7 @@ enum option_id { // of options without a letter; the others have their letter
     OPTION_VERSION,
     OPTION_HOST,
     OPTION_YES,
+    OPTION_UNLOCKED,
     OPTION_PRUNE
 };
 

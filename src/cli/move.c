@@ -28,6 +28,7 @@ int move_run(struct options *options, struct error *err)
         .source = options->source,
         .state = options->state,
         .preview = options->preview,
+        .unlocked = options->unlocked,
         .verbose = options->verbose,
         .command_line = options->command_line,
     };

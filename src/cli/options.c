@@ -97,6 +97,7 @@ static int take_option(const struct command *command, struct options *options, i
     case OPTION_PRUNE: options->prune = value; break;
     case OPTION_JSON: options->json = true; break;
     case OPTION_YES: options->yes = true; break;
+    case OPTION_UNLOCKED: options->unlocked = true; break;
     case OPTION_VERSION: options->version = true; break;
     case OPTION_COLOR:
         if (color_parse(value, &options->color) < 0)

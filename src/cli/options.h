@@ -9,7 +9,7 @@
 
 struct options {
     bool help, version; // then nothing else was looked at
-    bool preview, json, verbose, quiet, yes;
+    bool preview, unlocked, json, verbose, quiet, yes;
     enum color_when color;
     json_t *params; // object of strings
     const char *site, *source, *state, *host, *prune;

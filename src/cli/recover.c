@@ -24,6 +24,7 @@ int recover_run(struct options *options, struct error *err)
         .n_runs = options->n_arguments,
         .host = options->host,
         .preview = options->preview,
+        .unlocked = options->unlocked,
         .agree = options->yes ? NULL : agree,
     };
     output_open(&output, options);

@@ -547,19 +547,21 @@ static char *instance_text(const json_t *event)
     return xasprintf("%s (%s, %lld vCPU%s)", name, memory, (long long)vcpus, vcpus == 1 ? "" : "s");
 }
 
-// The sentence of a preview begins with "Preview of moving …" or "Preview for …"; that nothing is changed is
-// the first thing to know.
+// The sentence of a preview begins with "Preview of moving …" or "Preview for …"; that nothing is changed (or
+// that nothing enforces it) is the first thing to know.
 static char *preview_sentence(const json_t *event)
 {
     const char *sentence = json_str(event, "sentence", "");
+    const char *unlocked = json_str(event, "unlocked", NULL);
     auto_free char *instance = instance_text(event);
+    auto_free char *promise = unlocked ? xasprintf("Preview, not enforced (%s).", unlocked)
+                                       : xstrdup("Preview: nothing is changed.");
     if (strncmp(sentence, "Preview of moving ", 18) == 0)
-        return xasprintf("Preview: nothing is changed. %s from %s to %s, by %s", instance,
-                         json_str(event, "source", ""), json_str(event, "dest", ""),
-                         json_str(event, "policy", ""));
+        return xasprintf("%s %s from %s to %s, by %s", promise, instance, json_str(event, "source", ""),
+                         json_str(event, "dest", ""), json_str(event, "policy", ""));
     if (strncmp(sentence, "Preview for ", 12) == 0)
-        return xasprintf("Preview: nothing is changed. For %s", sentence + 12);
-    return xasprintf("Preview: nothing is changed. %s", sentence);
+        return xasprintf("%s For %s", promise, sentence + 12);
+    return xasprintf("%s %s", promise, sentence);
 }
 
 static void on_begin(struct screen *s, const json_t *event)

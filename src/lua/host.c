@@ -494,7 +494,7 @@ static int service_state(lua_State *L)
     struct service *s = check_service(L);
     void **box = lua_box(L, box_free);
     struct error err;
-    if (run_service_state(s->h, s->unit, json_object_get(s->commands, "state"), (char **)box, &err) < 0)
+    if (run_service_state(s->h, s->unit, s->commands, (char **)box, &err) < 0)
         return lua_raise(L, &err);
     lua_pushstring(L, *box);
     return 1;
@@ -523,7 +523,7 @@ static int service_wait(lua_State *L)
     struct service *s = check_service(L);
     int64_t timeout = read_seconds(L, 2, "wait", 30);
     struct error err;
-    if (run_service_wait(s->h, s->unit, json_object_get(s->commands, "state"), timeout, &err) < 0)
+    if (run_service_wait(s->h, s->unit, s->commands, timeout, &err) < 0)
         return lua_raise(L, &err);
     return 0;
 }

@@ -67,8 +67,7 @@ static int observe_service(struct effect *e, enum observed *seen, struct error *
         return 0;
     }
     auto_free char *state = NULL;
-    if (run_service_state(e->host, effect_target(e),
-                          json_object_get(json_object_get(effect_after(e), "commands"), "state"), &state,
+    if (run_service_state(e->host, effect_target(e), json_object_get(effect_after(e), "commands"), &state,
                           err) < 0)
         return -1;
     int ran = ran_before(e);
@@ -117,8 +116,7 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
 {
     auto_free char *what = xasprintf("%s of %s on %s", action, unit, run_host_name(h));
     auto_json json_t *seen = NULL;
-    if (gate_open(h->run, what, err) < 0 ||
-        run_service(h, unit, json_object_get(commands, "state"), &seen, err) < 0)
+    if (gate_open(h->run, what, err) < 0 || run_service(h, unit, commands, &seen, err) < 0)
         return -1;
     const char *state = json_str(seen, "state", "unknown"), *word = json_str(seen, "word", NULL);
     if (surgery_takes(h) && STREQ(effect_target(h->run->surgery), unit))

@@ -27,6 +27,8 @@ void run_emit(struct run *run, const char *type, json_t *fields)
     json_object_set_new(event, "type", json_string(type));
     json_object_update(event, fields);
     json_decref(fields);
+    if (run->unlocked && (STREQ(type, "begin") || STREQ(type, "verdict")))
+        json_object_set_new(event, "unlocked", json_text(run->unlocked));
     if (run->listener.event)
         run->listener.event(run->listener.data, event);
     // What the operator was told. A journal that cannot be written stops the next effect; words are not worth
@@ -45,4 +47,14 @@ void run_message(struct run *run, const char *level, const char *format, ...)
     run->n_warnings += STREQ(level, "warning");
     run_emit(run, "message", json_pack("{s:s, s:o}", "level", level, "text", json_text(text)));
     free(text);
+}
+
+void run_not_enforced(struct run *run, const char *format, ...)
+{
+    if (run->unlocked)
+        return;
+    va_list args;
+    va_start(args, format);
+    run->unlocked = xvasprintf(format, args);
+    va_end(args);
 }

@@ -20,6 +20,7 @@
 //   verdict   outcome: moved|moved_but|not_moved|deleted|refused|in_doubt|interrupted|done|recovered|would|
 //             would_not|mistake, status (exit), line (the one line, begins with Moved, Not moved, Refused,
 //             In doubt, Interrupted, Done or Would), seconds, downtime (s or null),
+//             unlocked: text, where (as in begin) the kernel did not keep a read from changing something,
 //             details: [{label: "Cause"|"Remedy"|"Stays"|"More"|"", text: possibly several lines}]
 #ifndef MIGRUN_RUN_EVENTS_H
 #define MIGRUN_RUN_EVENTS_H

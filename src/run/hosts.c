@@ -149,16 +149,27 @@ int run_here(struct run *run, struct run_host **here, struct error *err)
     return 0;
 }
 
-// In a preview: from here on neither this process nor its agents can change anything.
+// In a preview: from here on neither this process nor its agents can change anything, or the operator has
+// accepted that they could.
 static int lock_in(struct run *run, struct error *err)
 {
-    if (lockdown_self(err) < 0)
-        return -1;
-    for (size_t i = 0; i < run->n_hosts; i++)
-        if (host_missing(run->hosts[i]->agent))
-            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s: %s", run_host_name(run->hosts[i]),
-                             host_missing(run->hosts[i]->agent));
-    return 0;
+    struct error failure;
+    bool locked = lockdown_self(&failure) == 0;
+    const char *missing = locked ? NULL : failure.message, *where = "here";
+    for (size_t i = 0; !missing && i < run->n_hosts; i++) {
+        missing = host_missing(run->hosts[i]->agent);
+        where = run_host_name(run->hosts[i]);
+    }
+    if (!missing)
+        return 0;
+    if (run->options->unlocked) {
+        run_not_enforced(run, "%s: %s", where, missing);
+        return 0;
+    }
+    return error_set(
+        err, ERR_REFUSED, REFUSED_OTHER,
+        "that a preview changes nothing cannot be enforced (%s: %s); --unlocked previews all the same", where,
+        missing);
 }
 
 // ---- connecting ----
@@ -245,8 +256,7 @@ static void explain_libvirt(struct run_host *h, struct error *err)
     const json_t *service = json_object_get(json_object_get(host_spec(h->agent)->settings, "services"),
                                             "libvirtd");
     const char *unit = json_str(service, "unit", "libvirtd");
-    if (err->domain != ERR_LIBVIRT ||
-        run_service_state(h, unit, json_object_get(service, "state"), &state, NULL) < 0)
+    if (err->domain != ERR_LIBVIRT || run_service_state(h, unit, service, &state, NULL) < 0)
         return;
     if (STREQ(state, "active") && !host_is_root(h->agent))
         error_set(

@@ -252,5 +252,6 @@ void run_close(struct run *run)
     json_decref(run->overlay);
     json_decref(run->kept);
     free(run->spoilt);
+    free(run->unlocked);
     journal_close(run->journal);
 }

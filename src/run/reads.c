@@ -126,7 +126,27 @@ int run_list(struct run_host *h, const char *path, json_t **entries, struct erro
     return 0;
 }
 
-int run_service(struct run_host *h, const char *unit, json_t *command, json_t **seen, struct error *err)
+// The site's own command for the state, if it has one.
+static void add_commands(const struct run_host *h, const json_t *commands, json_t *args)
+{
+    json_t *state = json_object_get(commands, "state");
+    if (!state)
+        return;
+    json_object_set(args, "command", state);
+    json_object_set_new(args, "sockets", json_boolean(json_flag(commands, "sockets", false)));
+    json_object_set_new(args, "unlocked", json_boolean(h->run->options->unlocked));
+}
+
+// What only reads was run, but nothing kept it from changing something.
+static void note_unlocked(struct run_host *h, const char *what, const struct message *answer)
+{
+    if (json_flag(json_object_get(answer->head, "result"), "unlocked", false))
+        run_not_enforced(h->run, "the kernel of %s could not keep %s from changing something",
+                         run_host_name(h), what);
+}
+
+int run_service(struct run_host *h, const char *unit, const json_t *commands, json_t **seen,
+                struct error *err)
 {
     const json_t *imagined = overlay_get(h, "service", unit);
     if (imagined) {
@@ -135,24 +155,25 @@ int run_service(struct run_host *h, const char *unit, json_t *command, json_t **
     }
     auto_message struct message answer = {0};
     json_t *args = json_pack("{s:s, s:s}", "unit", unit, "action", "state");
-    if (command)
-        json_object_set(args, "command", command);
+    add_commands(h, commands, args);
     if (host_call(h->agent, "service", args, NULL, 0, 0, &answer, err) < 0)
         return -1;
+    note_unlocked(h, unit, &answer);
     *seen = json_incref(json_object_get(answer.head, "result"));
     return 0;
 }
 
-int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err)
+int run_service_state(struct run_host *h, const char *unit, const json_t *commands, char **state,
+                      struct error *err)
 {
     auto_json json_t *seen = NULL;
-    if (run_service(h, unit, command, &seen, err) < 0)
+    if (run_service(h, unit, commands, &seen, err) < 0)
         return -1;
     *state = xstrdup(json_str(seen, "state", "unknown"));
     return 0;
 }
 
-int run_service_wait(struct run_host *h, const char *unit, json_t *command, int64_t timeout_ms,
+int run_service_wait(struct run_host *h, const char *unit, const json_t *commands, int64_t timeout_ms,
                      struct error *err)
 {
     const json_t *imagined = overlay_get(h, "service", unit);
@@ -165,9 +186,11 @@ int run_service_wait(struct run_host *h, const char *unit, json_t *command, int6
     auto_message struct message answer = {0};
     json_t *args = json_pack("{s:s, s:s, s:I}", "unit", unit, "action", "wait", "timeout",
                              (json_int_t)timeout_ms);
-    if (command)
-        json_object_set(args, "command", command);
-    return host_call(h->agent, "service", args, NULL, 0, timeout_ms + 10000, &answer, err);
+    add_commands(h, commands, args);
+    if (host_call(h->agent, "service", args, NULL, 0, timeout_ms + 10000, &answer, err) < 0)
+        return -1;
+    note_unlocked(h, unit, &answer);
+    return 0;
 }
 
 bool run_is_libvirtd(const struct run_host *h, const char *unit)
@@ -229,9 +252,14 @@ int run_log(struct run_host *h, const char *path, int64_t offset, int64_t line, 
 int run_command(struct run_host *h, json_t *args, const char *input, size_t input_len, int64_t timeout_ms,
                 struct message *answer, struct error *err)
 {
+    auto_free char *program = xstrdup(json_string_value(json_array_get(json_object_get(args, "argv"), 0)));
     json_object_set_new(args, "reads", json_true());
+    json_object_set_new(args, "unlocked", json_boolean(h->run->options->unlocked));
     json_object_set_new(args, "stdin", json_boolean(input != NULL));
-    return host_call(h->agent, "command", args, input, input_len, timeout_ms + 10000, answer, err);
+    if (host_call(h->agent, "command", args, input, input_len, timeout_ms + 10000, answer, err) < 0)
+        return -1;
+    note_unlocked(h, program, answer);
+    return 0;
 }
 
 int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_t timeout_ms,

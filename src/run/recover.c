@@ -171,8 +171,10 @@ static int finish(struct run *run, const struct story *story, const struct error
 static int end_run(struct recovery *r, const struct story *story, struct journal *journal)
 {
     const struct recover_options *how = r->options;
-    struct run_options options = {
-        .state = how->state, .preview = how->preview, .params = (json_t *)(uintptr_t)story->opening.params};
+    struct run_options options = {.state = how->state,
+                                  .preview = how->preview,
+                                  .unlocked = how->unlocked,
+                                  .params = (json_t *)(uintptr_t)story->opening.params};
     struct procedure bare;
     struct error err = {0}, no_policy = {0};
     const struct procedure *restored = NULL;
@@ -351,7 +353,8 @@ static void take_claim(struct recovery *r, struct run *scout, const json_t *clai
 
 static int ask_host(struct recovery *r, struct stories *stories, struct error *err)
 {
-    struct run_options options = {.state = r->options->state, .preview = true};
+    struct run_options options = {
+        .state = r->options->state, .preview = true, .unlocked = r->options->unlocked};
     struct run scout = {
         .options = &options, .site = r->options->site, .listener = *r->listener, .janitor = -1};
     auto_json json_t *claims = NULL;

@@ -19,8 +19,8 @@ struct recover_options {
     const char *state;
     const char *const *runs; // names; none: every run that is unfinished
     size_t n_runs;
-    const char *host; // NULL, or: end what this host keeps of runs whose controller is gone for good
-    bool preview;
+    const char *host;       // NULL, or: end what this host keeps of runs whose controller is gone for good
+    bool preview, unlocked; // as of a run (run.h)
     // What a host keeps is shown before it is undone, and asked for: 1 yes, 0 no, -1 with err. NULL: it is
     // not.
     int (*agree)(void *data, const char *what, struct error *err);

@@ -17,6 +17,7 @@ struct run_options {
     const char *source; // host, or NULL: looked for
     const char *state;  // where runs are recorded, NULL: as usual (journal.h)
     bool preview;
+    bool unlocked; // what the kernel cannot keep from changing something may be run all the same
     bool verbose;
     const char *command_line; // for the journal
 };
@@ -148,6 +149,7 @@ struct run {
     json_t *kept;      // array of texts: what a failure leaves as it is
     size_t n_would;    // a preview's changes
     size_t n_warnings; // that were told
+    char *unlocked;    // NULL, or what the kernel did not keep from changing something (--unlocked)
 };
 
 // Loads nothing, changes nothing: connects to the hosts, finds the instance, gathers facts. run->options,
@@ -197,6 +199,9 @@ void run_answer_interrupts(struct run *run);
 // A message that answers an interrupt.
 void run_answer(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// Remembers what the kernel did not enforce: the header and the verdict say it (the first of several).
+void run_not_enforced(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 // ---- reads, as a preview sees them (reads.c) ----
 // stat's members, or NULL when there is nothing at path.
 int run_stat(struct run_host *h, const char *path, json_t **stat, struct error *err);
@@ -204,12 +209,14 @@ int run_stat(struct run_host *h, const char *path, json_t **stat, struct error *
 int run_read(struct run_host *h, const char *path, char **data, size_t *len, json_t **stat,
              struct error *err);
 int run_list(struct run_host *h, const char *path, json_t **entries, struct error *err);
-int run_service_state(struct run_host *h, const char *unit, json_t *command, char **state, struct error *err);
+// commands: the site's for this service ({state, sockets, …}); NULL, or without a state: systemd is asked.
+int run_service_state(struct run_host *h, const char *unit, const json_t *commands, char **state,
+                      struct error *err);
 // The same as {state, start_timeout, stop_timeout}: how long the unit lets these take, in ms, where it tells.
-int run_service(struct run_host *h, const char *unit, json_t *command, json_t **seen, struct error *err);
-// Waits until it is active and responds. command: what tells its state, NULL: systemd. In a preview one that
-// would have been stopped does not come.
-int run_service_wait(struct run_host *h, const char *unit, json_t *command, int64_t timeout_ms,
+int run_service(struct run_host *h, const char *unit, const json_t *commands, json_t **seen,
+                struct error *err);
+// Waits until it is active and responds. In a preview one that would have been stopped does not come.
+int run_service_wait(struct run_host *h, const char *unit, const json_t *commands, int64_t timeout_ms,
                      struct error *err);
 // Whether the unit is the daemon that has the host's guests.
 bool run_is_libvirtd(const struct run_host *h, const char *unit);

@@ -245,6 +245,12 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
     va_start(args, format);
     char *line = xvasprintf(format, args);
     va_end(args);
+    details = details ? details : json_array();
+    if (run->unlocked) {
+        auto_free char *said = steal(&line);
+        line = xasprintf("%s That nothing else was changed is not certain (--unlocked).", said);
+        verdict_detail(details, "More", run->unlocked);
+    }
     // A run that is not over (in doubt, or a recovery that was interrupted) keeps its claims; else they go
     // before the end is told.
     if (run->claimed && !STREQ(outcome, "in_doubt"))
@@ -252,8 +258,7 @@ int verdict_tell(struct run *run, enum outcome status, const char *outcome, json
     run_emit(run, "verdict",
              json_pack("{s:s, s:i, s:o, s:f, s:o, s:o}", "outcome", outcome, "status", (int)status, "line",
                        json_text(line), "seconds", wall_time() - run->started, "downtime",
-                       run->downtime < 0 ? json_null() : json_real(run->downtime), "details",
-                       details ? details : json_array()));
+                       run->downtime < 0 ? json_null() : json_real(run->downtime), "details", details));
     free(line);
     return (int)status;
 }

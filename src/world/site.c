@@ -167,6 +167,7 @@ static const struct key service_keys[] = {
     {"start", is_command, "a list of a program and its arguments", NULL},
     {"stop", is_command, "a list of a program and its arguments", NULL},
     {"restart", is_command, "a list of a program and its arguments", NULL},
+    {"sockets", is_flag, "true or false", NULL},
     {0},
 };
 
@@ -319,7 +320,9 @@ static int check_services(const struct checking *c, const char *where, const jso
             return -1;
         if (!json_is_object(value) && !is_word(value))
             return wrong_value(
-                c, inner, "a unit's name, or a table { unit =, state =, start =, stop =, restart = }", value);
+                c, inner,
+                "a unit's name, or a table { unit =, state =, start =, stop =, restart =, sockets = }",
+                value);
     }
     return 0;
 }

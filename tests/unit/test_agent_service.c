@@ -13,9 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "old_kernel.h"
 
 static char *folder;
 
@@ -74,13 +77,18 @@ static int teardown(void **state)
     return 0;
 }
 
-static int serve(json_t *request, json_t **result, struct error *err)
+static int serve_by(bool read_only, json_t *request, json_t **result, struct error *err)
 {
-    struct agent agent = {.stdin_fd = -1};
+    struct agent agent = {.stdin_fd = -1, .read_only = read_only};
     auto_json json_t *args = request;
     *result = NULL;
     *err = (struct error){0};
     return op_find("service")->serve(&agent, args, NULL, 0, result, NULL, err);
+}
+
+static int serve(json_t *request, json_t **result, struct error *err)
+{
+    return serve_by(false, request, result, err);
 }
 
 static void is(const char *load, const char *active, const char *sub, int pid)
@@ -215,14 +223,98 @@ static void an_action_that_fails(void **state)
     says(err.message, "Job for d failed.");
 }
 
+// ---- what only tells a state changes nothing ----
+
+static json_t *asked(const char *script, bool sockets, bool unlocked)
+{
+    return json_pack("{s:s, s:s, s:[s,s,s], s:b, s:b}", "action", "state", "unit", "d", "command", "sh", "-c",
+                     script, "sockets", sockets, "unlocked", unlocked);
+}
+
+// Through a socket of this host it could do anything: only where the site says that it needs one.
+static void a_state_command_only_reads(void **state)
+{
+    (void)state;
+    auto_free char *made = xasprintf("%s/made", folder), *make = xasprintf("echo x >%s", made);
+    static const char pair[] = "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) or exit 1'";
+    for (int read_only = 0; read_only < 2; read_only++) {
+        struct error err;
+        const struct {
+            const char *script, *state;
+            bool sockets;
+        } rows[] = {{make, "inactive", false},
+                    {"test -r /etc/passwd", "active", false},
+                    {pair, "inactive", false},
+                    {pair, "active", true}};
+        for (size_t i = 0; i < COUNT_OF(rows); i++) {
+            auto_json json_t *result = NULL;
+            assert_int_equal(
+                serve_by(read_only, asked(rows[i].script, rows[i].sockets, false), &result, &err), 0);
+            if (!STREQ(json_str(result, "state", ""), rows[i].state))
+                fail_msg("%s: %s", rows[i].script, json_str(result, "state", ""));
+            assert_null(json_object_get(result, "unlocked"));
+        }
+        assert_int_equal(access(made, F_OK), -1);
+    }
+}
+
+static void systemctl_of_a_reading_agent_only_reads(void **state)
+{
+    (void)state;
+    auto_json json_t *result = NULL;
+    struct error err;
+    is("loaded", "active", "running", 7);
+    assert_int_equal(serve_by(true, json_pack("{s:s, s:s}", "action", "state", "unit", "d"), &result, &err),
+                     0);
+    assert_string_equal(json_str(result, "state", ""), "active");
+    auto_free char *text = calls(); // which the script could not write
+    assert_string_equal(text, "");
+}
+
+// Runs in a process of its own.
+static int ask_where_nothing_is_enforced(const char *script, const char *made)
+{
+    static const int lacks[] = {SYS_seccomp};
+    auto_json json_t *result = NULL;
+    struct error err;
+    refuse_calls(lacks, COUNT_OF(lacks));
+    if (serve(asked(script, false, false), &result, &err) == 0)
+        return 1;
+    if (!strstr(err.message, "this kernel cannot keep it from writing") || !strstr(err.message, "--unlocked"))
+        return 2;
+    if (access(made, F_OK) == 0)
+        return 3;
+    if (serve(asked(script, false, true), &result, &err) < 0 || !json_flag(result, "unlocked", false))
+        return 4;
+    return access(made, F_OK) == 0 ? 0 : 5;
+}
+
+static void what_cannot_be_enforced_is_refused(void **state)
+{
+    (void)state;
+    auto_free char *made = xasprintf("%s/made", folder), *make = xasprintf("echo x >%s", made);
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(ask_where_nothing_is_enforced(make, made));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(states_of_a_unit),        TEST(a_unit_that_is_not_there),
-        TEST(a_wait_that_is_too_long), TEST(a_wait_for_what_has_failed),
-        TEST(limits_of_a_unit),        TEST(an_action_tells_the_state_after_it),
+        TEST(states_of_a_unit),
+        TEST(a_unit_that_is_not_there),
+        TEST(a_wait_that_is_too_long),
+        TEST(a_wait_for_what_has_failed),
+        TEST(limits_of_a_unit),
+        TEST(an_action_tells_the_state_after_it),
         TEST(an_action_that_fails),
+        TEST(a_state_command_only_reads),
+        TEST(systemctl_of_a_reading_agent_only_reads),
+        TEST(what_cannot_be_enforced_is_refused),
     };
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);
 }

@@ -332,6 +332,18 @@ static void effects_of_a_run(void **state)
            "check    silent                         yes\n");
 }
 
+// Who previews where nothing enforces it reads that first.
+static void preview_that_nothing_enforces(void **state)
+{
+    (void)state;
+    static const char *const events[] = {
+        "{`type`:`begin`,`instance`:null,`uuid`:null,`source`:null,`dest`:`compute-2`,`policy`:`drain.lua`,"
+        "`preview`:true,`memory`:0,`vcpus`:0,`unlocked`:`here: no seccomp`,"
+        "`sentence`:`Preview for compute-2, by drain.lua`}",
+    };
+    EXPECT(plain, events, "Preview, not enforced (here: no seccomp). For compute-2, by drain.lua\n");
+}
+
 static void messages(void **state)
 {
     (void)state;
@@ -650,6 +662,7 @@ int main(void)
         cmocka_unit_test(progress_that_stalls),
         cmocka_unit_test(long_run),
         cmocka_unit_test(effects_of_a_run),
+        cmocka_unit_test(preview_that_nothing_enforces),
         cmocka_unit_test(messages),
         cmocka_unit_test(refusal),
         cmocka_unit_test(checks_that_stand_out),

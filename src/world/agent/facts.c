@@ -116,7 +116,7 @@ static void add_system(json_t *facts)
 
 // ---- units, addresses ----
 
-static json_t *units_of(const json_t *names)
+static json_t *units_of(const struct agent *agent, const json_t *names)
 {
     size_t count = json_array_size(names);
     auto_free const char **units = xcalloc(count, sizeof *units);
@@ -124,7 +124,7 @@ static json_t *units_of(const json_t *names)
     for (size_t i = 0; i < count; i++)
         units[i] = json_string_value(json_array_get(names, i)) ? json_string_value(json_array_get(names, i))
                                                                : "";
-    bool known = units_show(units, count, deadline_in(UNITS_MS), states, NULL) == 0;
+    bool known = units_show(agent, units, count, deadline_in(UNITS_MS), states, NULL) == 0;
     json_t *all = json_object();
     for (size_t i = 0; i < count; i++)
         json_object_set_new(all, units[i],
@@ -523,7 +523,7 @@ SERVE(serve_facts)
 {
     json_t *facts = json_object();
     add_system(facts);
-    json_object_set_new(facts, "units", units_of(json_object_get(request, "units")));
+    json_object_set_new(facts, "units", units_of(agent, json_object_get(request, "units")));
     json_object_set_new(facts, "addresses", addresses());
     json_object_set_new(facts, "mounts", mounts());
     add_instances(facts, json_str(request, "instances", NULL));

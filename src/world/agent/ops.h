@@ -27,11 +27,15 @@
 //   claims    → {claims: [claim]}
 //   chown     path, uid, gid (-1: as it is), expect {device, inode, uid, gid} → stat after
 //   chmod     path, mode, expect {device, inode, mode} → stat after
-//   command   argv, [stdin: true → body,] timeout (ms), reads → {status, signal, timed_out, stderr};
-//             body: stdout
+//   command   argv, [stdin: true → body,] timeout (ms), reads → {status, signal, timed_out, stderr [,
+//             unlocked]}; body: stdout
+//             With reads it is kept from changing anything (base/lockdown.h), or refused where the kernel
+//             cannot do that, or (unlocked: true) run all the same: the answer tells that.
 //   service   unit, action: state|start|stop|restart|wait [, timeout (ms)] [, command: the site's argv]
 //             → {state: active|inactive|failed|unknown, sub, pid, word: systemd's own of an unknown state,
-//             start_timeout, stop_timeout: the unit's (ms)}; wait: until it is active and its sockets answer
+//             start_timeout, stop_timeout: the unit's (ms) [, unlocked]}; wait: until it is active and its
+//             sockets answer. What tells the state is kept from changing anything, as a command with reads
+//             is (sockets: true: but it reaches this host's UNIX sockets).
 //   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}};
 //             error when the name does not resolve
 //   facts     instances, units: [..] → the host's facts (below)
@@ -75,8 +79,8 @@ struct surgery;
 struct agent {
     bool read_only;
     int stdin_fd;
-    struct surgery *surgery;
-}; // surgery: the one that is open, or NULL
+    struct surgery *surgery; // the one that is open, or NULL
+};
 struct op {
     const char *name;
     bool (*writes)(const json_t *request); // NULL: never

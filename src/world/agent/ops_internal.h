@@ -80,8 +80,16 @@ const json_t *mount_below(const json_t *all, const char *path);
 char *user_name(uid_t uid);
 char *group_name(gid_t gid);
 
+// Runs what only reads, kept from changing anything (base/lockdown.h). sockets: it may reach this host's UNIX
+// sockets. unlocked: NULL, or it is run all the same where the kernel cannot keep it from that, and *unlocked
+// is set.
+struct process_request;
+struct process_result;
+int run_to_read(struct process_request *run, bool sockets, bool *unlocked, struct process_result *ended,
+                struct error *err);
+
 // States of units by one call of systemctl: {state, sub, pid, found} each, in the order of the names. A name
-// that is no unit's is state "unknown".
+// that is no unit's is state "unknown". An agent that only reads keeps systemctl to that; NULL: none.
 struct unit_state {
     char state[16];         // active, inactive, failed, unknown
     char word[24], sub[32]; // systemd's own words
@@ -91,7 +99,7 @@ struct unit_state {
 };
 // Whether a UNIX socket takes connections: 0, or errno. One that this user may not use is one that does.
 int socket_connects(const char *path);
-int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states,
-               struct error *err);
+int units_show(const struct agent *agent, const char *const *units, size_t count, int64_t deadline,
+               struct unit_state *states, struct error *err);
 
 #endif

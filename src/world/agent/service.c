@@ -25,13 +25,6 @@ static bool is_unit_name(const char *unit)
            strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@") == len;
 }
 
-static int run(const char *const *argv, int64_t deadline, int watch_fd, struct process_result *ended,
-               struct error *err)
-{
-    return process_run(&(struct process_request){.argv = argv, .deadline = deadline, .watch_fd = watch_fd},
-                       ended, err);
-}
-
 // The first two words name a command well enough.
 static int check_end(const struct process_result *ended, const char *const *argv, const char *unit,
                      struct error *err)
@@ -112,8 +105,18 @@ static void take_states(char *text, struct unit_state **states, size_t count)
     }
 }
 
-int units_show(const char *const *units, size_t count, int64_t deadline, struct unit_state *states,
-               struct error *err)
+// An agent that was started to read keeps systemctl to that, too.
+static int show(const struct agent *agent, const char *const *argv, int64_t deadline,
+                struct process_result *ended, struct error *err)
+{
+    struct process_request request = {.argv = argv, .deadline = deadline, .watch_fd = -1};
+    bool unlocked;
+    return agent && agent->read_only ? run_to_read(&request, true, &unlocked, ended, err)
+                                     : process_run(&request, ended, err);
+}
+
+int units_show(const struct agent *agent, const char *const *units, size_t count, int64_t deadline,
+               struct unit_state *states, struct error *err)
 {
     static const char properties[] = "--property=LoadState,ActiveState,SubState,MainPID,"
                                      "TimeoutStartUSec,TimeoutStopUSec";
@@ -132,7 +135,7 @@ int units_show(const char *const *units, size_t count, int64_t deadline, struct 
     if (!n)
         return 0;
     struct process_result cleanup(process_result_free) ended = {0};
-    if (run(argv, deadline, -1, &ended, err) < 0 ||
+    if (show(agent, argv, deadline, &ended, err) < 0 ||
         check_end(&ended, argv, count == 1 ? units[0] : "the units", err) < 0)
         return -1;
     if (ended.out.data)
@@ -145,7 +148,10 @@ int units_show(const char *const *units, size_t count, int64_t deadline, struct 
 struct service {
     const char *unit;
     const char **command; // the site's, NULL-terminated; NULL: systemctl
-    int stdin_fd;
+    bool sockets;         // what tells its state may reach UNIX sockets
+    bool accepted;        // it is asked even where the kernel cannot keep that from changing anything,
+    bool unlocked;        // and could not
+    const struct agent *agent;
 };
 
 static void free_command(struct service *service) { free(service->command); }
@@ -156,7 +162,9 @@ static int service_of(const struct agent *agent, const json_t *request, struct s
     const json_t *words = json_object_get(request, "command");
     size_t count = json_array_size(words);
     service->unit = json_str(request, "unit", "");
-    service->stdin_fd = agent->stdin_fd;
+    service->sockets = json_flag(request, "sockets", false);
+    service->accepted = json_flag(request, "unlocked", false);
+    service->agent = agent;
     if (!is_unit_name(service->unit)) {
         auto_free char *shown = printable(service->unit);
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "invalid service name '%s'", shown);
@@ -173,10 +181,12 @@ static int service_of(const struct agent *agent, const json_t *request, struct s
     return 0;
 }
 
-static int state_by_command(const struct service *service, struct unit_state *state, struct error *err)
+static int state_by_command(struct service *service, struct unit_state *state, struct error *err)
 {
     struct process_result cleanup(process_result_free) ended = {0};
-    if (run(service->command, deadline_in(LOOK_MS), service->stdin_fd, &ended, err) < 0)
+    struct process_request run = {
+        .argv = service->command, .deadline = deadline_in(LOOK_MS), .watch_fd = service->agent->stdin_fd};
+    if (run_to_read(&run, service->sockets, service->accepted ? &service->unlocked : NULL, &ended, err) < 0)
         return -1;
     if (ended.timed_out)
         return error_set(err, ERR_TIMEOUT, 0, "%s did not say within %d s whether %s is active",
@@ -186,11 +196,11 @@ static int state_by_command(const struct service *service, struct unit_state *st
     return 0;
 }
 
-static int state_of(const struct service *service, struct unit_state *state, struct error *err)
+static int state_of(struct service *service, struct unit_state *state, struct error *err)
 {
     if (service->command)
         return state_by_command(service, state, err);
-    if (units_show(&service->unit, 1, deadline_in(LOOK_MS), state, err) < 0)
+    if (units_show(service->agent, &service->unit, 1, deadline_in(LOOK_MS), state, err) < 0)
         return -1;
     if (!state->found && !STREQ(state->state, "active"))
         return error_set(
@@ -201,7 +211,7 @@ static int state_of(const struct service *service, struct unit_state *state, str
 }
 
 // An action that has begun is finished, even if the connection to migrun breaks meanwhile.
-static int act(const struct service *service, const char *action, int64_t timeout, struct unit_state *state,
+static int act(struct service *service, const char *action, int64_t timeout, struct unit_state *state,
                struct error *err)
 {
     const char *const systemctl[] = {"systemctl", action, "--", service->unit, NULL};
@@ -209,11 +219,11 @@ static int act(const struct service *service, const char *action, int64_t timeou
     if (!service->command && state_of(service, state, err) < 0)
         return -1;
     struct process_result cleanup(process_result_free) ended = {0};
-    if (run(argv, deadline_in(timeout), -1, &ended, err) < 0 ||
-        check_end(&ended, argv, service->unit, err) < 0)
+    struct process_request run = {.argv = argv, .deadline = deadline_in(timeout), .watch_fd = -1};
+    if (process_run(&run, &ended, err) < 0 || check_end(&ended, argv, service->unit, err) < 0)
         return -1;
     if (!service->command) // a transient unit is gone once it is stopped, which is no error
-        return units_show(&service->unit, 1, deadline_in(LOOK_MS), state, err);
+        return units_show(service->agent, &service->unit, 1, deadline_in(LOOK_MS), state, err);
     // The site's command for this action does not report the state, but it succeeded.
     *state = (struct unit_state){.found = true};
     snprintf(state->state, sizeof state->state, "%s", STREQ(action, "stop") ? "inactive" : "active");
@@ -249,7 +259,7 @@ int socket_connects(const char *path)
 }
 
 // 1: it answers, 0: not yet (and why).
-static int answers(const struct service *service, struct unit_state *state, char **why, struct error *err)
+static int answers(struct service *service, struct unit_state *state, char **why, struct error *err)
 {
     const struct daemon *daemon = daemon_of(service->unit);
     if (state_of(service, state, err) < 0)
@@ -262,7 +272,7 @@ static int answers(const struct service *service, struct unit_state *state, char
     }
     if (daemon && !service->command && STREQ(state->state, "inactive") && STREQ(state->sub, "dead")) {
         struct unit_state sockets;
-        if (units_show(&daemon->socket_unit, 1, deadline_in(LOOK_MS), &sockets, err) < 0)
+        if (units_show(service->agent, &daemon->socket_unit, 1, deadline_in(LOOK_MS), &sockets, err) < 0)
             return -1;
         if (STREQ(sockets.state, "active"))
             return 1;
@@ -272,7 +282,7 @@ static int answers(const struct service *service, struct unit_state *state, char
     return 0;
 }
 
-static int wait_until_it_answers(const struct service *service, int64_t timeout, struct unit_state *state,
+static int wait_until_it_answers(struct service *service, int64_t timeout, struct unit_state *state,
                                  struct error *err)
 {
     int64_t deadline = deadline_in(timeout);
@@ -288,7 +298,7 @@ static int wait_until_it_answers(const struct service *service, int64_t timeout,
             auto_free char *waited = duration_text((double)timeout / 1000);
             return error_set(err, ERR_TIMEOUT, 0, "%s %s, after %s", service->unit, why, waited);
         }
-        struct pollfd gone = {.fd = service->stdin_fd};
+        struct pollfd gone = {.fd = service->agent->stdin_fd};
         if (poll(&gone, 1, POLL_MS) > 0)
             return error_set(err, ERR_HOST, HOST_LOST,
                              "no longer waiting for %s: the connection to migrun is gone", service->unit);
@@ -315,6 +325,8 @@ SERVE(serve_service)
                             (json_int_t)state.pid);
     if (rc == 0 && STREQ(state.state, "unknown") && *state.word)
         json_object_set_new(*result, "word", json_text(state.word));
+    if (rc == 0 && service.unlocked)
+        json_object_set_new(*result, "unlocked", json_true());
     if (rc == 0 && state.start_ms)
         json_object_set_new(*result, "start_timeout", json_integer(state.start_ms));
     if (rc == 0 && state.stop_ms)

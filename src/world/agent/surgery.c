@@ -170,7 +170,7 @@ static int running_among(const json_t *names, json_t *running, struct error *err
     auto_free struct unit_state *states = xcalloc(count + 1, sizeof *states);
     for (size_t i = 0; i < count; i++)
         list[i] = json_string_value(json_array_get(names, i));
-    if (units_show(list, count, deadline_in(LOOK_MS), states, err) < 0)
+    if (units_show(NULL, list, count, deadline_in(LOOK_MS), states, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
         if (may_run(&states[i]))
