@@ -26,8 +26,9 @@ return {
   instances = "/var/lib/nova/instances",             -- one folder per instance, named by its uuid or name
 
   -- A service's systemd unit, or, for anything else, its commands:
-  -- { unit = "…", state = { "prog", "arg" }, start = …, stop = …, restart = … }. What tells the state can change
-  -- nothing and reaches no daemon; sockets = true lets it ask one of the host (docker, podman, systemd).
+  -- { unit = "…", state = { "prog", "arg" }, start = …, stop = …, restart = … }. What tells the state can
+  -- change nothing and reaches no daemon; sockets = true lets it ask one of the host's (docker, podman,
+  -- systemd).
   services = { libvirtd = "libvirtd" },
 
   logs = { qemu = "/var/log/libvirt/qemu/%s.log", libvirtd = "/var/log/libvirt/libvirtd.log",

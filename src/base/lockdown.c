@@ -112,7 +112,7 @@ static int drop_capabilities(void)
 // does.
 static _Noreturn void stand_by(pid_t pid, int ended, int listener, int null)
 {
-    int status;
+    int status = 0;
     close(STDIN_FILENO); // it is the command's alone
     for (pid_t found = 0; found != pid;) {
         struct pollfd fds[] = {{.fd = ended, .events = POLLIN}, {.fd = listener, .events = POLLIN}};

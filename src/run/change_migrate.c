@@ -158,6 +158,8 @@ static void tell_too_late(struct watch *w)
 static void begin_to_stop(struct watch *w, bool stays)
 {
     migration_stopped(w->timeout, w->why);
+    if (w->run->stops_at > now_ms())
+        w->run->stops_at = now_ms();
     if (stays)
         run_answer(w->run, "Stopping: aborting the migration (the guest stays on %s)",
                    run_host_name(w->run->source));
@@ -169,6 +171,8 @@ static void begin_to_stop(struct watch *w, bool stays)
 static void stop_if_due(struct watch *w)
 {
     bool known, due = !w->give_up && (interrupt_count > 0 || (w->deadline && now_ms() >= w->deadline));
+    if (due)
+        run_hurry(w->run); // libvirt answers no abort while the destination hangs
     if (due && migration_in_post_copy(w->run, &known))
         tell_too_late(w);
     else if (due)

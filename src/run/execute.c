@@ -174,6 +174,34 @@ static void ask_cloud(struct run *run, struct tally *tally, struct run_host *at)
         buf_puts(&tally->verified, ", Nova agrees");
 }
 
+// Asks where the guest is, once its migration was asked for.
+static void look(struct run *run, struct tally *tally)
+{
+    tally->where = run->migration_attempted ? run_whereabouts(run, &tally->seen) : GUEST_AT_SOURCE;
+}
+
+static bool has_moved(enum whereabouts where)
+{
+    return where == GUEST_AT_DEST || where == GUEST_STANDS_AT_DEST || where == GUEST_STOPPED_AT_DEST;
+}
+
+// The undo and the fix-ups take their time, in which the guest may have been stopped or paused. What Nova
+// moved is asked of Nova at the end.
+static void look_again(struct run *run, struct tally *tally)
+{
+    struct seen_guest seen = {0};
+    if (!run->migration_attempted || run->by_nova)
+        return;
+    enum whereabouts now = run_whereabouts(run, &seen);
+    if (now != GUEST_UNCLEAR && has_moved(now) == has_moved(tally->where)) {
+        tally->where = now;
+        seen_guest_free(&tally->seen);
+        tally->seen = seen;
+        seen = (struct seen_guest){0};
+    }
+    seen_guest_free(&seen);
+}
+
 // What was made is undone, last first.
 static struct undone undo_all(struct run *run)
 {
@@ -188,6 +216,7 @@ static int undo(struct run *run, struct tally *tally, const struct error *failur
     struct undone all = undo_all(run);
     if (fixups)
         run_fixups(run, tally);
+    look_again(run, tally);
     if (fixups && run->by_nova)
         ask_cloud(run, tally, run->source);
     int status = end_undone(run, tally, failure, &all);
@@ -319,17 +348,6 @@ static bool was_in_fixups(const struct run *run)
     return false;
 }
 
-// Asks where the guest is, once its migration was asked for.
-static void look(struct run *run, struct tally *tally)
-{
-    tally->where = run->migration_attempted ? run_whereabouts(run, &tally->seen) : GUEST_AT_SOURCE;
-}
-
-static bool has_moved(enum whereabouts where)
-{
-    return where == GUEST_AT_DEST || where == GUEST_STANDS_AT_DEST || where == GUEST_STOPPED_AT_DEST;
-}
-
 // The steps have run, up to a failure (NULL: none): asks where the guest is, and ends the run by that.
 static int conclude(struct run *run, struct tally *tally, struct error *failure)
 {
@@ -378,6 +396,7 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     keep_autostart(run, tally);
     run_fixups(run, tally);
     take_back(run, tally);
+    look_again(run, tally);
     ask_cloud(run, tally, run->dest);
     return end_moved(run, tally);
 }

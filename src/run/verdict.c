@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLE_MS = 15000, CONNECT_MS = 45000, STOP_MS = 30000, WITNESS_MS = 10000 };
+enum { SETTLE_MS = 15000, CONNECT_MS = 45000, STOP_MS = 30000, WITNESS_MS = 10000, HURRY_MS = 5000 };
 
 // What one libvirtd says of the guest, in words too.
 struct place {
@@ -19,11 +19,23 @@ struct place {
     char *state; // "running", "paused (I/O error)", "absent", "cannot be asked (…)"
 };
 
+bool run_is_stopped(const struct run *run) { return run->stops_at && now_ms() >= run->stops_at; }
+
+void run_hurry(struct run *run)
+{
+    struct run_host *both[] = {run->source, run->dest};
+    for (size_t i = 0; i < COUNT_OF(both); i++)
+        if (both[i] && both[i]->virt)
+            virt_set_patience(both[i]->virt, HURRY_MS);
+}
+
 static void ask(struct run_host *h, const char *uuid, struct place *p)
 {
     *p = (struct place){.is.seen = PLACE_UNKNOWN};
     auto_json json_t *domain = NULL;
     struct error err = {0};
+    if (h && run_is_stopped(h->run) && !h->run->recovers)
+        run_hurry(h->run);
     if (!h || !h->virt) {
         p->state = xstrdup("not asked");
     } else if (virt_domain(h->virt, uuid, &domain, &err) < 0) {
@@ -118,10 +130,12 @@ static bool worth_asking_again(struct run *run, const struct place *source, cons
     return source->is.job ? worth_following(run, p) : now_ms() < p->settle;
 }
 
-// Who lets the migration hang: where the destination has not begun to receive, it is still preparing.
+// Who lets the migration hang: where the destination has not begun to receive, it is still preparing; its
+// libvirtd tells nothing of the guest as long as that lasts.
 static const char *hanging(const struct place *source, const struct place *dest)
 {
-    bool prepares = dest->is.seen == PLACE_ABSENT || strstr(dest->state, "starting up");
+    bool prepares = dest->is.seen == PLACE_ABSENT || strstr(dest->state, "starting up") ||
+                    (!is_known(dest) && dest->is.qemu == QEMU_NONE);
     return !source->is.job ? ""
            : prepares      ? "; the migration still runs: the destination has not finished preparing it "
                              "(a hook there, its QEMU or its storage hangs)"
@@ -156,6 +170,8 @@ enum whereabouts run_whereabouts(struct run *run, struct seen_guest *seen)
     struct patience patience = {.settle = deadline_in(SETTLE_MS),
                                 .connect = deadline_in(CONNECT_MS),
                                 .stop = run->stops_at ? run->stops_at + STOP_MS : 0};
+    if (run_is_stopped(run) && !run->recovers && patience.connect > patience.stop)
+        patience.connect = patience.stop; // whatever hangs, the run ends
     for (;;) {
         struct place source, dest;
         ask(run->source, uuid, &source);

@@ -13,6 +13,10 @@ char *verdict_at_source(struct run *run);
 bool verdict_source_has_left_over(struct run *run, char **text);
 // What is there of a migration, for its effect. Returns 0.
 int run_observe_migration(struct run *run, enum observed *seen);
+// Whether the migration's time is over (or somebody stopped it): the run is to end soon, whatever hangs.
+bool run_is_stopped(const struct run *run);
+// From now on neither libvirtd is waited for long.
+void run_hurry(struct run *run);
 // The disks that stopped the guest on a host ("vda: no space"), or NULL. Caller frees.
 char *verdict_broken_disks(struct run *run, struct run_host *h);
 void verdict_detail(json_t *details, const char *label, const char *text);

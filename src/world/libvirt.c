@@ -23,6 +23,7 @@ struct virt {
     pthread_t worker;
     int exited_fd;                   // an eventfd: the worker has closed the connection and goes
     struct call *connecting, *facts; // begun, and not yet asked for (the caller's)
+    int64_t patience;                // for a call that has no limit of its own, 0: as usual
     char *full_uri;
     struct virt *full; // the second connection
     bool full_ready;
@@ -161,7 +162,7 @@ static int post(struct virt *virt, struct call *call, struct error *err)
 // has ended.
 static int await(struct virt *virt, struct call *call, int64_t timeout_ms, struct error *err)
 {
-    int64_t timeout = timeout_ms > 0 ? timeout_ms : DEFAULT_TIMEOUT_MS;
+    int64_t timeout = timeout_ms > 0 ? timeout_ms : virt->patience ? virt->patience : DEFAULT_TIMEOUT_MS;
     int ended = wait_readable(call->done_fd, deadline_in(timeout));
     if (ended < 0)
         return error_set(err, ERR_INTERRUPTED, 0, "interrupted while asking libvirt on %s to %s", virt->name,
@@ -397,6 +398,8 @@ bool virt_given_up(struct virt *virt)
 const char *virt_name(const struct virt *virt) { return virt->name; }
 
 const char *virt_uri(const struct virt *virt) { return virt->uri; }
+
+void virt_set_patience(struct virt *virt, int64_t ms) { virt->patience = ms; }
 
 int virt_set_full_uri(struct virt *virt, const char *full_uri)
 {

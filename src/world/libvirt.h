@@ -50,6 +50,10 @@ int virt_node_memory(struct virt *virt, json_t **memory,
                      struct error *err); // {total, free, buffers, cached} bytes
 int virt_set_autostart(struct virt *virt, const char *uuid, bool on, struct error *err);
 
+// From now on a call may take so long (ms) where it is not told otherwise; as it begins, half a minute. The
+// connection is given up with a call that takes longer.
+void virt_set_patience(struct virt *virt, int64_t ms);
+
 // The calls that libvirt refuses on a read-only connection (libvirt_full.c, and no others): made on a second,
 // full connection when virt is read-only (full_uri), else on virt itself.
 int virt_set_full_uri(struct virt *virt, const char *full_uri);

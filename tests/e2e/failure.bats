@@ -221,3 +221,15 @@ teardown_file() { forget slow; forget still; }
   says "bug.lua:3: attempt to index a nil value"
   stands still compute-2
 }
+
+@test "suspended or destroyed there while the fix-ups run: moved, but" {
+  idle other compute-1
+  run migrun tests/e2e/policies/somebody.lua other compute-2
+  ends_with_status 4
+  says "Moved, but other stands paused on compute-2 (user)"
+  on compute-2 virsh -q resume other
+  run migrun -p does=destroy tests/e2e/policies/somebody.lua other compute-1
+  ends_with_status 4
+  says "Moved, but other was destroyed on compute-1 meanwhile (destroyed)"
+  forget other
+}

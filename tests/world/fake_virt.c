@@ -109,6 +109,12 @@ void virt_close(struct virt *virt)
     free(virt);
 }
 
+void virt_set_patience(struct virt *virt, int64_t ms)
+{
+    (void)virt;
+    (void)ms;
+}
+
 int virt_set_full_uri(struct virt *virt, const char *full_uri)
 {
     (void)virt;

@@ -31,8 +31,8 @@ struct cloud_request {
 // sentence with the service's own reason and its request id.
 int cloud_send(struct cloud *cloud, const struct cloud_request *request, json_t **answer, char *request_id,
                struct error *err);
-// Whether they can be of a request at all: a method in capitals, a path without control characters, blanks and
-// '#' that stays below the service's endpoint. -1: ERR_REFUSED.
+// Whether they can be of a request at all: a method in capitals, a path without control characters, blanks
+// and '#' that stays below the service's endpoint. -1: ERR_REFUSED.
 int cloud_check_request(const char *method, const char *path, struct error *err);
 // The newest microversion that a service speaks: its second number.
 int cloud_newest(struct cloud *cloud, const char *service, int *minor, struct error *err);
