@@ -156,9 +156,9 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
     host->reader.bounds = &host->bounds;
     host->spec = host_spec_copy(spec);
     host->socket = spec->local ? xstrdup(host_libvirt_setting(spec, "socket"))
-                               : xasprintf("%s/%s", dir, spec->name);
+                               : xasprintf("%s/rw-%s", dir, spec->name);
     host->socket_ro = spec->local ? xstrdup(host_libvirt_setting(spec, "socket_ro"))
-                                  : xasprintf("%s/%s-ro", dir, spec->name);
+                                  : xasprintf("%s/ro-%s", dir, spec->name);
     host->login = read_only ? NULL : ssh_login(spec); // a preview leaves nothing behind
     if (launch(host, err) < 0) {
         host_close(host);

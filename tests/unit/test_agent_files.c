@@ -588,6 +588,76 @@ static void log_goes_on(void **state)
     assert_int_equal(json_int(c.result, "line", 0), 1);
 }
 
+// 8 TiB, and a line behind them.
+static void log_with_a_hole(void **state)
+{
+    (void)state;
+    auto_free char *path = make("log", "one\n", 0600);
+    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+    const off_t far = (off_t)8 << 40;
+    if (pwrite(fd, "two\n", 4, far) != 4)
+        skip(); // this file system has no such files
+    struct answer auto_answer a = call("log", json_pack("{s:s}", "path", path));
+    assert_int_equal(a.rc, 0);
+    assert_int_equal(json_int(a.result, "size", 0), far + 4);
+    assert_int_equal(json_int(a.result, "lines", 0), 2);
+    assert_int_equal(ftruncate(fd, far + far / 2), 0);
+    struct answer auto_answer b = call("log", json_pack("{s:s}", "path", path));
+    assert_int_equal(json_int(b.result, "size", 0), far + far / 2);
+}
+
+// Nobody waits for the answer any more.
+static void a_log_is_not_read_for_nobody(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct agent agent = {0};
+    auto_free char *path = make("log", "one\n", 0600);
+    auto_json json_t *request = json_pack("{s:s}", "path", path), *result = NULL;
+    struct error err = {0};
+    auto_buf struct buf body = {0};
+    assert_int_equal(pipe(ends), 0);
+    agent.stdin_fd = ends[0];
+    assert_int_equal(op_find("log")->serve(&agent, request, NULL, 0, &result, &body, &err), 0);
+    close(ends[1]);
+    json_t *again = NULL;
+    assert_int_equal(op_find("log")->serve(&agent, request, NULL, 0, &again, &body, &err), -1);
+    close(ends[0]);
+}
+
+// Files of the kernel that are read by taking what is in them away.
+static void what_takes_messages_away_is_not_read(void **state)
+{
+    (void)state;
+    struct stat st;
+    if (stat("/proc/kmsg", &st) < 0)
+        skip();
+    fails("read", json_pack("{s:s}", "path", "/proc/kmsg"), ERR_SYSTEM, EINVAL);
+    fails("log", json_pack("{s:s}", "path", "/proc/kmsg"), ERR_SYSTEM, EINVAL);
+    must("read", json_pack("{s:s}", "path", "/proc/version"));
+}
+
+static void numbers_out_of_range(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "text", 0600);
+    static const char *const members[] = {"uid", "gid", "mode"}, *const changes[] = {"write", "chown",
+                                                                                     "chmod"};
+    static const char *const values[] = {"4294967296", "4294967295", "-2", "1e300", "\"0\"", "null", "[0]"};
+    for (size_t o = 0; o < COUNT_OF(changes); o++)
+        for (size_t m = 0; m < COUNT_OF(members); m++)
+            for (size_t v = 0; v < COUNT_OF(values); v++) {
+                if ((o == 1 && m == 2) || (o == 2 && m != 2))
+                    continue;
+                auto_free char *text = xasprintf("{\"path\": \"%s\", \"%s\": %s}", path, members[m],
+                                                 values[v]);
+                fails(changes[o], json_loads(text, 0, NULL), ERR_REFUSED, REFUSED_OTHER);
+            }
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void long_log(void **state)
 {
     (void)state;
@@ -683,6 +753,10 @@ int main(void)
         TEST(owner_and_mode),
         TEST(swapped_file),
         TEST(log_goes_on),
+        TEST(log_with_a_hole),
+        TEST(a_log_is_not_read_for_nobody),
+        TEST(what_takes_messages_away_is_not_read),
+        TEST(numbers_out_of_range),
         TEST(long_log),
         TEST(who_writes),
     };

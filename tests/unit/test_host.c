@@ -25,6 +25,7 @@
 
 static char *folder, *path_before;
 static struct host *host;
+static const char *host_is = "a";
 
 static char *at(const char *name) { return xasprintf("%s/%s", folder, name); }
 
@@ -80,6 +81,7 @@ static int teardown(void **state)
     char byte;
     host_close(host);
     host = NULL;
+    host_is = "a";
     while (interrupt_fd() >= 0 && read(interrupt_fd(), &byte, 1) > 0)
         ;
     interrupt_count = 0;
@@ -101,7 +103,7 @@ static int start(const char *agent, const char *more, bool local, struct error *
     auto_json json_t *json = json_loads(text, 0, NULL);
     struct site *site;
     struct host_spec *spec;
-    if (site_from_json(json, "site.lua", NULL, &site, err) < 0 || site_host(site, "a", &spec, err) < 0)
+    if (site_from_json(json, "site.lua", NULL, &site, err) < 0 || site_host(site, host_is, &spec, err) < 0)
         fail_msg("%s", err->message);
     site_free(site);
     spec->local = local;
@@ -446,6 +448,26 @@ static void a_relay_keeps_nothing_but_its_socket(void **state)
     assert_int_equal(relays, 2);
 }
 
+// Whatever the hosts are called.
+static void each_host_has_its_own_sockets(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"compute", "compute-ro", "ro-compute", "rw-compute"};
+    char *uris[2 * COUNT_OF(names)];
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        host_is = names[i];
+        must_start("");
+        uris[2 * i] = host_libvirt_uri(host, false);
+        uris[2 * i + 1] = host_libvirt_uri(host, true);
+        host_close(steal(&host));
+    }
+    for (size_t i = 0; i < COUNT_OF(uris); i++)
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(uris[i], uris[k]);
+    for (size_t i = 0; i < COUNT_OF(uris); i++)
+        free(uris[i]);
+}
+
 static void a_relay_leads_to_the_socket_there(void **state)
 {
     (void)state;
@@ -483,6 +505,7 @@ int main(void)
         TEST(an_agent_that_is_none),
         TEST(ssh_that_fails),
         TEST(a_relay_keeps_nothing_but_its_socket),
+        TEST(each_host_has_its_own_sockets),
         TEST(a_relay_leads_to_the_socket_there),
     };
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);

@@ -11,14 +11,18 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { META_MAX = 32 << 20 };
+
+static const int64_t ID_MOST = UINT32_MAX - 1;
 
 // ---- a path ----
 
@@ -98,16 +102,32 @@ static int hold_file(const struct place *p, struct stat *st, struct error *err)
     return steal_fd(&fd);
 }
 
-static int reopen(const struct place *p, int held, struct error *err)
+// Files that look regular, but whoever reads them waits for messages, and takes them away from others.
+static bool is_queue(const struct place *p, int held, const struct stat *st)
 {
-    int fd = open(fd_path(held).text, O_RDONLY | O_CLOEXEC);
+    struct statfs on;
+    struct stat kmsg;
+    if (fstatfs(held, &on) < 0)
+        return false;
+    if (on.f_type == TRACEFS_MAGIC || on.f_type == DEBUGFS_MAGIC)
+        return strncmp(p->name, "trace_pipe", 10) == 0;
+    return on.f_type == PROC_SUPER_MAGIC && stat("/proc/kmsg", &kmsg) == 0 && kmsg.st_ino == st->st_ino;
+}
+
+// No regular file is waited for.
+static int reopen(const struct place *p, int held, const struct stat *st, struct error *err)
+{
+    if (is_queue(p, held, st))
+        return error_set(err, ERR_SYSTEM, EINVAL,
+                         "%s is not a regular file: reading it would take its messages away", p->shown);
+    int fd = open(fd_path(held).text, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     return fd < 0 ? error_errno(err, errno, "cannot read %s", p->shown) : fd;
 }
 
-static int contents(const struct place *p, int held, size_t limit, char **data, size_t *len,
-                    struct error *err)
+static int contents(const struct place *p, int held, const struct stat *st, size_t limit, char **data,
+                    size_t *len, struct error *err)
 {
-    auto_fd int fd = reopen(p, held, err);
+    auto_fd int fd = reopen(p, held, st, err);
     if (fd < 0)
         return -1;
     if (read_whole_fd(fd, limit, data, len) == 0)
@@ -116,6 +136,17 @@ static int contents(const struct place *p, int held, size_t limit, char **data, 
         return error_errno(err, errno, "cannot read %s", p->shown);
     auto_free char *most = bytes_text((double)limit);
     return error_set(err, ERR_SYSTEM, EFBIG, "%s is larger than the %s that are read", p->shown, most);
+}
+
+int file_open(const json_t *request, char **shown, struct stat *st, struct error *err)
+{
+    struct place auto_place p = NO_PLACE;
+    if (place_open(request, &p, err) < 0)
+        return -1;
+    auto_fd int held = hold_file(&p, st, err);
+    int fd = held < 0 ? -1 : reopen(&p, held, st, err);
+    *shown = xstrdup(p.shown);
+    return fd;
 }
 
 // ---- what a file is ----
@@ -188,7 +219,7 @@ SERVE(serve_read)
     if (place_open(request, &p, err) < 0)
         return -1;
     auto_fd int fd = hold_file(&p, &st, err);
-    if (fd < 0 || contents(&p, fd, most, &result_body->data, &result_body->len, err) < 0)
+    if (fd < 0 || contents(&p, fd, &st, most, &result_body->data, &result_body->len, err) < 0)
         return -1;
     char hash[65];
     sha256_hex(result_body->data, result_body->len, hash);
@@ -278,7 +309,7 @@ static int find(const struct place *p, struct file *f, struct error *err)
     f->mode = st.st_mode & 07777;
     f->uid = st.st_uid;
     f->gid = st.st_gid;
-    if (contents(p, fd, WIRE_BODY_MAX, &f->data, &f->len, err) < 0 ||
+    if (contents(p, fd, &st, WIRE_BODY_MAX, &f->data, &f->len, err) < 0 ||
         attributes_of(fd, p->shown, &f->attributes, err) < 0)
         return -1;
     sha256_hex(f->data, f->len, f->hash);
@@ -316,6 +347,35 @@ static int check_still(const struct place *p, const struct file *found, struct e
                                now.mode == found->mode && now.uid == found->uid && now.gid == found->gid &&
                                STREQ(now.hash, found->hash) && json_equal(now.attributes, found->attributes));
     return same ? 0 : changed(p, "was changed", err);
+}
+
+// ---- numbers ----
+
+// A number of a request, which stays as it is where there is none.
+static int take_number(const json_t *request, const char *key, int64_t least, int64_t most, int64_t *number,
+                       struct error *err)
+{
+    const json_t *given = json_object_get(request, key);
+    int64_t value = json_int(request, key, least - 1);
+    if (given && (value < least || value > most))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s must be a number from %lld to %lld", key,
+                         (long long)least, (long long)most);
+    *number = given ? value : *number;
+    return 0;
+}
+
+// -1: as it is.
+static int take_owner(const json_t *request, int64_t *uid, int64_t *gid, struct error *err)
+{
+    return take_number(request, "uid", -1, ID_MOST, uid, err) < 0 ||
+                   take_number(request, "gid", -1, ID_MOST, gid, err) < 0
+               ? -1
+               : 0;
+}
+
+static int take_mode(const json_t *request, int64_t *mode, struct error *err)
+{
+    return take_number(request, "mode", 0, 07777, mode, err);
 }
 
 // ---- originals, kept: RUN/N holds the bytes, RUN/N.json what it takes to put them back ----
@@ -369,10 +429,12 @@ static int kept(const struct place *p, const char *name, struct file *f, struct 
         return error_errno(err, errno, "the original of %s, %s/%s", p->shown, agent_keep_dir, name);
     sha256_hex(f->data, f->len, f->hash);
     f->attributes = json_incref(json_object_get(meta, "attributes"));
-    f->mode = (mode_t)json_int(meta, "mode", 0600);
-    f->uid = (uid_t)json_int(meta, "uid", -1);
-    f->gid = (gid_t)json_int(meta, "gid", -1);
-    if (!STREQ(f->hash, json_str(meta, "sha256", "")) || !json_is_object(f->attributes))
+    int64_t mode = 0600, uid = -1, gid = -1;
+    bool told = take_mode(meta, &mode, NULL) == 0 && take_owner(meta, &uid, &gid, NULL) == 0;
+    f->mode = (mode_t)mode;
+    f->uid = (uid_t)uid;
+    f->gid = (gid_t)gid;
+    if (!told || !STREQ(f->hash, json_str(meta, "sha256", "")) || !json_is_object(f->attributes))
         return error_set(err, ERR_SYSTEM, EIO, "the original of %s, %s/%s, is damaged", p->shown,
                          agent_keep_dir, name);
     return 0;
@@ -523,9 +585,12 @@ SERVE(serve_write)
                                       : found;
     wanted.data = (char *)(uintptr_t)body;
     wanted.len = body_len;
-    wanted.mode = (mode_t)json_int(request, "mode", wanted.mode) & 07777;
-    wanted.uid = (uid_t)json_int(request, "uid", wanted.uid);
-    wanted.gid = (gid_t)json_int(request, "gid", wanted.gid);
+    int64_t mode = wanted.mode, uid = wanted.uid, gid = wanted.gid;
+    if (take_mode(request, &mode, err) < 0 || take_owner(request, &uid, &gid, err) < 0)
+        return -1;
+    wanted.mode = (mode_t)mode;
+    wanted.uid = (uid_t)uid;
+    wanted.gid = (gid_t)gid;
     return replace(&p, &found, &wanted, json_str(request, "keep", NULL), result, err);
 }
 
@@ -586,10 +651,9 @@ SERVE(serve_chown)
 {
     struct place auto_place p = NO_PLACE;
     struct stat st;
-    int64_t uid = json_int(request, "uid", -1), gid = json_int(request, "gid", -1);
-    if (uid < -1 || uid >= (int64_t)UINT32_MAX || gid < -1 || gid >= (int64_t)UINT32_MAX)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld:%lld is not a valid owner", (long long)uid,
-                         (long long)gid);
+    int64_t uid = -1, gid = -1;
+    if (take_owner(request, &uid, &gid, err) < 0)
+        return -1;
     auto_fd int fd = hold_expected(request, &p, &st, err);
     if (fd < 0)
         return -1;
@@ -603,80 +667,15 @@ SERVE(serve_chmod)
 {
     struct place auto_place p = NO_PLACE;
     struct stat st;
-    int64_t mode = json_int(request, "mode", -1);
-    if (mode < 0 || mode > 07777)
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%lld is not a valid file mode", (long long)mode);
+    int64_t mode = -1;
+    if (take_mode(request, &mode, err) < 0)
+        return -1;
+    if (mode < 0)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "a change of mode needs one");
     auto_fd int fd = hold_expected(request, &p, &st, err);
     if (fd < 0)
         return -1;
     if (chmod(fd_path(fd).text, (mode_t)mode) < 0) // fchmod refuses a descriptor that only holds
         return error_errno(err, errno, "cannot give %s the mode %04o", p.shown, (unsigned)mode);
     return tell(&p, fd, result, err);
-}
-
-// ---- logs ----
-
-static int64_t count_lines(const char *text, size_t len)
-{
-    int64_t n = 0;
-    for (const char *p = text; (p = memchr(p, '\n', len - (size_t)(p - text))); p++)
-        n++;
-    return n;
-}
-
-// How far the file reaches, and in how many lines.
-static int measure(int fd, int64_t *size, int64_t *lines)
-{
-    auto_free char *chunk = xmalloc(WIRE_LOG_MOST);
-    ssize_t n;
-    for (*size = *lines = 0; (n = pread(fd, chunk, WIRE_LOG_MOST, *size)) > 0; *size += n)
-        *lines += count_lines(chunk, (size_t)n);
-    return n < 0 ? -1 : 0;
-}
-
-// At most WIRE_LOG_MOST bytes from offset; what does not end the file ends with a line, so that the next
-// piece begins with one.
-static int piece(int fd, int64_t offset, struct buf *body)
-{
-    auto_free char *chunk = xmalloc(WIRE_LOG_MOST);
-    ssize_t n;
-    while (body->len < WIRE_LOG_MOST &&
-           (n = pread(fd, chunk, WIRE_LOG_MOST - body->len, offset + (int64_t)body->len)) != 0) {
-        if (n < 0)
-            return -1;
-        buf_add(body, chunk, (size_t)n);
-    }
-    const char *last = body->len == WIRE_LOG_MOST ? memrchr(body->data, '\n', body->len) : NULL;
-    if (last)
-        body->len = (size_t)(last + 1 - body->data);
-    return 0;
-}
-
-// size and lines of one answer are offset and line of the next question: they tell how far it was read.
-SERVE(serve_log)
-{
-    struct place auto_place p = NO_PLACE;
-    struct stat st;
-    int64_t offset = json_int(request, "offset", -1), before = json_int(request, "line", 0), size, lines;
-    if (place_open(request, &p, err) < 0)
-        return -1;
-    auto_fd int held = hold_file(&p, &st, err);
-    if (held < 0)
-        return -1;
-    auto_fd int fd = reopen(&p, held, err);
-    if (fd < 0)
-        return -1;
-    if (offset > st.st_size) // a new log in the old one's place
-        offset = before = 0;
-    if (offset < 0 ? measure(fd, &size, &lines) < 0 : piece(fd, offset, result_body) < 0)
-        return error_errno(err, errno, "cannot read %s", p.shown);
-    if (offset >= 0) {
-        size = offset + (int64_t)result_body->len;
-        lines = before + (result_body->len ? count_lines(result_body->data, result_body->len) : 0);
-    }
-    *result = json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "lines", (json_int_t)lines, "inode",
-                        (json_int_t)st.st_ino);
-    if (offset >= 0)
-        json_object_set_new(*result, "line", json_integer((json_int_t)before + 1));
-    return 0;
 }

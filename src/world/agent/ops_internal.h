@@ -5,6 +5,8 @@
 
 #include "world/agent/ops.h"
 
+#include <sys/stat.h>
+
 // Declares, or heads, the function that serves an operation; most need only some of what they are given.
 #define SERVE(name)                                                                                      \
     int name(__attribute__((unused)) struct agent *agent, __attribute__((unused)) const json_t *request, \
@@ -67,6 +69,9 @@ struct fd_path {
     char text[32];
 };
 struct fd_path fd_path(int fd);
+// The regular file at a request's path, to be read; its last part is not followed. shown: the path, for
+// errors; caller frees it.
+int file_open(const json_t *request, char **shown, struct stat *st, struct error *err);
 // Extended attributes of a file, shown as that in errors: {name: hex}. attributes_set gives it these and no
 // others (but for labels that the host does not let anybody give). -1: ERR_SYSTEM with errno.
 int attributes_of(int fd, const char *shown, json_t **attributes, struct error *err);
