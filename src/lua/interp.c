@@ -46,6 +46,14 @@ static void *allocate(void *data, void *p, size_t old_size, size_t new_size)
 
 static bool is_finishing(const struct interp *in) { return in->run && in->run->phase == PHASE_FIXUP; }
 
+static void on_count(lua_State *L, lua_Debug *unused);
+
+static void hurry(lua_State *L, bool hurried)
+{
+    interp_of(L)->hurried = hurried;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, hurried ? 1 : HOOK_COUNT);
+}
+
 // A policy that is stuck in Lua is interrupted, also inside pcall: from then on every instruction raises, so
 // that a loop which catches errors is ended by an instruction outside its pcall. Fix-ups are finished after
 // an interrupt, as the guest may have moved, but not after more work than anything needs.
@@ -57,10 +65,8 @@ static void on_count(lua_State *L, lua_Debug *unused)
     bool interrupted = interrupt_count > 0 && !is_finishing(in);
     in->work += in->hurried ? 1 : HOOK_COUNT;
     bool stuck = in->work > in->work_max;
-    if (in->hurried != (interrupted || stuck)) {
-        in->hurried = interrupted || stuck;
-        lua_sethook(L, on_count, LUA_MASKCOUNT, in->hurried ? 1 : HOOK_COUNT);
-    }
+    if (in->hurried != (interrupted || stuck))
+        hurry(L, interrupted || stuck);
     if (!in->hurried)
         return;
     struct error err;
@@ -78,7 +84,10 @@ static void on_count(lua_State *L, lua_Debug *unused)
 
 int lua_raise(lua_State *L, const struct error *err)
 {
-    surgery_spoil(interp_of(L)->run, err->message);
+    struct interp *in = interp_of(L);
+    surgery_spoil(in->run, err->message);
+    if (err->domain == ERR_INTERRUPTED && !is_finishing(in)) // a pcall may catch this, and ask the next thing
+        hurry(L, true);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, err->message);
     lua_setfield(L, -2, "message");

@@ -81,6 +81,8 @@ static int ask_checks(struct run *run, struct tally *tally, struct error *err)
     for (size_t i = 0; i < procedure->n_steps && procedure->steps[i].phase == PHASE_CHECK; i++) {
         auto_free char *why = NULL;
         size_t warnings = run->n_warnings;
+        if (interrupt_count > 0) // perhaps while the run was opened, where it ended a wait that may fail
+            return error_set(err, ERR_INTERRUPTED, 0, "interrupted before '%s'", procedure->steps[i].title);
         tally->checks++;
         if (!may_ask(run, i, tally, &why)) {
             tally->answers[i] = ANSWER_SKIPPED;
