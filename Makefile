@@ -128,7 +128,7 @@ check-cloud: deps cloud-deps
 	@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all
 	@CLOUD=1 SWEEP=$(SWEEP) tests/run $(CHECK) e2e/cloud
 
-# The fault sweep with every fault in the fake world (`make check` has the main ones at each point), then in
+# The fault sweep with every fault in the fake world (`make check` has one at each point, in turn), then in
 # the lab at every effect: an hour. `make sweep STEP=5` takes every fifth point of the lab's.
 FAULTY := $(BUILD)/faulty
 sweep: deps $(SWEEP)

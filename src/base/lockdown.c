@@ -153,8 +153,9 @@ int lockdown_command(bool unix_sockets)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), listener = -1;
     // A world of its own for processes and shared memory, which ends with it. (One for users, which a user
-    // could have too, would show everybody else's files as nobody's.)
-    bool own_world = geteuid() == 0 && unshare(CLONE_NEWPID | CLONE_NEWIPC) == 0;
+    // could have too, would show everybody else's files as nobody's.) In one, a daemon at the other end of a
+    // UNIX socket has no PID, and systemctl does not speak with it.
+    bool own_world = !unix_sockets && geteuid() == 0 && unshare(CLONE_NEWPID | CLONE_NEWIPC) == 0;
     mounts_read_only(); // one more wall, where it can be had: what it refuses is refused below as well
     if (drop_capabilities() < 0)
         return -1;

@@ -113,8 +113,8 @@ passes() { asked "$@"; ends_with_status 0; }
 
 @test "libvirt calls it safe: the same disk, on a file system that it does not know for shared" {
   idle still compute-1 folder=/srv/instances
-  says_no 1 "libvirt calls it safe NO: vda lies on tmpfs (tmpfs), which libvirt does not know for shared" \
-    "storage"
+  says_no 1 \
+    "libvirt calls it safe NO: vda lies on tmpfs (tmpfs), which libvirt does not recognize as shared storage"
   run migrun policies/libvirt.lua still compute-2
   ends_with_status 2
   says "-p unsafe=true"

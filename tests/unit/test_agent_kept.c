@@ -536,6 +536,31 @@ static void links_are_not_followed(void **state)
     fails("unclaim", json_pack("{s:s}", "run", "one"), ERR_SYSTEM, ENOTDIR);
 }
 
+static void claims_that_others_may_write(void **state)
+{
+    (void)state;
+    auto_free char *above = at(folder, "var");
+    const struct {
+        const char *path;
+        mode_t open, closed;
+    } folders[] = {{claim_dir, 0770, 0700}, {claim_dir, 0750, 0700}, {above, 0770, 0755}};
+    claims("one", "a", false, "");
+    for (size_t i = 0; i < COUNT_OF(folders); i++) {
+        assert_int_equal(chmod(folders[i].path, folders[i].open), 0);
+        fails("claims", json_object(), ERR_REFUSED, REFUSED_OTHER);
+        fails("claim", claim_of("two", "b", false), ERR_REFUSED, REFUSED_OTHER);
+        fails("unclaim", json_pack("{s:s}", "run", "one"), ERR_REFUSED, REFUSED_OTHER);
+        assert_int_equal(chmod(folders[i].path, folders[i].closed), 0);
+    }
+    const char *const paths[] = {claim_dir, above};
+    for (size_t i = 0; geteuid() == 0 && i < COUNT_OF(paths); i++) {
+        assert_int_equal(chown(paths[i], 12, 34), 0);
+        fails("claims", json_object(), ERR_REFUSED, REFUSED_OTHER);
+        assert_int_equal(chown(paths[i], 0, 0), 0);
+    }
+    claimed_by(1, "one", NULL);
+}
+
 static void of_many_at_once_one_has_it(void **state)
 {
     (void)state;
@@ -589,6 +614,7 @@ int main(void)
         TEST(torn_claims_hold_nothing),
         TEST(claims_stay_in_their_folder),
         TEST(links_are_not_followed),
+        TEST(claims_that_others_may_write),
         TEST(of_many_at_once_one_has_it),
     };
     return cmocka_run_group_tests_name("agent_kept", tests, NULL, NULL);

@@ -4,9 +4,9 @@
 // and verified, and the verdict must say so.
 //
 //   sweep [--self | --main] [WORD...]  scenarios whose name holds one of the words; --self: without faults;
-//                                  --main: of the faults only that a call fails, that its agent dies after
-//                                  it, that migrun is killed before or after it, and in some scenarios
-//                                  those at the agents' steps
+//                                  --main: at each point one fault, in turn: that a call fails, that its
+//                                  agent dies after it, that migrun is killed before or after it; and in some
+//                                  scenarios those at the agents' steps
 //   sweep --random N SEED          N runs of scenarios taken at random, in which migrun, or an agent, is
 //   killed
 //                                  from outside at a moment taken at random; what is left is recovered
@@ -448,24 +448,37 @@ static size_t room_of(const char *point)
     return COUNT_OF(rooms) - 1;
 }
 
+static void sweep_point(const struct job *plain, const struct truth *known, const char *cut,
+                        const char *point, enum fault fault, struct count *count)
+{
+    auto_free char *text = xasprintf("%zu:%s", count->points, fault_names[fault]), *why = NULL;
+    struct job job = *plain;
+    job.fault = text;
+    enum judgement judgement = try(&job, known, cut, count, &why);
+    add(count, judgement, text, point, why);
+}
+
+// The main ones take turns, so that over the scenarios, which share most of their points, each comes to each.
 static void sweep_points(const struct job *plain, const struct truth *known, const char *cut, char *points,
                          enum extent extent, struct count *count)
 {
-    bool only_kills = plain->scenario->elsewhere;
+    enum fault first = plain->scenario->elsewhere ? FAULT_KILL_BEFORE : FAULT_FAIL,
+               fitting[FAULT_KILL_AFTER + 1];
+    size_t turn = (size_t)(plain->scenario - scenarios);
     char *rest = points;
     for (char *point; (point = strsep(&rest, "\n")) && *point;) {
+        size_t n = 0;
         count->points++;
         count->by_room[room_of(point)]++;
-        for (enum fault fault = only_kills ? FAULT_KILL_BEFORE : FAULT_FAIL; fault <= FAULT_KILL_AFTER;
-             fault++) {
-            if (!fits(fault, point) || (extent == EXTENT_MAIN && !is_main(plain->scenario, fault, point)))
-                continue;
-            auto_free char *text = xasprintf("%zu:%s", count->points, fault_names[fault]), *why = NULL;
-            struct job job = *plain;
-            job.fault = text;
-            enum judgement judgement = try(&job, known, cut, count, &why);
-            add(count, judgement, text, point, why);
+        for (enum fault fault = first; fault <= FAULT_KILL_AFTER; fault++)
+            if (fits(fault, point) && (extent != EXTENT_MAIN || is_main(plain->scenario, fault, point)))
+                fitting[n++] = fault;
+        if (extent == EXTENT_MAIN && n) {
+            fitting[0] = fitting[turn++ % n];
+            n = 1;
         }
+        for (size_t i = 0; i < n; i++)
+            sweep_point(plain, known, cut, point, fitting[i], count);
     }
 }
 

@@ -65,21 +65,32 @@ int make_folder(const char *path)
     return sync_path(parent);
 }
 
+// What lies in the folder is believed: nobody else may enter it, nor do to the one above what not_above says.
+static int check_private(int folder, const char *path, mode_t not_above, struct error *err)
+{
+    auto_free char *parent = xasprintf("%.*s", (int)(strrchr(path, '/') - path), path);
+    struct stat above, st;
+    if (fstat(folder, &st) < 0 || lstat(parent, &above) < 0)
+        return error_errno(err, errno, "looking at %s", path);
+    bool owned = (st.st_uid == geteuid() || st.st_uid == 0) &&
+                 (above.st_uid == geteuid() || above.st_uid == 0);
+    if (!owned || st.st_mode & 077 || above.st_mode & not_above)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s is open to other users: chown root and chmod 700 %s and the folders in it", path,
+                         parent);
+    return 0;
+}
+
 // A run's folder of originals; it and the folder above it are ours and closed to others.
 int keep_folder(const char *run, bool make, struct error *err)
 {
     auto_free char *path = xasprintf("%s/%s", agent_keep_dir, run);
-    struct stat above, st;
     if (make && make_folder(path) < 0)
         return error_errno(err, errno, "the original cannot be kept in %s", path);
     auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0 || lstat(agent_keep_dir, &above) < 0)
+    if (fd < 0)
         return error_errno(err, errno, "the originals in %s", path);
-    if (st.st_uid != geteuid() || above.st_uid != geteuid() || ((st.st_mode | above.st_mode) & 077))
-        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
-                         "%s is open to other users: chown root and chmod 700 %s and the folders in it", path,
-                         agent_keep_dir);
-    return steal_fd(&fd);
+    return check_private(fd, path, 077, err) < 0 ? -1 : steal_fd(&fd);
 }
 
 int keep_bytes(int folder, const char *name, const void *data, size_t len)
@@ -257,7 +268,7 @@ static int claim_folder(bool make, struct error *err)
     auto_fd int fd = open(agent_claim_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || flock(fd, make ? LOCK_EX : LOCK_SH) < 0)
         return error_errno(err, errno, "the claims in %s", agent_claim_dir);
-    return steal_fd(&fd);
+    return check_private(fd, agent_claim_dir, 022, err) < 0 ? -1 : steal_fd(&fd);
 }
 
 static bool excludes(const json_t *one, const json_t *other)
