@@ -160,11 +160,9 @@ static void begin_to_stop(struct watch *w, bool stays)
     migration_stopped(w->timeout, w->why);
     if (w->run->stops_at > now_ms())
         w->run->stops_at = now_ms();
-    if (stays)
-        run_answer(w->run, "Stopping: aborting the migration (the guest stays on %s)",
-                   run_host_name(w->run->source));
-    else
-        run_answer(w->run, "Stopping: aborting the migration");
+    auto_free char *stay = stays ? xasprintf(" (the guest stays on %s)", run_host_name(w->run->source))
+                                 : NULL;
+    migration_tell_stopping(w->run, "aborting the migration%s", stay ? stay : "");
     w->give_up = deadline_in(ABORT_PATIENCE_MS);
 }
 
@@ -172,7 +170,7 @@ static void stop_if_due(struct watch *w)
 {
     bool known, due = !w->give_up && (interrupt_count > 0 || (w->deadline && now_ms() >= w->deadline));
     if (due)
-        run_hurry(w->run); // libvirt answers no abort while the destination hangs
+        run_hurry(w->run, true); // libvirt answers no abort while the destination hangs
     if (due && migration_in_post_copy(w->run, &known))
         tell_too_late(w);
     else if (due)

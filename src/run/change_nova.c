@@ -103,7 +103,7 @@ static void abort_it(struct watch *w)
     struct run *run = w->run;
     if (!w->give_up) {
         migration_stopped(w->timeout, &w->why);
-        run_answer(run, "Stopping: Nova is asked to abort the migration, and its end is waited for");
+        migration_tell_stopping(run, "Nova is asked to abort the migration, and its end is waited for");
         w->give_up = deadline_in(ABORT_PATIENCE_MS);
     }
     if (!w->migration || now_ms() < w->abort_again)

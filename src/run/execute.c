@@ -360,6 +360,7 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
     if (!run->procedure->migrates) {
         if (failure && !was_in_fixups(run))
             return undo(run, tally, failure, false);
+        interrupts_hold();
         run_fixups(run, tally);
         take_back(run, tally);
         return end_done(run, tally);

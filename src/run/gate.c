@@ -419,7 +419,8 @@ static size_t undo_all(struct run *run, bool (*wanted)(const struct effect *), s
     run->to_undo = 0;
     for (size_t i = 0; i < run->n_effects; i++)
         run->to_undo += wanted(run->effects[i]);
-    interrupts_hold(); // half undone is worse than either
+    if (!run->options->preview)
+        interrupts_hold(); // half undone is worse than either
     for (size_t i = run->n_effects; i-- > 0;) {
         struct effect *e = run->effects[i];
         if (!wanted(e))

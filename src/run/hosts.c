@@ -429,7 +429,7 @@ static bool answers(struct run *run, struct run_host *h)
         return true;
     if (err.domain != ERR_TIMEOUT)
         return false;
-    run_message(run, "info", "Waiting for %s to end what was begun there", run_host_name(h));
+    run_message(run, "info", "Waiting for %s, which is busy or away", run_host_name(h));
     return host_call(h->agent, "ping", NULL, NULL, 0, PING_MS, &pong, &err) == 0;
 }
 

@@ -5,6 +5,8 @@
 #include "base/interrupt.h"
 #include "run/cloud.h"
 
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SECONDS_PER_GIB = 800, ASK_EVERY_MS = 1000, STALLED_S = 3 };
@@ -125,6 +127,18 @@ void migration_take_result(struct effect *e, double started)
     json_object_update_new(e->result,
                            json_pack("{s:f, s:f, s:f}", "seconds", wall_time() - started, "downtime",
                                      run->downtime, "total", json_num(job, "memory_total", 0)));
+}
+
+void migration_tell_stopping(struct run *run, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    auto_free char *how = xvasprintf(format, args);
+    va_end(args);
+    if (interrupt_count > 0)
+        run_answer(run, "Stopping: %s", how);
+    else
+        run_message(run, "info", "Stopping: %s", how);
 }
 
 void migration_stopped(double timeout, struct error *why)

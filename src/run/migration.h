@@ -22,5 +22,7 @@ void migration_tell_progress(struct run *run, const json_t *job, bool last);
 void migration_take_result(struct effect *e, double started);
 // Why it is stopped: an interrupt, or its timeout (seconds).
 void migration_stopped(double timeout, struct error *why);
+// Says so ("Stopping: …"): as the answer to an interrupt, where it was one.
+void migration_tell_stopping(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -21,12 +21,12 @@ struct place {
 
 bool run_is_stopped(const struct run *run) { return run->stops_at && now_ms() >= run->stops_at; }
 
-void run_hurry(struct run *run)
+void run_hurry(struct run *run, bool hurries)
 {
     struct run_host *both[] = {run->source, run->dest};
     for (size_t i = 0; i < COUNT_OF(both); i++)
         if (both[i] && both[i]->virt)
-            virt_set_patience(both[i]->virt, HURRY_MS);
+            virt_set_patience(both[i]->virt, hurries ? HURRY_MS : 0);
 }
 
 static void ask(struct run_host *h, const char *uuid, struct place *p)
@@ -35,7 +35,7 @@ static void ask(struct run_host *h, const char *uuid, struct place *p)
     auto_json json_t *domain = NULL;
     struct error err = {0};
     if (h && run_is_stopped(h->run) && !h->run->recovers)
-        run_hurry(h->run);
+        run_hurry(h->run, true);
     if (!h || !h->virt) {
         p->state = xstrdup("not asked");
     } else if (virt_domain(h->virt, uuid, &domain, &err) < 0) {
@@ -190,8 +190,10 @@ enum whereabouts run_whereabouts(struct run *run, struct seen_guest *seen)
             tell_places(run, &source, &dest, where, unsettled, seen);
         free(source.state);
         free(dest.state);
-        if (!again)
+        if (!again) {
+            run_hurry(run, false); // what is left to do there takes its time
             return where;
+        }
         nap_ms(away ? 1000 : 50);
     }
 }

@@ -15,8 +15,8 @@ bool verdict_source_has_left_over(struct run *run, char **text);
 int run_observe_migration(struct run *run, enum observed *seen);
 // Whether the migration's time is over (or somebody stopped it): the run is to end soon, whatever hangs.
 bool run_is_stopped(const struct run *run);
-// From now on neither libvirtd is waited for long.
-void run_hurry(struct run *run);
+// While it hurries, neither libvirtd is waited for long.
+void run_hurry(struct run *run, bool hurries);
 // The disks that stopped the guest on a host ("vda: no space"), or NULL. Caller frees.
 char *verdict_broken_disks(struct run *run, struct run_host *h);
 void verdict_detail(json_t *details, const char *label, const char *text);

@@ -2,6 +2,8 @@
 # A preview changes nothing, and shows everything.
 load helper
 
+# What libvirt keeps of QEMU's abilities, it learns when it is asked first.
+setup_file() { for host in $(computes); do on "$host" virsh -q domcapabilities >/dev/null; done; }
 setup() { idle still compute-1 listen=$net.11; lay_out; world_snapshot >"$BATS_TEST_TMPDIR/world"; }
 teardown() { unchanged "$BATS_TEST_TMPDIR/world"; }
 teardown_file() { forget still; }
