@@ -16,7 +16,8 @@ int lockdown_self(struct error *err);
 // For a command that only reads: it changes no file, opens no device or FIFO for writing, reaches no socket
 // (D-Bus, systemd, libvirt, other hosts; unix_sockets: but those of this host), no other process and no
 // keyring, and leaves nothing running (where it is not root, or with unix_sockets: but in its process group,
-// which the caller has to kill). Called between fork and exec. -1 with errno: this kernel cannot, and it must not be run.
+// which the caller has to kill). Called between fork and exec. -1 with errno: this kernel cannot, and it must
+// not be run.
 int lockdown_command(bool unix_sockets);
 
 #endif

@@ -55,8 +55,8 @@ wrong_words() {
   refused 1 "--param takes NAME=VALUE, not 'unsafe'" -p unsafe policies/libvirt.lua still compute-2
   refused 1 "unknown parameter 'bandwith' (did you mean 'bandwidth'?)" -p bandwith=1 policies/libvirt.lua \
     still compute-2
-  refused 1 "parameter 'bandwidth' is '-5'; it must be at least 0" -p bandwidth=-5 policies/libvirt.lua still \
-    compute-2
+  refused 1 "parameter 'bandwidth' is '-5'; it must be at least 0" -p bandwidth=-5 policies/libvirt.lua \
+    still compute-2
   refused 1 "parameter 'timeout' is '0'; it must be at least 1 s" -p timeout=0 policies/libvirt.lua still \
     compute-2
   refused 1 "parameter 'bandwidth': 'fast' is not a whole number" -p bandwidth=fast policies/libvirt.lua \

@@ -8,7 +8,6 @@
 #include "own_run.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +17,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 static bool have_run;
 static char *folder, *path_before;
@@ -47,14 +48,6 @@ static void says(const char *text, const char *part)
         fail_msg("'%s' does not say '%s'", text, part);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -76,7 +69,7 @@ static int teardown(void **state)
 {
     (void)state;
     setenv("PATH", path_before, 1);
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
     free((char *)(uintptr_t)agent_keep_dir);
     free((char *)(uintptr_t)agent_claim_dir);
     free(path_before);
@@ -221,7 +214,7 @@ static void it_leaves_another_surgery_of_its_name(void **state)
     open_surgery(&own);
     pid_t pid = start_guard();
     auto_free char *kept = at("kept/r");
-    assert_int_equal(nftw(kept, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(remove_all(kept), 0);
     auto_json json_t *note = json_pack("{s:s, s:{s:s}}", "keep", "r/1", "note", "kind", "surgery");
     assert_int_equal(note_effect(note, &err), 0);
     open_surgery(&other);

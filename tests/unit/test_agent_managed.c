@@ -8,7 +8,6 @@
 #include "own_run.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +15,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 #define ONE "11111111-1111-1111-1111-111111111111"
 #define TWO "22222222-2222-2222-2222-222222222222"
@@ -37,14 +38,6 @@ static void put_answer(const char *question, const char *uuid, const char *text)
 {
     auto_free char *path = xasprintf("%s/%s.%s", folder, question, uuid);
     put(path, text, 0644);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 // What libvirt writes for a guest that runs as pid; more: of its status.
@@ -108,8 +101,8 @@ static int teardown(void **state)
         return 0;
     end_guest(0);
     end_guest(1);
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    nftw("/run/libvirt", remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
+    remove_all("/run/libvirt");
     setenv("PATH", strchr(getenv("PATH"), ':') + 1, 1);
     free(folder);
     return 0;

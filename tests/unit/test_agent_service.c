@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <cmocka.h>
 
 #include "old_kernel.h"
+#include "remove_all.h"
 
 static char *folder;
 
@@ -37,14 +37,6 @@ static char *calls(void)
     char *text = NULL;
     size_t len;
     return read_whole_file(path, 1 << 20, &text, &len) == 0 ? text : xstrdup("");
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 static char *path_before;
@@ -71,7 +63,7 @@ static int teardown(void **state)
 {
     (void)state;
     setenv("PATH", path_before, 1);
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
     free(path_before);
     free(folder);
     return 0;

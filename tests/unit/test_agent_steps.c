@@ -9,7 +9,6 @@
 #include "own_run.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +17,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 enum fault { DIES_BEFORE, DIES_AFTER, FAILS };
 enum { PATIENCE_MS = 60000 };
@@ -82,14 +83,6 @@ static bool holds(const char *name, const char *text)
     return read_whole_file(path, 1 << 20, &is, &len) == 0 && STREQ(is, text);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void use_folder(const char *path)
 {
     folder = xstrdup(path);
@@ -110,7 +103,7 @@ static void make_world(void)
 
 static void end_world(void)
 {
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
     free((char *)(uintptr_t)agent_keep_dir);
     free((char *)(uintptr_t)agent_claim_dir);
     free(folder);

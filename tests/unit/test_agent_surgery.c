@@ -6,7 +6,6 @@
 #include "own_run.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +13,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 static char *folder;
 
@@ -55,14 +56,6 @@ static char *hash_of(const char *text)
     return hex;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void use_folder(const char *path)
 {
     folder = xstrdup(path);
@@ -84,7 +77,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
     free((char *)(uintptr_t)agent_keep_dir);
     free((char *)(uintptr_t)agent_claim_dir);
     free(folder);
@@ -188,7 +181,7 @@ static void a_mode_is_committed_and_put_back(void **state)
     has_mode("f", 0600);
     put("g", "same");
     auto_free char *kept = at("kept/r");
-    assert_int_equal(nftw(kept, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(remove_all(kept), 0);
     must_begin(&agent, "test $(stat -c %a g) = 644", "log");
     stage_with(&agent, 2, "g", "same", "same", "600");
     assert_int_equal(commit(&agent, NULL, &err), -1);

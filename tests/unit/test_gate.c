@@ -9,7 +9,6 @@
 #include "run/journal.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +19,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 // ---- a host (its functions stand in for those of src/world/host.c) ----
 
@@ -335,14 +336,6 @@ static int setup(void **state)
     return journal_open(state_dir, &(struct opening){.run = run.id}, &run.journal, NULL);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     (void)state;
@@ -353,7 +346,7 @@ static int teardown(void **state)
     json_t *all[] = {run.overlay, run.kept, host.files, host.kept, host.asked, events};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         json_decref(all[i]);
-    nftw(state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(state_dir);
     free(state_dir);
     return 0;
 }

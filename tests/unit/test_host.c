@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +21,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 static char *folder, *path_before;
 static struct host *host;
@@ -35,14 +36,6 @@ static void put(const char *name, const char *text)
     auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
     assert_true(fd >= 0);
     assert_int_equal(write_all(fd, text, strlen(text)), 0);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 // The agent of this build: .../tests/unit/test_host is beside it, two folders down. Caller frees.
@@ -86,7 +79,7 @@ static int teardown(void **state)
         ;
     interrupt_count = 0;
     setenv("PATH", path_before, 1);
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
     free(path_before);
     free(folder);
     return 0;

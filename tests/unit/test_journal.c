@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,6 +23,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 static const char run[] = "20260101-120000-abcd";
 static char *state_dir;
@@ -186,16 +187,6 @@ static char *contents(const char *name, size_t *len)
     assert_int_equal(read_whole_file(path, 1 << 20, &data, len), 0);
     return data;
 }
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void remove_all(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 static int setup(void **state)
 {

@@ -7,7 +7,6 @@
 #include "base/process.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,6 +15,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 enum { RUN_MS = 200000, SHOWN_EVERY = 40 };
 
@@ -120,18 +121,10 @@ static int setup(void **state)
                : 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     (void)state;
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(folder);
     free(folder);
     free(program);
     return 0;

@@ -4,7 +4,6 @@
 #include "run/prune.h"
 #include "run/verdict.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "remove_all.h"
 
 static void hear(void *data, const json_t *event)
 {
@@ -47,14 +48,6 @@ static void claims_of_a_run_that_is_not_over_stay(void **state)
     assert_true(keeps_claims(OUTCOME_INTERRUPTED, "in_doubt"));
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 // A run that had no host and ended long ago.
 static void put_run(const char *dir, const char *name, enum outcome status)
 {
@@ -84,7 +77,7 @@ static void runs_that_left_something_are_not_forgotten(void **state)
         fail_msg("%s", err.message);
     auto_free char *text = json_dumps(names, JSON_COMPACT);
     assert_string_equal(text, "[\"moved\",\"not-moved\"]");
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_all(dir);
 }
 
 int main(void)
