@@ -137,6 +137,7 @@ int run_nova_migration(struct run *run, json_t **migration, struct error *err)
             *migration = json_incref(json_array_get(all, i));
             break;
         }
+    run->nova_record.ended = nova_migration_ended(*migration);
     take_nova_name(run->source, json_str(*migration, "source", ""));
     take_nova_name(run->dest, json_str(*migration, "dest", ""));
     return 0;
@@ -199,8 +200,10 @@ static int64_t quiet_for_ms(struct run *run, const json_t *migration)
     bool moves = !record->seen || !STREQ(record->seen, now) || libvirt_is_at_it(run);
     free(record->seen);
     record->seen = now;
-    if (moves)
-        *record = (struct nova_record){.seen = now, .since = now_ms(), .ask = deadline_in(QUIET_MS)};
+    if (moves) {
+        record->since = now_ms();
+        record->ask = deadline_in(QUIET_MS);
+    }
     return now_ms() - record->since;
 }
 
@@ -284,7 +287,7 @@ bool run_nova_settled(struct run *run, char **text)
 {
     int64_t patience = deadline_in(CONNECT_MS), begun = deadline_in(3000), begins = deadline_in(BEGIN_MS);
     bool told = false;
-    for (;; nap_ms(POLL_MS)) {
+    for (; !run->nova_record.ended; nap_ms(POLL_MS)) {
         struct error err = {0};
         auto_json json_t *migration = NULL;
         if (run_nova_migration(run, &migration, &err) == 0) {
@@ -316,4 +319,5 @@ bool run_nova_settled(struct run *run, char **text)
             return false;
         }
     }
+    return true;
 }

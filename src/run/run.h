@@ -99,6 +99,7 @@ struct text_pair {
 struct nova_record {
     char *seen;
     int64_t since, ask, before;
+    bool ended; // as it was seen last, and so for good
 };
 
 struct run {

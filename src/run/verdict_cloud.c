@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLE_MS = 10000, AGAIN_MS = 150 };
+enum { SETTLE_MS = 10000, AGAIN_MS = 50 };
 
-// What one round of asking found: texts "problem; remedy".
+// What is found: texts "problem; remedy".
 struct findings {
     json_t *problems;
     struct run *run;
     struct run_host *at;
-    bool runs; // else it stands, or was stopped: Nova may say so, or learn of it later
+    bool runs;       // else it stands, or was stopped: Nova may say so, or learn of it later
+    bool unanswered; // there is no Nova to be asked, and so nobody else
+    char *migration; // its uuid, under which Placement held the other half
 };
 
 static void found(struct findings *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -37,8 +39,7 @@ static bool is_right_status(const char *status, bool runs)
            (!runs && (STREQ(status, "PAUSED") || STREQ(status, "SHUTOFF") || STREQ(status, "SUSPENDED")));
 }
 
-// false: there is no Nova to be asked, and so nobody else.
-static bool check_server(struct findings *f)
+static void check_server(struct findings *f)
 {
     struct run *run = f->run;
     auto_json json_t *server = NULL;
@@ -49,7 +50,8 @@ static bool check_server(struct findings *f)
               "Nova cannot be asked about it, nor Placement and Neutron: %s; ask again: openstack server "
               "show %s",
               err.message, id);
-        return false;
+        f->unanswered = true;
+        return;
     }
     const char *host = json_str(server, "host", ""), *hypervisor = json_str(server, "hypervisor", ""),
                *status = json_str(server, "status", "");
@@ -74,11 +76,9 @@ static bool check_server(struct findings *f)
               "Nova still has a task for it (%s); once nothing works on it any more: openstack server set "
               "--state active %s",
               task, id);
-    return true;
 }
 
-// Its status, and the migration's uuid, under which Placement held the other half.
-static void check_migration(struct findings *f, char **uuid)
+static void check_migration(struct findings *f)
 {
     auto_json json_t *migration = NULL;
     struct error err = {0};
@@ -93,7 +93,9 @@ static void check_migration(struct findings *f, char **uuid)
         return;
     }
     const char *status = json_str(migration, "status", "");
-    *uuid = json_str(migration, "uuid", NULL) ? xstrdup(json_str(migration, "uuid", NULL)) : NULL;
+    const char *uuid = json_str(migration, "uuid", NULL);
+    free(f->migration);
+    f->migration = uuid ? xstrdup(uuid) : NULL;
     if (migration && (moved ? !STREQ(status, "completed")
                             : !nova_migration_ended(migration) || STREQ(status, "completed")))
         found(f,
@@ -102,7 +104,7 @@ static void check_migration(struct findings *f, char **uuid)
 }
 
 // What is no provider's tree of that name.
-static void check_allocations(struct findings *f, const char *migration_uuid)
+static void check_allocations(struct findings *f)
 {
     struct run *run = f->run;
     auto_json json_t *held = NULL, *by_migration = NULL;
@@ -111,7 +113,7 @@ static void check_allocations(struct findings *f, const char *migration_uuid)
     size_t i, here = 0, len = strcspn(at, ".");
     json_t *entry;
     if (placement_allocations(run->cloud, id, &held, &err) < 0 ||
-        (migration_uuid && placement_allocations(run->cloud, migration_uuid, &by_migration, &err) < 0)) {
+        (f->migration && placement_allocations(run->cloud, f->migration, &by_migration, &err) < 0)) {
         found(f, "Placement cannot be asked: %s; see openstack resource provider allocation show %s",
               err.message, id);
         return;
@@ -132,7 +134,7 @@ static void check_allocations(struct findings *f, const char *migration_uuid)
     json_array_foreach(by_migration, i, entry)
         found(f,
               "Placement still holds %s for the migration; openstack resource provider allocation delete %s",
-              json_str(entry, "name", ""), migration_uuid);
+              json_str(entry, "name", ""), f->migration);
 }
 
 static void check_ports(struct findings *f)
@@ -170,16 +172,24 @@ static void check_ports(struct findings *f)
     }
 }
 
-static json_t *ask_all(struct run *run, struct run_host *at, bool runs)
+// In the order in which Nova comes to them.
+static void (*const witnesses[])(struct findings *f) = {check_server, check_migration, check_allocations,
+                                                        check_ports};
+
+// Nova puts away what it held a moment after it says so: each witness is asked until it agrees.
+static void ask_until_settled(struct findings *f, void (*witness)(struct findings *f), int64_t patience)
 {
-    struct findings f = {.problems = json_array(), .run = run, .at = at, .runs = runs};
-    auto_free char *migration_uuid = NULL;
-    if (check_server(&f)) {
-        check_migration(&f, &migration_uuid);
-        check_allocations(&f, migration_uuid);
-        check_ports(&f);
+    size_t before = json_array_size(f->problems);
+    for (;;) {
+        f->unanswered = false;
+        witness(f);
+        size_t found = json_array_size(f->problems);
+        if (found == before || now_ms() >= patience || interrupt_count > 1)
+            return;
+        while (found-- > before)
+            json_array_remove(f->problems, found);
+        nap_ms(AGAIN_MS);
     }
-    return f.problems;
 }
 
 size_t verdict_cloud(struct run *run, struct run_host *at, bool runs, json_t *details)
@@ -190,17 +200,13 @@ size_t verdict_cloud(struct run *run, struct run_host *at, bool runs, json_t *de
         verdict_detail(details, "Nova", err.message);
         return 1;
     }
-    // Nova puts away what it held a moment after it says so.
+    auto_json json_t *problems = json_array();
+    struct findings f = {.problems = problems, .run = run, .at = at, .runs = runs};
     int64_t patience = deadline_in(SETTLE_MS);
-    for (;;) {
-        auto_json json_t *problems = ask_all(run, at, runs);
-        size_t count = json_array_size(problems);
-        if (count && now_ms() < patience && interrupt_count < 2) {
-            nap_ms(AGAIN_MS);
-            continue;
-        }
-        for (size_t i = 0; i < count; i++)
-            verdict_detail(details, "Nova", json_string_value(json_array_get(problems, i)));
-        return count;
-    }
+    for (size_t i = 0; i < COUNT_OF(witnesses) && !f.unanswered; i++)
+        ask_until_settled(&f, witnesses[i], patience);
+    free(f.migration);
+    for (size_t i = 0; i < json_array_size(problems); i++)
+        verdict_detail(details, "Nova", json_string_value(json_array_get(problems, i)));
+    return json_array_size(problems);
 }

@@ -15,15 +15,23 @@ static json_t *part(const json_t *w, const char *name) { return json_object_get(
 
 json_t *fake_cloud(const json_t *w) { return json_object_get(w, "cloud"); }
 
+// It came to its first host like that.
+static json_t *migration_before(void)
+{
+    return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "id", 1, "uuid",
+                     "3a69380d-d0e6-4cb7-bc3f-000000000001", "status", "completed", "source", "compute-3",
+                     "dest", "compute-1", "request", "req-0");
+}
+
 void fake_cloud_add(json_t *w)
 {
     static const char *const hosts[] = {"compute-1", "compute-2"};
     json_object_set_new(
         w, "cloud",
-        json_pack("{s:{s:s, s:s, s:s, s:b, s:s, s:s}, s:{}, s:{s:{s:b}}, s:{s:s}, s:[], s:{}, s:n, s:b}",
+        json_pack("{s:{s:s, s:s, s:s, s:b, s:s, s:s}, s:{}, s:{s:{s:b}}, s:{s:s}, s:[o], s:{}, s:n, s:b}",
                   "server", "host", "compute-1", "status", "ACTIVE", "task", "", "locked", 0, "reason", "",
                   "fault", "", "services", "holds", WORLD_UUID, "compute-1", 1, "bindings", "compute-1",
-                  "ACTIVE", "migrations", "refused", "job", "rewrites", 1));
+                  "ACTIVE", "migrations", migration_before(), "refused", "job", "rewrites", 1));
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
         json_object_set_new(part(w, "services"), hosts[i],
                             json_pack("{s:s, s:s}", "status", "enabled", "reason", ""));
