@@ -183,6 +183,8 @@ static char *stayed_text(struct run *run, const struct tally *tally)
     const char *host = run->source ? run_host_name(run->source) : "";
     if (!run->instance)
         return xstrdup("it stopped half way");
+    if (!run->migration_attempted && run->source)
+        return verdict_at_source(run, " as before");
     if (tally->where == GUEST_STOPPED)
         return stopped_text(run, tally, host);
     if (tally->where != GUEST_STANDS_AT_SOURCE)
@@ -300,7 +302,7 @@ static int end_not_restored(struct run *run, struct tally *tally, size_t failed,
     size_t left = failed + tally->not_fixed + tally->disagree;
     const char *not = run->procedure->migrates ? "Not moved" : "Not done";
     bool certain = tally->where == GUEST_STOPPED || tally->where == GUEST_STANDS_AT_SOURCE || !run->instance;
-    auto_free char *now = certain ? stayed_text(run, tally) : verdict_at_source(run);
+    auto_free char *now = certain ? stayed_text(run, tally) : verdict_at_source(run, "");
     auto_free char *changes = undone ? xasprintf("; %zu change%s undone", undone, plural(undone))
                                      : xstrdup("");
     auto_free char *again = xasprintf("migrun recover %s tries again", run->id);

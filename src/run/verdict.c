@@ -225,12 +225,12 @@ char *verdict_broken_disks(struct run *run, struct run_host *h)
     return text.len ? buf_take(&text) : NULL;
 }
 
-char *verdict_at_source(struct run *run)
+char *verdict_at_source(struct run *run, const char *as)
 {
     struct place source;
     const char *name = run_instance_name(run), *host = run_host_name(run->source);
     ask(run->source, json_str(run->instance, "uuid", ""), &source);
-    char *text = source.is.seen == PLACE_RUNS     ? xasprintf("%s runs on %s", name, host)
+    char *text = source.is.seen == PLACE_RUNS     ? xasprintf("%s runs on %s%s", name, host, as)
                  : source.is.seen == PLACE_ABSENT ? xasprintf("%s is not on %s any more", name, host)
                  : is_known(&source)              ? xasprintf("%s is %s on %s", name, source.state, host)
                                      : xasprintf("whether %s runs on %s is not known", name, host);

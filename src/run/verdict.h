@@ -6,9 +6,9 @@
 
 #include <stdarg.h>
 
-// Where the guest is by its source's libvirtd, asked once: "NAME runs on HOST", or what else it says. Caller
-// frees.
-char *verdict_at_source(struct run *run);
+// Where the guest is by its source's libvirtd, asked once: "NAME runs on HOST" and as, or what else it says.
+// Caller frees.
+char *verdict_at_source(struct run *run, const char *as);
 // After a move: whether the source still knows the guest. text (caller frees) says how.
 bool verdict_source_has_left_over(struct run *run, char **text);
 // What is there of a migration, for its effect. Returns 0.

@@ -47,6 +47,18 @@ teardown_file() { forget slow; forget still; }
   stands still compute-1
 }
 
+@test "suspended or destroyed while it prepares, and a step fails: not moved, and how it is" {
+  idle other compute-1
+  run migrun -p early=true tests/e2e/policies/somebody.lua other compute-2
+  ends_with_status 3
+  verdict_is "Not moved: other is paused (user) on compute-1; nothing had to be undone."
+  on compute-1 virsh -q resume other
+  run migrun -p early=true -p does=destroy tests/e2e/policies/somebody.lua other compute-2
+  ends_with_status 3
+  verdict_is "Not moved: other is shut off (destroyed) on compute-1; "
+  forget other
+}
+
 @test "what somebody else changed meanwhile is left as it is, and named" {
   idle still compute-1
   begin tests/e2e/policies/waits.lua still compute-2
