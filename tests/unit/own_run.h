@@ -36,7 +36,7 @@ static inline bool own_run(void)
 {
     if (geteuid() != 0 && !become_root_of_own_namespace())
         return false;
-    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            cover("/run");
 }
 
