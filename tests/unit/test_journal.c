@@ -703,7 +703,7 @@ static void a_file_that_may_not_grow(void **state)
 // Mounts a small file system of this test's own over the folder; only root may.
 static bool own_disk(const char *options, unsigned long flags)
 {
-    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("none", state_dir, "tmpfs", flags, options) == 0;
 }
 
@@ -727,7 +727,7 @@ static void a_full_disk(void **state)
     assert_int_equal(err.code, ENOSPC);
     assert_null(other);
     assert_false(journal_is_live(state_dir, "another"));
-    assert_int_equal(mount("none", state_dir, NULL, MS_REMOUNT, "size=1m"), 0);
+    assert_int_equal(mount("none", state_dir, "tmpfs", MS_REMOUNT, "size=1m"), 0);
     add(journal, "done", number);
     is_whole(number + 2);
     journal_close(journal);

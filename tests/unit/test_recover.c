@@ -222,7 +222,7 @@ static int setup_all(void **state)
     setenv("ASAN_OPTIONS", "exitcode=99", 1);
     setenv("UBSAN_OPTIONS", "halt_on_error=1:exitcode=99", 1);
     setenv("MIGRUN_SITE", HERE "/site.lua", 1);
-    return unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -1 : 0;
+    return unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ? -1 : 0;
 }
 
 static int teardown_all(void **state)
