@@ -5,9 +5,10 @@
 
 #include "base/json.h"
 
-// Masks secrets in text: passwd='…' of graphics, <secret>/<password> contents, "password = x" lines of INI
-// files (keys that contain password, passwd, secret, token, credential), user:password@ in URLs. Caller
-// frees.
+// Masks secrets in text, line by line as it is: by names ("password = x", "api_key: x", --token x, <secret>x,
+// passwd='x', pairs of name and value), by shapes (private keys, hashes of crypt, Bearer and Basic, base64
+// keys of WireGuard and Ceph) and by places (a URL's user and password, YAML's blocks and lists). What is
+// told of a secret stays ("key_file = /etc/x", "auth_tcp = none", <secret uuid='…'/>). Caller frees.
 char *mask_secrets(const char *text);
 // A copy of data with its secrets masked: values of members with such a name, the word behind an option of
 // such a name in a list of words, and what mask_secrets finds in a text.
