@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +55,30 @@ static void take_default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+// What migrun was told by its environment for itself alone: no child needs a cloud's passwords, nor the
+// secrets of a policy's parameters.
+static bool is_secret(const char *entry)
+{
+    static const char *const names[] = {
+        "OS_PASSWORD=", "OS_TOKEN=",         "OS_AUTH_TOKEN=",   "OS_APPLICATION_CREDENTIAL_SECRET=",
+        "OS_PASSCODE=", "OS_CLIENT_SECRET=", "OS_ACCESS_TOKEN=", SPAWN_SECRET};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+// By hand: another thread may have held the lock of unsetenv as this process was made.
+static void drop_secrets(void)
+{
+    char **to = environ;
+    for (char **from = environ; from && *from; from++)
+        if (!is_secret(*from))
+            *to++ = *from;
+    if (to)
+        *to = NULL;
+}
+
 static void settle(const struct spawn *how, int null, pid_t parent)
 {
     if (how->session)
@@ -61,6 +86,7 @@ static void settle(const struct spawn *how, int null, pid_t parent)
     else
         setpgid(0, 0);
     take_default_signals();
+    drop_secrets();
     if (how->dies_by) {
         prctl(PR_SET_PDEATHSIG, how->dies_by);
         if (getppid() != parent)
@@ -94,6 +120,18 @@ pid_t spawn(const struct spawn *how)
     if (pid > 0 && !how->session)
         setpgid(pid, pid); // on both sides, so that neither is too late
     return pid;
+}
+
+void spawn_keep_private(void)
+{
+    struct rlimit none;
+    if (getrlimit(RLIMIT_CORE, &none) == 0) {
+        none.rlim_cur = 0;
+        setrlimit(RLIMIT_CORE, &none);
+    }
+#ifndef __SANITIZE_ADDRESS__ // whose LeakSanitizer traces its own process
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 pid_t spawn_copy(void) { return fork(); }

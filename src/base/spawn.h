@@ -17,6 +17,12 @@ struct spawn {
 // In the caller: the child's pid (of no use when it is detached), or -1 with errno. In the child: 0; signals
 // are as a program finds them at its start, and no other descriptor is open.
 pid_t spawn(const struct spawn *how);
+// A variable of the environment whose name begins so is migrun's own, as are a cloud's passwords
+// (OS_PASSWORD, OS_TOKEN, …): a child does not get it.
+#define SPAWN_SECRET "MIGRUN_SECRET_"
+// From here on the memory of this process is written into no core file, and other processes of its user
+// cannot read it. What it starts is as ever, but for the limit of core files.
+void spawn_keep_private(void);
 // The exception: a copy of this process that keeps all that it has (its terminal and its signals too), for
 // work that changes a process for good. It has no threads, so the caller must have none either.
 pid_t spawn_copy(void);

@@ -2,6 +2,7 @@
 // migrun: finds the command and runs it.
 #include "base/interrupt.h"
 #include "base/memory.h"
+#include "base/spawn.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
     struct options options;
     struct error err = {0};
     occupy_standard_descriptors();
+    spawn_keep_private();
     util_signals();
     locale_utf8();
     if (argc < 1)

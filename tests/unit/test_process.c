@@ -2,6 +2,7 @@
 // Child processes: input and output, deadlines, what they leave running.
 #include "base/clock.h"
 #include "base/process.h"
+#include "base/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,6 +160,44 @@ static void test_nothing_is_inherited(void **state)
     close(pair[1]);
 }
 
+// A cloud's passwords and a policy's secrets are this process's own; what ssh needs is passed on.
+static void test_secrets_are_not_inherited(void **state)
+{
+    (void)state;
+    struct process_result result;
+    const char *const secrets[] = {"OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET",
+                                   SPAWN_SECRET "VAULT"};
+    for (size_t i = 0; i < COUNT_OF(secrets); i++)
+        setenv(secrets[i], "sesame", 1);
+    setenv("OS_USERNAME", "admin", 1);
+    setenv("SSH_AUTH_SOCK", "/run/agent", 1);
+    assert_int_equal(run("env | grep sesame; echo $OS_USERNAME $SSH_AUTH_SOCK", NULL,
+                         (struct process_request){.watch_fd = -1}, &result, NULL),
+                     0);
+    assert_string_equal(result.out.data, "admin /run/agent\n");
+    assert_string_equal(getenv("OS_PASSWORD"), "sesame");
+    process_result_free(&result);
+}
+
+// Neither a core file nor a debugger of its user's gets them, and what it starts can be debugged as ever.
+static void test_memory_is_private(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rlimit cores;
+        spawn_keep_private();
+        bool dumpable = prctl(PR_GET_DUMPABLE);
+#ifdef __SANITIZE_ADDRESS__
+        dumpable = false;
+#endif
+        _exit(getrlimit(RLIMIT_CORE, &cores) == 0 && cores.rlim_cur == 0 && !dumpable ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 // The signals that this process ignores or blocks are nobody else's matter.
 static void test_default_signals(void **state)
 {
@@ -227,6 +268,8 @@ int main(void)
         cmocka_unit_test(test_hangup),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_nothing_is_inherited),
+        cmocka_unit_test(test_secrets_are_not_inherited),
+        cmocka_unit_test(test_memory_is_private),
         cmocka_unit_test(test_default_signals),
         cmocka_unit_test(test_an_old_kernel),
     };
