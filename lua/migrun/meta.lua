@@ -52,7 +52,7 @@ function Host:read(path) end
 ---@return table[]
 function Host:list(path) end
 ---Writes a file atomically; an existing file keeps its owner, mode and attributes. options: {mode, user,
----group}
+---group, secret = true (its content is not shown)}
 ---@param path string
 ---@param text string
 ---@param options table|nil
@@ -84,9 +84,10 @@ function Host:remove(path) end
 ---@param name string
 ---@return Service
 function Host:service(name) end
----Runs a command; argv is a list, there is no shell. options: {reads = true (it only reads: allowed in checks
----and previews), timeout = seconds (60), input = text, ok = true (return a bad exit status instead of raising
----it), undo = argv of the command that undoes it}
+---Runs a command; argv is a list, there is no shell. options: {reads = true (it only reads: allowed in
+---checks and previews), timeout = seconds (60), input = text, ok = true (return a bad exit status instead
+---of raising it), undo = argv of the command that undoes it, secret = true (of its arguments and what it
+---says in an error nothing is shown but the program)}
 ---@param argv string[]
 ---@param options table|nil
 ---@return {status: integer, out: string, err: string}
@@ -368,7 +369,9 @@ function json.encode(value) end
 function json.decode(text) end
 
 ---@class Param
----@field type "string"|"integer"|"number"|"boolean"|"duration"
+---A secret's value is read from a file (-p name=@/path) or from a variable of the environment
+---(-p name=env:NAME), is neither shown nor journaled, and has no default.
+---@field type "string"|"integer"|"number"|"boolean"|"duration"|"secret"
 ---@field default any
 ---@field help string
 ---@field choices any[]|nil

@@ -47,6 +47,11 @@ local TYPES = {
         parse = function(text) return BOOLEANS[text:lower()] end,
         take = function(value) if type(value) == "boolean" then return value end end,
     },
+    secret = { -- whose text the core has read from where the command line says (src/lua/policy.c)
+        noun = "a text",
+        parse = function(text) return text end,
+        take = function() return nil end,
+    },
     duration = {
         noun = "a duration; write 90s, 10m or 1h30m",
         parse = function(text) return text == "auto" and text or words.duration(text) end,
@@ -56,7 +61,7 @@ local TYPES = {
         end,
     },
 }
-local TYPE_NAMES = {"string", "integer", "number", "boolean", "duration"}
+local TYPE_NAMES = {"string", "integer", "number", "boolean", "duration", "secret"}
 
 local function sorted_names(map)
     local names = {}
@@ -213,6 +218,15 @@ function Check:param(name, param)
     end
     if param.help ~= nil and type(param.help) ~= "string" then
         self:problem(path .. ".help", "the help of %s is a text, not %s", what, a(param.help))
+    end
+    if param.type == "secret" then
+        for _, name in ipairs {"choices", "default", "max", "min"} do
+            if param[name] ~= nil then
+                self:problem(path .. "." .. name,
+                    "%s is a secret, which has no %s: a policy is no place for it", what, name)
+            end
+        end
+        return {type = "secret", help = param.help}
     end
     local choices, default = self:choices(kind, param.choices, path .. ".choices", what), nil
     local bounds = self:bounds(param, kind, path, what)

@@ -2,8 +2,10 @@
 #include "base/mask.h"
 
 #include "base/mask_internal.h"
-#include "base/memory.h"
+#include "base/text.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *mask_text(const json_t *text)
@@ -108,6 +110,82 @@ json_t *mask_json(const json_t *data)
            : json_is_array(data)  ? mask_list(data)
            : json_is_string(data) ? mask_text(data)
                                   : json_deep_copy(data);
+}
+
+// ---- values that were declared ----
+
+// A text without what stands in it of the secrets; NULL: nothing does.
+static char *without(const char *text, const json_t *secrets)
+{
+    char *masked = NULL;
+    size_t i;
+    json_t *entry;
+    json_array_foreach((json_t *)(uintptr_t)secrets, i, entry) {
+        const char *secret = json_string_value(entry), *from = masked ? masked : text,
+                   *at = strstr(from, secret);
+        if (!at)
+            continue;
+        struct buf out = {0};
+        for (; at; at = strstr(from, secret)) {
+            buf_add(&out, from, (size_t)(at - from));
+            buf_puts(&out, MASK);
+            from = at + strlen(secret);
+        }
+        buf_puts(&out, from);
+        free(masked);
+        masked = buf_take(&out);
+    }
+    return masked;
+}
+
+void mask_values(json_t *data, const json_t *secrets)
+{
+    const char *name, *text = json_string_value(data);
+    json_t *value;
+    size_t i;
+    if (json_array_size(secrets) == 0)
+        return;
+    json_object_foreach(data, name, value)
+        mask_values(value, secrets);
+    json_array_foreach(data, i, value)
+        mask_values(value, secrets);
+    auto_free char *masked = text ? without(text, secrets) : NULL;
+    if (masked)
+        json_string_set_nocheck(data, masked);
+}
+
+static void add_form(json_t *forms, const char *text, size_t len)
+{
+    auto_free char *form = xstrndup(text, len);
+    if (len < SECRET_LEAST)
+        return;
+    json_array_append_new(forms, json_string_nocheck(form));
+}
+
+// As it stands in a URL.
+static char *url_form(const char *text)
+{
+    struct buf out = {0};
+    for (; *text; text++)
+        buf_printf(&out, isalnum((unsigned char)*text) || strchr("-._~", *text) ? "%c" : "%%%02X",
+                   (unsigned char)*text);
+    return buf_take(&out);
+}
+
+void mask_forms(const char *value, json_t *forms)
+{
+    auto_json json_t *text = json_string_nocheck(value);
+    auto_free char *json = json_dumps(text, JSON_ENCODE_ANY), *url = url_form(value);
+    add_form(forms, value, strlen(value)); // the whole before its parts
+    if (json && strlen(json) - 2 != strlen(value))
+        add_form(forms, json + 1, strlen(json) - 2);
+    if (!STREQ(url, value))
+        add_form(forms, url, strlen(url));
+    if (!strchr(value, '\n'))
+        return;
+    for (const char *line = value; *line;
+         line += line[strcspn(line, "\n")] ? strcspn(line, "\n") + 1 : strlen(line))
+        add_form(forms, line, strcspn(line, "\n"));
 }
 
 bool mask_is_in(const json_t *data)

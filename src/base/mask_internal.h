@@ -3,10 +3,10 @@
 #ifndef MIGRUN_BASE_MASK_INTERNAL_H
 #define MIGRUN_BASE_MASK_INTERNAL_H
 
+#include "base/mask.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#define MASK "********"
 
 // What a name says of its value: nothing ("user", "key_file"), that it may be secret ("key", "auth"), that it
 // is ("password", "api_key").

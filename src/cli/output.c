@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/mask.h"
 #include "base/text.h"
 #include "run/run.h"
 
@@ -47,13 +48,13 @@ static bool begins_with_place(const char *message)
 }
 
 // As one sentence, or as the policy's place, message and line. Returns the exit status.
-static int complain(const struct error *err)
+static int complain(const char *message, const struct error *err)
 {
-    bool placed = (err->domain == ERR_POLICY || err->domain == ERR_SITE) && begins_with_place(err->message);
+    bool placed = (err->domain == ERR_POLICY || err->domain == ERR_SITE) && begins_with_place(message);
     bool utf8 = STREQ(nl_langinfo(CODESET), "UTF-8");
     auto_buf struct buf text = {0};
     buf_puts(&text, placed ? "" : "migrun: ");
-    for (const char *line = err->message; *line;) {
+    for (const char *line = message; *line;) {
         size_t length = strcspn(line, "\n");
         auto_free char *raw = xstrndup(line, length);
         for (char *tab = strchr(raw, '\t'); tab; tab = strchr(tab, '\t'))
@@ -69,15 +70,16 @@ static int complain(const struct error *err)
 
 int output_mistake(const struct error *err, bool json)
 {
+    auto_free char *message = mask_secrets(err->message);
     if (json) {
         auto_json json_t *verdict = json_pack("{s:f, s:n, s:s, s:s, s:i, s:o}", "time", wall_time(), "run",
                                               "type", "verdict", "outcome", "mistake", "status",
-                                              OUTCOME_MISTAKE, "line", json_text(err->message));
+                                              OUTCOME_MISTAKE, "line", json_text(message));
         struct lines lines = {.fd = STDOUT_FILENO, .verdict_fd = STDERR_FILENO};
         struct listener listener = lines_listener(&lines);
         listener.event(listener.data, verdict);
     }
-    return complain(err);
+    return complain(message, err);
 }
 
 bool output_wants_json(int argc, char **argv)

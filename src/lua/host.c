@@ -223,7 +223,7 @@ static int check_mode(lua_State *L, int index)
 
 static int host_write(lua_State *L)
 {
-    static const char *const names[] = {"mode", "user", "group"};
+    static const char *const names[] = {"mode", "user", "group", "secret"};
     struct run_host *h = check_host(L, 1);
     const char *path = check_path(L, 2);
     size_t len;
@@ -235,6 +235,9 @@ static int host_write(lua_State *L)
     if (lua_istable(L, 4)) {
         if (lua_getfield(L, 4, "mode") != LUA_TNIL)
             json_object_set_new(options, "mode", json_integer(check_mode(L, -1)));
+        lua_getfield(L, 4, "secret");
+        if (lua_toboolean(L, -1))
+            json_object_set_new(options, "secret", json_true());
         lua_getfield(L, 4, "user");
         lua_getfield(L, 4, "group");
         int64_t uid = check_id(L, -2, h, false), gid = check_id(L, -1, h, true);
@@ -363,11 +366,12 @@ static json_t *check_argv(lua_State *L, int index, void **box)
     return *box;
 }
 
-static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, const json_t *result,
-                          int64_t took)
+// said: on its stderr; NULL: that is secret.
+static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, const char *said,
+                          const json_t *result, int64_t took)
 {
     struct error err;
-    const char *program = json_string_value(json_array_get(argv, 0)), *said = json_str(result, "stderr", "");
+    const char *program = json_string_value(json_array_get(argv, 0));
     int status = (int)json_int(result, "status", -1);
     if (json_flag(result, "timed_out", false))
         error_set(&err, ERR_TIMEOUT, 0, "%s on %s had not ended after %lld s, and was stopped", program,
@@ -377,21 +381,21 @@ static int command_failed(lua_State *L, struct run_host *h, const json_t *argv, 
                   (int)json_int(result, "signal", 0));
     else
         error_set(&err, ERR_COMMAND, status, "%s on %s ended with status %d%s%.*s", program, run_host_name(h),
-                  status, *said ? ": " : "", (int)strcspn(said, "\n"), said);
+                  status, said && *said ? ": " : "", said ? (int)strcspn(said, "\n") : 0, said ? said : "");
     snprintf(err.source, sizeof err.source, "%s", run_host_name(h));
     return lua_raise(L, &err);
 }
 
 static int host_command(lua_State *L)
 {
-    static const char *const names[] = {"reads", "timeout", "input", "ok", "undo"};
+    static const char *const names[] = {"reads", "timeout", "input", "ok", "undo", "secret"};
     struct run_host *h = check_host(L, 1);
     check_options(L, 3, "command", names, COUNT_OF(names));
     lua_settop(L, 3);
     int64_t timeout = 60000;
     size_t input_len = 0;
     const char *input = NULL;
-    bool reads = false, ok = false;
+    bool reads = false, ok = false, secret = false;
     void **argv_box = lua_box(L, box_json), **undo_box = lua_box(L, box_json),
          **answer_box = lua_box(L, box_message);
     json_t *argv = check_argv(L, 2, argv_box);
@@ -400,8 +404,10 @@ static int host_command(lua_State *L)
         timeout = read_seconds(L, -1, "command", 60);
         lua_getfield(L, 3, "reads");
         lua_getfield(L, 3, "ok");
-        reads = lua_toboolean(L, -2);
-        ok = lua_toboolean(L, -1);
+        lua_getfield(L, 3, "secret");
+        reads = lua_toboolean(L, -3);
+        ok = lua_toboolean(L, -2);
+        secret = lua_toboolean(L, -1);
         if (lua_getfield(L, 3, "undo") != LUA_TNIL)
             check_argv(L, lua_gettop(L), undo_box);
         lua_getfield(L, 3, "input"); // stays on the stack: the text is used below
@@ -417,13 +423,16 @@ static int host_command(lua_State *L)
     } else {
         if (*undo_box)
             json_object_set(args, "undo", *undo_box);
+        if (secret)
+            json_object_set_new(args, "secret", json_true());
         rc = change_command(h, args, input, input_len, answer, &err);
     }
     if (rc < 0)
         return lua_raise(L, &err);
     const json_t *result = json_object_get(answer->head, "result");
     if (json_flag(result, "timed_out", false) || (!ok && json_int(result, "status", -1) != 0))
-        return command_failed(L, h, argv, result, now_ms() - began);
+        return command_failed(L, h, argv, secret ? NULL : json_str(result, "stderr", ""), result,
+                              now_ms() - began);
     lua_createtable(L, 0, 3);
     lua_pushinteger(L, json_int(result, "status", -1));
     lua_setfield(L, -2, "status");

@@ -2,6 +2,8 @@
 #include "lua/policy.h"
 
 #include "base/io.h"
+#include "base/mask.h"
+#include "base/spawn.h"
 #include "lua/bindings.h"
 #include "lua/sandbox.h"
 #include "run/journal.h"
@@ -200,11 +202,103 @@ static int check_table(lua_State *L, struct policy *p, struct error *err)
 
 // ---- its parameters ----
 
+enum { SECRET_MOST = 1 << 16 };
+
+// The one file of a secret: what others may read, or have written, is none.
+static int read_secret_file(const char *name, const char *path, char **value, struct error *err)
+{
+    struct stat st;
+    size_t len;
+    if (stat(path, &st) == 0 &&
+        ((st.st_mode & (S_IRWXO | S_IWGRP)) || (st.st_uid != geteuid() && st.st_uid != 0)))
+        return error_set(
+            err, ERR_USAGE, 0,
+            "parameter '%s': %s is not yours alone (owner %u, mode %o), so it holds no secret: chmod "
+            "600 it",
+            name, path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+    if (read_whole_file(path, SECRET_MOST, value, &len) < 0)
+        return error_set(err, ERR_USAGE, 0, "parameter '%s': %s cannot be read: %s", name, path,
+                         strerror(errno));
+    while (len && strchr("\r\n", (*value)[len - 1]))
+        (*value)[--len] = '\0';
+    if (strlen(*value) == len)
+        return 0;
+    return error_set(err, ERR_USAGE, 0, "parameter '%s': %s is no text", name, path);
+}
+
+// From then on the variable has a name that is not passed on to any child.
+static int read_secret_variable(const char *name, const char *variable, char **value, struct error *err)
+{
+    auto_free char *hidden = xasprintf(SPAWN_SECRET "%s", variable);
+    const char *now = getenv(variable), *kept = getenv(hidden);
+    if (now)
+        setenv(hidden, now, 1);
+    else if (!kept)
+        return error_set(err, ERR_USAGE, 0, "parameter '%s': there is no variable %s in the environment",
+                         name, variable);
+    *value = xstrdup(now ? now : kept);
+    unsetenv(variable);
+    return 0;
+}
+
+// The value of a secret parameter from where its text says.
+static int read_secret(struct policy *p, const char *name, const char *text, json_t *values,
+                       struct error *err)
+{
+    static const char from_variable[] = "env:";
+    auto_free char *value = NULL;
+    int rc;
+    if (strncmp(text, "@/", 2) == 0)
+        rc = read_secret_file(name, text + 1, &value, err);
+    else if (strncmp(text, from_variable, strlen(from_variable)) == 0 && text[strlen(from_variable)])
+        rc = read_secret_variable(name, text + strlen(from_variable), &value, err);
+    else
+        return error_set(
+            err, ERR_USAGE, 0,
+            "parameter '%s' is a secret, and other users see a command line: write -p %s=@/PATH (a "
+            "file that holds it) or -p %s=env:VARIABLE",
+            name, name, name);
+    if (rc < 0)
+        return -1;
+    if (strlen(value) < SECRET_LEAST)
+        return error_set(err, ERR_USAGE, 0,
+                         "parameter '%s' is a secret of fewer than %d bytes, which cannot be "
+                         "masked",
+                         name, SECRET_LEAST);
+    mask_forms(value, p->procedure.secrets);
+    json_object_set_new(values, name, json_text(value));
+    return 0;
+}
+
+// The parameters as given, and of the secret ones (their specifications lie on top of the stack) the values.
+static int read_secrets(lua_State *L, struct policy *p, const json_t *given, json_t *values,
+                        struct error *err)
+{
+    const char *name;
+    json_t *text;
+    json_object_update(values, (json_t *)(uintptr_t)given);
+    p->procedure.secrets = json_array();
+    json_object_foreach((json_t *)(uintptr_t)given, name, text) {
+        int top = lua_gettop(L);
+        lua_getfield(L, -1, name);
+        bool secret = lua_istable(L, -1) && lua_getfield(L, -1, "type") == LUA_TSTRING &&
+                      STREQ(lua_tostring(L, -1), "secret");
+        lua_settop(L, top);
+        if (secret && read_secret(p, name, json_string_value(text), values, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int take_params(lua_State *L, struct policy *p, const json_t *given, struct error *err)
 {
+    void **values = lua_box(L, box_json);
+    *values = json_object();
     push_function(L, "migrun.policy", "params");
-    lua_getfield(L, -2, "params");
-    lua_push_json(L, given);
+    lua_getfield(L, -3, "params");
+    if (read_secrets(L, p, given, *values, err) < 0)
+        return -1;
+    lua_push_json(L, *values);
     lua_call(L, 2, 2);
     if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) {
         lua_rawgeti(L, -1, 1);
@@ -212,6 +306,7 @@ static int take_params(lua_State *L, struct policy *p, const json_t *given, stru
     }
     lua_pop(L, 1);
     set_params(L);
+    lua_pop(L, 1);
     return 0;
 }
 
@@ -276,7 +371,8 @@ static int keep_saved(struct policy *p, json_t *saved, struct error *err)
     run->saved = saved;
     if (same || !run->journal)
         return 0;
-    return journal_saved(run->journal, saved, err);
+    auto_json json_t *masked = run_masked(run, saved);
+    return journal_saved(run->journal, saved, masked, err);
 }
 
 // 1: the step has no such function.
@@ -532,6 +628,7 @@ void policy_free(struct policy *p)
     free((void *)(uintptr_t)p->procedure.summary);
     interp_close(&p->in);
     buf_free(&p->mistakes);
+    json_decref(p->procedure.secrets);
     free(p->path);
     free(p->text);
     *p = (struct policy){0};

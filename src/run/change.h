@@ -5,8 +5,9 @@
 
 #include "run/run.h"
 
-// Puts text at path. old (NULL: no such file) and stat are what run_read saw: the write is refused when it
-// has changed since. options: NULL or {mode, uid, gid}. Nothing happens when text is what is there.
+// Puts text at path. old (NULL: no such file) and stat are what run_read saw: the write is refused when
+// it has changed since. options: NULL or {mode, uid, gid, secret: its text is not shown}. Nothing happens
+// when text is what is there.
 int change_write(struct run_host *h, const char *path, const char *old, size_t old_len, const json_t *stat,
                  const char *text, size_t len, const json_t *options, struct error *err);
 int change_remove(struct run_host *h, const char *path, struct error *err);
@@ -41,6 +42,7 @@ struct staged {
     size_t len;
     const json_t *rights, *stat;
     json_t *expect;
+    bool secret; // its text is not to be shown
 };
 int surgery_stage(struct run_host *h, const struct staged *edit, struct error *err);
 // Moves the run's instance to dest. options: {uri, flags: [names], params: {…}, timeout (s, 0: auto)}; xml:

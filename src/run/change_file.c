@@ -205,12 +205,18 @@ static int describe_contents(const struct effect *e, char **summary, char **deta
     bool was_absent = json_flag(effect_before(e), "absent", false),
          is_absent = json_flag(effect_after(e), "absent", false);
     auto_free char *label = xasprintf("%s on %s", path, host);
-    if (diff_text(c ? c->original : NULL, c ? c->text : NULL, was_absent ? "/dev/null" : label,
+    *detail = NULL;
+    if (!effect_is_secret(e) &&
+        diff_text(c ? c->original : NULL, c ? c->text : NULL, was_absent ? "/dev/null" : label,
                   is_absent ? "/dev/null" : label, detail, err) < 0)
         return -1;
     auto_free char *more = is_absent ? xstrdup("")
                                      : rights_text(was_absent ? NULL : effect_before(e), effect_after(e));
-    *summary = xasprintf("%s%s", was_absent ? "create" : is_absent ? "remove" : "modify", more);
+    *summary = xasprintf("%s%s%s",
+                         was_absent  ? "create"
+                         : is_absent ? "remove"
+                                     : "modify",
+                         more, effect_is_secret(e) ? " (its content is secret)" : "");
     return 0;
 }
 
@@ -226,6 +232,7 @@ static void imagine_write(const struct effect *e)
     bool is_new = json_flag(effect_before(e), "absent", false);
     json_t *stat = is_new ? new_file() : json_deep_copy(effect_before(e));
     take_rights(stat, effect_after(e));
+    json_object_del(stat, "secret");
     json_object_set_new(stat, "type", json_string("file"));
     overlay_set(e->host, "file", effect_target(e),
                 json_pack("{s:o, s:o}", "stat", stat, "content", json_stringn_nocheck(c->text, c->len)));
@@ -300,6 +307,9 @@ static int stage(struct run_host *h, const char *path, const char *old, size_t o
     auto_json json_t *before = old ? state_of(stat, old, old_len) : absent(),
                      *after = stat ? json_deep_copy(stat) : new_file(),
                      *given = options ? json_copy((json_t *)(uintptr_t)options) : json_object();
+    bool secret = json_flag(options, "secret", false);
+    json_object_del(given, "secret");
+    auto_json json_t *asked = json_copy(given); // without the names
     name_owner(h, given);
     auto_free char *how = rights_text(old ? stat : NULL, given);
     take_rights(after, given);
@@ -310,7 +320,8 @@ static int stage(struct run_host *h, const char *path, const char *old, size_t o
                                           .text = text,
                                           .len = len,
                                           .how = *how ? how + 2 : how,
-                                          .rights = options,
+                                          .rights = asked,
+                                          .secret = secret,
                                           .stat = after,
                                           .expect = expectation(before)},
                          err);

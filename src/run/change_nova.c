@@ -362,7 +362,7 @@ static int describe_request(const struct effect *e, char **summary, char **detai
 {
     (void)err;
     const json_t *after = effect_after(e);
-    auto_json json_t *body = mask_json(json_object_get(after, "body"));
+    auto_json json_t *body = run_masked(e->host->run, json_object_get(after, "body"));
     auto_free char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("");
     *summary = xasprintf("%s%s%.200s", json_str(after, "method", ""), *text ? " " : "", text);
     *detail = NULL;
@@ -435,8 +435,9 @@ int change_nova_request(struct run *run, const char *method, const char *path, c
     if (cloud_check_request(method, path, err) < 0 ||
         (undo && cloud_check_request(json_str(undo, "method", "POST"), json_str(undo, "path", ""), err) < 0))
         return -1;
-    auto_free char *target = mask_secrets(path), // "?token=…"
-        *what = xasprintf("%s %s", method, target);
+    auto_json json_t *plain = json_text(path), *shown = run_masked(run, plain); // "?token=…"
+    const char *target = json_string_value(shown);
+    auto_free char *what = xasprintf("%s %s", method, target);
     if (gate_open(run, what, err) < 0 || (!h && run_here(run, &h, err) < 0))
         return -1;
     json_t *after = options ? json_deep_copy(options) : json_object();

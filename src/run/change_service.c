@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Changes to services, and commands that change something.
-#include "base/mask.h"
 #include "run/change.h"
 #include "run/gate.h"
 
@@ -142,9 +141,9 @@ int change_service(struct run_host *h, const char *unit, const char *action, con
 // ---- commands ----
 
 // A command as it is shown, and written down: without its secrets. Caller frees.
-static char *words_text(const json_t *argv)
+static char *words_text(const struct run_host *h, const json_t *argv, bool secret)
 {
-    auto_json json_t *masked = mask_json(argv);
+    auto_json json_t *masked = effect_words(h->run, argv, secret);
     struct buf text = {0};
     size_t i;
     json_t *word;
@@ -162,7 +161,7 @@ static int describe_command(const struct effect *e, char **summary, char **detai
 {
     (void)err;
     const json_t *undo = json_object_get(effect_after(e), "undo");
-    auto_free char *back = words_text(undo);
+    auto_free char *back = words_text(e->host, undo, effect_is_secret(e));
     *summary = undo ? xasprintf("run (undo: %s)", back) : xstrdup("run");
     *detail = NULL;
     return 0;
@@ -215,13 +214,14 @@ static int undo_command(struct effect *e, struct error *err)
 {
     const json_t *argv = json_object_get(effect_after(e), "undo");
     auto_message struct message answer = {0};
-    auto_free char *text = words_text(argv);
+    auto_free char *text = words_text(e->host, argv, effect_is_secret(e));
     if (command_call(e, argv, &answer, err) < 0)
         return -1;
     const json_t *result = json_object_get(answer.head, "result");
     if (json_int(result, "status", -1) != 0)
-        return error_set(err, ERR_COMMAND, (int)json_int(result, "status", -1), "%s ended with status %d: %s",
-                         text, (int)json_int(result, "status", -1), json_str(result, "stderr", ""));
+        return error_set(err, ERR_COMMAND, (int)json_int(result, "status", -1), "%s ended with status %d%s%s",
+                         text, (int)json_int(result, "status", -1), effect_is_secret(e) ? "" : ": ",
+                         effect_is_secret(e) ? "" : json_str(result, "stderr", ""));
     return 0;
 }
 
@@ -242,7 +242,7 @@ int change_command(struct run_host *h, json_t *args, const char *input, size_t i
                    struct message *answer, struct error *err)
 {
     auto_json json_t *after = args;
-    auto_free char *text = words_text(json_object_get(args, "argv"));
+    auto_free char *text = words_text(h, json_object_get(args, "argv"), json_flag(args, "secret", false));
     auto_free char *what = xasprintf("running %s on %s", text, run_host_name(h));
     *answer = (struct message){0};
     if (gate_open(h->run, what, err) < 0)

@@ -44,7 +44,10 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
         const char *old = json_string_value(json_object_get(edit, "old"));
         auto_free char *label = xasprintf("%s on %s", json_str(edit, "path", ""), run_host_name(e->host)),
                        *diff = NULL;
-        if (diff_text(old, json_str(edit, "text", ""), old ? label : "/dev/null", label, &diff, err) < 0) {
+        if (json_flag(edit, "secret", false))
+            diff = xasprintf("%s: its content is secret\n", label);
+        else if (diff_text(old, json_str(edit, "text", ""), old ? label : "/dev/null", label, &diff, err) <
+                 0) {
             buf_free(&all);
             return -1;
         }
@@ -213,6 +216,16 @@ bool surgery_has(const struct run_host *h, const char *path)
     return false;
 }
 
+static bool is_staged_secret(const struct effect *e, const char *path)
+{
+    size_t i;
+    json_t *edit;
+    json_array_foreach(e->own, i, edit)
+        if (STREQ(json_str(edit, "path", ""), path) && json_flag(edit, "secret", false))
+            return true;
+    return false;
+}
+
 int surgery_stage(struct run_host *h, const struct staged *edit, struct error *err)
 {
     struct run *run = h->run;
@@ -221,10 +234,11 @@ int surgery_stage(struct run_host *h, const struct staged *edit, struct error *e
     auto_free char *keep = xasprintf("%s/%d", run->id, (int)++run->next_effect);
     if (!e->own)
         e->own = json_array();
-    json_array_append_new(e->own, json_pack("{s:o, s:o, s:o, s:o}", "path", json_text(edit->path), "old",
-                                            edit->old ? json_string_nocheck(edit->old) : json_null(), "text",
-                                            json_stringn_nocheck(edit->text, edit->len), "how",
-                                            json_text(edit->how)));
+    json_array_append_new(
+        e->own, json_pack("{s:b, s:o, s:o, s:o, s:o}", "secret",
+                          edit->secret || is_staged_secret(e, edit->path), "path", json_text(edit->path),
+                          "old", edit->old ? json_string_nocheck(edit->old) : json_null(), "text",
+                          json_stringn_nocheck(edit->text, edit->len), "how", json_text(edit->how)));
     json_t *args = json_pack("{s:o, s:s, s:O}", "path", json_text(edit->path), "keep", keep, "expect",
                              expect);
     if (edit->rights)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "base/clock.h"
+#include "base/mask.h"
 #include "run/journal.h"
 #include "run/run.h"
 
@@ -19,14 +20,22 @@ static bool is_landmark(struct run *run, const json_t *event)
     return true;
 }
 
+json_t *run_masked(const struct run *run, const json_t *data)
+{
+    json_t *masked = mask_json(data);
+    mask_values(masked, run->procedure ? run->procedure->secrets : NULL);
+    return masked;
+}
+
+// The one place through which all that a run tells passes, to the screen, as JSON and to the journal. Effects
+// are also kept to be undone: gate.c takes the same mask to what it writes down of them.
 void run_emit(struct run *run, const char *type, json_t *fields)
 {
-    auto_json json_t *event = json_object();
+    auto_json json_t *event = json_object(), *own = fields, *masked = run_masked(run, fields);
     json_object_set_new(event, "time", json_real(wall_time()));
     json_object_set_new(event, "run", run->options->preview ? json_null() : json_string(run->id));
     json_object_set_new(event, "type", json_string(type));
-    json_object_update(event, fields);
-    json_decref(fields);
+    json_object_update(event, masked);
     if (run->unlocked && (STREQ(type, "begin") || STREQ(type, "verdict")))
         json_object_set_new(event, "unlocked", json_text(run->unlocked));
     if (run->listener.event)

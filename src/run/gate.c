@@ -52,13 +52,42 @@ const char *effect_target(const struct effect *e) { return json_str(e->data, "ta
 const json_t *effect_before(const struct effect *e) { return json_object_get(e->data, "before"); }
 const json_t *effect_after(const struct effect *e) { return json_object_get(e->data, "after"); }
 
+static bool same_thing(const struct effect *a, const struct effect *b)
+{
+    return a->host == b->host && STREQ(effect_target(a), effect_target(b));
+}
+
+bool effect_is_secret(const struct effect *e)
+{
+    const struct run *run = e->host->run;
+    bool secret = json_flag(effect_after(e), "secret", false);
+    for (size_t i = 0; i < run->n_effects && !secret; i++) // what is there is secret since that one
+        secret = same_thing(run->effects[i], e) && json_flag(effect_after(run->effects[i]), "secret", false);
+    return secret;
+}
+
+json_t *effect_words(const struct run *run, const json_t *argv, bool secret)
+{
+    json_t *words = run_masked(run, argv);
+    for (size_t i = 1; secret && i < json_array_size(words); i++)
+        json_array_set_new(words, i, json_string(MASK));
+    return words;
+}
+
 // The effect as others may read it. Its other members have nothing secret: a kind whose target may (a
 // command) makes it without.
 static json_t *masked(const struct effect *e)
 {
     json_t *data = json_copy(e->data);
-    json_object_set_new(data, "before", mask_json(effect_before(e)));
-    json_object_set_new(data, "after", mask_json(effect_after(e)));
+    json_object_set_new(data, "before", run_masked(e->host->run, effect_before(e)));
+    json_t *after = run_masked(e->host->run, effect_after(e));
+    static const char *const commands[] = {"argv", "undo"};
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (json_is_array(json_object_get(after, commands[i])))
+            json_object_set_new(after, commands[i],
+                                effect_words(e->host->run, json_object_get(effect_after(e), commands[i]),
+                                             effect_is_secret(e)));
+    json_object_set_new(data, "after", after);
     return data;
 }
 
@@ -271,11 +300,6 @@ static void keep_as_it_is(struct effect *e, const char *summary)
 }
 
 static bool waits(const struct effect *e) { return !e->undone && !e->of_fixup; }
-
-static bool same_thing(const struct effect *a, const struct effect *b)
-{
-    return a->host == b->host && STREQ(effect_target(a), effect_target(b));
-}
 
 // Whether a later change of the same thing could not be undone: what was before that one would be put back
 // over what was before this one. wanted: the changes that are undone now.

@@ -88,6 +88,10 @@ void effect_free(struct effect *e);
 const char *effect_target(const struct effect *e);
 const json_t *effect_before(const struct effect *e);
 const json_t *effect_after(const struct effect *e);
+// Whether the policy said that its content (of a file; arguments of a command) is not to be shown.
+bool effect_is_secret(const struct effect *e);
+// A command's words as they are shown, and written down: of a secret one the program alone.
+json_t *effect_words(const struct run *run, const json_t *argv, bool secret);
 // Adds to a request to the effect's host what the agent keeps of it there (agent/ops.h): under which name,
 // and the effect itself.
 void effect_note(const struct effect *e, json_t *request);

@@ -19,6 +19,7 @@ enum { JOURNAL_MAX = 1 << 30, NUMBER_MOST = 1 << 24, THE_PARAMETERS = 0 };
 
 struct journal {
     int fd;
+    int n_saved; // how often run.saved was kept beside it
     char *path, *run;
 };
 
@@ -288,10 +289,20 @@ int journal_fate(struct journal *journal, int number, enum fate fate, const json
     return add(journal, line, false, err);
 }
 
-int journal_saved(struct journal *journal, const json_t *saved, struct error *err)
+int journal_saved(struct journal *journal, const json_t *saved, const json_t *masked, struct error *err)
 {
     auto_json json_t *line = line_of(journal, "saved");
-    set_json(line, "saved", saved);
+    set_json(line, "saved", masked);
+    if (!json_equal(saved, masked)) { // fix-ups that a recovery runs again need all of it
+        struct error own;
+        int rc;
+        do // those of a run that is recovered are there
+            rc = journal_secret(journal, -++journal->n_saved, saved, err ? err : &own);
+        while (rc < 0 && (err ? err : &own)->code == EEXIST && journal->n_saved < NUMBER_MOST);
+        if (rc < 0)
+            return -1;
+        json_object_set_new(line, "whole", json_integer(-journal->n_saved));
+    }
     return add(journal, line, false, err);
 }
 
@@ -469,8 +480,10 @@ static int take_record(struct story *story, const json_t *record, struct error *
     struct told_effect *effect = find_effect(story, number);
     if (STREQ(type, fates[FATE_ABOUT]))
         return take_effect(story, number, json_object_get(record, "effect"), err);
-    if (STREQ(type, "saved"))
+    if (STREQ(type, "saved")) {
+        story->saved_whole = (int)json_int(record, "whole", 0);
         return take_object(record, "saved", &story->saved, err);
+    }
     if (STREQ(type, "dest")) {
         story->opening.dest = json_str(record, "dest", "?");
         add_host(story->hosts, story->opening.dest);
@@ -523,6 +536,16 @@ static void take_parameters(struct story *story, const char *state, const char *
     json_array_append(story->records, params); // which holds it
 }
 
+// The same of run.saved.
+static void take_whole_saved(struct story *story, const char *state, const char *run)
+{
+    auto_json json_t *saved = story->saved_whole < 0 ? journal_whole(state, run, story->saved_whole) : NULL;
+    if (!json_is_object(saved))
+        return;
+    story->saved = saved;
+    json_array_append(story->records, saved); // which holds it
+}
+
 int journal_read(const char *state, const char *run, struct story *story, struct error *err)
 {
     auto_free char *path = run_path(state, run, "journal.jsonl"), *text = NULL;
@@ -537,6 +560,7 @@ int journal_read(const char *state, const char *run, struct story *story, struct
     story->records = lines_of(text, len);
     if (take_records(story, path, run, &failure) == 0) {
         take_parameters(story, state, run);
+        take_whole_saved(story, state, run);
         return 0;
     }
     if (failure.code == EBADMSG)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The journal of a run: one folder, STATE/runs/RUN, with journal.jsonl (one JSON object a line),
-// secret-N.json (a change as it is, where its line is masked; 0: the parameters) and, to be read, the
-// policy's text. What its lines look like is known to this file alone; all others write them by the functions
-// below, and read them as a story.
+// secret-N.json (a change as it is, where its line is masked; 0: the parameters, below 0: run.saved) and,
+// to be read, the policy's text. What its lines look like is known to this file alone; all others write
+// them by the functions below, and read them as a story.
 //
 // Lines have time, run and type. "open" is the first: what the run is, with the policy and its modules, and
 // the format of all the lines. "about" (number, step, effect) is on the disk before a change is made; "done",
@@ -59,7 +59,8 @@ enum fate { FATE_ABOUT, FATE_DONE, FATE_NOT_MADE, FATE_UNCERTAIN, FATE_UNDONE, F
 // result, request_id: NULL, or what there is to say.
 int journal_fate(struct journal *journal, int number, enum fate fate, const json_t *result,
                  const char *request_id, struct error *err);
-int journal_saved(struct journal *journal, const json_t *saved, struct error *err);
+// masked: saved as it may be shown; where that is not all of it, the whole lies beside the journal.
+int journal_saved(struct journal *journal, const json_t *saved, const json_t *masked, struct error *err);
 int journal_dest(struct journal *journal, const char *dest, struct error *err);   // synced
 int journal_recovery(struct journal *journal, const char *by, struct error *err); // synced
 int journal_event(struct journal *journal, const json_t *event, struct error *err);
@@ -80,6 +81,7 @@ struct story {
     struct opening opening; // dest: also where the scheduler chose it
     const char *migrun;     // the version that wrote it
     const json_t *saved;    // run.saved, or NULL
+    int saved_whole;        // the number of the file that has all of it, 0: it hid nothing
     json_t *hosts;          // names of all that the run had, or changed something on (owned)
     struct told_effect *effects;
     size_t n_effects;

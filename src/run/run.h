@@ -52,6 +52,7 @@ struct run;
 struct procedure {
     const char *name;        // as the operator gave it
     const char *path, *text; // its file
+    json_t *secrets;         // what its secret parameters hold (mask_forms), or NULL: never shown nor kept
     json_t *modules;         // of the site's own that it required: {name: text}, for a recovery
     const char *summary;
     bool takes_instance, takes_host, migrates;
@@ -190,7 +191,10 @@ struct run_host *run_instance_host(struct run *run);
 // ---- telling (emit.c) ----
 // Adds time, run and type to fields (stolen), and passes it on to the listener and, but for progress, to the
 // journal.
+// Secrets are masked in it: nobody else needs to.
 void run_emit(struct run *run, const char *type, json_t *fields);
+// A copy of data as it is shown and written down: secrets masked, also those that the run's parameters hold.
+json_t *run_masked(const struct run *run, const json_t *data);
 void run_message(struct run *run, const char *level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

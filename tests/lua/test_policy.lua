@@ -117,7 +117,13 @@ t.run("parameters", function()
     expect({params = {{type = "string"}}},
         "parameter 1: the name of a parameter is made of letters, digits, _ and -")
     expect({params = {x = {}}},
-        "parameter 'x' has no type; types are string, integer, number, boolean, duration")
+        "parameter 'x' has no type; types are string, integer, number, boolean, duration, secret")
+    for _, key in ipairs {"default", "min"} do
+        expect({params = {x = {type = "secret", [key] = "y"}}},
+            ("parameter 'x' is a secret, which has no %s: a policy is no place for it"):format(key))
+    end
+    t.equal(policy.check(with {params = {x = {type = "secret", help = "y"}}}).params.x,
+        {type = "secret", help = "y"})
     expect({params = {x = {type = "intger"}}},
         "parameter 'x' has the unknown type 'intger'; did you mean 'integer'?")
     expect({params = {x = {type = "string", help = 1}}}, "the help of parameter 'x' is a text, not a number")

@@ -913,6 +913,28 @@ static void a_secret_of_a_command_is_kept_apart(void **state)
     nowhere_is("simsim");
 }
 
+// What a step says and fails with, too; and a value that was declared secret has no name.
+static void what_a_run_tells_holds_no_secret(void **state)
+{
+    (void)state;
+    auto_json json_t *secrets = json_array();
+    const struct procedure procedure = {.secrets = secrets};
+    struct message auto_message answer = {0};
+    run.procedure = &procedure;
+    mask_forms("simsalabim", secrets);
+    run_message(&run, "warning", "cannot log in to mysql://u:sesame@h, Authorization: Bearer sesame42X");
+    run_emit(&run, "step",
+             json_pack("{s:s, s:[{s:s}]}", "text", "tried simsalabim", "details", "text", "password=sesame"));
+    json_t *args = json_pack("{s:[s,s], s:[s,s]}", "argv", "open", "simsalabim", "undo", "shut",
+                             "simsalabim");
+    assert_int_equal(change_command(&there, args, NULL, 0, &answer, NULL), 0);
+    nowhere_is("sesame");
+    nowhere_is("simsalabim");
+    all_is_undone(1); // by the true word: the host compares
+    nowhere_is("simsalabim");
+    run.procedure = NULL;
+}
+
 // Another controller has the masked one alone.
 static void an_undo_whose_secret_is_elsewhere_is_refused(void **state)
 {
@@ -959,6 +981,25 @@ static void write_with(const char *path, const char *text, const char *options_j
     if (run_read(&there, path, &old, &len, &stat, &err) < 0 ||
         change_write(&there, path, old, len, stat, text, strlen(text), given, &err) < 0)
         fail_msg("%s", err.message);
+}
+
+static void what_is_said_to_be_secret_is_not_shown(void **state)
+{
+    (void)state;
+    struct message auto_message answer = {0};
+    json_t *args = json_pack("{s:[s,s], s:[s,s], s:b}", "argv", "open", "sesame", "undo", "shut", "simsim",
+                             "secret", 1);
+    assert_int_equal(change_command(&there, args, NULL, 0, &answer, NULL), 0);
+    assert_string_equal(effect_target(run.effects[0]), "open '********'");
+    write_with("/s", "plain words\n", "{\"secret\": true}");
+    must_write("/s", "plain words, and more\n"); // nor what is there since
+    nowhere_is("sesame");
+    nowhere_is("simsim");
+    nowhere_is("plain words");
+    auto_json json_t *whole = journal_whole(state_dir, run.id, 1);
+    assert_true(json_equal(whole, run.effects[0]->data));
+    all_is_undone(3);
+    nowhere_is("plain words");
 }
 
 static void belongs(const char *path, int mode, int uid, int gid)
@@ -1336,6 +1377,8 @@ int main(void)
         TEST(fix_ups_stay),
         TEST(commands_are_undone_by_theirs),
         TEST(a_secret_of_a_command_is_kept_apart),
+        TEST(what_a_run_tells_holds_no_secret),
+        TEST(what_is_said_to_be_secret_is_not_shown),
         TEST(an_undo_whose_secret_is_elsewhere_is_refused),
         TEST(an_interrupt_is_answered_with_what_is_left),
         TEST(the_same_text_with_another_owner_is_put_back),

@@ -482,6 +482,28 @@ static void secret_parameters_stand_apart(void **state)
     assert_true(mask_is_in(without.opening.params));
 }
 
+// Of run.saved, too; also where a recovery goes on with the journal.
+static void secrets_that_are_saved_stand_apart(void **state)
+{
+    (void)state;
+    struct error err;
+    struct story auto_story story = {0};
+    for (int i = 0; i < 2; i++) {
+        struct journal *journal = i ? resume() : open_journal();
+        auto_json json_t *saved = json_pack("{s:s, s:i}", "token", "sesame", "i", i),
+                         *masked = mask_json(saved);
+        assert_int_equal(journal_saved(journal, saved, masked, &err), 0);
+        journal_close(journal);
+    }
+    auto_free char *path = in_run("journal.jsonl"), *text = NULL;
+    size_t len;
+    assert_int_equal(read_whole_file(path, 1 << 20, &text, &len), 0);
+    assert_null(strstr(text, "sesame"));
+    assert_int_equal(journal_read(state_dir, run, &story, &err), 0);
+    assert_string_equal(json_str(story.saved, "token", ""), "sesame");
+    assert_int_equal(json_int(story.saved, "i", 0), 1);
+}
+
 static void secrets_go_with_it(void **state)
 {
     (void)state;
@@ -1016,6 +1038,7 @@ int main(void)
         TEST(names_stay_in_the_folder),
         TEST(a_torn_end),
         TEST(secret_parameters_stand_apart),
+        TEST(secrets_that_are_saved_stand_apart),
         TEST(secrets_go_with_it),
         TEST(resumed_where_it_ended),
         TEST(cut_anywhere),

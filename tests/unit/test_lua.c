@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -138,6 +139,47 @@ static int load(struct policy *policy, const char *text, struct error *err)
     int rc = policy_load(policy, path, params, err);
     unlink(path);
     return rc;
+}
+
+// A secret is read from where the command line says, and is known to be masked; it is not said there itself.
+static void secret_parameters(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "return { api = 1, summary = 'x', takes = {}, params = { pin = { type = 'secret' } }, "
+        "steps = { { 'x', phase = 'check', run = function() end } } }";
+    char path[] = "/tmp/migrun-test-XXXXXX", file[] = "/tmp/migrun-test-XXXXXX";
+    save(path, text);
+    save(file, "opensesame\n");
+    auto_free char *at_file = xasprintf("@%s", file);
+    setenv("MIGRUN_TEST_PIN", "opensesame", 1);
+    const struct {
+        const char *given, *says;
+        mode_t mode;
+    } cases[] = {
+        {at_file, NULL, 0600},
+        {"env:MIGRUN_TEST_PIN", NULL, 0600},
+        {"env:MIGRUN_TEST_PIN", NULL, 0600}, // a second run of a recovery
+        {at_file, "is not yours alone", 0644},
+        {"opensesame", "is a secret, and other users see a command line: write -p pin=@/PATH", 0600},
+        {"env:MIGRUN_TEST_NONE", "there is no variable MIGRUN_TEST_NONE in the environment", 0600},
+        {"@/nonexistent/pin", "cannot be read: No such file", 0600},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct policy policy;
+        struct error err = {0};
+        auto_json json_t *params = json_pack("{s:s}", "pin", cases[i].given);
+        assert_int_equal(chmod(file, cases[i].mode), 0);
+        assert_int_equal(policy_load(&policy, path, params, &err), cases[i].says ? -1 : 0);
+        if (cases[i].says && !strstr(err.message, cases[i].says))
+            fail_msg("%s: %s", cases[i].given, err.message);
+        assert_null(strstr(err.message, "opensesame"));
+        assert_int_equal(json_array_size(policy.procedure.secrets), cases[i].says ? 0 : 1);
+        policy_free(&policy);
+    }
+    assert_null(getenv("MIGRUN_TEST_PIN"));
+    unlink(path);
+    unlink(file);
 }
 
 // A bare name is a policy of the site's or of migrun's own, never a file that lies in the current folder.
@@ -502,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_document_that_is_gone),
         cmocka_unit_test(documents_end),
         cmocka_unit_test(a_long_message_ends),
+        cmocka_unit_test(secret_parameters),
         cmocka_unit_test(a_bare_name_is_no_file_here),
         cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
         cmocka_unit_test(a_step_that_is_nasty_fails_or_not_and_the_next_is_asked),

@@ -445,6 +445,23 @@ static void words_of_commands(void **state)
     is_shown_as("[\"passwd\", \"root\"]", "[\"passwd\", \"root\"]");
 }
 
+// Also as JSON and URLs write them, and line by line.
+static void values_that_were_declared(void **state)
+{
+    (void)state;
+    auto_json json_t *values = json_array(),
+                     *data = json_of("{\"a\": [\"x sesame/1 y\", \"u?t=sesame%2F1\", \"open\"], \"b\": "
+                                     "\"+line one\\n+line two\"}"),
+                     *shown = json_of("{\"a\": [\"x ******** y\", \"u?t=********\", \"open\"], \"b\": "
+                                      "\"+********\\n+********\"}");
+    mask_forms("sesame/1", values);
+    mask_forms("line one\nline two", values);
+    mask_values(data, values);
+    assert_true(json_equal(data, shown));
+    mask_values(data, NULL);
+    assert_true(json_equal(data, shown));
+}
+
 static void what_holds_none(void **state)
 {
     (void)state;
@@ -456,9 +473,9 @@ static void what_holds_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms_of_secrets),       cmocka_unit_test(harmless_lines),
-        cmocka_unit_test(members_of_such_a_name), cmocka_unit_test(words_of_commands),
-        cmocka_unit_test(what_holds_none),
+        cmocka_unit_test(forms_of_secrets),          cmocka_unit_test(harmless_lines),
+        cmocka_unit_test(members_of_such_a_name),    cmocka_unit_test(words_of_commands),
+        cmocka_unit_test(values_that_were_declared), cmocka_unit_test(what_holds_none),
     };
     return cmocka_run_group_tests_name("mask", tests, NULL, NULL);
 }
