@@ -296,11 +296,13 @@ static bool is_path(const char *text, size_t len)
     return begins_with_one_of(text, len, roots);
 }
 
-// What will be put there, or was masked: "${PASSWORD}", "%(password)s", "<password>", "********".
+// What will be put there, or was masked: "${PASSWORD}", "%(password)s", "<password>", "********"; from where
+// a secret parameter is read.
 static bool is_placeholder(const char *text, size_t len)
 {
-    static const char *const begins[] = {"${",    "$(",     "%(",    "{{",     "********",   "$ANSIBLE_VAULT",
-                                         "rule:", "(rule:", "role:", "(role:", "user_id:%(", NULL};
+    static const char *const begins[] = {
+        "${",   "$(",    "%(",     "{{",    "********", "$ANSIBLE_VAULT", "@/",
+        "env:", "rule:", "(rule:", "role:", "(role:",   "user_id:%(",     NULL};
     if (len > 1 && text[0] == '#' && text[1] == ' ')
         return true; // a comment
     if (begins_with_one_of(text, len, begins) || (len > 1 && text[0] == '<' && text[len - 1] == '>'))

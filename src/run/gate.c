@@ -61,7 +61,8 @@ bool effect_is_secret(const struct effect *e)
 {
     const struct run *run = e->host->run;
     bool secret = json_flag(effect_after(e), "secret", false);
-    for (size_t i = 0; i < run->n_effects && !secret; i++) // what is there is secret since that one
+    bool is_file = *effect_target(e) == '/'; // whose content is secret since an earlier change
+    for (size_t i = 0; is_file && i < run->n_effects && !secret; i++)
         secret = same_thing(run->effects[i], e) && json_flag(effect_after(run->effects[i]), "secret", false);
     return secret;
 }

@@ -170,7 +170,10 @@ static void set_json(json_t *record, const char *key, const json_t *value)
         json_object_set(record, key, (json_t *)(uintptr_t)value);
 }
 
-static char *secret_name(int number) { return xasprintf("secret-%d.json", number); }
+static char *secret_name(int number)
+{
+    return number < 0 ? xasprintf("secret-saved-%d.json", -number) : xasprintf("secret-%d.json", number);
+}
 
 int journal_secret(struct journal *journal, int number, const json_t *effect, struct error *err)
 {

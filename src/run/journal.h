@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The journal of a run: one folder, STATE/runs/RUN, with journal.jsonl (one JSON object a line),
-// secret-N.json (a change as it is, where its line is masked; 0: the parameters, below 0: run.saved) and,
-// to be read, the policy's text. What its lines look like is known to this file alone; all others write
-// them by the functions below, and read them as a story.
+// secret-N.json (a change as it is, where its line is masked; 0: the parameters; secret-saved-N.json:
+// run.saved) and, to be read, the policy's text. What its lines look like is known to this file alone; all
+// others write them by the functions below, and read them as a story.
 //
 // Lines have time, run and type. "open" is the first: what the run is, with the policy and its modules, and
 // the format of all the lines. "about" (number, step, effect) is on the disk before a change is made; "done",

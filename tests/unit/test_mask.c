@@ -350,6 +350,7 @@ static const char *const harmless[] = {
     "masterauth ${REDIS_PASSWORD}",
     "password = $DB_PASSWORD",
     "password: \"{{ vault_nova_password }}\"",
+    "migrun ./p.lua -p password=@/root/pin -p token=env:PIN host",
     "OS_AUTH_TYPE=password",
     "OS_USERNAME=admin",
     "export OS_IDENTITY_API_VERSION=3",

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/lockdown.h"
 #include "base/socket.h"
+#include "base/spawn.h"
 #include "world/agent/surgery.h"
 
 #include <errno.h>
@@ -108,6 +109,7 @@ static int relay(const char *path)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    spawn_keep_private(); // what it writes may be secret
     if (argc == 2 && STREQ(argv[1], "--version")) {
         puts("migrun-agent " MIGRUN_VERSION);
         return 0;
