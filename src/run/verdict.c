@@ -241,10 +241,21 @@ char *verdict_at_source(struct run *run, const char *as)
 bool verdict_source_has_left_over(struct run *run, char **text)
 {
     struct place source;
-    ask(run->source, json_str(run->instance, "uuid", ""), &source);
+    const char *uuid = json_str(run->instance, "uuid", ""), *host = run_host_name(run->source);
+    int64_t patience = deadline_in(SETTLE_MS); // its libvirtd may be starting
+    for (;;) {
+        ask(run->source, uuid, &source);
+        if (is_known(&source) || now_ms() >= patience || interrupt_count > 0)
+            break;
+        free(source.state);
+        run_reconnect(run);
+        nap_ms(500);
+    }
     bool left_over = source.is.seen != PLACE_ABSENT;
-    if (left_over)
-        *text = xasprintf("%s still has it, %s", run_host_name(run->source), source.state);
+    if (!is_known(&source))
+        *text = xasprintf("whether %s still has it is not known: it %s", host, source.state);
+    else if (left_over)
+        *text = xasprintf("%s still has it, %s", host, source.state);
     free(source.state);
     return left_over;
 }

@@ -247,11 +247,18 @@ static void set_connection(struct virt *virt, virConnectPtr connection)
         virConnectClose(old);
 }
 
+// A socket that migrun forwards says nothing to anybody. Caller frees.
+static char *connecting(const char *uri)
+{
+    return strstr(uri, "?socket=") ? xstrdup("connect to libvirt")
+                                   : xasprintf("connect to libvirt (%s)", uri);
+}
+
 virConnectPtr virt_connect(const char *uri, bool read_only, const char *name, struct error *err)
 {
     virConnectPtr connection = read_only ? virConnectOpenReadOnly(uri) : virConnectOpen(uri);
     if (!connection) {
-        auto_free char *what = xasprintf("connect to libvirt (%s)", uri);
+        auto_free char *what = connecting(uri);
         virt_error(err, name, what);
         return NULL;
     }
@@ -344,7 +351,8 @@ int virt_start(const char *uri, bool read_only, const char *name, struct virt **
         virt_unref(virt);
         return -1;
     }
-    virt->connecting = call_new(run_connect, true, "connect to libvirt (%s)", uri);
+    auto_free char *what = connecting(uri);
+    virt->connecting = call_new(run_connect, true, "%s", what);
     if (post(virt, virt->connecting, err) < 0) {
         virt_close(virt);
         return -1;

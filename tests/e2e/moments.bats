@@ -121,6 +121,7 @@ qemus() {
     [[ $cut == interrupt ]] || case $status in 4 | 5 | 6 | 137) recover ;; esac
     why=$(judge "$procedure")
     [[ $cut != interrupt || $status == 0 || $status == 130 ]] || why+=" it ended with status $status"
+    [[ $cut != libvirtd-* || $first != moved_but* ]] || why+=" it has moved, and libvirtd is back: $first"
     ((ends[$cut, $first] += 1))
     echo "# $n: $cut at $ms of ${takes[$procedure]} ms of ${procedure##*/}, during '$during':" \
       "$first, then ${outcome:-nothing to recover}" >&3
