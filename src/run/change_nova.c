@@ -13,8 +13,10 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 100,
+    TICK_MS = 50,
     NOVA_MS = 400,
+    PREPARES_MS = 150,
+    SOON_MS = 3000,
     ABORT_AGAIN_MS = 1500,
     ABORT_PATIENCE_MS = 45000,
     APPEAR_MS = 30000,
@@ -48,6 +50,7 @@ struct watch {
     const char *request_id;
     double timeout;
     int64_t deadline, give_up, abort_again, ask_nova, appears, away;
+    int64_t soon;      // until then Nova may be about to tell the end
     json_t *migration; // as Nova had it last
     bool job_seen, told_away;
     char *deserted;   // nobody works on it any more
@@ -67,7 +70,8 @@ static void watch_job(struct watch *w)
         w->job_seen = true;
     } else if (w->job_seen) {
         w->job_seen = false;
-        w->ask_nova = 0; // the guest has moved, or will not: Nova is about to say so
+        w->ask_nova = 0; // the guest has moved, or will not
+        w->soon = deadline_in(SOON_MS);
     }
 }
 
@@ -76,7 +80,7 @@ static void ask_nova(struct watch *w)
     struct run *run = w->run;
     struct error err = {0};
     json_t *migration = NULL;
-    w->ask_nova = deadline_in(w->job_seen ? NOVA_MS : TICK_MS);
+    w->ask_nova = deadline_in(w->job_seen ? NOVA_MS : now_ms() < w->soon ? TICK_MS : PREPARES_MS);
     if (run_nova_migration(run, &migration, &err) < 0) {
         if (!w->told_away && err.domain != ERR_INTERRUPTED)
             run_message(run, "warning", "%s; the migration goes on, and Nova is asked again", err.message);

@@ -73,9 +73,7 @@ static void add_local_agent(struct words *words, const struct host *host)
 static void add_remote_agent(struct words *words, const struct host *host)
 {
     const struct host_spec *spec = host->spec;
-    ssh_words(words, spec, host->login ? host->login->control : NULL);
-    if (!host->login)
-        ssh_forward_words(words, spec, host->socket, host->socket_ro);
+    ssh_words(words, spec, host_control(host), !host->login && host->control);
     words_add(words, "--");
     words_add(words, spec->address);
     words_take(words, ssh_agent_command(spec, host->read_only ? "--serve --read-only" : "--serve"));
@@ -160,6 +158,9 @@ int host_start(const struct host_spec *spec, const char *dir, bool read_only, st
     host->socket_ro = spec->local ? xstrdup(host_libvirt_setting(spec, "socket_ro"))
                                   : xasprintf("%s/ro-%s", dir, spec->name);
     host->login = read_only ? NULL : ssh_login(spec); // a preview leaves nothing behind
+    auto_free char *control = xasprintf("%s/ssh-%s", dir, spec->name);
+    if (!spec->local && ssh_fits(control))
+        host->control = steal(&control);
     if (launch(host, err) < 0) {
         host_close(host);
         return -1;
@@ -658,8 +659,10 @@ int host_revive(struct host *host, int64_t deadline, struct error *err)
 {
     forget_agent(host);
     give_login_up(host);
-    if (launch(host, err) == 0 && greet(host, deadline, err) == 0 && host_keep_alive(host, err) == 0)
+    if (launch(host, err) == 0 && greet(host, deadline, err) == 0 && host_keep_alive(host, err) == 0) {
+        host_forward_libvirt(host);
         return 0;
+    }
     host->lost = true;
     return -1;
 }
@@ -723,6 +726,7 @@ void host_close(struct host *host)
     json_decref(host->hello);
     free(host->socket);
     free(host->socket_ro);
+    free(host->control);
     ssh_login_free(host->login);
     host_spec_free(host->spec);
     pthread_mutex_destroy(&host->sending);

@@ -14,6 +14,7 @@ struct host {
     struct host_spec *spec;
     bool read_only;
     struct login *login;  // the agent is a session in it; NULL: the connection is its own
+    char *control;        // the socket of the connection of its own, or NULL: its name would be too long
     bool inherited;       // it is an earlier run's,
     int64_t proven_by;    // which has to prove by then that it leads there
     bool end_login;       // the next run shall not have it
@@ -38,5 +39,9 @@ struct host {
 
 // A setting of the site's about libvirt ("socket", "socket_ro"); NULL: there is none.
 const char *host_libvirt_setting(const struct host_spec *spec, const char *key);
+// The control socket of the ssh that leads there, or NULL.
+const char *host_control(const struct host *host);
+// Has ssh forward libvirt's sockets, where the site lets it.
+void host_forward_libvirt(const struct host *host);
 
 #endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The way to a host's libvirtd: the sockets that ssh forwards, or relays.
+#include "base/clock.h"
+#include "base/process.h"
 #include "base/socket.h"
 #include "base/spawn.h"
 #include "world/host_internal.h"
@@ -11,7 +13,35 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RELAY_BACKLOG = 8 };
+enum { RELAY_BACKLOG = 8, FORWARD_MS = 2000 };
+
+const char *host_control(const struct host *host)
+{
+    return host->login ? host->login->control : host->control;
+}
+
+static bool may_forward(const struct host_spec *spec)
+{
+    return !spec->local && !spec->become && STREQ(spec->relay, "auto");
+}
+
+void host_forward_libvirt(const struct host *host)
+{
+    const char *control = host_control(host);
+    const struct login *login = host->login;
+    if (!may_forward(host->spec) || !control)
+        return;
+    auto_words struct words words = {0};
+    ssh_forward_words(&words, host->spec, control, login ? login->socket : host->socket,
+                      login ? login->socket_ro : host->socket_ro);
+    struct process_result result = {0};
+    // Whether it leads anywhere is tried.
+    process_run(&(struct process_request){.argv = (const char *const *)words.v,
+                                          .deadline = deadline_in(FORWARD_MS),
+                                          .watch_fd = -1},
+                &result, NULL);
+    process_result_free(&result);
+}
 
 // Whether a forwarded socket leads anywhere. If sshd forbids forwarding, ssh accepts the connection here and
 // hangs up as soon as sshd refuses; libvirtd would wait for its client to speak. ssh keeps the order, so the
@@ -51,7 +81,7 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
     buf_puts(&arguments, "--relay ");
     ssh_quote(&arguments, remote);
     auto_words struct words words = {0};
-    ssh_words(&words, host->spec, host->login ? host->login->control : NULL);
+    ssh_words(&words, host->spec, host_control(host), false);
     words_add(&words, "--");
     words_add(&words, host->spec->address);
     words_take(&words, ssh_agent_command(host->spec, arguments.data));
@@ -65,8 +95,10 @@ static int start_relay(struct host *host, const char *path, const char *remote, 
 // Called before a preview locks itself in: sockets are made here.
 int host_connect_libvirt(struct host *host, struct error *err)
 {
-    if (host->spec->local ||
-        (!host->spec->become && STREQ(host->spec->relay, "auto") && leads_somewhere(host)))
+    if (host->spec->local || (may_forward(host->spec) && leads_somewhere(host)))
+        return 0;
+    host_forward_libvirt(host); // unless the login that an earlier run made does so already
+    if (may_forward(host->spec) && leads_somewhere(host))
         return 0;
     if (start_relay(host, host->socket, host_libvirt_setting(host->spec, "socket"), &host->relays[0], err) <
         0)

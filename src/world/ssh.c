@@ -43,12 +43,19 @@ static void add_all(struct words *w, const char *const *words, size_t count)
         words_add(w, words[i]);
 }
 
-// Options shared by a login and its users. The site's come last: ssh takes the first of several values.
+// Options shared by a login and its users. The site's come last: ssh takes the first of several values. What
+// the user's own configuration would open to the host, or run, is closed, as scp closes it: forwarded keys,
+// displays and ports, a local command, a command in the place of ours.
 static void add_common(struct words *w, const struct host_spec *spec)
 {
     static const char *const always[] = {
-        "-o", "BatchMode=yes",         "-o", "ConnectTimeout=10",       "-o", "ServerAliveInterval=5",
-        "-o", "ServerAliveCountMax=3", "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
+        "-o", "BatchMode=yes",           "-o", "ConnectTimeout=10",
+        "-o", "ServerAliveInterval=5",   "-o", "ServerAliveCountMax=3",
+        "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindUnlink=yes",
+        "-o", "ForwardAgent=no",         "-o", "ForwardX11=no",
+        "-o", "ClearAllForwardings=yes", "-o", "Tunnel=no",
+        "-o", "PermitLocalCommand=no",   "-o", "RemoteCommand=none",
+        "-o", "RequestTTY=no",           "-o", "UpdateHostKeys=no",
     };
     add_all(w, always, COUNT_OF(always));
     size_t i;
@@ -61,23 +68,27 @@ static void add_common(struct words *w, const struct host_spec *spec)
     }
 }
 
-void ssh_words(struct words *w, const struct host_spec *spec, const char *control)
+void ssh_words(struct words *w, const struct host_spec *spec, const char *control, bool makes_it)
 {
-    const char *const first[] = {"ssh", "-T", "-S", control ? control : "none", "-o", "ControlMaster=no"};
+    const char *const first[] = {"ssh", "-T",
+                                 "-o",  makes_it ? "ControlMaster=yes" : "ControlMaster=no",
+                                 "-o",  "ControlPersist=no",
+                                 "-S",  control ? control : "none"};
     add_all(w, first, COUNT_OF(first));
     add_common(w, spec);
 }
 
-void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *socket,
+void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *control, const char *socket,
                        const char *socket_ro)
 {
     const json_t *libvirt = json_object_get(spec->settings, "libvirt");
-    if (spec->become || !STREQ(spec->relay, "auto"))
-        return;
+    const char *const first[] = {"ssh", "-F", "none", "-S", control, "-O", "forward"};
+    add_all(w, first, COUNT_OF(first));
     words_add(w, "-L");
     words_take(w, xasprintf("%s:%s", socket, json_str(libvirt, "socket", "")));
     words_add(w, "-L");
     words_take(w, xasprintf("%s:%s", socket_ro, json_str(libvirt, "socket_ro", "")));
+    words_add(w, "login"); // any name: the control socket says where
 }
 
 void ssh_quote(struct buf *b, const char *word)
@@ -125,7 +136,7 @@ void ssh_login_name(const struct host_spec *spec, char name[65])
     const char *keys = getenv("SSH_AUTH_SOCK");
     auto_words struct words words = {0};
     auto_buf struct buf all = {0};
-    ssh_words(&words, spec, NULL);
+    ssh_words(&words, spec, NULL, false);
     const char *const more[] = {spec->address,
                                 spec->become ? spec->become : "",
                                 spec->relay,
@@ -139,17 +150,23 @@ void ssh_login_name(const struct host_spec *spec, char name[65])
     name[NAME_LENGTH] = '\0';
 }
 
+bool ssh_fits(const char *control)
+{
+    // ssh first creates its control socket under a longer name: a dot and 16 characters more.
+    return strlen(control) + 17 < sizeof((struct sockaddr_un *)NULL)->sun_path;
+}
+
 struct login *ssh_login(const struct host_spec *spec)
 {
     auto_free char *dir = spec->local || spec->keep == 0 ? NULL : private_dir();
     char name[65];
-    // ssh first creates its control socket under a longer name: a dot and 16 characters more.
-    if (!dir || strlen(dir) + 1 + NAME_LENGTH + 17 >= sizeof((struct sockaddr_un *)NULL)->sun_path)
-        return NULL;
     ssh_login_name(spec, name);
+    auto_free char *control = dir ? xasprintf("%s/%s", dir, name) : NULL;
+    if (!control || !ssh_fits(control))
+        return NULL;
     struct login *login = xmalloc(sizeof *login);
     *login = (struct login){
-        .control = xasprintf("%s/%s", dir, name),
+        .control = steal(&control),
         .lock = xasprintf("%s/%s.lock", dir, name),
         .socket = xasprintf("%s/%s.libvirt", dir, name),
         .socket_ro = xasprintf("%s/%s.libvirt-ro", dir, name),
@@ -185,7 +202,6 @@ void ssh_login_words(struct words *w, const struct host_spec *spec, const struct
     add_all(w, first, COUNT_OF(first));
     words_take(w, xasprintf("ControlPersist=%d", spec->keep));
     add_common(w, spec);
-    ssh_forward_words(w, spec, login->socket, login->socket_ro);
     words_add(w, "--");
     words_add(w, spec->address);
 }

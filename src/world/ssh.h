@@ -18,11 +18,13 @@ void words_take(struct words *w, char *word);      // the word itself
 void words_free(struct words *w);
 #define auto_words cleanup(words_free)
 
-// Adds ssh's arguments up to the host's name. control: the login to use where there is one (else ssh connects
-// by itself), or NULL.
-void ssh_words(struct words *w, const struct host_spec *spec, const char *control);
-// Adds the forwarding of libvirt's sockets to these paths, where the site lets ssh do it.
-void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *socket,
+// Adds ssh's arguments up to the host's name. control: the socket of the login to use where there is one
+// (else ssh connects by itself), or, with makes_it, of the one that this ssh makes for as long as it runs; or
+// NULL.
+void ssh_words(struct words *w, const struct host_spec *spec, const char *control, bool makes_it);
+// The words of the ssh that has a login forward libvirt's sockets to these paths. (Words of the login itself
+// would be cleared with the forwards of the user's own configuration.)
+void ssh_forward_words(struct words *w, const struct host_spec *spec, const char *control, const char *socket,
                        const char *socket_ro);
 // The agent's command line for the remote login shell, with the program that makes it root. Caller frees.
 char *ssh_agent_command(const struct host_spec *spec, const char *arguments);
@@ -33,6 +35,8 @@ struct login {
     char *socket, *socket_ro; // libvirt's sockets as this login forwards them
     int users;                // a file on which each user of the login holds a shared lock
 };
+// Whether ssh can make a control socket of that name.
+bool ssh_fits(const char *control);
 // A name derived from everything that makes one login differ from another.
 void ssh_login_name(const struct host_spec *spec, char name[65]);
 // Where this host's login is or would be; NULL if none is to be kept, or if there is no private folder for

@@ -254,7 +254,10 @@ static void a_server_by_name_and_id(void **state)
 static void two_of_one_name(void **state)
 {
     (void)state;
-    begin_cloud("[{\"path\": \"/8774/v2.1/servers/detail?all_tenants=1&limit=1000&name=%5Ea%5C.b%24\", "
+    begin_cloud("[{\"path\": \"/8774/v2.1/servers?all_tenants=1&limit=1000&name=%5Ea%5C.b%24\", "
+                "\"status\": 200, \"body\": {\"servers\": [{\"id\": \"1\", \"name\": \"a.b\"}, "
+                "{\"id\": \"2\", \"name\": \"a.b\"}, {\"id\": \"3\", \"name\": \"axb\"}]}}, "
+                "{\"path\": \"/8774/v2.1/servers/detail?all_tenants=1&limit=1000&name=%5Ea%5C.b%24\", "
                 "\"status\": 200, \"body\": {\"servers\": ["
                 "{\"id\": \"1\", \"name\": \"a.b\", \"status\": \"ACTIVE\", \"OS-EXT-SRV-ATTR:host\": "
                 "\"h\"}, {\"id\": \"2\", \"name\": \"a.b\", \"status\": \"ERROR\"},"

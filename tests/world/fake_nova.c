@@ -453,6 +453,7 @@ static const struct route {
 } routes[] = {
     {"keystone", "POST", "/v3/auth/tokens", log_in},
     {"nova", "GET", "/v2.1/", nova_version},
+    {"nova", "GET", "/v2.1/servers", nova_list},
     {"nova", "GET", "/v2.1/servers/detail", nova_list},
     {"nova", "GET", "/v2.1/servers/*", nova_show},
     {"nova", "POST", "/v2.1/servers/*/action", nova_act},
