@@ -13,7 +13,7 @@
 static json_t *state_of(const json_t *stat, const char *data, size_t len)
 {
     json_t *state = json_object();
-    static const char *const kept[] = {"mode", "uid", "gid", "user", "group", "device", "inode"};
+    static const char *const kept[] = {"type", "mode", "uid", "gid", "user", "group", "device", "inode"};
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         if (json_object_get(stat, kept[i]))
             json_object_set(state, kept[i], json_object_get(stat, kept[i]));
@@ -420,7 +420,9 @@ static int describe_owner(const struct effect *e, char **summary, char **detail,
 {
     (void)err;
     auto_free char *before = owner_text(effect_before(e)), *after = owner_text(effect_after(e));
-    *summary = xasprintf("%s → %s", before, after);
+    int64_t mode = json_int(effect_before(e), "mode", 0);
+    bool loses = STREQ(json_str(effect_before(e), "type", ""), "file") && mode & 06000 && mode & 0111;
+    *summary = xasprintf("%s → %s%s", before, after, loses ? ", and its set-ID bits go" : "");
     *detail = NULL;
     return 0;
 }

@@ -5,11 +5,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -557,6 +562,142 @@ static void swapped_file(void **state)
     assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+// ---- a folder that another user owns ----
+
+enum { OTHER_USER = 1000, TRIES = 20000 };
+
+// The user's child exchanges the folder of a guest and a link to root's own folder, without pause.
+static pid_t exchange(const char *above)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (chdir(above) < 0 || setgid(OTHER_USER) < 0 || setuid(OTHER_USER) < 0)
+        _exit(1);
+    for (;;)
+        if (rename("guest", "aside") < 0 || symlink("../root", "guest") < 0 || unlink("guest") < 0 ||
+            rename("aside", "guest") < 0)
+            _exit(1);
+}
+
+static void nobody_wins_the_race(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    auto_free char *theirs = at("theirs"), *guest = at("theirs/guest"), *roots = at("root"),
+                   *disk = at("theirs/guest/disk"), *secret = at("root/disk");
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(mkdir(theirs, 0755) | mkdir(guest, 0755) | mkdir(roots, 0755), 0);
+    auto_free char *one = make("theirs/guest/disk", "disk", 0600), *two = make("root/disk", "root's", 0600);
+    assert_int_equal(chown(theirs, OTHER_USER, 0) | chown(guest, OTHER_USER, 0), 0);
+    pid_t pid = exchange(theirs);
+    struct stat st;
+    size_t changed = 0;
+    for (int i = 0; i < TRIES && stat(secret, &st) == 0 && st.st_uid == 0; i++) {
+        struct answer auto_answer seen = call("stat", json_pack("{s:s}", "path", disk));
+        if (seen.rc < 0)
+            continue;
+        struct answer auto_answer a = call(
+            "chown", json_pack("{s:s, s:i, s:i, s:{s:O, s:O}}", "path", disk, "uid", i % 2 ? 4711 : 4712,
+                               "gid", -1, "expect", "device", json_object_get(seen.result, "device"), "inode",
+                               json_object_get(seen.result, "inode")));
+        changed += a.rc == 0;
+    }
+    int status;
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status)); // it exchanged them to the end
+    assert_true(changed > 0);
+    assert_int_equal(stat(secret, &st), 0);
+    assert_int_equal(st.st_uid, 0);
+}
+
+static void refused(const char *op, const char *path)
+{
+    auto_json json_t *request = json_pack("{s:s, s:i, s:i}", "path", path, "uid", 4711, "mode", 0640);
+    if (STREQ(op, "remove"))
+        json_object_clear(request);
+    json_object_set_new(request, "path", json_string(path));
+    fails(op, json_incref(request), ERR_REFUSED, REFUSED_OTHER);
+}
+
+static void others_links_are_not_followed(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {"write", "remove", "chown", "chmod"};
+    if (geteuid() != 0)
+        skip();
+    auto_free char *target = at("target"), *link = at("link"), *through = at("link/file"), *gone = at("a"),
+                   *last = at("target/file");
+    assert_int_equal(mkdir(target, 0755), 0);
+    auto_free char *file = make("target/file", "text", 0600);
+    assert_int_equal(symlink("target", link), 0);
+    must("chmod", json_pack("{s:s, s:i}", "path", through, "mode", 0604)); // root's own leads there
+    assert_int_equal(lchown(link, OTHER_USER, OTHER_USER), 0);
+    for (size_t i = 0; i < COUNT_OF(changes); i++)
+        refused(changes[i], through);
+    must("stat", json_pack("{s:s}", "path", through)); // whoever only looks may
+    holds(last, "text");
+    auto_free char *process = xasprintf("/proc/self/root%s", last),
+                   *self = xasprintf("/proc/self/cwd/%s", last);
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        refused(changes[i], process);
+        refused(changes[i], self);
+    }
+    assert_int_equal(symlink("a/b", gone), 0); // round and round
+    auto_free char *endless = at("a/file");
+    fails("chmod", json_pack("{s:s, s:i}", "path", endless, "mode", 0600), ERR_SYSTEM, ELOOP);
+    auto_free char *dots = xasprintf("%s//./target/../target/file", folder);
+    must("chmod", json_pack("{s:s, s:i}", "path", dots, "mode", 0600));
+}
+
+static void a_file_of_two_names(void **state)
+{
+    (void)state;
+    auto_free char *path = make("file", "text", 0600), *other = at("other");
+    assert_int_equal(link(path, other), 0);
+    must("chmod", json_pack("{s:s, s:i}", "path", path, "mode", 0640)); // nobody else makes names here
+    assert_int_equal(chmod(folder, 0770), 0);
+    refused("chmod", path);
+    refused("chown", path);
+    assert_int_equal(unlink(other), 0);
+    must("chmod", json_pack("{s:s, s:i}", "path", path, "mode", 0600));
+}
+
+static void libvirts_records(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {"write", "remove", "chown", "chmod"};
+    static const char *const paths[] = {"/run/libvirt/qemu/guest.xml", "//run/./libvirt//qemu/guest.xml",
+                                        "/var/run/libvirt/qemu/guest.xml",
+                                        "/etc/libvirt/../libvirt/qemu/networks/guest.xml"};
+    auto_free char *bound = at("bound"), *there = at("bound/guest.xml");
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
+        skip();
+    assert_int_equal(mkdir(bound, 0700), 0);
+    for (size_t i = 0; i < 2; i++)
+        if (mount("none", i ? "/etc" : "/run", "tmpfs", 0, "mode=755") < 0)
+            skip();
+    assert_int_equal(mkdir("/run/libvirt", 0755) | mkdir("/run/libvirt/qemu", 0755), 0);
+    assert_int_equal(mkdir("/etc/libvirt", 0755) | mkdir("/etc/libvirt/qemu", 0755), 0);
+    assert_int_equal(mkdir("/etc/libvirt/qemu/networks", 0755), 0);
+    assert_int_equal(mount("/run/libvirt/qemu", bound, "none", MS_BIND, NULL), 0);
+    static const char *const made[] = {"/run/libvirt/qemu/guest.xml", "/etc/libvirt/qemu/networks/guest.xml"};
+    for (size_t i = 0; i < COUNT_OF(made); i++)
+        close(open(made[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        refused(changes[i], there);
+        for (size_t k = 0; k < COUNT_OF(paths); k++)
+            refused(changes[i], paths[k]);
+    }
+    umount2(bound, MNT_DETACH);
+    umount2("/etc", MNT_DETACH);
+    umount2("/run", MNT_DETACH);
+}
+
 // ---- logs ----
 
 static void log_goes_on(void **state)
@@ -745,6 +886,10 @@ int main(void)
         TEST(no_link_is_followed),
         TEST(owner_and_mode),
         TEST(swapped_file),
+        TEST(nobody_wins_the_race),
+        TEST(others_links_are_not_followed),
+        TEST(a_file_of_two_names),
+        TEST(libvirts_records),
         TEST(log_goes_on),
         TEST(log_with_a_hole),
         TEST(a_log_is_not_read_for_nobody),

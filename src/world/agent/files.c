@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Files of the host. A path's folder is opened once and everything happens in it; the file itself is held by
 // a descriptor before it is judged, so that the file that was looked at is the file that is read or changed.
-// Its last part is never followed.
+// Its last part is never followed; where something is to be changed, nor are other users' links on the way to
+// its folder (path.c).
 #include "world/agent/ops_internal.h"
 
 #include "base/io.h"
@@ -18,6 +19,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { META_MAX = 32 << 20 };
@@ -47,7 +49,7 @@ static void place_close(struct place *p)
         .folder = -1 \
     }
 
-static int place_open(const json_t *request, struct place *p, struct error *err)
+static int place_open(const json_t *request, bool changes, struct place *p, struct error *err)
 {
     const json_t *value = json_object_get(request, "path");
     p->path = json_string_value(value);
@@ -61,6 +63,10 @@ static int place_open(const json_t *request, struct place *p, struct error *err)
         ;
     p->name = len > start ? xstrndup(p->path + start, len - start) : xstrdup(".");
     auto_free char *folder = xstrndup(p->path, start);
+    if (changes) {
+        p->folder = folder_open(folder, p->shown, err);
+        return p->folder < 0 ? -1 : 0;
+    }
     p->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return p->folder < 0 ? error_errno(err, errno, "%s", p->shown) : 0;
 }
@@ -114,6 +120,41 @@ static bool is_queue(const struct place *p, int held, const struct stat *st)
     return on.f_type == PROC_SUPER_MAGIC && stat("/proc/kmsg", &kmsg) == 0 && kmsg.st_ino == st->st_ino;
 }
 
+// Whether a folder is one of libvirt's records of guests, whatever path led there. Their daemon has them in
+// memory and writes them anew; only a surgery changes them.
+static bool is_of_records(int folder)
+{
+    static const char *const folders[] = {"/run/libvirt/qemu", "/etc/libvirt/qemu",
+                                          "/var/lib/libvirt/qemu/save", "/var/lib/libvirt/qemu/snapshot",
+                                          "/var/lib/libvirt/qemu/checkpoint"};
+    char real[PATH_MAX];
+    struct stat st, record;
+    ssize_t len = readlink(fd_path(folder).text, real, sizeof real - 1);
+    bool looks = fstat(folder, &st) == 0;
+    real[len < 0 ? 0 : len] = '\0';
+    for (size_t i = 0; i < COUNT_OF(folders); i++) {
+        size_t n = strlen(folders[i]);
+        bool runtime = i == 0; // below it are sockets and the like
+        if (strncmp(real, folders[i], n) == 0 && (!real[n] || (real[n] == '/' && !runtime)))
+            return true;
+        if (looks && stat(folders[i], &record) == 0 && record.st_dev == st.st_dev &&
+            record.st_ino == st.st_ino)
+            return true;
+    }
+    return false;
+}
+
+static int check_no_record(const struct place *p, struct error *err)
+{
+    if (!is_of_records(p->folder))
+        return 0;
+    return error_set(
+        err, ERR_REFUSED, REFUSED_OTHER,
+        "%s is a record of libvirt's, which its daemon writes anew: only an edit_xml while it is "
+        "stopped changes it",
+        p->shown);
+}
+
 // No regular file is waited for.
 static int reopen(const struct place *p, int held, const struct stat *st, struct error *err)
 {
@@ -141,7 +182,7 @@ static int contents(const struct place *p, int held, const struct stat *st, size
 int file_open(const json_t *request, char **shown, struct stat *st, struct error *err)
 {
     struct place auto_place p = NO_PLACE;
-    if (place_open(request, &p, err) < 0)
+    if (place_open(request, false, &p, err) < 0)
         return -1;
     auto_fd int held = hold_file(&p, st, err);
     int fd = held < 0 ? -1 : reopen(&p, held, st, err);
@@ -201,7 +242,7 @@ SERVE(serve_stat)
 {
     struct place auto_place p = NO_PLACE;
     struct stat st;
-    if (place_open(request, &p, err) < 0)
+    if (place_open(request, false, &p, err) < 0)
         return -1;
     auto_fd int fd = hold(&p, &st, err);
     if (fd < 0)
@@ -216,7 +257,7 @@ SERVE(serve_read)
     struct stat st;
     int64_t limit = json_int(request, "limit", WIRE_BODY_MAX);
     size_t most = limit < 0 || limit > (int64_t)WIRE_BODY_MAX ? WIRE_BODY_MAX : (size_t)limit;
-    if (place_open(request, &p, err) < 0)
+    if (place_open(request, false, &p, err) < 0)
         return -1;
     auto_fd int fd = hold_file(&p, &st, err);
     if (fd < 0 || contents(&p, fd, &st, most, &result_body->data, &result_body->len, err) < 0)
@@ -242,7 +283,7 @@ SERVE(serve_list)
 {
     struct place auto_place p = NO_PLACE;
     struct stat st;
-    if (place_open(request, &p, err) < 0)
+    if (place_open(request, false, &p, err) < 0)
         return -1;
     auto_fd int fd = hold_no_link(&p, &st, err);
     if (fd < 0)
@@ -488,7 +529,7 @@ SERVE(serve_tidy)
 {
     struct place auto_place p = NO_PLACE;
     struct error failure;
-    if (place_open(request, &p, &failure) < 0) {
+    if (place_open(request, true, &p, &failure) < 0) {
         if (unless_absent(&failure, err) < 0)
             return -1;
     } else if (name_temporary(request, &p, err) < 0 || remove_temporary(&p, err) < 0) {
@@ -567,10 +608,14 @@ static int take_away(const struct place *p, const struct file *found, const char
     return 0;
 }
 
-// What every change begins with: the place, what is there, and whether it is what the caller saw.
-static int look(const json_t *request, struct place *p, struct file *found, struct error *err)
+// What every change begins with: the place, what is there, and whether it is what the caller saw. agent:
+// NULL for a surgery's own.
+static int look(const struct agent *agent, const json_t *request, struct place *p, struct file *found,
+                struct error *err)
 {
-    return place_open(request, p, err) < 0 || name_temporary(request, p, err) < 0 || find(p, found, err) < 0
+    return place_open(request, true, p, err) < 0 ||
+                   (agent && !agent->surgery && check_no_record(p, err) < 0) ||
+                   name_temporary(request, p, err) < 0 || find(p, found, err) < 0
                ? -1
                : check_expectation(p, found, request, err);
 }
@@ -579,7 +624,7 @@ SERVE(serve_write)
 {
     struct place auto_place p = NO_PLACE;
     struct file auto_file found = {0};
-    if (look(request, &p, &found, err) < 0)
+    if (look(agent, request, &p, &found, err) < 0)
         return -1;
     struct file wanted = found.absent ? (struct file){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1}
                                       : found;
@@ -598,7 +643,7 @@ SERVE(serve_remove)
 {
     struct place auto_place p = NO_PLACE;
     struct file auto_file found = {0};
-    if (look(request, &p, &found, err) < 0)
+    if (look(agent, request, &p, &found, err) < 0)
         return -1;
     if (found.absent)
         return error_errno(err, ENOENT, "%s", p.shown);
@@ -609,13 +654,26 @@ SERVE(serve_restore)
 {
     struct place auto_place p = NO_PLACE;
     struct file auto_file found = {0}, original = {0};
-    if (look(request, &p, &found, err) < 0 || kept(&p, json_str(request, "keep", ""), &original, err) < 0)
+    if (look(agent, request, &p, &found, err) < 0 ||
+        kept(&p, json_str(request, "keep", ""), &original, err) < 0)
         return -1;
     return original.absent ? take_away(&p, &found, NULL, result, err)
                            : replace(&p, &found, &original, NULL, result, err);
 }
 
 // ---- owner and mode ----
+
+// Whoever may write to the folder may have made the name: of a file of somebody else's.
+static int check_one_name(const struct place *p, const struct stat *st, struct error *err)
+{
+    if (!S_ISREG(st->st_mode) || st->st_nlink < 2 || !folder_is_others(p->folder))
+        return 0;
+    return error_set(
+        err, ERR_REFUSED, REFUSED_OTHER,
+        "%s has %lu names (hard links), and not only root may make one in its folder: change its "
+        "owner or mode by hand, once it is clear which file it is",
+        p->shown, (unsigned long)st->st_nlink);
+}
 
 static int check_members(const struct place *p, const struct stat *st, const json_t *request,
                          struct error *err)
@@ -641,10 +699,11 @@ static int check_members(const struct place *p, const struct stat *st, const jso
 // Takes hold of the file whose owner or mode is to change: it is the one that was looked at.
 static int hold_expected(const json_t *request, struct place *p, struct stat *st, struct error *err)
 {
-    if (place_open(request, p, err) < 0)
+    if (place_open(request, true, p, err) < 0 || check_no_record(p, err) < 0)
         return -1;
     auto_fd int fd = hold_no_link(p, st, err);
-    return fd < 0 || check_members(p, st, request, err) < 0 ? -1 : steal_fd(&fd);
+    return fd < 0 || check_members(p, st, request, err) < 0 || check_one_name(p, st, err) < 0 ? -1
+                                                                                              : steal_fd(&fd);
 }
 
 SERVE(serve_chown)
@@ -657,6 +716,11 @@ SERVE(serve_chown)
     auto_fd int fd = hold_expected(request, &p, &st, err);
     if (fd < 0)
         return -1;
+    if (S_ISREG(st.st_mode) && getxattr(fd_path(fd).text, "security.capability", NULL, 0) > 0)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "%s has capabilities, which another owner would take from it: chown it by hand, and "
+                         "setcap it again",
+                         p.shown);
     if (fchownat(fd, "", (uid_t)uid, (gid_t)gid, AT_EMPTY_PATH) < 0)
         return error_errno(err, errno, "cannot give %s to %lld:%lld", p.shown, (long long)uid,
                            (long long)gid);

@@ -69,6 +69,11 @@ struct fd_path {
     char text[32];
 };
 struct fd_path fd_path(int fd);
+// The folder of a path, held (O_PATH), in which something is to be changed. Other users' links on the way, and
+// those of a process (/proc/1/root), are refused. shown: the path, for errors.
+int folder_open(const char *path, const char *shown, struct error *err);
+// Whether another user than root, or this one, may put something there.
+bool folder_is_others(int folder);
 // The regular file at a request's path, to be read; its last part is not followed. shown: the path, for
 // errors; caller frees it.
 int file_open(const json_t *request, char **shown, struct stat *st, struct error *err);

@@ -392,7 +392,7 @@ static int put_back_one(struct agent *agent, const json_t *edit, json_t *lost)
                                           json_object_get(edit, "keep"), "expect", expect),
                      *result = NULL;
     struct error err;
-    if (serve_restore(agent, request, NULL, 0, &result, NULL, &err) == 0)
+    if (serve_restore(NULL, request, NULL, 0, &result, NULL, &err) == 0)
         return 1;
     json_array_append_new(lost, json_text(err.message));
     return 0;
