@@ -69,8 +69,8 @@ struct fd_path {
     char text[32];
 };
 struct fd_path fd_path(int fd);
-// The folder of a path, held (O_PATH), in which something is to be changed. Other users' links on the way, and
-// those of a process (/proc/1/root), are refused. shown: the path, for errors.
+// The folder of a path, held (O_PATH), in which something is to be changed. Other users' links on the way
+// are refused, and those of a process (/proc/1/root). shown: the path, for errors.
 int folder_open(const char *path, const char *shown, struct error *err);
 // Whether another user than root, or this one, may put something there.
 bool folder_is_others(int folder);
