@@ -92,11 +92,13 @@ static void choose_login(struct host *host)
 {
     host->inherited = host->login && ssh_login_there(host->login);
     host->proven_by = deadline_in(INHERITED_MS);
-    if (!host->login)
+    if (host->spec->local)
         return;
-    // Forwarded sockets have the same path, whichever ssh forwards them.
+    // Forwarded sockets have the same path, whichever ssh forwards them: those of the ssh before lead nowhere.
     unlink(host->socket);
     unlink(host->socket_ro);
+    if (!host->login)
+        return;
     if (symlink(host->login->socket, host->socket) < 0 ||
         symlink(host->login->socket_ro, host->socket_ro) < 0)
         give_login_up(host);

@@ -220,7 +220,10 @@ void ssh_login_make(const struct login *login, const struct words *words)
     auto_fd int lock = open(login->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0 || !may_make(lock) || ssh_login_there(login))
         return;
-    unlink(login->control); // left by a login that was killed
+    // Left by a login that was killed, or given up and lives on.
+    unlink(login->control);
+    unlink(login->socket);
+    unlink(login->socket_ro);
     int status = 0;
     int64_t quickly = deadline_in(QUICK_MS);
     // It ends with its maker until it has logged in. A process that it goes through (ProxyJump) is in its

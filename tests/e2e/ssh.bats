@@ -122,6 +122,32 @@ site() {
   done
 }
 
+@test "a user's own configuration that opens doors to hosts: they stay shut" {
+  on controller bash -c '[[ ! -e /root/.ssh/config ]] || cp -p /root/.ssh/config /root/.ssh/config.kept
+    cat >>/root/.ssh/config' <<'C'
+Host *
+  ForwardAgent yes
+  PermitLocalCommand yes
+  LocalCommand touch /tmp/e2e-local-command
+  RemoteCommand touch /tmp/e2e-remote-command
+  RequestTTY force
+  LocalForward 127.0.0.1:2222 127.0.0.1:22
+  RemoteForward 2223 127.0.0.1:22
+  DynamicForward 2224
+C
+  local option open=0 host
+  for option in -n -q; do
+    run migrun "$option" tests/e2e/policies/doors.lua still compute-2
+    ends_with_status 0
+  done
+  for host in $(hosts); do
+    ! on "$host" bash -c 'compgen -G "/tmp/e2e-*-command"' || open=1
+  done
+  on controller bash -c 'rm -f /root/.ssh/config
+    [[ ! -e /root/.ssh/config.kept ]] || mv /root/.ssh/config.kept /root/.ssh/config'
+  ((open == 0)) || fail "a command was run"
+}
+
 @test "the site wants no forwarding at all" {
   site 'relay = "agent"'
   run migrun -q --site /tmp/e2e-site.lua policies/libvirt.lua still compute-2
