@@ -15,11 +15,13 @@ teardown() {
 }
 teardown_file() { forget still; }
 
-# Neither agents nor private folders, some seconds after the end.
+# Neither agents, private folders nor processes of its own, some seconds after the end.
 nothing_is_left() {
   for host in $(hosts); do await 10 no_agents "$host" || fail "an agent is left on $host"; done
   await 10 no_folders || fail "a folder is left in the controller's /run"
+  await 10 no_migrun || fail "a process of migrun is left" "$(on controller pgrep -xa migrun)"
 }
+no_migrun() { ! on controller pgrep -x migrun; }
 no_agents() { ! on "$1" pgrep -f migrun-agent; }
 no_folders() { ! on controller bash -c 'compgen -G "/run/migrun-??????"'; }
 
