@@ -94,7 +94,8 @@ static void choose_login(struct host *host)
     host->proven_by = deadline_in(INHERITED_MS);
     if (host->spec->local)
         return;
-    // Forwarded sockets have the same path, whichever ssh forwards them: those of the ssh before lead nowhere.
+    // Forwarded sockets have the same path, whichever ssh forwards them: those of the ssh before lead
+    // nowhere.
     unlink(host->socket);
     unlink(host->socket_ro);
     if (!host->login)
