@@ -136,9 +136,9 @@ sweep: deps $(SWEEP)
 	$(SWEEP) --random 1000 $$(date +%s)
 	@$(MAKE) --no-print-directory FAULTS=1 BUILD=$(FAULTY) all
 	@LAB_BUILD=$(FAULTY) SWEEP=$(SWEEP) tests/lab/sweep
-	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 BATS_TEST_TIMEOUT=7200 \
-		bats --filter 'random moments|many guests' tests/e2e/moments.bats \
-			tests/e2e/recover.bats
+	@LAB_BUILD=$(FAULTY) MOMENTS=50 MANY=20 EVERY=1 BATS_TEST_TIMEOUT=7200 \
+		bats --filter 'random moments|many guests|planted' tests/e2e/moments.bats \
+			tests/e2e/planted.bats tests/e2e/recover.bats
 
 # Fuzzes the readers of foreign data: the journal, the site, a cloud's answers, the agent's protocol on both
 # ends. FUZZ: seconds for each.
