@@ -140,8 +140,8 @@ sweep: deps $(SWEEP)
 		bats --filter 'random moments|many guests|planted' tests/e2e/moments.bats \
 			tests/e2e/planted.bats tests/e2e/recover.bats
 
-# Fuzzes the readers of foreign data: the journal, the site, a cloud's answers, the agent's protocol on both
-# ends. FUZZ: seconds for each.
+# Fuzzes the readers of foreign data: the journal (and history, show and recover over it), the site, a cloud's
+# answers, the agent's protocol on both ends. FUZZ: seconds for each.
 FUZZ ?= 60
 fuzz:
 	@tests/deps $(DEPS) clang libclang-rt-dev
