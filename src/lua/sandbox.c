@@ -236,7 +236,10 @@ static void push_reader(lua_State *L)
 
 static int safe_require(lua_State *L)
 {
-    const char *name = luaL_checkstring(L, 1);
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    if (strlen(name) != len)
+        return lua_mistake(L, "'%s' is not a valid module name", name);
     require(L, name);
     if (strncmp(name, "migrun.", 7) != 0 || !lua_istable(L, -1))
         return 1;

@@ -243,6 +243,130 @@ static void a_policy_that_cannot_be_loaded_is_a_mistake(void **state)
     }
 }
 
+// ---- ways out of the sandbox ----
+
+// What leads to files, processes, C, bytecode or the interpreter itself; by each of the ways to a name.
+static const char *const doors[] = {
+    "io",
+    "io.open",
+    "io.popen",
+    "io.lines",
+    "io.tmpfile",
+    "os.execute",
+    "os.exit",
+    "os.remove",
+    "os.rename",
+    "os.tmpname",
+    "os.getenv",
+    "os.setlocale",
+    "debug",
+    "debug.getinfo",
+    "debug.sethook",
+    "debug.debug",
+    "debug.getlocal",
+    "debug.setupvalue",
+    "debug.getregistry",
+    "debug.setmetatable",
+    "package",
+    "package.loaded",
+    "package.loadlib",
+    "package.path",
+    "package.cpath",
+    "package.preload",
+    "package.searchers",
+    "package.searchpath",
+    "dofile",
+    "loadfile",
+    "string.dump",
+    "collectgarbage",
+    "module",
+    "newproxy",
+    "jit",
+    "ffi",
+};
+static const char *const ways_out[] = {
+    "return @",
+    "return _G.@",
+    "return _ENV.@",
+    "return (load('return @'))()",
+    "return load('return @', '=x', 't', _ENV)()",
+    "local v = _G for part in ('@'):gmatch('[^.]+') do v = rawget(v, part) end return v",
+    "local m = require('@') return m",
+};
+// The others, each of its own kind.
+static const char *const tricks[] = {
+    "return load('\\27Lua')",
+    "return load('\\27LuaT\\0', '=x', 'b')",
+    "return load(function() return nil end)",
+    "return setmetatable({}, { __gc = function() end })",
+    "local t = setmetatable({}, {}) getmetatable(t).__gc = print return debug",
+    "return getmetatable('').__metatable == nil and getmetatable(print)",
+    "return require('../../../../etc/passwd')",
+    "return require('/etc/passwd')",
+    "return require('.passwd')",
+    "return require('a..b')",
+    "return require('migrun.check\\0x')",
+    "return require('')",
+    "return require('migrun')",
+    "return require('migrun.words.x')",
+    "require('migrun.check').x = 1 return true",
+    "rawset(require('migrun.check'), 'x', 1) return true",
+    "setmetatable(require('migrun.check'), nil) return true",
+    "return getmetatable(require('migrun.check')).__newindex",
+    "table.insert(require('migrun.check'), 1) return true",
+    "new_global = 1 return true",
+    "_G.new_global = 1 return rawget(_G, 'new_global') and load('return new_global')() == 2",
+    "_ENV = { print = print } return print == nil",
+    "return ('x'):rep(1 << 40)",
+    "return (('x'):rep(1 << 20)):rep(1 << 20)",
+    "return table.concat(setmetatable({}, { __len = function() return 1 << 60 end }))",
+    "return string.format('%' .. ('9'):rep(9) .. 'd', 1)",
+    "return select(-(1 << 62), 1)",
+    "return table.unpack({}, 1, 1 << 30)",
+    "return string.pack('!17i8', 1)",
+    "return utf8.char(-1)",
+    "return coroutine.wrap(function() return io end)()",
+    "return coroutine.close(coroutine.running())",
+    "local function f(...) return select('#', ...) + f(1, ...) end return f()",
+    "return (function(...) return ... end)(table.unpack({}, 1, 1e8))",
+    "goto x do local y ::x:: end return true",
+    "return error == nil or xpcall(function() error(1) end, function() return io end) and nil",
+};
+
+// Whether a policy that is loaded reaches it: 1, 0, or -1, when even that it does not is not told by pcall.
+static int gets_out(const char *snippet)
+{
+    auto_free char *text = xasprintf("local f, why = load([==[%s]==], '=x', 't', _ENV)\n"
+                                     "local ok, got = pcall(f or error)\n"
+                                     "if f and ok and got then error('it got out') end\n" STEPS,
+                                     snippet, "{ 'x', phase = 'check', run = function() end }");
+    struct policy policy;
+    struct error err = {0};
+    int rc = load(&policy, text, &err);
+    policy_free(&policy);
+    return rc == 0 ? 0 : strstr(err.message, "it got out") ? 1 : -1;
+}
+
+static void nothing_leads_out(void **state)
+{
+    (void)state;
+    size_t tried = 0;
+    assert_int_equal(gets_out("return string.rep"), 1); // what is allowed is found
+    assert_int_equal(gets_out("return _G.os.time()"), 1);
+    for (size_t i = 0; i < COUNT_OF(doors); i++)
+        for (size_t k = 0; k < COUNT_OF(ways_out); k++, tried++) {
+            size_t n = strcspn(ways_out[k], "@"); // stands for the door
+            auto_free char *snippet = xasprintf("%.*s%s%s", (int)n, ways_out[k], doors[i],
+                                                ways_out[k] + n + 1);
+            if (gets_out(snippet) != 0)
+                fail_msg("%s", snippet);
+        }
+    for (size_t i = 0; i < COUNT_OF(tricks); i++, tried++)
+        if (gets_out(tricks[i]) > 0)
+            fail_msg("%s", tricks[i]);
+    assert_true(tried >= 250);
+}
+
 // Everything that the core asks of a policy. Errors are set, or nothing was wrong.
 static void ask_everything(struct policy *policy)
 {
@@ -546,6 +670,7 @@ int main(void)
         cmocka_unit_test(a_long_message_ends),
         cmocka_unit_test(secret_parameters),
         cmocka_unit_test(a_bare_name_is_no_file_here),
+        cmocka_unit_test(nothing_leads_out),
         cmocka_unit_test(a_policy_that_cannot_be_loaded_is_a_mistake),
         cmocka_unit_test(a_step_that_is_nasty_fails_or_not_and_the_next_is_asked),
         cmocka_unit_test(any_mixture_of_them_is_survived),
