@@ -96,6 +96,34 @@ static _Noreturn void flood(void)
         say("{\"id\":-1}", 9);
 }
 
+// True answers to what comes before and after a change, so that it is the changes and their undo that are
+// lied to; true: it was such a question.
+static bool help(const char *op, json_int_t id)
+{
+    static const char file[] = "{\"type\": \"file\", \"mode\": 420, \"uid\": 0, \"gid\": 0, \"size\": 3, "
+                               "\"inode\": 1, \"device\": 1, \"links\": 1, \"mtime\": 1, \"sha256\": \"7692c"
+                               "3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed\"}";
+    static const char *const plain[] = {"claim", "unclaim", "note", "forget", "tidy", "ping"};
+    for (size_t i = 0; i < COUNT_OF(plain); i++)
+        if (STREQ(op, plain[i])) {
+            answer(id, "result", "{}");
+            return true;
+        }
+    if (STREQ(op, "claims"))
+        answer(id, "result", "{\"claims\": []}");
+    else if (STREQ(op, "stat"))
+        answer(id, "result", file);
+    else if (STREQ(op, "read")) {
+        auto_free char *head = xasprintf("{\"id\": %lld, \"result\": %s}", (long long)id, file);
+        announce((uint32_t)strlen(head), 3);
+        if (write_all(STDOUT_FILENO, head, strlen(head)) < 0 || write_all(STDOUT_FILENO, "one", 3) < 0)
+            exit(0);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void do_mischief(const char *what, const char *op, json_int_t id)
 {
     static const char *const facts =
@@ -107,6 +135,8 @@ static void do_mischief(const char *what, const char *op, json_int_t id)
     else if (early || STREQ(op, "ping"))
         answer(id, "result", STREQ(op, "facts") ? facts : "{\"paths\": {}}");
     else if (STREQ(what, "lies"))
+        lie(id);
+    else if (STREQ(what, "lies about changes") && !help(op, id))
         lie(id);
     else if (STREQ(what, "flood"))
         flood();
@@ -132,7 +162,9 @@ static int be_agent(const char *what)
     struct wire_reader reader = {0};
     printf("migrun-agent " MIGRUN_VERSION " 1\n");
     fflush(stdout);
-    const char *hello = "{\"hello\": {\"read_only\": true, \"root\": true, \"hostname\": \"evil\"}}";
+    auto_free char *hello = xasprintf("{\"hello\": {\"read_only\": %s, \"root\": true, \"hostname\": "
+                                      "\"evil\"}}",
+                                      STREQ(what, "lies about changes") ? "false" : "true");
     say(hello, strlen(hello));
     for (;;) {
         char chunk[65536];
@@ -195,6 +227,27 @@ static int setup(void **state)
         "  params = { rounds = { type = 'integer', default = 1, help = 'how often' } },\n"
         "  steps = { { 'ask', phase = 'check', run = function(run) return ask(run, run.params.rounds) end } "
         "} }\n");
+    put("change.lua",
+        "local function change(run, round)\n"
+        "  local h = run.hosts[1]\n"
+        "  local calls = {\n"
+        "    function() h:write('/a', 'two' .. round) end, function() h:remove('/a') end,\n"
+        "    function() h:edit('/a', function(text) return text .. round end) end,\n"
+        "    function() h:chown('/a', round, round) end, function() h:chmod('/a', 256 + round) end,\n"
+        "    function() h:command({ 'true' }, { undo = { 'false' } }) end,\n"
+        "    function() h:service('cron'):restart() end,\n"
+        "    function() h:service('libvirtd'):while_stopped(function() h:write('/b', 'x') end) end,\n"
+        "  }\n"
+        "  local done = 0\n"
+        "  for _ = 1, round do for _, call in ipairs(calls) do\n"
+        "    if pcall(call) then done = done + 1 end\n"
+        "  end end\n"
+        "  error('changed ' .. h.name .. ', ' .. done .. ' changes')\n"
+        "end\n"
+        "return { api = 1, summary = 'Change', takes = { 'host' },\n"
+        "  params = { rounds = { type = 'integer', default = 1, help = 'how often' } },\n"
+        "  steps = { { 'change', phase = 'prepare',\n"
+        "    run = function(run) return change(run, run.params.rounds) end } } }\n");
     return 0;
 }
 
@@ -209,19 +262,28 @@ static int teardown(void **state)
     return 0;
 }
 
-// A run with that agent; interrupt_ms: after so long Ctrl-C is pressed, once.
-static void run(const char *mischief, int rounds, int interrupt_ms)
+// A run with that agent; interrupt_ms: after so long Ctrl-C is pressed, once. Only change.lua is no preview.
+static void run_policy(const char *name, const char *mischief, int rounds, int interrupt_ms)
 {
     auto_free char *ssh = xasprintf("#!/bin/sh\nexec %s --agent '%s'\n", self, mischief),
                    *script = xasprintf("timeout -s INT %d.%03d \"$@\"", interrupt_ms / 1000,
                                        interrupt_ms % 1000),
-                   *site = xasprintf("%s/site.lua", folder), *policy = xasprintf("%s/policy.lua", folder),
-                   *count = xasprintf("rounds=%d", rounds);
+                   *site = xasprintf("%s/site.lua", folder), *policy = xasprintf("%s/%s", folder, name),
+                   *state_dir = xasprintf("%s/state", folder), *count = xasprintf("rounds=%d", rounds);
     put("ssh", ssh);
-    const char *argv[] = {"sh",  "-c",    interrupt_ms ? script : "\"$@\"",
-                          "sh",  program, "--site",
-                          site,  "-n",    "-p",
-                          count, policy,  "evil",
+    const char *argv[] = {"sh",
+                          "-c",
+                          interrupt_ms ? script : "\"$@\"",
+                          "sh",
+                          program,
+                          "--site",
+                          site,
+                          "-p",
+                          count,
+                          policy,
+                          "evil",
+                          STREQ(name, "change.lua") ? "--state" : "-n",
+                          STREQ(name, "change.lua") ? state_dir : NULL,
                           NULL};
     const struct process_request request = {.argv = argv, .watch_fd = -1, .deadline = deadline_in(RUN_MS)};
     struct process_result cleanup(process_result_free) ended = {0};
@@ -238,6 +300,21 @@ static void run(const char *mischief, int rounds, int interrupt_ms)
         fail_msg("%s: a terminal would obey\n%s\n%s", mischief, out, said);
     free(output);
     output = xasprintf("%s%s", out, said);
+}
+
+static void run(const char *mischief, int rounds, int interrupt_ms)
+{
+    run_policy("policy.lua", mischief, rounds, interrupt_ms);
+}
+
+static void lies_about_changes(void **state)
+{
+    (void)state;
+    run_policy("change.lua", "lies about changes", ROUNDS, 0);
+    if (!strstr(output, "changed evil, "))
+        fail_msg("%s", output); // it is these calls that are lied to
+    if (!strstr(output, "could not be put back"))
+        fail_msg("%s", output); // and their undo
 }
 
 static void lies_in_every_answer(void **state)
@@ -280,11 +357,9 @@ int main(int argc, char **argv)
     if (argc == 3 && STREQ(argv[1], "--agent"))
         return be_agent(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lies_in_every_answer),
-        cmocka_unit_test(lies_in_its_facts),
-        cmocka_unit_test(answers_that_break_off),
-        cmocka_unit_test(answers_of_much_memory),
-        cmocka_unit_test(floods_and_silence_are_interrupted),
+        cmocka_unit_test(lies_in_every_answer),   cmocka_unit_test(lies_in_its_facts),
+        cmocka_unit_test(lies_about_changes),     cmocka_unit_test(answers_that_break_off),
+        cmocka_unit_test(answers_of_much_memory), cmocka_unit_test(floods_and_silence_are_interrupted),
     };
     return cmocka_run_group_tests_name("evil", tests, setup, teardown);
 }
