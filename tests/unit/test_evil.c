@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -124,14 +125,91 @@ static bool help(const char *op, json_int_t id)
     return true;
 }
 
+// ---- claims and notes that were planted ----
+
+static const char claims[] =
+    "{'claims': [{'run': '20260101-000000-abc', 'instance': '7eb1c886-6149-66f2-54b6-72643cf6c66c', "
+    "'name': 'g', 'by': 'root on away', 'source': 'evil', 'dest': 'evil', 'since': 1764000000.5, "
+    "'exclusive': true}]}";
+static const char notes[] =
+    "{'notes': {'1': {'kind': 'command', 'host': 'evil', 'target': 'touch', 'before': {}, "
+    "'after': {'argv': ['true'], 'undo': ['true'], 'timeout': 5000}, 'step': 'a'}, "
+    "'2': {'kind': 'file.write', 'host': 'evil', 'target': '/a', 'before': {'absent': true}, "
+    "'after': {'sha256': '00', 'size': 3}, 'step': 'a'}, "
+    "'3': {'kind': 'file.owner', 'host': 'evil', 'target': '/a', 'before': {'uid': 0, 'gid': 0, "
+    "'mode': 420, 'user': 'root'}, 'after': {'uid': 1, 'gid': 1}, 'step': 'b'}, "
+    "'4': {'kind': 'service', 'host': 'evil', 'target': 'cron', 'before': {'state': 'active'}, "
+    "'after': {'action': 'stop'}, 'step': 'b'}, "
+    "'5': {'kind': 'libvirt.migrate', 'host': 'evil', 'target': 'g', 'before': {'host': 'evil'}, "
+    "'after': {'host': 'evil', 'timeout': 800}, 'step': 'c'}, "
+    "'6': {'kind': 'surgery', 'host': 'evil', 'target': 'libvirtd', 'before': {}, "
+    "'after': {'unit': 'libvirtd'}, 'step': 'c'}}, 'unreadable': []}";
+
+static json_t *read_quoted(const char *text)
+{
+    auto_free char *copy = xstrdup(text);
+    for (char *p = copy; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    return json_loads(copy, 0, NULL);
+}
+
+static json_t *lie_at_random(void)
+{
+    return json_loads(lies[(size_t)rand() % COUNT_OF(lies)], JSON_DECODE_ANY, NULL);
+}
+
+// A copy in which each part has a chance of one in so many to be a lie, to go, or to have another name.
+static json_t *spoilt(const json_t *json, int one_in)
+{
+    const char *key;
+    json_t *part, *copy;
+    size_t i;
+    if (rand() % one_in == 0)
+        return lie_at_random();
+    if (json_is_array(json)) {
+        copy = json_array();
+        json_array_foreach(json, i, part)
+            json_array_append_new(copy, spoilt(part, one_in));
+        return copy;
+    }
+    if (!json_is_object(json))
+        return json_deep_copy(json);
+    copy = json_object();
+    json_object_foreach((json_t *)(uintptr_t)json, key, part) {
+        bool goes = rand() % (4 * one_in) == 0, renamed = rand() % (4 * one_in) == 0;
+        if (!goes)
+            json_object_set_new(copy, renamed ? members[(size_t)rand() % COUNT_OF(members)] : key,
+                                spoilt(part, one_in));
+    }
+    return copy;
+}
+
+static void plant(const char *seed, const char *op, json_int_t id)
+{
+    bool asks_claims = STREQ(op, "claims");
+    if (!asks_claims && !STREQ(op, "notes")) {
+        if (!help(op, id))
+            lie(id);
+        return;
+    }
+    srand((unsigned)atoi(seed) * 2 + asks_claims);
+    auto_json json_t *true_one = read_quoted(asks_claims ? claims : notes),
+                     *false_one = spoilt(true_one, 12 + rand() % 40);
+    auto_free char *text = json_dumps(false_one, JSON_COMPACT | JSON_ENCODE_ANY);
+    answer(id, "result", text);
+}
+
 static void do_mischief(const char *what, const char *op, json_int_t id)
 {
     static const char *const facts =
         "{\"units\": {}, \"addresses\": [], \"mounts\": [], \"memory\": {}, \"cpu\": "
         "{}, \"users\": {}, \"groups\": {}, \"guests\": [], \"libvirt\": {}}";
+    bool planted = strncmp(what, "planted ", 8) == 0;
     bool early = STREQ(op, "facts") || STREQ(op, "storage");
     if (STREQ(what, "early lies"))
         lie(id);
+    else if (planted && !early)
+        plant(what + 8, op, id);
     else if (early || STREQ(op, "ping"))
         answer(id, "result", STREQ(op, "facts") ? facts : "{\"paths\": {}}");
     else if (STREQ(what, "lies"))
@@ -157,14 +235,14 @@ static void do_mischief(const char *what, const char *op, json_int_t id)
     // and else it is silent
 }
 
-static int be_agent(const char *what)
+static int be_agent(const char *what, const char *read_only)
 {
     struct wire_reader reader = {0};
     printf("migrun-agent " MIGRUN_VERSION " 1\n");
     fflush(stdout);
     auto_free char *hello = xasprintf("{\"hello\": {\"read_only\": %s, \"root\": true, \"hostname\": "
                                       "\"evil\"}}",
-                                      STREQ(what, "lies about changes") ? "false" : "true");
+                                      read_only);
     say(hello, strlen(hello));
     for (;;) {
         char chunk[65536];
@@ -262,29 +340,18 @@ static int teardown(void **state)
     return 0;
 }
 
-// A run with that agent; interrupt_ms: after so long Ctrl-C is pressed, once. Only change.lua is no preview.
-static void run_policy(const char *name, const char *mischief, int rounds, int interrupt_ms)
+// migrun, with that agent; interrupt_ms: after so long Ctrl-C is pressed, once.
+static void migrun(const char *mischief, int interrupt_ms, const char *const *words)
 {
-    auto_free char *ssh = xasprintf("#!/bin/sh\nexec %s --agent '%s'\n", self, mischief),
+    auto_free char *ssh = xasprintf("#!/bin/sh\ncase $* in *--read-only*) r=true;; *) r=false;; esac\n"
+                                    "exec %s --agent '%s' $r\n",
+                                    self, mischief),
                    *script = xasprintf("timeout -s INT %d.%03d \"$@\"", interrupt_ms / 1000,
-                                       interrupt_ms % 1000),
-                   *site = xasprintf("%s/site.lua", folder), *policy = xasprintf("%s/%s", folder, name),
-                   *state_dir = xasprintf("%s/state", folder), *count = xasprintf("rounds=%d", rounds);
+                                       interrupt_ms % 1000);
     put("ssh", ssh);
-    const char *argv[] = {"sh",
-                          "-c",
-                          interrupt_ms ? script : "\"$@\"",
-                          "sh",
-                          program,
-                          "--site",
-                          site,
-                          "-p",
-                          count,
-                          policy,
-                          "evil",
-                          STREQ(name, "change.lua") ? "--state" : "-n",
-                          STREQ(name, "change.lua") ? state_dir : NULL,
-                          NULL};
+    const char *argv[20] = {"sh", "-c", interrupt_ms ? script : "\"$@\"", "sh", program};
+    for (size_t i = 0; words[i]; i++)
+        argv[5 + i] = words[i];
     const struct process_request request = {.argv = argv, .watch_fd = -1, .deadline = deadline_in(RUN_MS)};
     struct process_result cleanup(process_result_free) ended = {0};
     struct error err;
@@ -302,6 +369,19 @@ static void run_policy(const char *name, const char *mischief, int rounds, int i
     output = xasprintf("%s%s", out, said);
 }
 
+static char *in_folder(const char *name) { return xasprintf("%s/%s", folder, name); }
+
+// Only change.lua is no preview.
+static void run_policy(const char *name, const char *mischief, int rounds, int interrupt_ms)
+{
+    auto_free char *site = in_folder("site.lua"), *policy = in_folder(name), *kept = in_folder("state"),
+                   *count = xasprintf("rounds=%d", rounds);
+    bool changes = STREQ(name, "change.lua");
+    migrun(mischief, interrupt_ms,
+           (const char *const[]){"--site", site, "-p", count, policy, "evil", changes ? "--state" : "-n",
+                                 changes ? kept : NULL, NULL});
+}
+
 static void run(const char *mischief, int rounds, int interrupt_ms)
 {
     run_policy("policy.lua", mischief, rounds, interrupt_ms);
@@ -315,6 +395,26 @@ static void lies_about_changes(void **state)
         fail_msg("%s", output); // it is these calls that are lied to
     if (!strstr(output, "could not be put back"))
         fail_msg("%s", output); // and their undo
+}
+
+// PLANTED=N: so many, from a seed that is told.
+static void planted_claims_and_notes(void **state)
+{
+    (void)state;
+    auto_free char *site = in_folder("site.lua"), *kept = in_folder("planted");
+    const char *wanted = getenv("PLANTED");
+    int first = wanted ? (int)time(NULL) % 100000 * 1000 : 1, n = wanted ? atoi(wanted) : ROUNDS;
+    bool undone = false, refused = false;
+    for (int i = 0; i < n; i++) {
+        auto_free char *mischief = xasprintf("planted %d", first + i);
+        migrun(mischief, 0,
+               (const char *const[]){"recover", "--host", "evil", "--yes", "--site", site, "--state", kept,
+                                     NULL});
+        undone = undone || strstr(output, "undone") || strstr(output, "could not be put back");
+        refused = refused || strstr(output, "refusing what evil keeps") || strstr(output, "malformed");
+    }
+    migrun("silence", 0, (const char *const[]){"history", "--state", kept, NULL});
+    assert_true(undone && refused); // neither all true nor all nonsense
 }
 
 static void lies_in_every_answer(void **state)
@@ -354,12 +454,16 @@ static void floods_and_silence_are_interrupted(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && STREQ(argv[1], "--agent"))
-        return be_agent(argv[2]);
+    if (argc == 4 && STREQ(argv[1], "--agent"))
+        return be_agent(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lies_in_every_answer),   cmocka_unit_test(lies_in_its_facts),
-        cmocka_unit_test(lies_about_changes),     cmocka_unit_test(answers_that_break_off),
-        cmocka_unit_test(answers_of_much_memory), cmocka_unit_test(floods_and_silence_are_interrupted),
+        cmocka_unit_test(lies_in_every_answer),
+        cmocka_unit_test(lies_in_its_facts),
+        cmocka_unit_test(lies_about_changes),
+        cmocka_unit_test(planted_claims_and_notes),
+        cmocka_unit_test(answers_that_break_off),
+        cmocka_unit_test(answers_of_much_memory),
+        cmocka_unit_test(floods_and_silence_are_interrupted),
     };
     return cmocka_run_group_tests_name("evil", tests, setup, teardown);
 }
