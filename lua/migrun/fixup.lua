@@ -139,12 +139,16 @@ fixup.own_instance_files = {
   run = function(run)
     local host, files, changed = run.instance:host(), fixup.wanted_owners(run), {}
     if run.preview and run.dest then return forecast(run, files) end
+    local first
     for _, file in ipairs(files) do
       if not is_right(file) then
+        -- One that is refused keeps no other file from its owner.
         changed[#changed + 1] = ("%s %s → %s"):format(file.name, owner_text(file), user_name(host, file.uid))
-        host:chown(file.path, file.uid, file.gid)
+        local done, problem = pcall(host.chown, host, file.path, file.uid, file.gid)
+        if not done then first = first or problem end
       end
     end
+    if first then error(first, 0) end
     if #changed > 0 then return table.concat(changed, ", ") end
     return #files == 0 and "the instance has no files of its own here" or ("%d files, owned right already")
       :format(#files)

@@ -589,25 +589,40 @@ end
 
 -- Of libvirt's own state, as the bindings know it: a path that is written out, or that the instance tells.
 local STATE_FOLDERS = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/qemu/", "/etc/libvirt/qemu/"}
+local NVRAM_FOLDER = "/var/lib/libvirt/qemu/nvram/"
 local STATE_METHODS = set_of [[status_file definition_file]]
 local WRITERS = set_of [[edit remove write]]
+local OWNERS = set_of [[chmod chown]]
 
-local function is_state(classes, node)
+-- A path that is written out, in its one spelling; with a '/' at its end.
+local function plain(path)
+    local parts = {}
+    for part in path:gmatch("[^/]+") do
+        if part ~= "." then parts[#parts + 1] = part end
+    end
+    return "/" .. table.concat(parts, "/") .. "/"
+end
+
+local function is_state(classes, node, owner)
     node = resolve(node)
     if node.kind == "method" then
         return STATE_METHODS[node.key.value] and type_of(classes, node.object) == "Instance"
     end
+    local path = node.kind == "string" and node.value and plain(node.value)
+    if not path or owner and sub(path, 1, #NVRAM_FOLDER) == NVRAM_FOLDER then return false end
     for _, folder in ipairs(STATE_FOLDERS) do
-        if node.kind == "string" and node.value and sub(node.value, 1, #folder) == folder then return true end
+        if sub(path, 1, #folder) == folder then return true end
     end
     return false
 end
 
 -- Finds before the run begins mistakes that the bindings refuse only after libvirtd was stopped.
 local function check_state(parsed, classes, node)
-    local path, change = node.args[1], node.args[2]
-    if not path or type_of(classes, node.object) ~= "Host" or not is_state(classes, path) then return end
-    if WRITERS[node.key.value] then
+    local path, change, owner = node.args[1], node.args[2], OWNERS[node.key.value]
+    if not path or type_of(classes, node.object) ~= "Host" or not is_state(classes, path, owner) then return end
+    if owner then
+        parsed:problem(path.pos, "libvirt's own state, and so are its owner and mode")
+    elseif WRITERS[node.key.value] then
         parsed:problem(path.pos, "libvirt's own state: only edit_xml changes it, with a change that says "
             .. "beforehand what it touches")
     elseif node.key.value == "edit_xml" and change and resolve(change).kind == "function" then

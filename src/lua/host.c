@@ -6,6 +6,7 @@
 #include "run/change.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,13 +53,27 @@ void push_host(lua_State *L, struct run_host *h)
     lua_remove(L, -2);
 }
 
+// The path at index, which is replaced by its one spelling: no part is empty or ".".
 static const char *check_path(lua_State *L, int index)
 {
     size_t len;
     const char *path = luaL_checklstring(L, index, &len);
-    if (*path != '/' || strlen(path) != len || len >= 4096)
+    if (*path != '/' || strlen(path) != len || len >= PATH_MAX)
         lua_mistake(L, "a path on a host begins with '/', not '%s'", path);
-    return path;
+    char plain[PATH_MAX];
+    size_t n = 0;
+    while (*(path += strspn(path, "/"))) {
+        size_t part = strcspn(path, "/");
+        if (part != 1 || *path != '.') {
+            plain[n++] = '/';
+            memcpy(plain + n, path, part);
+            n += part;
+        }
+        path += part;
+    }
+    lua_pushlstring(L, n ? plain : "/", n ? n : 1);
+    lua_replace(L, index);
+    return lua_tostring(L, index);
 }
 
 // ---- reading ----
@@ -171,27 +186,50 @@ static int host_list(lua_State *L)
 
 // ---- changing files ----
 
-// libvirt's own records: a mistake there orphans or kills guests, so an edit says beforehand what it touches;
-// and the running daemon has them in memory, and writes them anew. Raises.
-static void check_libvirt_state(lua_State *L, const struct run_host *h, const char *path,
-                                bool may_be_declared)
+enum change_of { OF_CONTENTS, OF_XML, OF_OWNER };
+
+static bool begins_with(const char *path, const char *folder)
 {
-    static const char *const folders[] = {"/run/libvirt/", "/var/run/libvirt/", "/var/lib/libvirt/qemu/",
-                                          "/etc/libvirt/qemu/"};
-    for (size_t i = 0; i < COUNT_OF(folders); i++) {
-        if (strncmp(path, folders[i], strlen(folders[i])) != 0)
-            continue;
-        if (!may_be_declared)
-            lua_mistake(L,
-                        "%s is libvirt's own state: only edit_xml changes it, with a change that says "
-                        "beforehand what it touches",
-                        path);
-        if (!surgery_takes(h))
-            lua_mistake(L,
-                        "%s is libvirt's own state, and libvirtd writes it anew while it runs: edit it "
-                        "inside service(\"libvirtd\"):while_stopped(function() … end)",
-                        path);
-    }
+    size_t len = strlen(folder);
+    return strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/');
+}
+
+static bool is_state_of_libvirt(const char *path, enum change_of change)
+{
+    static const char *const folders[] = {"/run/libvirt", "/var/run/libvirt", "/var/lib/libvirt/qemu",
+                                          "/etc/libvirt/qemu"};
+    if (change == OF_OWNER && begins_with(path, "/var/lib/libvirt/qemu/nvram"))
+        return false; // QEMU's, and a migration may leave it to root
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        if (begins_with(path, folders[i]))
+            return true;
+    return false;
+}
+
+// The path at index of a file that is to be changed. libvirt's own records are changed by an edit that says
+// beforehand what it touches, as a mistake there orphans or kills guests, and while libvirtd is stopped, as
+// it has them in memory and writes them anew. Raises.
+static const char *check_change(lua_State *L, int index, const struct run_host *h, enum change_of change)
+{
+    const char *path = check_path(L, index);
+    for (const char *dots = path; (dots = strstr(dots, "/..")); dots++)
+        if (!dots[3] || dots[3] == '/')
+            lua_mistake(L, "the path of a file that is changed has no '..': %s", path);
+    if (!is_state_of_libvirt(path, change))
+        return path;
+    if (change == OF_OWNER)
+        lua_mistake(L, "%s is libvirt's own state, and so are its owner and mode", path);
+    if (change == OF_CONTENTS)
+        lua_mistake(L,
+                    "%s is libvirt's own state: only edit_xml changes it, with a change that says "
+                    "beforehand what it touches",
+                    path);
+    if (!surgery_of_libvirtd(h))
+        lua_mistake(L,
+                    "%s is libvirt's own state, and libvirtd writes it anew while it runs: edit it "
+                    "inside service(\"libvirtd\"):while_stopped(function() … end)",
+                    path);
+    return path;
 }
 
 // A user or group at index: nil is -1 (as it is), a number is itself, a name is asked of the host.
@@ -225,10 +263,9 @@ static int host_write(lua_State *L)
 {
     static const char *const names[] = {"mode", "user", "group", "secret"};
     struct run_host *h = check_host(L, 1);
-    const char *path = check_path(L, 2);
+    const char *path = check_change(L, 2, h, OF_CONTENTS);
     size_t len;
     const char *text = luaL_checklstring(L, 3, &len);
-    check_libvirt_state(L, h, path, false);
     check_options(L, 4, "write", names, COUNT_OF(names));
     void **box = lua_box(L, box_json);
     json_t *options = *box = json_object();
@@ -257,9 +294,8 @@ static int host_write(lua_State *L)
 static int host_edit(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    const char *path = check_path(L, 2);
+    const char *path = check_change(L, 2, h, OF_CONTENTS);
     luaL_checktype(L, 3, LUA_TFUNCTION);
-    check_libvirt_state(L, h, path, false);
     struct run *run = run_of(L);
     const struct contents *c = read_contents(L, h, path);
     lua_pushvalue(L, 3);
@@ -290,10 +326,9 @@ static void box_xml(void *p) { xml_free(p); }
 static int host_edit_xml(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    const char *path = check_path(L, 2);
+    const char *path = check_change(L, 2, h, OF_XML);
     luaL_checkany(L, 3);
     lua_settop(L, 3);
-    check_libvirt_state(L, h, path, true);
     const char *what = lua_pushfstring(L, "%s: %s", run_host_name(h), path);
     const struct contents *c = read_contents(L, h, path);
     if (!c->data)
@@ -317,7 +352,7 @@ static int host_edit_xml(lua_State *L)
 static int host_chown(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    const char *path = check_path(L, 2);
+    const char *path = check_change(L, 2, h, OF_OWNER);
     int64_t uid = check_id(L, 3, h, false), gid = check_id(L, 4, h, true);
     struct error err;
     if (change_owner(h, path, uid, gid, &err) < 0)
@@ -328,7 +363,7 @@ static int host_chown(lua_State *L)
 static int host_chmod(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    const char *path = check_path(L, 2);
+    const char *path = check_change(L, 2, h, OF_OWNER);
     int mode = check_mode(L, 3);
     struct error err;
     if (change_mode(h, path, mode, &err) < 0)
@@ -339,8 +374,7 @@ static int host_chmod(lua_State *L)
 static int host_remove(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    const char *path = check_path(L, 2);
-    check_libvirt_state(L, h, path, false);
+    const char *path = check_change(L, 2, h, OF_CONTENTS);
     struct error err;
     if (change_remove(h, path, &err) < 0)
         return lua_raise(L, &err);

@@ -9,6 +9,7 @@
 #include "run/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -209,14 +210,15 @@ static int read_secret_file(const char *name, const char *path, char **value, st
 {
     struct stat st;
     size_t len;
-    if (stat(path, &st) == 0 &&
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 &&
         ((st.st_mode & (S_IRWXO | S_IWGRP)) || (st.st_uid != geteuid() && st.st_uid != 0)))
         return error_set(
             err, ERR_USAGE, 0,
             "parameter '%s': %s is not yours alone (owner %u, mode %o), so it holds no secret: chmod "
             "600 it",
             name, path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
-    if (read_whole_file(path, SECRET_MOST, value, &len) < 0)
+    if (fd < 0 || read_whole_fd(fd, SECRET_MOST, value, &len) < 0)
         return error_set(err, ERR_USAGE, 0, "parameter '%s': %s cannot be read: %s", name, path,
                          strerror(errno));
     while (len && strchr("\r\n", (*value)[len - 1]))

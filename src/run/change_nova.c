@@ -13,7 +13,8 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 50,
+    TICK_MS = 75,
+    SOON_TICK_MS = 50,
     NOVA_MS = 400,
     PREPARES_MS = 150,
     SOON_MS = 3000,
@@ -80,7 +81,7 @@ static void ask_nova(struct watch *w)
     struct run *run = w->run;
     struct error err = {0};
     json_t *migration = NULL;
-    w->ask_nova = deadline_in(w->job_seen ? NOVA_MS : now_ms() < w->soon ? TICK_MS : PREPARES_MS);
+    w->ask_nova = deadline_in(w->job_seen ? NOVA_MS : now_ms() < w->soon ? SOON_TICK_MS : PREPARES_MS);
     if (run_nova_migration(run, &migration, &err) < 0) {
         if (!w->told_away && err.domain != ERR_INTERRUPTED)
             run_message(run, "warning", "%s; the migration goes on, and Nova is asked again", err.message);
@@ -125,7 +126,7 @@ static bool is_over(const struct watch *w)
 static void watch_live(struct watch *w)
 {
     while (!is_over(w)) {
-        nap_ms(TICK_MS);
+        nap_ms(now_ms() < w->soon ? SOON_TICK_MS : TICK_MS);
         interrupts_notice();
         watch_job(w);
         if (now_ms() >= w->ask_nova)

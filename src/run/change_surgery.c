@@ -199,6 +199,11 @@ int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, 
 
 bool surgery_takes(const struct run_host *h) { return h->run->surgery && h->run->surgery->host == h; }
 
+bool surgery_of_libvirtd(const struct run_host *h)
+{
+    return surgery_takes(h) && json_flag(effect_after(h->run->surgery), "managed", false);
+}
+
 void surgery_spoil(struct run *run, const char *why)
 {
     if (run && run->surgery && !run->spoilt)

@@ -31,7 +31,7 @@ json_t *run_masked(const struct run *run, const json_t *data)
 // are also kept to be undone: gate.c takes the same mask to what it writes down of them.
 void run_emit(struct run *run, const char *type, json_t *fields)
 {
-    auto_json json_t *event = json_object(), *own = fields, *masked = run_masked(run, fields);
+    auto_json json_t *event = json_object(), *own = fields, *masked = run_masked(run, own);
     json_object_set_new(event, "time", json_real(wall_time()));
     json_object_set_new(event, "run", run->options->preview ? json_null() : json_string(run->id));
     json_object_set_new(event, "type", json_string(type));

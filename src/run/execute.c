@@ -218,7 +218,8 @@ static int undo(struct run *run, struct tally *tally, const struct error *failur
     struct undone all = undo_all(run);
     if (fixups)
         run_fixups(run, tally);
-    run_reconnect(run); // what was undone may have restarted libvirtd
+    if (all.undone || all.failed)
+        run_reconnect(run); // it may have restarted libvirtd
     look_again(run, tally);
     if (fixups && run->by_nova)
         ask_cloud(run, tally, run->source);

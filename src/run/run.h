@@ -191,7 +191,7 @@ struct run_host *run_instance_host(struct run *run);
 // ---- telling (emit.c) ----
 // Adds time, run and type to fields (stolen), and passes it on to the listener and, but for progress, to the
 // journal.
-// Secrets are masked in it: nobody else needs to.
+// Masks the secrets in it, so that callers need not.
 void run_emit(struct run *run, const char *type, json_t *fields);
 // A copy of data as it is shown and written down: secrets masked, also those that the run's parameters hold.
 json_t *run_masked(const struct run *run, const json_t *data);

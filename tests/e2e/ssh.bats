@@ -11,6 +11,8 @@ teardown() {
   done
   on controller bash -c \
     '[[ ! -e /root/.ssh/known_hosts.true ]] || mv /root/.ssh/known_hosts.true /root/.ssh/known_hosts'
+  on controller bash -c 'cd /root/.ssh; [[ ! -e config.changed ]] || rm -f config config.changed
+    [[ ! -e config.kept ]] || mv config.kept config'
   nothing_is_left
 }
 teardown_file() { forget still; }
@@ -126,6 +128,7 @@ site() {
 
 @test "a user's own configuration that opens doors to hosts: they stay shut" {
   on controller bash -c '[[ ! -e /root/.ssh/config ]] || cp -p /root/.ssh/config /root/.ssh/config.kept
+    touch /root/.ssh/config.changed
     cat >>/root/.ssh/config' <<'C'
 Host *
   ForwardAgent yes
@@ -145,8 +148,6 @@ C
   for host in $(hosts); do
     ! on "$host" bash -c 'compgen -G "/tmp/e2e-*-command"' || open=1
   done
-  on controller bash -c 'rm -f /root/.ssh/config
-    [[ ! -e /root/.ssh/config.kept ]] || mv /root/.ssh/config.kept /root/.ssh/config'
   ((open == 0)) || fail "a command was run"
 }
 

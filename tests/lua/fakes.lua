@@ -47,6 +47,7 @@ function fakes.fake_host(name, host)
     end
     function fake:remove(path) host.texts[path], host.files[path] = nil, nil end
     function fake:chown(path, uid, gid)
+        if path == host.refused then error({ domain = "refused", message = path .. " is refused" }) end
         table.insert(self.done, { "chown", path, uid, gid })
         host.files[path].uid, host.files[path].gid = uid, gid
     end

@@ -329,6 +329,16 @@ t.run("own instance files: gives back what is root's, and then sees it right", f
     t.equal(fixup.own_instance_files.verify(run), "files owned right")
 end)
 
+t.run("own instance files: a file that is refused keeps none of the others", function()
+    local _, refusal, run = fakes.ask(fixup.own_instance_files, function(world)
+        left_to_root(world)
+        world.dest.refused = DISK
+        world.dest.files[FOLDER .. "/console.log"].uid = 7
+    end)
+    t.equal(refusal, DISK .. " is refused")
+    t.equal(run.dest.done, { { "chown", FOLDER .. "/console.log", 0, 0 } })
+end)
+
 t.run("own instance files: what is right is not touched", function()
     local text, _, run = fakes.ask(fixup.own_instance_files, function(world) world.moved = true end)
     t.equal(text, "2 files, owned right already")

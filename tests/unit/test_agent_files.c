@@ -681,26 +681,38 @@ static void libvirts_records(void **state)
     static const char *const paths[] = {"/run/libvirt/qemu/guest.xml", "//run/./libvirt//qemu/guest.xml",
                                         "/var/run/libvirt/qemu/guest.xml",
                                         "/etc/libvirt/../libvirt/qemu/networks/guest.xml"};
-    auto_free char *bound = at("bound"), *there = at("bound/guest.xml");
+    auto_free char *bound = at("bound"), *there = at("bound/guest.xml"), *above = at("above"),
+                   *below = at("above/networks/guest.xml");
     if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
         mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
         skip();
-    assert_int_equal(mkdir(bound, 0700), 0);
+    assert_int_equal(mkdir(bound, 0700) | mkdir(above, 0700), 0);
     for (size_t i = 0; i < 2; i++)
         if (mount("none", i ? "/etc" : "/run", "tmpfs", 0, "mode=755") < 0)
             skip();
     assert_int_equal(mkdir("/run/libvirt", 0755) | mkdir("/run/libvirt/qemu", 0755), 0);
     assert_int_equal(mkdir("/etc/libvirt", 0755) | mkdir("/etc/libvirt/qemu", 0755), 0);
     assert_int_equal(mkdir("/etc/libvirt/qemu/networks", 0755), 0);
+    assert_int_equal(mkdir("/run/libvirt/qemu/below", 0755), 0);
     assert_int_equal(mount("/run/libvirt/qemu", bound, "none", MS_BIND, NULL), 0);
+    assert_int_equal(mount("/etc/libvirt/qemu", above, "none", MS_BIND, NULL), 0);
     static const char *const made[] = {"/run/libvirt/qemu/guest.xml", "/etc/libvirt/qemu/networks/guest.xml"};
     for (size_t i = 0; i < COUNT_OF(made); i++)
         close(open(made[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         refused(changes[i], there);
+        refused(changes[i], below);
         for (size_t k = 0; k < COUNT_OF(paths); k++)
             refused(changes[i], paths[k]);
     }
+    for (size_t i = 2; i < COUNT_OF(changes); i++) { // the folders themselves
+        refused(changes[i], bound);
+        refused(changes[i], "/etc/libvirt/qemu/");
+        refused(changes[i], "/etc/libvirt/qemu/networks");
+    }
+    must("chmod", json_pack("{s:s, s:i}", "path", "/run/libvirt", "mode", 0755));
+    must("write", json_pack("{s:s}", "path", "/run/libvirt/qemu/below/file"));
+    umount2(above, MNT_DETACH);
     umount2(bound, MNT_DETACH);
     umount2("/etc", MNT_DETACH);
     umount2("/run", MNT_DETACH);

@@ -6,10 +6,12 @@
 #include "own_run.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -306,6 +308,34 @@ static void a_number_that_somebody_uses(void **state)
     holds("f", "two");
 }
 
+// Only while libvirtd is stopped are its records changed, and only by the surgery.
+static void records(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct error err;
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/var/lib", "tmpfs", 0, "mode=755") < 0)
+        skip();
+    assert_int_equal(mkdir("/var/lib/libvirt", 0755) | mkdir("/var/lib/libvirt/qemu", 0755) |
+                         mkdir("/var/lib/libvirt/qemu/save", 0755),
+                     0);
+    auto_free char *link_name = at("records");
+    assert_int_equal(symlink("/var/lib/libvirt/qemu/save", link_name), 0);
+    put("records/g", "one");
+    must_begin(&agent, "true", "log");
+    stage(&agent, 2, "records/g", "one", "two");
+    auto_free char *path = at("records/g");
+    auto_json json_t *request = json_pack("{s:s}", "path", path), *result = NULL;
+    assert_int_equal(op_find("write")->serve(&agent, request, "two", 3, &result, NULL, &err), -1);
+    says(err.message, "is a record of libvirt's");
+    assert_int_equal(commit(&agent, NULL, &err), -1);
+    says(err.message, "is a record of libvirt's");
+    holds("records/g", "one");
+    umount2("/var/lib", MNT_DETACH);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && STREQ(argv[1], "--guard")) {
@@ -317,7 +347,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(it_is_committed),        TEST(a_mode_is_committed_and_put_back), TEST(two_edits_of_one_file),
         TEST(the_guard_puts_back),    TEST(a_log_that_is_not_there),          TEST(a_log_of_a_gigabyte),
-        TEST(a_number_that_was_used), TEST(a_number_that_somebody_uses),
+        TEST(a_number_that_was_used), TEST(a_number_that_somebody_uses),      TEST(records),
     };
     return cmocka_run_group_tests_name("surgery", tests, NULL, NULL);
 }

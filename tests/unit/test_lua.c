@@ -93,6 +93,62 @@ static void documents_end(void **state)
            "all parsed");
 }
 
+static void with_host(lua_State *L)
+{
+    static struct run run;
+    static struct run_host h = {.run = &run};
+    open_sandbox(L);
+    register_host(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushstring(L, "host");
+    push_host(L, &h);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static void is_refused(const char *chunk, const char *text)
+{
+    struct interp in = {0};
+    struct error err = {0};
+    assert_int_equal(interp_open(&in, with_host, &err), 0);
+    assert_int_equal(luaL_loadstring(in.L, chunk), LUA_OK);
+    assert_int_equal(interp_call(in.L, 0, 0, &err), -1);
+    if (!strstr(err.message, text))
+        fail_msg("%s: '%s'", chunk, err.message);
+    interp_close(&in);
+}
+
+static void call_is_refused(const char *function, const char *path, const char *more, const char *text)
+{
+    auto_free char *chunk = xasprintf("host:%s('%s'%s)", function, path, more);
+    is_refused(chunk, text);
+}
+
+// A preview refuses what the run would.
+static void state_of_libvirt_is_known_by_any_spelling(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "/run/libvirt/qemu/g.xml",   "//run/libvirt/qemu/g.xml", "/run/./libvirt//qemu/./g.xml",
+        "/./run/libvirt/qemu/g.xml", "/var/run/libvirt/g",       "/etc/libvirt/qemu/networks/n.xml",
+        "/etc/libvirt/qemu/",        "/etc/libvirt/qemu/.",      "/var/lib/libvirt/qemu/save//g.save"};
+    static const struct {
+        const char *begin, *end, *text;
+    } calls[] = {{"write", ", ''", "only edit_xml changes it"},
+                 {"edit", ", tostring", "only edit_xml changes it"},
+                 {"remove", "", "only edit_xml changes it"},
+                 {"edit_xml", ", { changes = {}, apply = print }", "libvirtd writes it anew"},
+                 {"chown", ", 0", "so are its owner and mode"},
+                 {"chmod", ", 384", "so are its owner and mode"}};
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        for (size_t k = 0; k < COUNT_OF(paths); k++)
+            call_is_refused(calls[i].begin, paths[k], calls[i].end, calls[i].text);
+        call_is_refused(calls[i].begin, "/srv/../run/libvirt/qemu/g.xml", calls[i].end, "has no '..'");
+    }
+    is_refused("host:chown('/var/lib/libvirt/qemu/save/nvram', 0)", "so are its owner and mode");
+    is_refused("host:chmod('relative', 0)", "begins with '/'");
+}
+
 static int long_mistake(lua_State *L)
 {
     char text[1600];
@@ -668,6 +724,7 @@ int main(void)
         cmocka_unit_test(a_document_that_is_gone),
         cmocka_unit_test(documents_end),
         cmocka_unit_test(a_long_message_ends),
+        cmocka_unit_test(state_of_libvirt_is_known_by_any_spelling),
         cmocka_unit_test(secret_parameters),
         cmocka_unit_test(a_bare_name_is_no_file_here),
         cmocka_unit_test(nothing_leads_out),

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -120,39 +119,61 @@ static bool is_queue(const struct place *p, int held, const struct stat *st)
     return on.f_type == PROC_SUPER_MAGIC && stat("/proc/kmsg", &kmsg) == 0 && kmsg.st_ino == st->st_ino;
 }
 
-// Whether a folder is one of libvirt's records of guests, whatever path led there. Their daemon has them in
-// memory and writes them anew; only a surgery changes them.
-static bool is_of_records(int folder)
+// Folders of libvirt's records of guests. Their daemon has them in memory and writes them anew; only a
+// surgery changes them.
+static const struct {
+    const char *path;
+    bool alone; // what is below it are sockets and the like
+} records[] = {{"/run/libvirt/qemu", true},
+               {"/etc/libvirt/qemu", false},
+               {"/var/lib/libvirt/qemu/save", false},
+               {"/var/lib/libvirt/qemu/snapshot", false},
+               {"/var/lib/libvirt/qemu/checkpoint", false}};
+
+// By device and inode, so that it does not matter which path led to it.
+static bool is_folder_of_records(const struct stat *st, bool from_below)
 {
-    static const char *const folders[] = {"/run/libvirt/qemu", "/etc/libvirt/qemu",
-                                          "/var/lib/libvirt/qemu/save", "/var/lib/libvirt/qemu/snapshot",
-                                          "/var/lib/libvirt/qemu/checkpoint"};
-    char real[PATH_MAX];
-    struct stat st, record;
-    ssize_t len = readlink(fd_path(folder).text, real, sizeof real - 1);
-    bool looks = fstat(folder, &st) == 0;
-    real[len < 0 ? 0 : len] = '\0';
-    for (size_t i = 0; i < COUNT_OF(folders); i++) {
-        size_t n = strlen(folders[i]);
-        bool runtime = i == 0; // below it are sockets and the like
-        if (strncmp(real, folders[i], n) == 0 && (!real[n] || (real[n] == '/' && !runtime)))
+    struct stat record;
+    for (size_t i = 0; i < COUNT_OF(records); i++)
+        if (!(from_below && records[i].alone) && stat(records[i].path, &record) == 0 &&
+            record.st_dev == st->st_dev && record.st_ino == st->st_ino)
             return true;
-        if (looks && stat(folders[i], &record) == 0 && record.st_dev == st.st_dev &&
-            record.st_ino == st.st_ino)
-            return true;
-    }
     return false;
 }
 
-static int check_no_record(const struct place *p, struct error *err)
+// Whether a folder, or one above it, is one of records.
+static bool is_of_records(int folder)
 {
-    if (!is_of_records(p->folder))
-        return 0;
+    struct stat st, above;
+    auto_fd int at = dup(folder);
+    if (at < 0 || fstat(at, &st) < 0)
+        return true; // it cannot be told
+    for (bool from_below = false;; from_below = true) {
+        if (is_folder_of_records(&st, from_below))
+            return true;
+        auto_fd int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (up < 0 || fstat(up, &above) < 0)
+            return true;
+        if (above.st_dev == st.st_dev && above.st_ino == st.st_ino)
+            return false; // the root
+        st = above;
+        util_close_fd(&at);
+        at = steal_fd(&up);
+    }
+}
+
+static int refuse_record(const struct place *p, struct error *err)
+{
     return error_set(
         err, ERR_REFUSED, REFUSED_OTHER,
         "%s is a record of libvirt's, which its daemon writes anew: only an edit_xml while it is "
         "stopped changes it",
         p->shown);
+}
+
+static int check_no_record(const struct place *p, struct error *err)
+{
+    return is_of_records(p->folder) ? refuse_record(p, err) : 0;
 }
 
 // No regular file is waited for.
@@ -609,12 +630,11 @@ static int take_away(const struct place *p, const struct file *found, const char
 }
 
 // What every change begins with: the place, what is there, and whether it is what the caller saw. agent:
-// NULL for a surgery's own.
+// NULL for a change of a surgery that may change records.
 static int look(const struct agent *agent, const json_t *request, struct place *p, struct file *found,
                 struct error *err)
 {
-    return place_open(request, true, p, err) < 0 ||
-                   (agent && !agent->surgery && check_no_record(p, err) < 0) ||
+    return place_open(request, true, p, err) < 0 || (agent && check_no_record(p, err) < 0) ||
                    name_temporary(request, p, err) < 0 || find(p, found, err) < 0
                ? -1
                : check_expectation(p, found, request, err);
@@ -702,8 +722,11 @@ static int hold_expected(const json_t *request, struct place *p, struct stat *st
     if (place_open(request, true, p, err) < 0 || check_no_record(p, err) < 0)
         return -1;
     auto_fd int fd = hold_no_link(p, st, err);
-    return fd < 0 || check_members(p, st, request, err) < 0 || check_one_name(p, st, err) < 0 ? -1
-                                                                                              : steal_fd(&fd);
+    if (fd < 0)
+        return -1;
+    if (is_folder_of_records(st, false))
+        return refuse_record(p, err);
+    return check_members(p, st, request, err) < 0 || check_one_name(p, st, err) < 0 ? -1 : steal_fd(&fd);
 }
 
 SERVE(serve_chown)

@@ -76,7 +76,9 @@ static int step(struct walk *w, const char *part, struct error *err)
         return set_at(w, openat(w->at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0
                    ? error_errno(err, errno, "%s", w->shown)
                    : 0;
-    auto_fd int next = openat(w->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    auto_fd int next = openat(w->at, part, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC); // it is mounted
+    if (next < 0 && errno == ENOTDIR)
+        next = openat(w->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (next < 0 || fstat(next, &st) < 0)
         return error_errno(err, errno, "%s", w->shown);
     if (S_ISLNK(st.st_mode))

@@ -2,7 +2,7 @@
 // Shared by the surgery (surgery.c), its actions (surgery_serve.c), its guard (guard.c) and its check of the
 // guests (managed.c).
 //
-// KEEP_DIR/RUN/N.surgery has all that anyone needs to restore the originals: {unit,
+// KEEP_DIR/RUN/N.surgery has all that anyone needs to restore the originals: {unit, managed: it is libvirtd,
 // commands (the site's, or none), units: [what was active, sockets first], socket (libvirt's), log: {path,
 // size}, guests: [{name, uuid, pid, state, persistent}], edits: [{path, keep: "RUN/M", expect, sha256}]
 // (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at, lost: [text],

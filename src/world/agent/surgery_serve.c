@@ -56,14 +56,15 @@ static int prepare(struct surgery *s, const json_t *request, struct error *err)
 {
     json_t *guests = NULL;
     const json_t *commands = json_object_get(request, "commands");
-    s->manifest = json_pack("{s:s, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""), "socket",
-                            json_str(request, "socket", ""), "agent", (int)getpid(), "phase", "open",
-                            "edits");
+    bool managed = json_flag(request, "managed", false); // it is libvirtd
+    s->manifest = json_pack("{s:s, s:b, s:s, s:i, s:s, s:[]}", "unit", json_str(request, "unit", ""),
+                            "managed", managed, "socket", json_str(request, "socket", ""), "agent",
+                            (int)getpid(), "phase", "open", "edits");
     if (json_object_size(commands))
         json_object_set(s->manifest, "commands", (json_t *)(uintptr_t)commands);
     else if (surgery_record_units(s, err) < 0)
         return -1;
-    if (json_flag(request, "managed", false)) { // it is libvirtd
+    if (managed) {
         if (guests_read(s->manifest, &guests, err) < 0)
             return -1;
         json_object_set_new(s->manifest, "guests", guests);
@@ -142,6 +143,8 @@ static int stage(struct agent *agent, const json_t *request, const char *body, s
 
 static int put_in_place(struct agent *agent, const struct surgery *s, struct error *err)
 {
+    // Nobody but libvirtd writes its records, so they are changed while it is stopped, and no other service.
+    struct agent *writer = json_flag(s->manifest, "managed", false) ? NULL : agent;
     size_t i;
     json_t *edit;
     json_array_foreach(json_object_get(s->manifest, "edits"), i, edit) {
@@ -151,7 +154,7 @@ static int put_in_place(struct agent *agent, const struct surgery *s, struct err
         if (kept_bytes(s->folder, json_str(edit, "fresh", ""), WIRE_BODY_MAX, &data, &len) < 0)
             return error_errno(err, errno, "the new contents of %s, in %s/%s", json_str(edit, "path", ""),
                                agent_keep_dir, s->run);
-        if (serve_write(agent, edit, data, len, &result, NULL, err) < 0)
+        if (serve_write(writer, edit, data, len, &result, NULL, err) < 0)
             return -1;
     }
     return 0;
