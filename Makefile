@@ -29,7 +29,7 @@ CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 # What the agent needs of base: it links libc, jansson and libmd only.
 AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
 	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c \
-	spawn.c socket.c lockdown.c lockdown_calls.c lockdown_mounts.c)
+	spawn.c socket.c trust.c lockdown.c lockdown_calls.c lockdown_mounts.c)
 MAIN_SOURCES := $(wildcard $(addsuffix /*.c,src/base src/world src/world/openstack src/run src/lua src/cli))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread

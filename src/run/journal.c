@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mask.h"
 #include "base/text.h"
+#include "base/trust.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -83,7 +84,7 @@ static int check_owner(const char *path, bool may_be_sticky, struct error *err)
 static int check_owners(const char *state, const char *run, struct error *err)
 {
     auto_free char *dir = state_path(state), *runs = run_path(state, NULL, NULL);
-    if (check_owner(dir, true, err) < 0 || check_owner(runs, false, err) < 0)
+    if (check_owner(dir, true, err) < 0 || check_way(dir, err) < 0 || check_owner(runs, false, err) < 0)
         return -1;
     if (!run)
         return 0;
@@ -191,7 +192,9 @@ json_t *journal_whole(const char *state, const char *run, int number)
 {
     auto_free char *name = secret_name(number), *path = run_path(state, run, name), *text = NULL;
     size_t len;
-    return read_whole_file(path, JOURNAL_MAX, &text, &len) == 0 ? json_loadb(text, len, 0, NULL) : NULL;
+    return check_owner(path, false, NULL) == 0 && read_whole_file(path, JOURNAL_MAX, &text, &len) == 0
+               ? json_loadb(text, len, 0, NULL)
+               : NULL;
 }
 
 // Without what is secret in it.

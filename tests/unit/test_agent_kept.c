@@ -536,7 +536,8 @@ static void claims_that_others_may_write(void **state)
     const struct {
         const char *path;
         mode_t open, closed;
-    } folders[] = {{claim_dir, 0770, 0700}, {claim_dir, 0750, 0700}, {above, 0770, 0755}};
+    } folders[] = {
+        {claim_dir, 0770, 0700}, {claim_dir, 0750, 0700}, {above, 0770, 0755}, {folder, 0777, 0700}};
     claims("one", "a", false, "");
     for (size_t i = 0; i < COUNT_OF(folders); i++) {
         assert_int_equal(chmod(folders[i].path, folders[i].open), 0);
@@ -545,7 +546,7 @@ static void claims_that_others_may_write(void **state)
         fails("unclaim", json_pack("{s:s}", "run", "one"), ERR_REFUSED, REFUSED_OTHER);
         assert_int_equal(chmod(folders[i].path, folders[i].closed), 0);
     }
-    const char *const paths[] = {claim_dir, above};
+    const char *const paths[] = {claim_dir, above, folder};
     for (size_t i = 0; geteuid() == 0 && i < COUNT_OF(paths); i++) {
         assert_int_equal(chown(paths[i], 12, 34), 0);
         fails("claims", json_object(), ERR_REFUSED, REFUSED_OTHER);

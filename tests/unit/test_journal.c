@@ -265,8 +265,8 @@ static void a_users_runs_are_in_their_home(void **state)
     for (int i = 0; i < 2; i++) {
         auto_free char *home = at(i ? "a" : "b"), *state_home = at("c"),
                        *in_home = at("b/.local/state/migrun/runs"), *in_state = at("c/migrun/runs");
-        assert_int_equal(chmod(state_dir, 0777), 0);
-        assert_int_equal(mkdir(home, 0777) | chmod(home, 0777), 0);
+        assert_int_equal(chmod(state_dir, 01777), 0);
+        assert_int_equal(mkdir(home, 0700) | chown(home, 65534, 65534), 0);
         int how;
         pid_t pid = fork();
         if (pid == 0)
@@ -397,6 +397,19 @@ static void what_others_could_write_is_not_trusted(void **state)
     assert_int_equal(unlink(runs) | rename(elsewhere, runs), 0);
     assert_int_equal(chmod(state_dir, 01777), 0); // as /tmp: what lies in it is still ours
     reads_as("o");
+    if (geteuid() != 0)
+        return;
+    auto_free char *others = at("others"), *within = at("others/state"), *was = state_dir;
+    assert_int_equal(mkdir(others, 0755) | mkdir(within, 0700), 0);
+    auto_free char *runs_within = at("others/state/runs");
+    assert_int_equal(rename(runs, runs_within), 0);
+    state_dir = within;
+    reads_as("o");
+    assert_int_equal(chown(others, 65534, 65534), 0);
+    is_not_trusted();
+    assert_int_equal(chown(others, 0, 0), 0);
+    reads_as("o");
+    state_dir = steal(&was);
 }
 
 static void nothing_lives_where_nothing_is(void **state)

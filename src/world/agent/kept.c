@@ -6,6 +6,7 @@
 #include "world/agent/ops_internal.h"
 
 #include "base/io.h"
+#include "base/trust.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -78,7 +79,7 @@ static int check_private(int folder, const char *path, mode_t not_above, struct 
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "%s is open to other users: chown root and chmod 700 %s and the folders in it", path,
                          parent);
-    return 0;
+    return check_way(parent, err);
 }
 
 // A run's folder of originals; it and the folder above it are ours and closed to others.
