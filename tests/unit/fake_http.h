@@ -26,9 +26,10 @@ struct fake_http_wire {
 };
 
 // Answers: [{method, path, status, headers: {…}, body (JSON, or a text as it is), cut: bytes (the connection
-// breaks then), silent: true (no answer), unframed: true (no length, the connection ends), raw: text (sent as
-// it is, each character below U+0100 as one byte; then the connection ends)}]. The first that fits and was
-// not given yet is given; the last that fits is given again and again. path "*" fits any.
+// breaks then), silent: true (no answer), trickle: true (a byte in a while, without end), unframed: true (no
+// length, the connection ends), raw: text (sent as it is, each character below U+0100 as one byte; then the
+// connection ends)}]. The first that fits and was not given yet is given; the last that fits is given again
+// and again. path "*" fits any.
 enum { FAKE_HTTP_CONNECTIONS = 64 };
 struct fake_http {
     json_t *answers;
@@ -141,6 +142,15 @@ static bool fake_http_give_raw(const struct fake_http_connection *c, const char 
     return false;
 }
 
+// A byte in a while, until the client has enough of it.
+static bool fake_http_trickle(const struct fake_http_connection *c)
+{
+    static const char head[] = "HTTP/1.1 200 Told\r\nContent-Length: 1000000\r\n\r\n";
+    for (bool taken = fake_http_put(c, head, sizeof head - 1); taken; taken = fake_http_put(c, " ", 1))
+        usleep(2000);
+    return false;
+}
+
 // false: the connection ends with it.
 static bool fake_http_give(const struct fake_http_connection *c, const json_t *answer)
 {
@@ -179,8 +189,10 @@ static void *fake_http_connection(void *arg)
         const json_t *answer = fake_http_choose(c->fake, json_str(asked, "method", ""),
                                                 json_str(asked, "path", ""));
         // The silent one waits until the client gives up.
-        bool goes_on = json_flag(answer, "silent", false) || fake_http_give(c, answer);
+        bool trickles = json_flag(answer, "trickle", false),
+             goes_on = trickles || json_flag(answer, "silent", false) || fake_http_give(c, answer);
         pthread_mutex_unlock(&c->fake->lock);
+        goes_on = trickles ? fake_http_trickle(c) : goes_on;
         if (!goes_on)
             break;
     }

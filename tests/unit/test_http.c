@@ -2,6 +2,7 @@
 // Requests: deadlines, what is tried again and what is not, bodies of each kind.
 #include "world/openstack/http.h"
 
+#include "base/interrupt.h"
 #include "fake_http.h"
 
 #include <setjmp.h>
@@ -138,6 +139,59 @@ static void each_has_its_deadline(void **state)
     assert_non_null(strstr(err.message, "127.0.0.1"));
 }
 
+// Bytes that keep coming put no deadline off.
+static void one_byte_after_another(void **state)
+{
+    (void)state;
+    begin("[{\"trickle\": true}]");
+    static const char *const methods[] = {"GET", "POST"};
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        auto_answer struct http_answer answer = {0};
+        struct error err = {0};
+        assert_int_equal(ask(methods[i], 300, &answer, &err), -1);
+        assert_int_equal(err.domain, ERR_TIMEOUT);
+    }
+}
+
+static void *interrupt_once_asked(void *unused)
+{
+    (void)unused;
+    for (bool asked = false; !asked; usleep(1000)) {
+        pthread_mutex_lock(&fake.lock);
+        asked = json_array_size(fake.asked) > 0;
+        pthread_mutex_unlock(&fake.lock);
+    }
+    kill(getpid(), SIGINT);
+    return NULL;
+}
+
+// Nor Ctrl-C, but in the middle of a change.
+static void an_interrupt_in_the_middle(void **state)
+{
+    (void)state;
+    util_signals();
+    static const struct {
+        const char *method;
+        int timeout;
+        enum error_domain domain;
+    } rows[] = {{"GET", 600000, ERR_INTERRUPTED}, {"POST", 500, ERR_TIMEOUT}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        begin("[{\"trickle\": true}]");
+        auto_answer struct http_answer answer = {0};
+        struct error err = {0};
+        pthread_t thread;
+        interrupt_count = 0;
+        assert_int_equal(pthread_create(&thread, NULL, interrupt_once_asked, NULL), 0);
+        int rc = ask(rows[i].method, rows[i].timeout, &answer, &err);
+        pthread_join(thread, NULL);
+        assert_int_equal(rc, -1);
+        assert_int_equal(err.domain, rows[i].domain);
+        if (i == 0)
+            end(NULL);
+    }
+    interrupt_count = 0;
+}
+
 static void nobody_there(void **state)
 {
     (void)state;
@@ -213,6 +267,8 @@ int main(void)
         cmocka_unit_test_teardown(a_write_is_not, end),
         cmocka_unit_test_teardown(a_write_that_was_cut_is_an_error, end),
         cmocka_unit_test_teardown(each_has_its_deadline, end),
+        cmocka_unit_test_teardown(one_byte_after_another, end),
+        cmocka_unit_test_teardown(an_interrupt_in_the_middle, end),
         cmocka_unit_test_teardown(nobody_there, end),
         cmocka_unit_test_teardown(retry_after_in_words, end),
         cmocka_unit_test_teardown(an_answer_is_bounded, end),
