@@ -30,7 +30,7 @@ int change_command(struct run_host *h, json_t *args, const char *input, size_t i
 // speaks against stopping it; what went wrong, and what was put back.
 int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, struct error *err);
 int surgery_end(struct run *run, const char *failure, struct error *err);
-bool surgery_takes(const struct run_host *h); // whether one is open there
+bool surgery_takes(const struct run_host *h);       // whether one is open there
 bool surgery_of_libvirtd(const struct run_host *h); // and it is libvirtd that is stopped
 void surgery_spoil(struct run *run,
                    const char *why); // an error in it, if one is open: it will not be committed

@@ -15,7 +15,8 @@ enum {
     BEGIN_MS = 30000,
     STUCK_MS = 300000,
     QUIET_MS = 5000,
-    STOP_MS = 50000
+    STOP_MS = 50000,
+    AHEAD_MS = 5000 // facts of hosts are as old when checks use them
 };
 
 int run_cloud(struct run *run, struct cloud **cloud, struct error *err)
@@ -89,12 +90,24 @@ static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
     return 0;
 }
 
+static void ask_services_ahead(struct cloud *cloud)
+{
+    auto_json json_t *services = NULL;
+    cloud_ahead_begin(cloud, AHEAD_MS);
+    nova_services(cloud, NULL, &services, NULL);
+    cloud_ahead_end(cloud);
+}
+
 int run_find_server(struct run *run, struct error *err)
 {
     struct cloud *cloud;
     const char *wanted = run->options->arguments[0];
-    if (run_cloud(run, &cloud, err) < 0 || nova_find(cloud, wanted, &run->server, err) < 0 ||
-        (run->dest && name_dest(run, cloud, err) < 0))
+    int newest;
+    if (run_cloud(run, &cloud, err) < 0 || cloud_newest(cloud, "compute", &newest, err) < 0)
+        return -1;
+    if (run->dest)
+        ask_services_ahead(cloud);
+    if (nova_find(cloud, wanted, &run->server, err) < 0 || (run->dest && name_dest(run, cloud, err) < 0))
         return -1;
     const char *host = json_str(run->server, "host", NULL), *status = json_str(run->server, "status", "?");
     if (!host)
@@ -113,6 +126,23 @@ int run_find_server(struct run *run, struct error *err)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "Nova says that %s is on %s, not on %s (--source)",
                          json_str(run->server, "name", ""), host, run->options->source);
     return 0;
+}
+
+void run_ask_ahead(struct run *run)
+{
+    auto_json json_t *migrations = NULL, *here = NULL, *there = NULL, *hypervisor = NULL, *provider = NULL;
+    if (!run->cloud || !run->server)
+        return;
+    cloud_ahead_begin(run->cloud, AHEAD_MS);
+    nova_migrations(run->cloud, run_server_id(run), &migrations, NULL);
+    nova_services(run->cloud, run_nova_name(run->source), &here, NULL);
+    if (run->dest) {
+        nova_services(run->cloud, run_nova_name(run->dest), &there, NULL);
+        nova_hypervisor_of(run->cloud, run_nova_name(run->dest), &hypervisor, NULL);
+        const char *name = json_str(hypervisor, "name", run_nova_name(run->dest)); // mostly the same
+        placement_provider(run->cloud, name, &provider, NULL);
+    }
+    cloud_ahead_end(run->cloud);
 }
 
 // ---- the migration ----

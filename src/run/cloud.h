@@ -13,6 +13,9 @@ struct effect;
 int run_cloud(struct run *run, struct cloud **cloud, struct error *err);
 // Finds the instance in Nova, and the host that it is on, whose connection is begun.
 int run_find_server(struct run *run, struct error *err);
+// Begins to ask what most checks of a policy ask of Nova and Placement, so that the answers come while hosts
+// are waited for; called in between, it goes on where an answer leads to another question.
+void run_ask_ahead(struct run *run);
 // The id of the instance in Nova: its uuid in libvirt.
 const char *run_server_id(const struct run *run);
 // A host as Nova names it.
@@ -41,5 +44,8 @@ bool run_nova_settled(struct run *run, char **text);
 // Whether Nova, Placement and Neutron agree that the instance is at h, and nowhere else. Adds a detail for
 // each that does not, and returns how many. runs: its status is to be ACTIVE; else it stands, or was stopped.
 size_t verdict_cloud(struct run *run, struct run_host *h, bool runs, json_t *details);
+// Begins to ask for that, as run_ask_ahead does. Its answers count if they agree; else they are asked for
+// again.
+void verdict_cloud_ahead(struct run *run);
 
 #endif

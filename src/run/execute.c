@@ -367,7 +367,9 @@ static int conclude(struct run *run, struct tally *tally, struct error *failure)
         take_back(run, tally);
         return end_done(run, tally);
     }
+    verdict_cloud_ahead(run); // the answers come while hosts are asked
     look(run, tally);
+    verdict_cloud_ahead(run);
     if (tally->where == GUEST_DELETED)
         return undo_for_deleted(run, tally);
     if (tally->where == GUEST_UNCLEAR && run->recovers && interrupt_count > 0)

@@ -212,8 +212,10 @@ int run_open(struct run *run, struct error *err)
         if ((asks_nova ? run_find_server(run, err) : start_candidates(run, err)) < 0)
             return -1;
     }
+    run_ask_ahead(run);
     if (run_connect(run, &away, err) < 0)
         return -1;
+    run_ask_ahead(run);
     if (procedure->takes_instance) {
         if (find_instance(run, &away, err) < 0)
             return -1;
@@ -229,6 +231,7 @@ int run_open(struct run *run, struct error *err)
         return -1;
     if (run_gather_facts(run, err) < 0)
         return -1;
+    run_ask_ahead(run);
     if (run->instance)
         facts_add_process(run);
     return 0;

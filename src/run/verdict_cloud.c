@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLE_MS = 10000, AGAIN_MS = 50 };
+enum { SETTLE_MS = 10000, AGAIN_MS = 50, AHEAD_MS = 1000 };
 
 // What is found: texts "problem; remedy".
 struct findings {
@@ -192,6 +192,22 @@ static void ask_until_settled(struct findings *f, void (*witness)(struct finding
     }
 }
 
+void verdict_cloud_ahead(struct run *run)
+{
+    auto_json json_t *server = NULL, *migration = NULL, *held = NULL, *by_migration = NULL, *ports = NULL;
+    const char *id = run_server_id(run);
+    if (!run->cloud || !run->by_nova)
+        return;
+    cloud_ahead_begin(run->cloud, AHEAD_MS);
+    nova_server(run->cloud, id, &server, NULL);
+    run_nova_migration(run, &migration, NULL);
+    placement_allocations(run->cloud, id, &held, NULL);
+    if (*json_str(migration, "uuid", ""))
+        placement_allocations(run->cloud, json_str(migration, "uuid", ""), &by_migration, NULL);
+    neutron_ports(run->cloud, id, &ports, NULL);
+    cloud_ahead_end(run->cloud);
+}
+
 size_t verdict_cloud(struct run *run, struct run_host *at, bool runs, json_t *details)
 {
     struct cloud *cloud;
@@ -200,6 +216,7 @@ size_t verdict_cloud(struct run *run, struct run_host *at, bool runs, json_t *de
         verdict_detail(details, "Nova", err.message);
         return 1;
     }
+    verdict_cloud_ahead(run);
     auto_json json_t *problems = json_array();
     struct findings f = {.problems = problems, .run = run, .at = at, .runs = runs};
     int64_t patience = deadline_in(SETTLE_MS);

@@ -124,8 +124,10 @@ static inline size_t asked_for(const char *path)
 {
     size_t n = 0, i;
     json_t *asked;
+    pthread_mutex_lock(&fake.lock); // what is asked ahead comes meanwhile
     json_array_foreach(fake.asked, i, asked)
         n += STREQ(json_str(asked, "path", ""), path);
+    pthread_mutex_unlock(&fake.lock);
     return n;
 }
 

@@ -5,6 +5,7 @@
 #include "world/openstack/nova.h"
 #include "world/openstack/yaml.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "cloud_session.h"
 
@@ -368,6 +369,102 @@ static void placement_tells_who_holds_what(void **state)
     fails(placement_provider(cloud, "none", &none, &err), &err, 404, "");
 }
 
+static char *server_path(void) { return xasprintf("/8774/v2.1/servers/%s", server_id); }
+
+// Asks for the server and a provider, where one answer leads to the next question, until all have come.
+static void ask_ahead(int64_t ms)
+{
+    for (bool all = false; !all; usleep(1000)) {
+        auto_json json_t *server = NULL, *provider = NULL;
+        cloud_ahead_begin(cloud, ms);
+        all = nova_server(cloud, server_id, &server, NULL) == 0;
+        all = placement_provider(cloud, "compute-2", &provider, NULL) == 0 && all;
+        cloud_ahead_end(cloud);
+    }
+}
+
+static void begin_with_server(json_t **server)
+{
+    struct error err = {0};
+    begin_cloud("[]", 0);
+    if (nova_find(cloud, "one", server, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void asked_ahead(void **state)
+{
+    (void)state;
+    static const char list[] = "/8778/resource_providers?name=compute-2";
+    auto_json json_t *found = NULL, *server = NULL, *again = NULL, *provider = NULL;
+    struct error err = {0};
+    begin_with_server(&found);
+    auto_free char *path = server_path();
+    size_t before = asked_for(path);
+    ask_ahead(60000);
+    assert_int_equal(asked_for(path), before + 1);
+    assert_int_equal(asked_for(list), 1);
+    // Each answer is given once, and asked for anew after that.
+    assert_int_equal(nova_server(cloud, server_id, &server, &err), 0);
+    assert_true(json_equal(server, found));
+    assert_int_equal(asked_for(path), before + 1);
+    assert_int_equal(placement_provider(cloud, "compute-2", &provider, &err), 0);
+    assert_true(json_int(json_object_get(json_object_get(provider, "inventories"), "MEMORY_MB"), "total", 0) >
+                0);
+    assert_int_equal(asked_for(list), 1);
+    assert_int_equal(nova_server(cloud, server_id, &again, &err), 0);
+    assert_int_equal(asked_for(path), before + 2);
+}
+
+// None is given after a change, nor after its time.
+static void what_was_asked_ahead_grows_old(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        auto_json json_t *found = NULL, *server = NULL;
+        struct error err = {0};
+        begin_with_server(&found);
+        auto_free char *path = server_path();
+        size_t before = asked_for(path);
+        ask_ahead(late ? 2000 : 60000);
+        size_t asked = asked_for(path);
+        if (late)
+            nap_ms(2000);
+        else
+            nova_set_lock(cloud, server_id, false, NULL, NULL, NULL);
+        assert_true(asked > before);
+        assert_int_equal(nova_server(cloud, server_id, &server, &err), 0);
+        assert_int_equal(asked_for(path), asked + 1);
+        if (!late)
+            end_cloud();
+    }
+}
+
+// An answer that is no good, or none, is nobody's trouble: it is asked for again.
+static void no_good_answer_ahead(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"'status': 500", "'status': 401", "'status': 200, 'body': '<html>'",
+                                      "'status': 200, 'body': {}, 'cut': 1"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        auto_json json_t *found = NULL, *server = NULL, *none = NULL;
+        struct error err = {0};
+        begin_with_server(&found);
+        auto_free char *text = xasprintf("[{'path': '/8774/v2.1/servers/%s', %s}]", server_id, bad[i]);
+        auto_json json_t *first = json_of(text);
+        pthread_mutex_lock(&fake.lock);
+        json_array_insert(fake.answers, 0, json_array_get(first, 0));
+        pthread_mutex_unlock(&fake.lock);
+        cloud_ahead_begin(cloud, 60000);
+        assert_int_equal(nova_server(cloud, server_id, &none, NULL), -1);
+        cloud_ahead_end(cloud);
+        if (nova_server(cloud, server_id, &server, &err) < 0)
+            fail_msg("%s: %s", bad[i], err.message);
+        assert_true(json_equal(server, found));
+        if (i + 1 < COUNT_OF(bad))
+            end_cloud();
+    }
+}
+
 static void why_an_action_failed(void **state)
 {
     (void)state;
@@ -413,6 +510,9 @@ int main(void)
         TEST(an_old_nova),
         TEST(pages_instead_of_json),
         TEST(placement_tells_who_holds_what),
+        TEST(asked_ahead),
+        TEST(what_was_asked_ahead_grows_old),
+        TEST(no_good_answer_ahead),
         TEST(why_an_action_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

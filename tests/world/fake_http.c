@@ -149,3 +149,37 @@ int http_send(struct http *http, const struct http_request *request, struct http
     http_answer_free(answer);
     return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s was asked", server);
 }
+
+// ---- ahead of the question: the answer is that of the moment of asking ----
+
+struct http_ahead {
+    struct http_answer answer;
+    struct error failure;
+    int rc;
+};
+
+struct http_ahead *http_begin(const struct http *http, const struct http_request *request)
+{
+    struct http_ahead *ahead = xcalloc(1, sizeof *ahead);
+    ahead->rc = http_send((struct http *)(uintptr_t)http, request, &ahead->answer, &ahead->failure);
+    return ahead;
+}
+
+bool http_is_done(struct http_ahead *ahead)
+{
+    (void)ahead;
+    return true;
+}
+
+int http_finish(struct http_ahead *ahead, struct http_answer *answer, struct error *err)
+{
+    int rc = ahead->rc;
+    if (answer)
+        *answer = ahead->answer;
+    else
+        http_answer_free(&ahead->answer);
+    if (err)
+        *err = ahead->failure;
+    free(ahead);
+    return answer ? rc : -1;
+}

@@ -4,12 +4,15 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
     WHOLE_MS = 60000,
@@ -17,6 +20,7 @@ enum {
     CONNECT_MS = 10000,
     TRIES = 5,
     FIRST_PAUSE_MS = 250,
+    UNWANTED_MS = 1500,
     BODY_MAX = 16 << 20,
     HEADERS_MAX = 200,
     HEADER_BYTES_MAX = 1 << 18
@@ -164,10 +168,9 @@ static struct curl_slist *header_list(const struct http_request *request)
     return list;
 }
 
-static void set_up(struct http *h, const struct http_request *request, struct curl_slist *headers,
-                   struct incoming *in, int64_t timeout_ms, char *words)
+static void set_up(CURL *c, const struct http *h, const struct http_request *request,
+                   struct curl_slist *headers, struct incoming *in, int64_t timeout_ms, char *words)
 {
-    CURL *c = h->easy;
     curl_easy_reset(c); // its connections stay
     curl_easy_setopt(c, CURLOPT_URL, request->url);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -307,7 +310,7 @@ static int try_once(struct http *h, const struct http_request *request, int64_t 
     struct incoming in = {.headers = json_object()};
     struct curl_slist *headers = header_list(request);
     bool interrupted = false;
-    set_up(h, request, headers, &in, timeout_ms, words);
+    set_up(h->easy, h, request, headers, &in, timeout_ms, words);
     CURLcode rc = drive(h, request->harmless, &interrupted);
     if (rc == CURLE_OK && !in.whole) { // libcurl takes the end of the connection for the end of the headers
         rc = CURLE_PARTIAL_FILE;
@@ -361,4 +364,113 @@ int http_send(struct http *h, const struct http_request *request, struct http_an
             return rc;
         http_answer_free(answer);
     }
+}
+
+// ---- ahead of the question ----
+
+// Caller and thread each hold it; whoever lets go last frees it.
+struct http_ahead {
+    CURL *easy;
+    struct curl_slist *headers;
+    struct incoming in;
+    char words[CURL_ERROR_SIZE], *server;
+    CURLcode rc;
+    int done; // an eventfd that the thread writes once
+    int holders, unwanted;
+};
+
+static void let_go(struct http_ahead *a)
+{
+    if (__atomic_sub_fetch(&a->holders, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    curl_easy_cleanup(a->easy);
+    curl_slist_free_all(a->headers);
+    json_decref(a->in.headers);
+    buf_free(&a->in.body);
+    if (a->done >= 0)
+        close(a->done);
+    free(a->server);
+    free(a);
+}
+
+// libcurl asks this at least once a second.
+static int is_unwanted(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const struct http_ahead *ahead = arg;
+    (void)a, (void)b, (void)c, (void)d;
+    return __atomic_load_n(&ahead->unwanted, __ATOMIC_ACQUIRE);
+}
+
+static void *perform_ahead(void *arg)
+{
+    struct http_ahead *a = arg;
+    a->rc = curl_easy_perform(a->easy);
+    eventfd_write(a->done, 1);
+    let_go(a);
+    return NULL;
+}
+
+struct http_ahead *http_begin(const struct http *h, const struct http_request *request)
+{
+    struct http_ahead *a = xcalloc(1, sizeof *a);
+    pthread_t thread;
+    *a = (struct http_ahead){.easy = curl_easy_init(),
+                             .headers = header_list(request),
+                             .in = {.headers = json_object()},
+                             .server = http_server_of(request->url),
+                             .done = eventfd(0, EFD_CLOEXEC),
+                             .holders = 2};
+    if (a->easy) {
+        set_up(a->easy, h, request, a->headers, &a->in,
+               request->timeout_ms > 0 ? request->timeout_ms : TRY_MS, a->words);
+        curl_easy_setopt(a->easy, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(a->easy, CURLOPT_XFERINFOFUNCTION, is_unwanted);
+        curl_easy_setopt(a->easy, CURLOPT_XFERINFODATA, a);
+    }
+    if (a->easy && a->done >= 0 && thread_start(&thread, perform_ahead, a) == 0) {
+        pthread_detach(thread);
+        return a;
+    }
+    a->holders = 1;
+    let_go(a);
+    return NULL;
+}
+
+static bool is_done_within(struct http_ahead *a, int ms, int interrupts)
+{
+    struct pollfd fds[] = {{.fd = a->done, .events = POLLIN}, {.fd = interrupts, .events = POLLIN}};
+    poll(fds, interrupts < 0 ? 1 : 2, ms);
+    return fds[0].revents != 0;
+}
+
+bool http_is_done(struct http_ahead *a) { return is_done_within(a, 0, -1); }
+
+int http_finish(struct http_ahead *a, struct http_answer *answer, struct error *err)
+{
+    sig_atomic_t interrupts = interrupt_count;
+    bool wanted = answer != NULL, done = false;
+    while (wanted && !(done = is_done_within(a, 1000, interrupts == 0 ? interrupt_fd() : -1))) {
+        interrupts_notice();
+        wanted = interrupt_count == interrupts;
+    }
+    int rc = -1;
+    if (answer)
+        *answer = (struct http_answer){0};
+    if (!done) {
+        __atomic_store_n(&a->unwanted, 1, __ATOMIC_RELEASE);
+        is_done_within(a, UNWANTED_MS, -1); // no thread goes on when the program ends
+        if (answer)
+            error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s was asked", a->server);
+    } else if (a->rc != CURLE_OK || !a->in.whole) {
+        error_set(err, ERR_OPENSTACK, 0, "%s did not answer", a->server);
+    } else {
+        long status = 0;
+        curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
+        *answer = (struct http_answer){
+            .status = (int)status, .headers = json_incref(a->in.headers), .len = a->in.body.len};
+        answer->body = buf_take(&a->in.body);
+        rc = 0;
+    }
+    let_go(a);
+    return rc;
 }

@@ -40,6 +40,14 @@ struct http_answer {
 int http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
               struct error *err);
 void http_answer_free(struct http_answer *answer);
+
+// A harmless request that goes its way beside what the caller does meanwhile, once, on a connection and a
+// thread of its own. NULL: none can be begun.
+struct http_ahead;
+struct http_ahead *http_begin(const struct http *http, const struct http_request *request);
+bool http_is_done(struct http_ahead *ahead);
+// Waits for its end as http_send does, and ends with it. NULL answer: without waiting, as nobody wants it.
+int http_finish(struct http_ahead *ahead, struct http_answer *answer, struct error *err);
 #define auto_answer cleanup(http_answer_free)
 const char *http_header(const struct http_answer *answer, const char *name); // or NULL
 // The seconds that an answer asks to wait, by its Retry-After (seconds or a date); -1: it does not say.

@@ -530,9 +530,11 @@ int placement_provider(struct cloud *cloud, const char *name, json_t **provider,
         return error_set(err, ERR_OPENSTACK, 404, "Placement of cloud '%s' has no resource provider %s",
                          cloud_name(cloud), name);
     auto_free char *id = url_text(uuid);
-    if (get(cloud, "placement", 0, "showing inventories", &inventories, err,
-            "/resource_providers/%s/inventories", id) < 0 ||
-        get(cloud, "placement", 0, "showing usages", &usages, err, "/resource_providers/%s/usages", id) < 0)
+    int rc = get(cloud, "placement", 0, "showing inventories", &inventories, err,
+                 "/resource_providers/%s/inventories", id);
+    if (get(cloud, "placement", 0, "showing usages", &usages, rc < 0 ? NULL : err,
+            "/resource_providers/%s/usages", id) < 0 ||
+        rc < 0)
         return -1;
     *provider = json_pack("{s:s, s:O, s:O?, s:O?}", "uuid", uuid, "name", json_object_get(found, "name"),
                           "inventories", json_object_get(inventories, "inventories"), "usages",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "world/openstack/session.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "world/openstack/config.h"
 #include "world/openstack/http.h"
@@ -25,6 +26,14 @@ struct cloud {
     json_t *catalog;
     struct service services[8];
     size_t n_services;
+    int64_t asks_ahead; // for so long an answer counts; 0: it does not
+    struct ahead {
+        char *what; // its URL and microversion
+        struct http_ahead *http;
+        json_t *answer; // once it has come
+        int64_t until;
+    } ahead[16];
+    size_t n_ahead;
 };
 
 static const struct {
@@ -72,8 +81,24 @@ int cloud_open(struct cloud **result, struct error *err)
     return -1;
 }
 
+static void drop_ahead(struct cloud *c, size_t i)
+{
+    free(c->ahead[i].what);
+    json_decref(c->ahead[i].answer);
+    if (c->ahead[i].http)
+        http_finish(c->ahead[i].http, NULL, NULL);
+    memmove(&c->ahead[i], &c->ahead[i + 1], (--c->n_ahead - i) * sizeof *c->ahead);
+}
+
+static void drop_all_ahead(struct cloud *c)
+{
+    while (c->n_ahead)
+        drop_ahead(c, c->n_ahead - 1);
+}
+
 static void forget_login(struct cloud *c)
 {
+    drop_all_ahead(c);
     for (size_t i = 0; i < c->n_services; i++) {
         free(c->services[i].type);
         free(c->services[i].url);
@@ -542,6 +567,8 @@ static int ready_service(struct cloud *c, const char *type, struct service **s, 
     if (cloud_log_in(c, err) < 0 || find_service(c, type, s, err) < 0)
         return -1;
     bool has_versions = STREQ(type, "compute") || STREQ(type, "placement");
+    if (c->asks_ahead && has_versions && !(*s)->asked)
+        return error_set(err, ERR_OPENSTACK, 0, "%s was not asked yet", cloud_service_name(type));
     return has_versions && !(*s)->asked ? discover(c, *s, err) : 0;
 }
 
@@ -636,9 +663,84 @@ static int send_once(struct cloud *c, const struct cloud_request *request, struc
     return 0;
 }
 
+// ---- ahead of the question ----
+
+void cloud_ahead_begin(struct cloud *c, int64_t ms) { c->asks_ahead = ms; }
+void cloud_ahead_end(struct cloud *c) { c->asks_ahead = 0; }
+
+// Only where nothing has to be asked before it. Caller frees; NULL: something has to be.
+static char *ahead_url(struct cloud *c, const struct cloud_request *request)
+{
+    struct service *s;
+    if (!c->token || find_service(c, request->service, &s, NULL) < 0 ||
+        (!s->asked && (request->minor || STREQ(request->service, "compute"))))
+        return NULL;
+    return xasprintf("%s%s", s->url, request->path);
+}
+
+static void begin_ahead(struct cloud *c, const struct cloud_request *request, const char *url,
+                        const char *what)
+{
+    struct service *s;
+    if (c->n_ahead == COUNT_OF(c->ahead) || find_service(c, request->service, &s, NULL) < 0)
+        return;
+    auto_json json_t *headers = headers_of(c, s, request->minor);
+    const struct http_request http = {
+        .method = "GET", .url = url, .headers = headers, .harmless = true, .timeout_ms = c->asks_ahead};
+    struct http_ahead *begun = http_begin(c->http, &http);
+    if (begun)
+        c->ahead[c->n_ahead++] = (struct ahead){
+            .what = xstrdup(what), .http = begun, .until = deadline_in(c->asks_ahead)};
+}
+
+// The answer, where it is a good one. wait: until it has come.
+static json_t *take_ahead(struct ahead *a, bool wait)
+{
+    auto_answer struct http_answer answer = {0};
+    if (a->http && (wait || http_is_done(a->http)) && http_finish(steal(&a->http), &answer, NULL) == 0 &&
+        answer.status < 300)
+        a->answer = json_foreign(answer.body, answer.len, 0, NULL);
+    return a->answer ? json_incref(a->answer) : NULL;
+}
+
+// Answers a GET by what was asked ahead; in between, begins it. NULL: there is nothing.
+static json_t *ask_ahead(struct cloud *c, const struct cloud_request *request)
+{
+    auto_free char *url = ahead_url(c, request);
+    if (!url || (!c->n_ahead && !c->asks_ahead))
+        return NULL;
+    auto_free char *what = xasprintf("%d %s", request->minor, url);
+    for (size_t i = 0; i < c->n_ahead; i++) {
+        struct ahead *a = &c->ahead[i];
+        if (!STREQ(a->what, what))
+            continue;
+        bool late = now_ms() >= a->until;
+        json_t *answer = late ? NULL : take_ahead(a, !c->asks_ahead);
+        if (late || !c->asks_ahead)
+            drop_ahead(c, i);
+        if (!late)
+            return answer;
+        break;
+    }
+    if (c->asks_ahead)
+        begin_ahead(c, request, url, what);
+    return NULL;
+}
+
 int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **result, char *request_id,
                struct error *err)
 {
+    bool reads = STREQ(request->method, "GET") && !request->body && !request_id && result;
+    auto_json json_t *early = reads ? ask_ahead(c, request) : NULL;
+    if (early) {
+        *result = steal(&early);
+        return 0;
+    }
+    if (c->asks_ahead)
+        return error_set(err, ERR_OPENSTACK, 0, "%s has not answered yet",
+                         cloud_service_name(request->service));
+    if (!reads)
+        drop_all_ahead(c);
     auto_answer struct http_answer answer = {0};
     struct error ignored;
     if (request_id)

@@ -31,6 +31,13 @@ struct cloud_request {
 // sentence with the service's own reason and its request id.
 int cloud_send(struct cloud *cloud, const struct cloud_request *request, json_t **answer, char *request_id,
                struct error *err);
+// From here to the end, what is asked for is only begun: each function that asks returns -1 at the first GET
+// that has no answer yet, and goes on where an answer has come since. Who asks the same within so many ms,
+// once this has ended, gets the answer that came, once; none is given any more after a request that changes
+// something. An answer that is no good is asked for again.
+
+void cloud_ahead_begin(struct cloud *cloud, int64_t ms);
+void cloud_ahead_end(struct cloud *cloud);
 // Whether they can be of a request at all: a method in capitals, a path without control characters, blanks
 // and '#' that stays below the service's endpoint. -1: ERR_REFUSED.
 int cloud_check_request(const char *method, const char *path, struct error *err);
