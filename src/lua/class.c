@@ -79,6 +79,7 @@ void *class_check(lua_State *L, int index, const struct class_of *class_of)
         lua_mistake(L, "expected %s, got %s%s (a method is called with ':')", class_of->noun,
                     lua_isnoneornil(L, index) ? "nothing" : "a ",
                     lua_isnoneornil(L, index) ? "" : luaL_typename(L, index));
+    interp_heed(L);
     return self;
 }
 

@@ -46,6 +46,21 @@ static void *allocate(void *data, void *p, size_t old_size, size_t new_size)
 
 static bool is_finishing(const struct interp *in) { return in->run && in->run->phase == PHASE_FIXUP; }
 
+static bool is_interrupted(const struct interp *in) { return interrupt_count > 0 && !is_finishing(in); }
+
+static int raise_interrupted(lua_State *L)
+{
+    struct error err;
+    error_set(&err, ERR_INTERRUPTED, 0, "interrupted");
+    return lua_raise(L, &err);
+}
+
+void interp_heed(lua_State *L)
+{
+    if (is_interrupted(interp_of(L)))
+        raise_interrupted(L);
+}
+
 static void on_count(lua_State *L, lua_Debug *unused);
 
 static void hurry(lua_State *L, bool hurried)
@@ -62,18 +77,16 @@ static void on_count(lua_State *L, lua_Debug *unused)
     (void)unused;
     struct interp *in = interp_of(L);
     interrupts_notice();
-    bool interrupted = interrupt_count > 0 && !is_finishing(in);
+    bool interrupted = is_interrupted(in);
     in->work += in->hurried ? 1 : HOOK_COUNT;
     bool stuck = in->work > in->work_max;
     if (in->hurried != (interrupted || stuck))
         hurry(L, interrupted || stuck);
     if (!in->hurried)
         return;
+    if (interrupted)
+        raise_interrupted(L);
     struct error err;
-    if (interrupted) {
-        error_set(&err, ERR_INTERRUPTED, 0, "interrupted");
-        lua_raise(L, &err);
-    }
     luaL_where(L, 0);
     error_set(&err, ERR_POLICY, 0, "%sa loop that does not end: stopped after %llu million instructions",
               lua_tostring(L, -1), (unsigned long long)in->work_max / 1000000);

@@ -39,6 +39,9 @@ int interp_enter(struct interp *in, int (*body)(lua_State *L, void *data, struct
 // Inside an entry or a binding: calls what lies on the stack below n arguments, with results; -1 with err
 // filled from what was raised.
 int interp_call(lua_State *L, int arguments, int results, struct error *err);
+// Raises where an interrupt has come, unless what goes on is to be finished: nothing is begun after it, as
+// whoever is asked then would be waited for.
+void interp_heed(lua_State *L);
 // Raises err as a Lua error table. Never returns.
 int lua_raise(lua_State *L, const struct error *err);
 // Raises ERR_POLICY with the caller's file:line.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // C calls Lua: whatever a policy raises comes back as an error, and migrun lives on.
+#include "base/interrupt.h"
 #include "lua/bindings.h"
 #include "lua/policy.h"
 #include "lua/sandbox.h"
@@ -147,6 +148,15 @@ static void state_of_libvirt_is_known_by_any_spelling(void **state)
     }
     is_refused("host:chown('/var/lib/libvirt/qemu/save/nvram', 0)", "so are its owner and mode");
     is_refused("host:chmod('relative', 0)", "begins with '/'");
+}
+
+static void nothing_is_asked_after_an_interrupt(void **state)
+{
+    (void)state;
+    interrupt_count = 1;
+    is_refused("host:stat('/etc/x')", "interrupted");
+    is_refused("pcall(host.stat, host, '/etc/x') pcall(host.list, host, '/etc')", "interrupted");
+    interrupt_count = 0;
 }
 
 static int long_mistake(lua_State *L)
@@ -725,6 +735,7 @@ int main(void)
         cmocka_unit_test(documents_end),
         cmocka_unit_test(a_long_message_ends),
         cmocka_unit_test(state_of_libvirt_is_known_by_any_spelling),
+        cmocka_unit_test(nothing_is_asked_after_an_interrupt),
         cmocka_unit_test(secret_parameters),
         cmocka_unit_test(a_bare_name_is_no_file_here),
         cmocka_unit_test(nothing_leads_out),
