@@ -619,7 +619,8 @@ end
 -- Finds before the run begins mistakes that the bindings refuse only after libvirtd was stopped.
 local function check_state(parsed, classes, node)
     local path, change, owner = node.args[1], node.args[2], OWNERS[node.key.value]
-    if not path or type_of(classes, node.object) ~= "Host" or not is_state(classes, path, owner) then return end
+    if not path or type_of(classes, node.object) ~= "Host" then return end
+    if not is_state(classes, path, owner) then return end
     if owner then
         parsed:problem(path.pos, "libvirt's own state, and so are its owner and mode")
     elseif WRITERS[node.key.value] then

@@ -74,7 +74,8 @@ no_claims() {
 # No room at the destination alone: hosts of the lab share one disk, so a limit on the size of files that QEMU
 # may write there stands for it. The guest's first write after the move fails.
 @test "an I/O error at the destination: it has moved, and stands paused there" {
-  on "$from" bash -c "virsh dumpxml --inactive slow | sed \"s/cache='none'/& error_policy='stop'/\" >/tmp/slow.xml
+  on "$from" bash -c "virsh dumpxml --inactive slow |
+    sed \"s/cache='none'/& error_policy='stop'/\" >/tmp/slow.xml
     virsh -q destroy slow; virsh -q define /tmp/slow.xml; virsh -q start slow"
   await 30 runs_at slow "$from"
   on "$to" bash -c 'cd /usr/bin; cp -p qemu-system-x86_64 qemu.kept

@@ -4,7 +4,8 @@ setup_suite() {
   export LAB=${LAB:-/run/migrun-lab}
   local here=$BATS_TEST_DIRNAME host
   [[ -e $LAB/hosts ]] || { "$here/../lab/lab" up && : >"$LAB/of-tests"; } || return
-  # libvirtd asks QEMU what it can do at the first question, and writes that down: no preview shall be the first.
+  # At its first question libvirtd asks QEMU what it can do, and writes that down: no preview shall be the
+  # first.
   for host in compute-1 compute-2; do
     "$here/../lab/lab" exec "$host" virsh -q domcapabilities >/dev/null || return
   done

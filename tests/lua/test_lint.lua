@@ -331,8 +331,8 @@ t.run("libvirt's own records are edited by a change that declares what it touche
     local owner = "libvirt's own state, and so are its owner and mode"
     expect_in_step("run.source:chown('/run/libvirt/qemu/a.xml', 0)\n"
         .. "run.dest:chmod(run.instance:definition_file(), 384)", "2:18: " .. owner, "3:16: " .. owner)
-    expect_in_step("run.source:remove('//run/./libvirt//qemu/a.xml')\nrun.source:chown('/etc/libvirt/qemu/', 0)",
-        "2:19: " .. only, "3:18: " .. owner)
+    expect_in_step("run.source:remove('//run/./libvirt//qemu/a.xml')\n"
+        .. "run.source:chown('/etc/libvirt/qemu/', 0)", "2:19: " .. only, "3:18: " .. owner)
     expect_in_step("run.source:chown('/var/lib/libvirt/qemu/nvram/a.fd', 0)")
     expect_in_step(
         "run.source:edit_xml(run.instance:status_file(), { changes = {}, apply = print })\n"

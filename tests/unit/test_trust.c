@@ -73,11 +73,10 @@ static void every_part(void **state)
         mode_t mode;
         gid_t group;
         const char *why; // NULL: trusted
-    } modes[] = {{0700, 0, NULL},       {0755, OTHER, NULL},
-                 {0775, 0, NULL},       {01777, 0, NULL},
-                 {0777, 0, "writable"}, {0722, 0, "writable"},
-                 {0702, 0, "writable"}, {0775, OTHER, "writable"},
-                 {01775, OTHER, NULL},  {0000, 0, NULL}};
+    } modes[] = {{0700, 0, NULL},       {0755, OTHER, NULL},       {0775, 0, NULL},
+                 {01777, 0, NULL},      {0777, 0, "writable"},     {0722, 0, "writable"},
+                 {0702, 0, "writable"}, {0775, OTHER, "writable"}, {01775, OTHER, NULL},
+                 {0000, 0, NULL}};
     if (geteuid() != 0)
         skip();
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
