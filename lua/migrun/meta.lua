@@ -275,11 +275,11 @@ function Nova:progress(migration, server) end
 ---@param server string|nil
 ---@return table
 function Nova:action(request, server) end
----A resource provider of Placement (a hypervisor's name): {uuid, name, inventories = {MEMORY_MB = {total,
----reserved, allocation_ratio, …}, …}, usages = {MEMORY_MB = …, …}}
----@param name string
+---A resource provider of Placement, of a host or by its own name: {uuid, name, inventories = {MEMORY_MB =
+---{total, reserved, allocation_ratio, …}, …}, usages = {MEMORY_MB = …, …}}
+---@param of Host|string
 ---@return table
-function Nova:provider(name) end
+function Nova:provider(of) end
 ---The allocations of a consumer (a server; a migration, by its uuid) in Placement: {{name, uuid, resources},
 ---…}
 ---@param consumer string|nil

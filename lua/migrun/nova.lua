@@ -123,8 +123,7 @@ local function room(provider, class)
 end
 
 nova.placement_has_room = step("Placement has room", function(run)
-  local flavor, hypervisor = run.nova.instance.flavor, run.nova:hypervisor(run.dest)
-  local provider, seen = run.nova:provider(hypervisor.name), {}
+  local flavor, provider, seen = run.nova.instance.flavor, run.nova:provider(run.dest), {}
   for _, wanted in ipairs { { "MEMORY_MB", flavor.ram, "MiB" }, { "VCPU", flavor.vcpus, "VCPUs" } } do
     local class, need, unit = table.unpack(wanted)
     local r = need and room(provider, class)

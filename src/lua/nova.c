@@ -110,10 +110,13 @@ static int nova_action_method(lua_State *L)
 static int nova_provider(lua_State *L)
 {
     struct cloud *cloud = check_cloud(L);
-    const char *name = luaL_checkstring(L, 2);
+    const char *name = host_name_at(L, 2);
+    bool host = lua_type(L, 2) != LUA_TSTRING;
     void **box = lua_box(L, box_json);
     struct error err;
-    return answer(L, box, placement_provider(cloud, name, (json_t **)box, &err), &err);
+    int rc = host ? placement_provider_of(cloud, name, (json_t **)box, &err)
+                  : placement_provider(cloud, name, (json_t **)box, &err);
+    return answer(L, box, rc, &err);
 }
 
 static int nova_allocations(lua_State *L)

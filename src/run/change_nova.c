@@ -14,7 +14,7 @@
 
 enum {
     TICK_MS = 75,
-    SOON_TICK_MS = 50,
+    SOON_TICK_MS = 25,
     NOVA_MS = 400,
     PREPARES_MS = 150,
     SOON_MS = 3000,

@@ -61,26 +61,38 @@ static void set_nova_name(struct run_host *h, const char *name)
     h->nova_name = xstrdup(name);
 }
 
-// Nova's name of the destination, by its compute services.
-static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
+// Nova's name of the destination, by its compute services: of the host of that name, or of all.
+static void find_dest(const char *wanted, const json_t *services, char **found, struct buf *others)
 {
-    auto_json json_t *services = NULL;
-    auto_buf struct buf others = {0};
-    const char *wanted = run_host_name(run->dest), *found = NULL;
-    if (nova_services(cloud, NULL, &services, err) < 0) {
-        if (err->domain != ERR_OPENSTACK || err->code != 403)
-            return -1;
-        return 0; // a plain user is not told; Nova itself will say
-    }
     size_t i;
     json_t *service;
-    json_array_foreach(services, i, service) {
+    json_array_foreach((json_t *)(uintptr_t)services, i, service) {
         const char *host = json_str(service, "host", "");
         if (!STREQ(json_str(service, "binary", ""), "nova-compute"))
             continue;
-        if (STREQ(host, wanted) || (!found && same_host(host, wanted)))
-            found = host;
-        buf_printf(&others, "%s%s", others.len ? ", " : "", host);
+        if (STREQ(host, wanted) || (!*found && same_host(host, wanted))) {
+            free(*found);
+            *found = xstrdup(host);
+        }
+        buf_printf(others, "%s%s", others->len ? ", " : "", host);
+    }
+}
+
+static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
+{
+    auto_buf struct buf others = {0};
+    auto_free char *found = NULL;
+    const char *wanted = run_host_name(run->dest), *const asked[] = {wanted, NULL};
+    for (size_t i = 0; i < COUNT_OF(asked) && !found; i++) {
+        auto_json json_t *services = NULL;
+        if (nova_services(cloud, asked[i], &services, err) < 0) {
+            if (err->domain != ERR_OPENSTACK || err->code != 403)
+                return -1;
+            return 0; // a plain user is not told; Nova itself will say
+        }
+        buf_free(&others);
+        others = (struct buf){0};
+        find_dest(wanted, services, &found, &others);
     }
     if (!found)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
@@ -90,11 +102,11 @@ static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
     return 0;
 }
 
-static void ask_services_ahead(struct cloud *cloud)
+static void ask_services_ahead(struct cloud *cloud, const char *host)
 {
     auto_json json_t *services = NULL;
     cloud_ahead_begin(cloud, AHEAD_MS);
-    nova_services(cloud, NULL, &services, NULL);
+    nova_services(cloud, host, &services, NULL);
     cloud_ahead_end(cloud);
 }
 
@@ -106,8 +118,9 @@ int run_find_server(struct run *run, struct error *err)
     if (run_cloud(run, &cloud, err) < 0 || cloud_newest(cloud, "compute", &newest, err) < 0)
         return -1;
     if (run->dest)
-        ask_services_ahead(cloud);
-    if (nova_find(cloud, wanted, &run->server, err) < 0 || (run->dest && name_dest(run, cloud, err) < 0))
+        ask_services_ahead(cloud, run_host_name(run->dest));
+    if (nova_find_listed(cloud, wanted, &run->server, err) < 0 ||
+        (run->dest && name_dest(run, cloud, err) < 0))
         return -1;
     const char *host = json_str(run->server, "host", NULL), *status = json_str(run->server, "status", "?");
     if (!host)
@@ -128,19 +141,34 @@ int run_find_server(struct run *run, struct error *err)
     return 0;
 }
 
+int run_show_server(struct run *run, struct error *err)
+{
+    auto_json json_t *server = NULL;
+    if (nova_server(run->cloud, run_server_id(run), &server, err) < 0)
+        return -1;
+    const char *host = json_str(server, "host", ""), *before = json_str(run->server, "host", "");
+    if (!STREQ(host, before))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                         "Nova has just moved %s from %s to %s: somebody else is at work on it",
+                         json_str(server, "name", ""), before, *host ? host : "no host");
+    json_decref(run->server);
+    run->server = steal(&server);
+    return 0;
+}
+
 void run_ask_ahead(struct run *run)
 {
-    auto_json json_t *migrations = NULL, *here = NULL, *there = NULL, *hypervisor = NULL, *provider = NULL;
+    auto_json json_t *server = NULL, *migrations = NULL, *here = NULL, *there = NULL, *hypervisor = NULL,
+                     *provider = NULL;
     if (!run->cloud || !run->server)
         return;
     cloud_ahead_begin(run->cloud, AHEAD_MS);
+    nova_server(run->cloud, run_server_id(run), &server, NULL);
     nova_migrations(run->cloud, run_server_id(run), &migrations, NULL);
     nova_services(run->cloud, run_nova_name(run->source), &here, NULL);
     if (run->dest) {
         nova_services(run->cloud, run_nova_name(run->dest), &there, NULL);
-        nova_hypervisor_of(run->cloud, run_nova_name(run->dest), &hypervisor, NULL);
-        const char *name = json_str(hypervisor, "name", run_nova_name(run->dest)); // mostly the same
-        placement_provider(run->cloud, name, &provider, NULL);
+        placement_provider_of(run->cloud, run_nova_name(run->dest), &provider, NULL);
     }
     cloud_ahead_end(run->cloud);
 }
@@ -167,7 +195,10 @@ int run_nova_migration(struct run *run, json_t **migration, struct error *err)
             *migration = json_incref(json_array_get(all, i));
             break;
         }
-    run->nova_record.ended = nova_migration_ended(*migration);
+    if ((run->nova_record.ended = nova_migration_ended(*migration))) {
+        json_decref(run->nova_record.end);
+        run->nova_record.end = json_incref(*migration);
+    }
     take_nova_name(run->source, json_str(*migration, "source", ""));
     take_nova_name(run->dest, json_str(*migration, "dest", ""));
     return 0;

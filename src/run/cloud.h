@@ -13,6 +13,8 @@ struct effect;
 int run_cloud(struct run *run, struct cloud **cloud, struct error *err);
 // Finds the instance in Nova, and the host that it is on, whose connection is begun.
 int run_find_server(struct run *run, struct error *err);
+// The instance as Nova shows it, once it was found: a list tells less of it.
+int run_show_server(struct run *run, struct error *err);
 // Begins to ask what most checks of a policy ask of Nova and Placement, so that the answers come while hosts
 // are waited for; called in between, it goes on where an answer leads to another question.
 void run_ask_ahead(struct run *run);

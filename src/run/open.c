@@ -232,6 +232,8 @@ int run_open(struct run *run, struct error *err)
     if (run_gather_facts(run, err) < 0)
         return -1;
     run_ask_ahead(run);
+    if (run->server && run_show_server(run, err) < 0)
+        return -1;
     if (run->instance)
         facts_add_process(run);
     return 0;
@@ -249,6 +251,7 @@ void run_close(struct run *run)
     cloud_close(run->cloud);
     json_decref(run->server);
     free(run->nova_record.seen);
+    json_decref(run->nova_record.end);
     json_decref(run->instance);
     free(run->instance_xml);
     json_decref(run->saved);

@@ -98,6 +98,7 @@ struct text_pair {
 // Nova's record of a migration as it was seen last; since when, and when it is time to ask who works on it
 // (milliseconds, now_ms()); before: the id of the newest that there was before the run's own.
 struct nova_record {
+    json_t *end; // the record, once the migration has ended: nothing changes in it any more
     char *seen;
     int64_t since, ask, before;
     bool ended; // as it was seen last, and so for good

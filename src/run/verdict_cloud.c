@@ -85,7 +85,9 @@ static void check_migration(struct findings *f)
     bool moved = f->at == f->run->dest;
     if (!f->run->by_nova)
         return;
-    if (run_nova_migration(f->run, &migration, &err) < 0) {
+    if (f->run->nova_record.ended) {
+        migration = json_incref(f->run->nova_record.end);
+    } else if (run_nova_migration(f->run, &migration, &err) < 0) {
         found(f,
               "Nova cannot be asked about the migration, nor Placement what it still holds for it: %s; "
               "see openstack server migration list --server %s",
@@ -194,16 +196,15 @@ static void ask_until_settled(struct findings *f, void (*witness)(struct finding
 
 void verdict_cloud_ahead(struct run *run)
 {
-    auto_json json_t *server = NULL, *migration = NULL, *held = NULL, *by_migration = NULL, *ports = NULL;
-    const char *id = run_server_id(run);
+    auto_json json_t *server = NULL, *held = NULL, *by_migration = NULL, *ports = NULL;
+    const char *id = run_server_id(run), *migration = json_str(run->nova_record.end, "uuid", "");
     if (!run->cloud || !run->by_nova)
         return;
     cloud_ahead_begin(run->cloud, AHEAD_MS);
     nova_server(run->cloud, id, &server, NULL);
-    run_nova_migration(run, &migration, NULL);
     placement_allocations(run->cloud, id, &held, NULL);
-    if (*json_str(migration, "uuid", ""))
-        placement_allocations(run->cloud, json_str(migration, "uuid", ""), &by_migration, NULL);
+    if (*migration)
+        placement_allocations(run->cloud, migration, &by_migration, NULL);
     neutron_ports(run->cloud, id, &ports, NULL);
     cloud_ahead_end(run->cloud);
 }

@@ -214,19 +214,22 @@ static int several(const char *name, const json_t *found, struct error *err)
                      count > LISTED ? ", …" : "");
 }
 
-int nova_find(struct cloud *cloud, const char *name, json_t **server, struct error *err)
+// detail: of the list by name, as list_page's. *shown: it is the server itself, and no entry of a list.
+static int find(struct cloud *cloud, const char *name, const char *detail, json_t **server, bool *shown,
+                struct error *err)
 {
-    if (is_uuid(name)) {
+    if ((*shown = is_uuid(name))) {
         int rc = nova_server(cloud, name, server, err);
         if (rc == 0 || err->domain != ERR_OPENSTACK || err->code != 404)
             return rc;
+        *shown = false;
     }
     auto_json json_t *found = NULL;
     auto_free char *pattern = exactly(name), *filter = xasprintf("&name=%s", pattern),
-                   *shown = printable(name);
-    if (find_all(cloud, "", filter, "name", name, &found, err) < 0)
+                   *plain = printable(name);
+    if (find_all(cloud, detail, filter, "name", name, &found, err) < 0)
         return -1;
-    if (json_array_size(found) > 1) {
+    if (json_array_size(found) > 1 && !*detail) {
         json_decref(found);
         found = NULL;
         if (find_all(cloud, "/detail", filter, "name", name, &found, err) < 0)
@@ -240,14 +243,32 @@ int nova_find(struct cloud *cloud, const char *name, json_t **server, struct err
             return -1;
     }
     if (json_array_size(found) > 1)
-        return several(shown, found, err);
+        return several(plain, found, err);
     if (!json_array_size(found))
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "Nova of cloud '%s' has no instance '%.80s', neither by id nor by name nor by "
                          "libvirt's name of it",
-                         cloud_name(cloud), shown);
-    // A list tells less of each than the server itself does.
-    return nova_server(cloud, json_str(json_array_get(found, 0), "id", ""), server, err);
+                         cloud_name(cloud), plain);
+    *server = json_incref(json_array_get(found, 0));
+    return 0;
+}
+
+int nova_find(struct cloud *cloud, const char *name, json_t **server, struct error *err)
+{
+    auto_json json_t *found = NULL;
+    bool shown;
+    if (find(cloud, name, "", &found, &shown, err) < 0)
+        return -1;
+    if (!shown)
+        return nova_server(cloud, json_str(found, "id", ""), server, err);
+    *server = steal(&found);
+    return 0;
+}
+
+int nova_find_listed(struct cloud *cloud, const char *name, json_t **server, struct error *err)
+{
+    bool shown;
+    return find(cloud, name, "/detail", server, &shown, err);
 }
 
 // ---- services and hypervisors ----
@@ -542,6 +563,21 @@ int placement_provider(struct cloud *cloud, const char *name, json_t **provider,
     if (!*provider)
         return error_set(err, ERR_OPENSTACK, 200, "Placement's answer about %s is malformed", name);
     return 0;
+}
+
+int placement_provider_of(struct cloud *cloud, const char *host, json_t **provider, struct error *err)
+{
+    auto_json json_t *hypervisor = NULL;
+    struct error none = {0};
+    int rc = placement_provider(cloud, host, provider, &none);
+    if (rc == 0 || none.domain != ERR_OPENSTACK || none.code != 404) {
+        if (rc < 0 && err)
+            *err = none;
+        return rc;
+    }
+    return nova_hypervisor_of(cloud, host, &hypervisor, err) < 0
+               ? -1
+               : placement_provider(cloud, json_str(hypervisor, "name", ""), provider, err);
 }
 
 // The name of the tree's root that a provider belongs to (a nested one since 1.14).

@@ -15,6 +15,8 @@
 // Fields that these credentials (or an old Nova) do not get are left out.
 int nova_find(struct cloud *cloud, const char *name, json_t **server, struct error *err);
 int nova_server(struct cloud *cloud, const char *id, json_t **server, struct error *err);
+// The same as a list tells it, which is all but groups, and is told by one request.
+int nova_find_listed(struct cloud *cloud, const char *name, json_t **server, struct error *err);
 
 // [{host, binary, state: up|down, status: enabled|disabled, reason, zone, forced_down, id}], of one host when
 // it is not NULL.
@@ -52,6 +54,8 @@ int nova_set_lock(struct cloud *cloud, const char *server, bool locked, const ch
 // {uuid, name, inventories: {CLASS: {total, reserved, allocation_ratio, …}}, usages: {CLASS: n}}.
 // ERR_OPENSTACK 404 when it has none of that name.
 int placement_provider(struct cloud *cloud, const char *name, json_t **provider, struct error *err);
+// Of a host, as Nova names it: its hypervisor's, which mostly has the same name.
+int placement_provider_of(struct cloud *cloud, const char *host, json_t **provider, struct error *err);
 // Who holds what: [{name (of the root provider: the hypervisor), uuid, resources}]. consumer: a server's or a
 // migration's id.
 int placement_allocations(struct cloud *cloud, const char *consumer, json_t **allocations, struct error *err);
