@@ -21,7 +21,7 @@ comma := ,
 # Debian's packages: to build; for the tests, the lab and the lints; for the lab's cloud.
 DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev \
 	libcurl4-openssl-dev libyaml-dev
-DEPS += lua5.4 libcmocka-dev libssl-dev bats valgrind clang-tidy clang-format cppcheck
+DEPS += lua5.4 libcmocka-dev libssl-dev bats valgrind clang libclang-rt-dev clang-tidy clang-format cppcheck
 DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
@@ -119,7 +119,7 @@ check: deps
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP) $(BUILD)/tests/unit/test_xml
 	@SWEEP=$(SWEEP) PLAIN=$(BUILD) tests/run $(CHECK) $(TESTS)
 
-# clang-tidy, cppcheck, clang-format, line widths, SPDX lines.
+# clang-tidy, cppcheck, clang-format, line widths, SPDX lines; the fuzzers are built.
 lint: deps
 	@tests/lint
 
@@ -144,7 +144,7 @@ sweep: deps $(SWEEP)
 # answers, the agent's protocol on both ends. FUZZ: seconds for each.
 FUZZ ?= 60
 fuzz:
-	@tests/deps $(DEPS) clang libclang-rt-dev
+	@tests/deps $(DEPS)
 	@BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 
 # Made from the program's own table of commands.

@@ -28,8 +28,8 @@ local function read_line(line, number)
   end
 end
 
--- The lines: {text, last: its line end}, with section (that they are in), and key and value of those that have
--- them, each with the lines that go on with it in more. Raises a sentence with the number of a bad line.
+-- The lines: {text, last: its line end}, with the section that they are in, key and value of those that have
+-- them, and more: it goes on with a value. Raises a sentence with the number of a bad line.
 local function parse(text)
   local lines, section, key_line = {}, nil, nil
   for line, last in text:gmatch("([^\n]*)(\n?)") do

@@ -158,8 +158,7 @@ int run_show_server(struct run *run, struct error *err)
 
 void run_ask_ahead(struct run *run)
 {
-    auto_json json_t *server = NULL, *migrations = NULL, *here = NULL, *there = NULL, *hypervisor = NULL,
-                     *provider = NULL;
+    auto_json json_t *server = NULL, *migrations = NULL, *here = NULL, *there = NULL, *provider = NULL;
     if (!run->cloud || !run->server)
         return;
     cloud_ahead_begin(run->cloud, AHEAD_MS);

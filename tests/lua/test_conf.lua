@@ -32,7 +32,8 @@ local READ = {
     { "[DEFAULT]\na=x # y\n", "DEFAULT", "a", { "x # y" } },
     { "[DEFAULT]\na b = 1\n", "DEFAULT", "a b", { "1" } },
     { "[DEFAULT]\na=$b\n", "DEFAULT", "a", { "$b" } },
-    { "[DEFAULT] \n a=1\n", "DEFAULT", "a", "line 2: goes on with a value, and there is none before it:  a=1" },
+    { "[DEFAULT] \n a=1\n", "DEFAULT", "a",
+        "line 2: goes on with a value, and there is none before it:  a=1" },
     { "[DEFAULT]\na=1\n\n  2\n", "DEFAULT", "a",
         "line 4: goes on with a value, and there is none before it:   2" },
     { "a=1\n", "DEFAULT", "a", "line 1: stands before the first section: a=1" },
@@ -163,8 +164,9 @@ end)
 -- ---- whatever the file is, nothing else of it changes ----
 
 local PIECES = {
-    "[DEFAULT]", "[libvirt]", "[Libvirt]", "[a b]", "#a = 1", "; b = 2", "# text", "", " ", "  more", "\tmore = 5",
-    "  # no comment", "a=", "a = two words", "a:\"quoted \"", "b = 'q'", "b=a=b", "b : c:d", "x_y = \"", "junk", "[bad",
+    "[DEFAULT]", "[libvirt]", "[Libvirt]", "[a b]", "#a = 1", "; b = 2", "# text", "", " ", "  more",
+    "\tmore = 5", "  # no comment", "a=", "a = two words", "a:\"quoted \"", "b = 'q'", "b=a=b", "b : c:d",
+    "x_y = \"", "junk", "[bad",
 }
 local SECTIONS, KEYS = { "DEFAULT", "libvirt", "a b" }, { "a", "b", "x_y" }
 
