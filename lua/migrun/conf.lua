@@ -93,6 +93,15 @@ function conf.get(text, name)
   return setting and setting.value
 end
 
+---The number of the line that a setting begins on, or nil.
+---@param text string
+---@param name string
+---@return integer|nil
+function conf.line(text, name)
+  local setting = first(parse(text), name)
+  return setting and select(2, text:sub(1, setting.line - 1):gsub("\n", "")) + 1
+end
+
 ---The text with a setting: put in the place of its value, else below the line that has it commented out, else
 ---at the end. true and false are written as 1 and 0. The same text where it is set so already.
 ---@param text string

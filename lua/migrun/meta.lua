@@ -13,7 +13,7 @@
 ---@class Run
 ---@field source Host|nil     the guest's host (nil in a policy that takes no instance)
 ---@field dest Host|nil       the destination
----@field hosts Host[]        all hosts of this run: source and dest, or the named one
+---@field hosts Host[]        all hosts of this run: source and dest, or those that were named
 ---@field here Host           the machine that migrun runs on
 ---@field instance Instance|nil
 ---@field params table<string, any>   the policy's parameters, converted to their declared types
@@ -383,7 +383,7 @@ function json.decode(text) end
 ---@field api 1
 ---@field summary string
 ---@field nova boolean|nil     the instance is Nova's: INSTANCE is a name or id in Nova, HOST may be "any"
----@field takes string[]|nil   { "instance", "host" } (default), { "instance" }, { "host" } or {}
+---@field takes string[]|nil   { "instance", "host" } (default), { "instance" }, { "host" }, { "hosts" } or {}
 ---@field params table<string, Param>|nil
 ---@field steps Step[]
 -- and a step is

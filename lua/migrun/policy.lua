@@ -13,7 +13,7 @@ local STEP_KEYS = {"needs", "phase", "run", "temporary", "undo", "verify", "when
 local ONLY_OF = {undo = "prepare", verify = "fixup"}
 local PARAM_KEYS = {"choices", "default", "help", "max", "min", "type"}
 local BOUNDED = {integer = "", number = "", duration = " s"} -- and the unit of their bounds
-local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {}}
+local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {"hosts"}, {}}
 
 -- ---- values ----
 
@@ -401,7 +401,8 @@ function Check:takes_of(takes)
         if same then return known end
     end
     self:problem("takes",
-        "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\" }, { \"host\" } or {}")
+        "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\" }, { \"host\" }, "
+        .. "{ \"hosts\" } or {}")
     return nil
 end
 
@@ -423,15 +424,15 @@ function Check:policy(value)
     local takes = self.takes or {}
     return {
         summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"),
-        takes_host = contains(takes, "host"),
+        takes_host = contains(takes, "host"), takes_hosts = contains(takes, "hosts"),
         migrates = self.migrates, nova = value.nova == true, params = params, steps = steps,
     }
 end
 
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
----nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance, takes_host,
----migrates, params = {[name] = {type, default, help, choices, min, max}}, steps = {{title, phase, needs,
----run, when, undo, verify, temporary}, …}}; durations are seconds or "auto".
+---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance,
+---takes_host, takes_hosts, migrates, params = {[name] = {type, default, help, choices, min, max}}, steps =
+---{{title, phase, needs, run, when, undo, verify, temporary}, …}}; durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
         migrates = false}, Check)

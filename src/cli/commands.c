@@ -79,6 +79,20 @@ static const struct command_option recover_options[] = {
     {0},
 };
 
+static const struct command_option undo_options[] = {
+    {'n', "dry-run", NULL, "show what would be undone and change nothing"},
+    {OPTION_YES, "yes", NULL, "do not ask"},
+    UNLOCKED,
+    SITE,
+    STATE,
+    VERBOSE,
+    QUIET,
+    JSON,
+    COLOR,
+    HELP,
+    {0},
+};
+
 static const struct command_option history_options[] = {
     {OPTION_PRUNE, "prune", "AGE|RUN",
      "forget finished runs older than AGE (30d, 12h, 0s), here and on their hosts, except those that left "
@@ -122,6 +136,18 @@ const struct command commands[] = {
         .example = "migrun recover --dry-run",
         .run = recover_run,
         .options = recover_options,
+    },
+    {
+        .name = "undo",
+        .arguments = "RUN",
+        .summary = "undo what a finished run changed",
+        .about = "Shows what RUN changed and nobody has changed since, asks, and puts it back, last first. A "
+                 "run that moved a guest is not undone: another move brings the guest back.",
+        .example = "migrun undo --dry-run 20261127-090012-x4b",
+        .least = 1,
+        .missing = "undo takes the name of one run (migrun history lists them)",
+        .run = undo_run,
+        .options = undo_options,
     },
     {
         .name = "history",

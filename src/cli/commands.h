@@ -54,6 +54,7 @@ const char *command_words(const struct command *command, char words[static 64]);
 
 int move_run(struct options *options, struct error *err);
 int recover_run(struct options *options, struct error *err);
+int undo_run(struct options *options, struct error *err);
 int history_run(struct options *options, struct error *err);
 int show_run(struct options *options, struct error *err);
 int help_run(struct options *options, struct error *err);

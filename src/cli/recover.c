@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// migrun recover [RUN…]: ends runs that were cut off.
+// migrun recover [RUN…]: ends runs that were cut off. migrun undo RUN: undoes one that has ended.
 #include "cli/commands.h"
 #include "cli/confirm.h"
 #include "cli/output.h"
@@ -11,7 +11,7 @@ static int agree(void *data, const char *what, struct error *err)
     return confirm(what, false, err);
 }
 
-int recover_run(struct options *options, struct error *err)
+static int perform(struct options *options, bool undoes, struct error *err)
 {
     struct site *site = NULL;
     struct output output;
@@ -23,6 +23,7 @@ int recover_run(struct options *options, struct error *err)
         .runs = options->arguments,
         .n_runs = options->n_arguments,
         .host = options->host,
+        .undoes = undoes,
         .preview = options->preview,
         .unlocked = options->unlocked,
         .agree = options->yes ? NULL : agree,
@@ -33,4 +34,14 @@ int recover_run(struct options *options, struct error *err)
     output_close(&output);
     site_free(site);
     return status;
+}
+
+int recover_run(struct options *options, struct error *err) { return perform(options, false, err); }
+
+int undo_run(struct options *options, struct error *err)
+{
+    if (options->n_arguments == 1)
+        return perform(options, true, err);
+    return error_set(err, ERR_USAGE, 0, "undo takes the name of one run, not %zu (migrun history lists them)",
+                     options->n_arguments);
 }

@@ -524,6 +524,7 @@ static void read_procedure(lua_State *L, struct policy *p)
     procedure->summary = text_field(L, -1, "summary");
     procedure->takes_instance = flag_field(L, -1, "takes_instance");
     procedure->takes_host = flag_field(L, -1, "takes_host");
+    procedure->takes_hosts = flag_field(L, -1, "takes_hosts");
     procedure->migrates = flag_field(L, -1, "migrates");
     procedure->nova = flag_field(L, -1, "nova");
     lua_getfield(L, -1, "steps");

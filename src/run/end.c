@@ -335,6 +335,28 @@ int end_undone(struct run *run, struct tally *tally, const struct error *failure
                         where, changes);
 }
 
+int end_taken_back(struct run *run, struct tally *tally, const struct undone *all)
+{
+    tally_not_undone(tally, all->problems);
+    add_kept(run, tally);
+    if (run->options->preview)
+        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+                            "Would undo %zu change%s of run %s. Run it without --dry-run.", all->undone,
+                            plural(all->undone), run->id);
+    if (all->failed) {
+        auto_free char *again = xasprintf("migrun undo %s tries again", run->id);
+        verdict_detail(tally->details, "Then", again);
+    }
+    add_more(run, tally);
+    if (all->failed)
+        return verdict_tell(run, OUTCOME_NOT_RESTORED, "undone", steal(&tally->details),
+                            "Not all undone: %zu change%s of run %s could not be put back, %zu %s.",
+                            all->failed, plural(all->failed), run->id, all->undone,
+                            all->undone == 1 ? "was" : "were");
+    return verdict_tell(run, OUTCOME_MOVED, "undone", steal(&tally->details),
+                        "Undone: %zu change%s of run %s.", all->undone, plural(all->undone), run->id);
+}
+
 int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
 {
     add_cause(run, tally, failure, false);

@@ -42,7 +42,8 @@ int end_done(struct run *run, struct tally *tally); // of a policy that moves no
 int end_moved(struct run *run, struct tally *tally);
 // Nothing moved (or there was nothing to move), and what was made is undone.
 int end_undone(struct run *run, struct tally *tally, const struct error *failure, const struct undone *all);
-int end_deleted(struct run *run, struct tally *tally, const struct undone *all); // nothing is left to move
+int end_taken_back(struct run *run, struct tally *tally, const struct undone *all); // of a run that had ended
+int end_deleted(struct run *run, struct tally *tally, const struct undone *all);    // nothing is left to move
 int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen);
 
 #endif

@@ -243,6 +243,9 @@ static void tell_begin(struct run *run)
     const struct procedure *procedure = run->procedure;
     const char *name = instance_name(run);
     auto_free char *sentence = NULL;
+    auto_buf struct buf hosts = {0};
+    for (size_t i = 0; i < run->n_hosts && (i == 0 || procedure->takes_hosts); i++)
+        buf_printf(&hosts, "%s%s", i ? ", " : "", run_host_name(run->hosts[i]));
     if (procedure->migrates)
         sentence = xasprintf("%s %s from %s to %s, by %s",
                              run->options->preview ? "Preview of moving" : "Moving", name,
@@ -253,9 +256,9 @@ static void tell_begin(struct run *run)
     else
         sentence = xasprintf("%s%s%s%s, by %s", run->options->preview ? "Preview for " : "For ", name,
                              run->instance ? " on " : "",
-                             run->instance  ? run_host_name(run->source)
-                             : run->n_hosts ? run_host_name(run->hosts[0])
-                                            : "this machine",
+                             run->instance ? run_host_name(run->source)
+                             : hosts.len   ? hosts.data
+                                           : "this machine",
                              procedure->name);
     run_emit(run, "begin",
              json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:f, s:I, s:o}", "instance",
@@ -508,3 +511,13 @@ int run_finish(struct run *run, const char *cause)
     run->cause = cause;
     return with_tally(run, finish_cut_off);
 }
+
+static int undo_ended(struct run *run, struct tally *tally)
+{
+    struct undone all = undo_all(run);
+    int status = end_taken_back(run, tally, &all);
+    json_decref(all.problems);
+    return status;
+}
+
+int run_undo(struct run *run) { return with_tally(run, undo_ended); }

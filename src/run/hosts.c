@@ -177,7 +177,7 @@ static int lock_in(struct run *run, struct error *err)
 static bool is_wanted(const struct run *run, const struct run_host *h)
 {
     return run->recovers || h == run->dest || h == run->source ||
-           (!run->procedure->takes_instance && h == run->hosts[0]);
+           (!run->procedure->takes_instance && (run->procedure->takes_hosts || h == run->hosts[0]));
 }
 
 // A host that was only to be asked for the instance may be away: it is dropped, and remembered. Else the

@@ -192,6 +192,32 @@ int run_prepare(struct run *run, struct error *err)
     return run_make_folder(run, err);
 }
 
+// Those that the policy takes, each once.
+static int start_named(struct run *run, struct error *err)
+{
+    for (size_t i = 0; i < run->options->n_arguments; i++) {
+        size_t before = run->n_hosts;
+        const char *name = run->options->arguments[i];
+        if (run_start_host(run, name, false, NULL, err) < 0)
+            return -1;
+        if (run->n_hosts == before)
+            return error_set(err, ERR_USAGE, 0, "host %s is named twice", name);
+    }
+    return 0;
+}
+
+// Under two names it would be changed twice.
+static int check_machines(const struct run *run, struct error *err)
+{
+    for (size_t i = 0; i < run->n_hosts; i++)
+        for (size_t k = 0; k < i; k++)
+            if (STREQ(host_hostname(run->hosts[i]->agent), host_hostname(run->hosts[k]->agent)))
+                return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s and %s are the same machine (%s)",
+                                 run_host_name(run->hosts[k]), run_host_name(run->hosts[i]),
+                                 host_hostname(run->hosts[i]->agent));
+    return 0;
+}
+
 int run_open(struct run *run, struct error *err)
 {
     const struct procedure *procedure = run->procedure;
@@ -205,7 +231,8 @@ int run_open(struct run *run, struct error *err)
     if (run_prepare(run, err) < 0)
         return -1;
     name_run(run);
-    if (dest && run_start_host(run, dest, false, &target, err) < 0)
+    if ((dest && run_start_host(run, dest, false, &target, err) < 0) ||
+        (procedure->takes_hosts && start_named(run, err) < 0))
         return -1;
     if (procedure->takes_instance) {
         run->dest = target;
@@ -216,6 +243,8 @@ int run_open(struct run *run, struct error *err)
     if (run_connect(run, &away, err) < 0)
         return -1;
     run_ask_ahead(run);
+    if (procedure->takes_hosts && check_machines(run, err) < 0)
+        return -1;
     if (procedure->takes_instance) {
         if (find_instance(run, &away, err) < 0)
             return -1;

@@ -8,6 +8,7 @@ static const char *usage_of(const struct procedure *procedure)
 {
     return procedure->takes_instance ? procedure->takes_host ? " INSTANCE HOST" : " INSTANCE"
            : procedure->takes_host   ? " HOST"
+           : procedure->takes_hosts  ? " HOST…"
                                      : "";
 }
 
@@ -15,8 +16,13 @@ static int count_arguments(const struct procedure *procedure, const struct run_o
                            struct error *err)
 {
     size_t expected = (size_t)procedure->takes_instance + (size_t)procedure->takes_host;
-    if (options->n_arguments == expected)
+    if (options->n_arguments == expected && !procedure->takes_hosts)
         return 0;
+    if (procedure->takes_hosts)
+        return options->n_arguments
+                   ? 0
+                   : error_set(err, ERR_USAGE, 0, "%s takes one or more hosts: migrun [options] %s%s",
+                               procedure->name, procedure->name, usage_of(procedure));
     return error_set(err, ERR_USAGE, 0, "%s takes %zu argument%s, not %zu: migrun [options] %s%s",
                      procedure->name, expected, expected == 1 ? "" : "s", options->n_arguments,
                      procedure->name, usage_of(procedure));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A run that was cut off is opened again, from its journal or from what its hosts keep of it, and ended where
-// a failure would have ended it.
+// a failure would have ended it; and one that has ended is opened again to be undone.
 #include "run/recover.h"
 
 #include "base/clock.h"
@@ -76,12 +76,12 @@ static int start_hosts(struct run *run, const struct story *story, struct error 
 }
 
 // Its hosts, its instance, its effects. run->options, site, procedure, listener are set by the caller.
-static int reopen(struct run *run, const struct story *story, struct error *err)
+static int reopen(struct run *run, const struct story *story, bool undoes, struct error *err)
 {
     const struct opening *opening = &story->opening;
     auto_buf struct buf away = {0};
     run->recovers = true;
-    run->claimed = !run->options->preview;
+    run->claimed = !run->options->preview && !undoes; // one that has ended has none any more
     if (run_prepare(run, err) < 0)
         return -1;
     snprintf(run->id, sizeof run->id, "%s", opening->run);
@@ -103,7 +103,15 @@ static int reopen(struct run *run, const struct story *story, struct error *err)
 
 // ---- one run ----
 
-static void tell_begin(struct run *run, const struct story *story)
+static char *names_of(const struct run *run)
+{
+    struct buf names = {0};
+    for (size_t i = 0; i < run->n_hosts; i++)
+        buf_printf(&names, "%s%s", i ? ", " : "", run_host_name(run->hosts[i]));
+    return buf_take(&names);
+}
+
+static void tell_begin(struct run *run, const struct story *story, bool undoes)
 {
     const struct opening *opening = &story->opening;
     auto_free char *cut = story->cut_off ? xasprintf(", cut off during '%s'", story->cut_off) : xstrdup("");
@@ -112,9 +120,10 @@ static void tell_begin(struct run *run, const struct story *story)
                                      "%s from %s to %s",
                                      json_str(run->instance, "title", json_str(run->instance, "name", "?")),
                                      run_host_name(run->source), run_host_name(run->dest))
-                               : xstrdup(json_str(run->instance, "name", "no instance"));
-    auto_free char *sentence = xasprintf("Recovering run %s: %s, by %s (%s%s)", run->id, what,
-                                         opening->policy, opening->by, cut);
+                           : run->instance ? xstrdup(json_str(run->instance, "name", "?"))
+                                           : names_of(run);
+    auto_free char *sentence = xasprintf("%s run %s: %s, by %s (%s%s)", undoes ? "Undoing" : "Recovering",
+                                         run->id, what, opening->policy, opening->by, cut);
     run_emit(run, "begin",
              json_pack("{s:O?, s:O?, s:s?, s:s?, s:s, s:b, s:b, s:f, s:I, s:o}", "instance",
                        json_object_get(run->instance, "name"), "uuid", json_object_get(run->instance, "uuid"),
@@ -157,15 +166,26 @@ static const struct procedure *bare_procedure(const struct story *story, struct 
     return bare;
 }
 
-static int finish(struct run *run, const struct story *story, const struct error *no_policy)
+static int finish(struct run *run, const struct story *story, bool undoes, const struct error *no_policy)
 {
-    tell_begin(run, story);
+    tell_begin(run, story, undoes);
     if (no_policy->domain)
         run_message(run, "warning",
                     "its policy is missing or can no longer be read (%.*s), so it has no fix-ups "
                     "(fix-ownership.lua restores the ownership of a guest's files)",
                     (int)strcspn(no_policy->message, "\n"), no_policy->message);
-    return run_finish(run, story->cause);
+    return undoes ? run_undo(run) : run_finish(run, story->cause);
+}
+
+// One that cannot be undone now stays as it was: done.
+static int stay_done(struct run *run, const struct error *err)
+{
+    run->journal = NULL;
+    if (err->domain == ERR_INTERRUPTED)
+        return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", NULL,
+                            "Interrupted: nothing was touched.");
+    return verdict_tell(run, OUTCOME_REFUSED, "refused", NULL, "Refused, nothing was touched: %s",
+                        err->message);
 }
 
 static int end_run(struct recovery *r, const struct story *story, struct journal *journal)
@@ -189,12 +209,18 @@ static int end_run(struct recovery *r, const struct story *story, struct journal
                       .listener = *r->listener,
                       .janitor = -1,
                       .procedure = restored ? restored : bare_procedure(story, &bare)};
-    int opened = reopen(&run, story, &err);
+    int opened = reopen(&run, story, how->undoes, &err);
     snprintf(run.id, sizeof run.id, "%s", story->opening.run);
+    if (opened == 0 && how->undoes)
+        opened = run_claim(&run, false, &err);
     run.journal = journal;
     if (journal && opened == 0)
         opened = journal_recovery(journal, run_author(), &err);
-    int status = opened == 0 ? finish(&run, story, &no_policy) : stay(&run, &err);
+    int status = opened == 0   ? finish(&run, story, how->undoes, &no_policy)
+                 : how->undoes ? stay_done(&run, &err)
+                               : stay(&run, &err);
+    if (!run.journal)
+        journal_close(journal);
     run_close(&run);
     interrupts_release();
     if (restored)
@@ -259,15 +285,80 @@ static void tell_left(const struct recovery *r, const struct story *story)
 {
     struct run speaker = speaker_of(r);
     json_int_t status = json_int(story->verdict, "status", 0);
+    bool undone = STREQ(json_str(story->verdict, "outcome", ""), "undone");
     if (status == OUTCOME_NOT_RESTORED || status == OUTCOME_IN_DOUBT)
-        run_message(&speaker, "warning", "run %s left something behind (%s): migrun recover %s tries again",
-                    story->opening.run, json_str(story->verdict, "line", "?"), story->opening.run);
+        run_message(&speaker, "warning", "run %s left something behind (%s): migrun %s %s tries again",
+                    story->opening.run, json_str(story->verdict, "line", "?"), undone ? "undo" : "recover",
+                    story->opening.run);
+}
+
+// Only what has ended well, and moved nothing, is undone; what an undo left is tried again. A guest is moved
+// back by another move.
+static int check_undoable(const struct story *story, struct error *err)
+{
+    const struct opening *o = &story->opening;
+    int64_t status = json_int(story->verdict, "status", OUTCOME_IN_DOUBT);
+    bool undone = STREQ(json_str(story->verdict, "outcome", ""), "undone");
+    if (undone ? status != OUTCOME_NOT_RESTORED
+               : status == OUTCOME_NOT_MOVED || status == OUTCOME_INTERRUPTED)
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "nothing of run %s is left to undo: %s", o->run,
+                         json_str(story->verdict, "line", "?"));
+    if (!undone && (status == OUTCOME_IN_DOUBT || status == OUTCOME_NOT_RESTORED))
+        return error_set(err, ERR_REFUSED, REFUSED_OTHER, "run %s has not ended: migrun recover %s ends it",
+                         o->run, o->run);
+    for (size_t i = 0; i < story->n_effects; i++) {
+        const char *kind = json_str(story->effects[i].data, "kind", ""),
+                   *guest = json_str(o->instance, "name", "a guest");
+        if (STREQ(kind, effect_migrate.name) || STREQ(kind, effect_nova_migrate.name))
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                             "run %s moved %s to %s: migrun %s %s %s moves it back", o->run, guest,
+                             o->dest ? o->dest : "another host", o->policy, guest,
+                             o->source ? o->source : "HOST");
+    }
+    return 0;
+}
+
+static int agree_to_undo(struct recovery *r, const struct story *story, struct error *err)
+{
+    struct recover_options shown = *r->options;
+    struct recovery show = {.options = &shown, .listener = r->listener};
+    if (shown.preview || !shown.agree)
+        return 1;
+    shown.preview = true;
+    if (preview_run(&show, story) != 0)
+        return 1; // nothing can be undone: that is told again
+    return shown.agree(shown.agree_data, "undo these changes", err);
+}
+
+static int undo_named(struct recovery *r, const char *name, struct error *err)
+{
+    struct story auto_story story = {0};
+    struct journal *journal = NULL;
+    struct run speaker = speaker_of(r);
+    if (journal_read(r->options->state, name, &story, err) < 0)
+        return -1;
+    if (check_undoable(&story, err) < 0) {
+        r->worst = verdict_tell(&speaker, OUTCOME_REFUSED, "refused", NULL,
+                                "Refused, nothing was touched: %s", err->message);
+        return 0;
+    }
+    int agreed = agree_to_undo(r, &story, err);
+    if (agreed <= 0) {
+        r->worst = OUTCOME_REFUSED;
+        return agreed;
+    }
+    if (!r->options->preview && journal_resume(r->options->state, name, &journal, err) < 0)
+        return -1;
+    r->worst = r->options->preview ? preview_run(r, &story) : end_run(r, &story, journal);
+    return 0;
 }
 
 static int recover_named(struct recovery *r, const char *name, struct error *err)
 {
     struct story auto_story story = {0};
     struct journal *journal = NULL;
+    if (r->options->undoes)
+        return undo_named(r, name, err);
     if (journal_read(r->options->state, name, &story, err) < 0 ||
         (!r->options->preview && journal_resume(r->options->state, name, &journal, err) < 0))
         return -1;
@@ -422,6 +513,7 @@ int recover_runs(const struct recover_options *options, const struct listener *l
         rc = recover_named(&r, options->runs[i], err);
     if (rc < 0)
         return -1;
-    tell_end(&r);
+    if (!options->undoes)
+        tell_end(&r);
     return r.worst;
 }

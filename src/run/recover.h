@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ends runs that were cut off, each with its own policy, as its journal keeps it.
+// Runs of before, opened again, each with its own policy, as its journal keeps it: those that were cut off
+// are ended, and one that has ended well is undone.
 #ifndef MIGRUN_RUN_RECOVER_H
 #define MIGRUN_RUN_RECOVER_H
 
@@ -20,6 +21,7 @@ struct recover_options {
     const char *const *runs; // names; none: every run that is unfinished
     size_t n_runs;
     const char *host;       // NULL, or: end what this host keeps of runs whose controller is gone for good
+    bool undoes;            // the named run, which has ended, is undone: what nobody has changed since
     bool preview, unlocked; // as of a run (run.h)
     // What a host keeps is shown before it is undone, and asked for: 1 yes, 0 no, -1 with err. NULL: it is
     // not.

@@ -55,7 +55,7 @@ struct procedure {
     json_t *secrets;         // what its secret parameters hold (mask_forms), or NULL: never shown nor kept
     json_t *modules;         // of the site's own that it required: {name: text}, for a recovery
     const char *summary;
-    bool takes_instance, takes_host, migrates;
+    bool takes_instance, takes_host, takes_hosts, migrates; // hosts: one or more
     bool nova; // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks
                // Nova too
     struct step *steps;
@@ -164,6 +164,8 @@ int run_execute(struct run *run);
 // Ends a run that was cut off (and opened again: recover.c) where a failure, of that cause, would have ended
 // it; a preview tells how. Returns the exit status.
 int run_finish(struct run *run, const char *cause);
+// Undoes what a run that has ended made, where nobody has changed it since. Returns the exit status.
+int run_undo(struct run *run);
 void run_close(struct run *run);
 // All of these: opens it, executes it, closes it. Returns the exit status; -1 with err where the options or
 // the site have a mistake (nothing was touched, and nothing was told to the listener).

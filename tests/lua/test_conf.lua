@@ -153,6 +153,12 @@ local CONF_SET = {
     { "junk\n", "a", 1, "line 1: no 'name = value': junk" },
 }
 
+t.run("libvirt's files: where a setting is", function()
+    t.equal(conf.line("# a = 1\n\nb = 1\n  a = 2\n", "a"), 4)
+    t.equal(conf.line("a = 1", "a"), 1)
+    t.equal(conf.line("", "a"), nil)
+end)
+
 t.run("libvirt's files: a setting is put where a person would put it", function()
     for _, row in ipairs(CONF_SET) do
         t.equal(result(conf.set, row[1], row[2], row[3]), row[4], row[1])

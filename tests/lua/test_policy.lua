@@ -50,7 +50,8 @@ t.run("a good policy, in its one form", function()
     }
     t.equal(problems, {})
     t.equal(checked, {
-        summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true, takes_host = true,
+        summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true,
+        takes_host = true, takes_hosts = false,
         migrates = true, nova = false,
         params = {timeout = {type = "duration", default = 120, help = "how long"},
             mode = {type = "string", choices = {"a", "b"}, default = "a"}},
@@ -95,15 +96,16 @@ t.run("api and summary", function()
 end)
 
 t.run("takes", function()
-    for _, takes in ipairs {{"instance", "host"}, {"instance"}, {"host"}, {}} do
+    for _, takes in ipairs {{"instance", "host"}, {"instance"}, {"host"}, {"hosts"}, {}} do
         local checked = policy.check(with {takes = takes})
         t.equal(checked.takes, takes)
-        t.equal({checked.takes_instance, checked.takes_host},
-            {takes[1] == "instance", takes[#takes] == "host"})
+        t.equal({checked.takes_instance, checked.takes_host, checked.takes_hosts},
+            {takes[1] == "instance", takes[#takes] == "host", takes[1] == "hosts"})
     end
-    for _, takes in ipairs {{"host", "instance"}, {"guest"}, "host", {"host", "host"}} do
-        expect({takes = takes},
-            'takes is { "instance", "host" } (as when it is left out), { "instance" }, { "host" } or {}')
+    local bad = {{"host", "instance"}, {"guest"}, "host", {"host", "host"}, {"instance", "hosts"}}
+    for _, takes in ipairs(bad) do
+        expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), { "instance" }, '
+            .. '{ "host" }, { "hosts" } or {}')
     end
 end)
 
