@@ -346,11 +346,21 @@ static void take_back(struct run *run, struct tally *tally)
     tally_not_undone(tally, problems);
 }
 
+// What a step's own undo changes is no fix-up, though no undo takes it back either.
+static bool is_of_undo(const struct run *run, const struct effect *e)
+{
+    for (size_t i = 0; i < run->n_effects; i++)
+        if (run->effects[i]->kind->promise &&
+            STREQ(effect_target(run->effects[i]), json_str(e->data, "step", "")))
+            return true;
+    return false;
+}
+
 // A run that was cut off in its fix-ups had done all that it was to do before.
 static bool was_in_fixups(const struct run *run)
 {
     for (size_t i = 0; i < run->n_effects; i++)
-        if (run->recovers && run->effects[i]->of_fixup)
+        if (run->recovers && run->effects[i]->of_fixup && !is_of_undo(run, run->effects[i]))
             return true;
     return false;
 }

@@ -319,10 +319,11 @@ int journal_dest(struct journal *journal, const char *dest, struct error *err)
     return add(journal, line, true, err);
 }
 
-int journal_recovery(struct journal *journal, const char *by, struct error *err)
+int journal_recovery(struct journal *journal, const char *by, bool undoes, struct error *err)
 {
     auto_json json_t *line = line_of(journal, "recover");
     set_text(line, "by", by);
+    json_object_set_new(line, "undoes", json_boolean(undoes));
     return add(journal, line, true, err);
 }
 
@@ -475,8 +476,11 @@ static void take_event(struct story *story, const json_t *record)
     if (!STREQ(type, "verdict"))
         return;
     story->cause = cause_in(record);
-    if (!STREQ(json_str(record, "outcome", ""), "in_doubt"))
-        story->verdict = record;
+    const char *outcome = json_str(record, "outcome", "");
+    if (STREQ(outcome, "in_doubt"))
+        return;
+    story->verdict = record;
+    story->undoes = story->undoes && STREQ(outcome, "undone");
 }
 
 static int take_record(struct story *story, const json_t *record, struct error *err)
@@ -495,6 +499,7 @@ static int take_record(struct story *story, const json_t *record, struct error *
         add_host(story->hosts, story->opening.dest);
     } else if (STREQ(type, "recover")) {
         story->verdict = NULL;
+        story->undoes = json_flag(record, "undoes", false);
     } else if (effect) {
         take_fate(effect, record);
     }

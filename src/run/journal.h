@@ -61,8 +61,9 @@ int journal_fate(struct journal *journal, int number, enum fate fate, const json
                  const char *request_id, struct error *err);
 // masked: saved as it may be shown; where that is not all of it, the whole lies beside the journal.
 int journal_saved(struct journal *journal, const json_t *saved, const json_t *masked, struct error *err);
-int journal_dest(struct journal *journal, const char *dest, struct error *err);   // synced
-int journal_recovery(struct journal *journal, const char *by, struct error *err); // synced
+int journal_dest(struct journal *journal, const char *dest, struct error *err); // synced
+// undoes: what begins is the undo of a run that had ended, which its recovery goes on with. Synced.
+int journal_recovery(struct journal *journal, const char *by, bool undoes, struct error *err);
 int journal_event(struct journal *journal, const json_t *event, struct error *err);
 
 // ---- reading ----
@@ -88,6 +89,7 @@ struct story {
     const char *cut_off;   // the title of the step that was at work when the lines end, or NULL
     const char *cause;     // why the run stopped
     const json_t *verdict; // the last one that ended the run (an event), or NULL: it is unfinished
+    bool undoes;           // its undo was begun
 };
 // ERR_USAGE where there is no such run; ERR_SYSTEM EILSEQ for one that has no whole first line (it had
 // changed nothing yet), EBADMSG for one that cannot be right; ERR_REFUSED for one of a newer migrun, or

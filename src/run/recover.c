@@ -178,9 +178,12 @@ static int finish(struct run *run, const struct story *story, bool undoes, const
 }
 
 // One that cannot be undone now stays as it was: done.
-static int stay_done(struct run *run, const struct error *err)
+static int stay_done(struct run *run, const struct story *story, struct journal *journal,
+                     const struct error *err)
 {
     run->journal = NULL;
+    if (journal)
+        journal_event(journal, story->verdict, NULL);
     if (err->domain == ERR_INTERRUPTED)
         return verdict_tell(run, OUTCOME_INTERRUPTED, "interrupted", NULL,
                             "Interrupted: nothing was touched.");
@@ -195,6 +198,7 @@ static int end_run(struct recovery *r, const struct story *story, struct journal
                                   .preview = how->preview,
                                   .unlocked = how->unlocked,
                                   .params = (json_t *)(uintptr_t)story->opening.params};
+    bool undoes = how->undoes || story->undoes;
     struct procedure bare;
     struct error err = {0}, no_policy = {0};
     const struct procedure *restored = NULL;
@@ -211,13 +215,13 @@ static int end_run(struct recovery *r, const struct story *story, struct journal
                       .procedure = restored ? restored : bare_procedure(story, &bare)};
     int opened = reopen(&run, story, how->undoes, &err);
     snprintf(run.id, sizeof run.id, "%s", story->opening.run);
-    if (opened == 0 && how->undoes)
-        opened = run_claim(&run, false, &err);
     run.journal = journal;
     if (journal && opened == 0)
-        opened = journal_recovery(journal, run_author(), &err);
-    int status = opened == 0   ? finish(&run, story, how->undoes, &no_policy)
-                 : how->undoes ? stay_done(&run, &err)
+        opened = journal_recovery(journal, run_author(), undoes, &err);
+    if (opened == 0 && how->undoes)
+        opened = run_claim(&run, false, &err);
+    int status = opened == 0   ? finish(&run, story, undoes, &no_policy)
+                 : how->undoes ? stay_done(&run, story, journal, &err)
                                : stay(&run, &err);
     if (!run.journal)
         journal_close(journal);

@@ -55,7 +55,7 @@ static void goes_on(const struct story *before)
     struct journal *journal;
     size_t events = 0, lines = json_array_size(before->records);
     HOLDS(journal_resume(state_dir, run, &journal, NULL) == 0);
-    HOLDS(journal_recovery(journal, "x", NULL) == 0);
+    HOLDS(journal_recovery(journal, "x", false, NULL) == 0);
     journal_close(journal);
     HOLDS(journal_read(state_dir, run, &after, NULL) == 0);
     is_well_formed(&after);

@@ -91,7 +91,7 @@ static int add_to(struct journal *journal, const char *type, int number, struct 
     if (STREQ(type, "done") || STREQ(type, "undone"))
         return journal_fate(journal, number, *type == 'd' ? FATE_DONE : FATE_UNDONE, NULL, NULL, err);
     if (STREQ(type, "recover"))
-        return journal_recovery(journal, "somebody", err);
+        return journal_recovery(journal, "somebody", false, err);
     auto_json json_t *event = json_pack("{s:s, s:i}", "type", type, "number", number);
     return journal_event(journal, event, err);
 }
@@ -275,6 +275,31 @@ static void a_users_runs_are_in_their_home(void **state)
         assert_int_equal(how, 0);
         assert_int_equal(access(i ? in_state : in_home, F_OK), 0);
     }
+}
+
+// The undo of a run that had ended is gone on with until it has a verdict of its own.
+static void an_undo_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *outcome; // of a verdict, NULL: an undo begins
+        bool undoes, ended;
+    } rows[] = {{"done", false, true}, {NULL, true, false},    {"in_doubt", true, false},
+                {NULL, true, false},   {"undone", true, true}, {"done", false, true}};
+    struct journal *journal = open_journal();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct story auto_story story = {0};
+        auto_json json_t *event = json_pack("{s:s, s:s*, s:i}", "type", "verdict", "outcome", rows[i].outcome,
+                                            "status", 0);
+        if (rows[i].outcome)
+            assert_int_equal(journal_event(journal, event, NULL), 0);
+        else
+            assert_int_equal(journal_recovery(journal, "somebody", true, NULL), 0);
+        assert_int_equal(journal_read(state_dir, run, &story, NULL), 0);
+        assert_int_equal(story.undoes, rows[i].undoes);
+        assert_int_equal(story.verdict != NULL, rows[i].ended);
+    }
+    journal_close(journal);
 }
 
 static void opens_once(void **state)
@@ -1042,6 +1067,7 @@ int main(void)
         TEST(opening_is_there_at_once),
         TEST(makes_the_folders_above),
         TEST(opens_once),
+        TEST(an_undo_is_told),
         TEST(one_writer),
         TEST(a_killed_writer_is_gone),
         TEST(a_look_locks_nothing),

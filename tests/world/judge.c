@@ -389,9 +389,9 @@ enum judgement judge(const struct scenario *s, const struct truth *t, const stru
                : s->preview                ? judge_still(t, e, why)
                                            : judge_moved(t, e, s->stays, why);
     case OUTCOME_MOVED_BUT: return s->preview ? judge_still(t, e, why) : judge_moved(t, e, s->stays, why);
-    case OUTCOME_REFUSED:
     case OUTCOME_NOT_MOVED:
-    case OUTCOME_NOT_RESTORED:
+    case OUTCOME_NOT_RESTORED: return s->undoes ? judge_moved(t, e, true, why) : judge_still(t, e, why);
+    case OUTCOME_REFUSED:
     case OUTCOME_INTERRUPTED: return judge_still(t, e, why);
     case OUTCOME_IN_DOUBT:
         if (!is_at(t->now, "compute-1", "compute-2") && !is_at(t->now, "compute-2", "compute-1"))

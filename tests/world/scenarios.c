@@ -52,6 +52,8 @@ static void files_of_root(json_t *w)
     json_object_set_new(disk, "gid", json_integer(0));
 }
 
+static void to_fail(json_t *w) { world_put(w, "compute-1", "/etc/site/fail", "file", 0644, 0, ""); }
+
 static void transient(json_t *w)
 {
     json_t *domain = world_domain(w, "compute-1", WORLD_UUID);
@@ -156,6 +158,9 @@ const struct scenario scenarios[] = {
     {"tests/world/effects.lua", "ok", .steps = true, .status = 3, .cut = "host compute-2 command"},
     {"tests/world/effects.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
     {"examples/drain.lua", "ok", "storage known for shared", known_for_shared, .status = 0},
+    {"tests/world/settings.lua", "ok", "to fail", to_fail, .status = 3, .stays = true},
+    {"tests/world/settings.lua", "ok", .steps = true, .status = 0, .stays = true, .undoes = true,
+     .says = "Undone: 9 changes of run", .unsaid = "touch /run/note on compute-1"},
     {"tests/world/effects.lua", "ok", .status = 0, .elsewhere = true},
     {"tests/world/effects.lua", "fail", .status = 3, .elsewhere = true},
     {"tests/world/undo-raises.lua", "ok", .status = 4, .says = UNDO_RAISES},
@@ -247,6 +252,8 @@ char *scenario_name(const struct scenario *s)
         buf_printf(&name, ", recovery after %s", s->cut);
     if (s->elsewhere)
         buf_puts(&name, ", recovered elsewhere");
+    if (s->undoes)
+        buf_puts(&name, ", undone");
     return buf_take(&name);
 }
 

@@ -16,6 +16,7 @@ struct scenario {
     const char *dest;   // NULL: compute-2
     const char *cut;    // the run is killed after this point, and its recovery is swept
     bool elsewhere;     // what is killed is recovered by another controller, from what the hosts keep
+    bool undoes;        // the run has ended, and its undo is swept
     const char *says;   // what it tells without a fault
     const char *unsaid; // what it does not
 };

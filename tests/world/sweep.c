@@ -134,7 +134,7 @@ struct job {
     const char *fault; // MIGRUN_FAULT
     bool log;          // its points
     bool all;          // show all that it tells
-    bool recovers;
+    bool recovers, undoes;
     const struct mischief *mischief;
     const char *run, *host; // which one is recovered, or all that a host keeps; NULL: what is unfinished
 };
@@ -169,11 +169,16 @@ static int recover(const struct job *job, const char *state, const struct listen
                    struct error *err)
 {
     struct site *site = NULL;
+    auto_json json_t *names = NULL;
     int status = site_load(SITE, &site, err);
+    if (status == 0 && job->undoes)
+        status = journal_runs(state, &names, err);
+    const char *run = names ? json_string_value(json_array_get(names, 0)) : job->run;
     const struct recover_options options = {.site = site,
                                             .policies = &lua_policies,
-                                            .runs = &job->run,
-                                            .n_runs = job->run != NULL,
+                                            .runs = &run,
+                                            .n_runs = run != NULL,
+                                            .undoes = job->undoes,
                                             .host = job->host,
                                             .state = state};
     if (status == 0)
@@ -341,6 +346,8 @@ static void prepare(const struct scenario *s, const struct bench *bench, const c
 {
     struct ending auto_ending ending = {0};
     make_world(s, bench, s->outcome);
+    if (s->undoes)
+        run(&(struct job){.scenario = s, .bench = bench}, &ending);
     if (cut)
         run(&(struct job){.scenario = s, .bench = bench, .fault = cut}, &ending);
 }
@@ -538,6 +545,8 @@ static void begin(const struct scenario *s, struct bench *bench, struct truth *k
 {
     open_bench(bench);
     *known = (struct truth){.before = scenario_world(s, s->outcome), .after = world_after(s, bench)};
+    if (s->undoes) // the undo begins with what the run made, and ends with what there was
+        *known = (struct truth){.before = known->after, .after = known->before};
     *cut = s->cut ? cut_of(s, bench, known) : NULL;
 }
 
@@ -556,7 +565,8 @@ static void sweep(const struct scenario *s, enum extent extent, struct count *co
     auto_free char *cut = NULL, *why = NULL;
     enum judgement judgement;
     begin(s, &bench, &known, &cut);
-    const struct job job = {.scenario = s, .bench = &bench, .recovers = s->cut != NULL};
+    const struct job job = {
+        .scenario = s, .bench = &bench, .recovers = s->cut || s->undoes, .undoes = s->undoes};
     auto_free char *points = run_plainly(&job, &known, cut, &ending, &judgement, &why);
     if (judgement != WRONG && ending.status != s->status)
         judgement = wrong(&why, "ended with status %d, not %d: %s", ending.status, s->status,
@@ -599,8 +609,13 @@ static int one_point(const char *name, const char *fault)
     struct count count = {0};
     auto_free char *cut = NULL, *why = NULL;
     begin(s, &bench, &known, &cut);
-    const struct job job = {
-        .scenario = s, .bench = &bench, .fault = fault, .all = true, .log = true, .recovers = cut != NULL};
+    const struct job job = {.scenario = s,
+                            .bench = &bench,
+                            .fault = fault,
+                            .all = true,
+                            .log = true,
+                            .recovers = cut || s->undoes,
+                            .undoes = s->undoes};
     enum judgement judgement = try(&job, &known, cut, &count, &why);
     keep_points(&bench);
     printf("%s%s%s\n", judgement_names[judgement], why ? ": " : "", why ? why : "");
@@ -630,7 +645,7 @@ static void kill_at_random(const struct scenario *s, unsigned int *seed, size_t 
     struct truth known;
     auto_free char *cut = NULL;
     begin(s, &bench, &known, &cut);
-    struct job job = {.scenario = s, .bench = &bench, .recovers = s->cut != NULL};
+    struct job job = {.scenario = s, .bench = &bench, .recovers = s->cut || s->undoes, .undoes = s->undoes};
     int64_t length = length_of(&job, cut);
     for (size_t i = 0; i < runs; i++) {
         const struct mischief mischief = {.after = (useconds_t)((int64_t)rand_r(seed) % length),
