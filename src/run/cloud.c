@@ -117,7 +117,7 @@ int run_find_server(struct run *run, struct error *err)
     int newest;
     if (run_cloud(run, &cloud, err) < 0 || cloud_newest(cloud, "compute", &newest, err) < 0)
         return -1;
-    if (run->dest)
+    if (run->dest && !run->options->preview) // which locks its own thread in, before there is another
         ask_services_ahead(cloud, run_host_name(run->dest));
     if (nova_find_listed(cloud, wanted, &run->server, err) < 0 ||
         (run->dest && name_dest(run, cloud, err) < 0))
@@ -159,7 +159,7 @@ int run_show_server(struct run *run, struct error *err)
 void run_ask_ahead(struct run *run)
 {
     auto_json json_t *server = NULL, *migrations = NULL, *here = NULL, *there = NULL, *provider = NULL;
-    if (!run->cloud || !run->server)
+    if (!run->cloud || !run->server || run->options->preview)
         return;
     cloud_ahead_begin(run->cloud, AHEAD_MS);
     nova_server(run->cloud, run_server_id(run), &server, NULL);

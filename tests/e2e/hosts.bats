@@ -150,8 +150,8 @@ set_level() {
 @test "what is open on hosts: libvirt's port, consoles, keys, passwords" {
   ensure wide compute-1 listen=0.0.0.0
   on compute-1 bash -c 'mkdir -p /etc/pki/libvirt/private; cd /etc/pki/libvirt/private; : >serverkey.pem
-    chmod 644 serverkey.pem; [[ -e /etc/nova/nova.conf ]] || mkdir -p /etc/nova
-    printf "[DEFAULT]\ntransport_url = rabbit://u:pw@h/\n" >/etc/nova/nova.conf; chmod 644 /etc/nova/nova.conf'
+    chmod 644 serverkey.pem; mkdir -p /etc/nova; cd /etc/nova
+    printf "[DEFAULT]\ntransport_url = rabbit://u:pw@h/\n" >nova.conf; chmod 644 nova.conf'
   run migrun policies/audit-host.lua compute-1 compute-2
   on compute-1 rm -rf /etc/pki/libvirt/private/serverkey.pem /etc/nova/nova.conf
   forget wide
