@@ -92,9 +92,13 @@ static int check_owners(const char *state, const char *run, struct error *err)
     return check_owner(own, false, err) < 0 ? -1 : check_owner(journal, false, err);
 }
 
+// A run that was killed between making its folder and its journal had changed nothing yet.
 static int fail_no_run(const char *state, const char *run, struct error *err)
 {
-    auto_free char *dir = state_path(state);
+    auto_free char *dir = state_path(state), *own = run_path(state, run, NULL);
+    struct stat st;
+    if (lstat(own, &st) == 0 && S_ISDIR(st.st_mode))
+        return error_set(err, ERR_SYSTEM, EILSEQ, "%s has no journal: the run had changed nothing yet", own);
     return error_set(err, ERR_USAGE, 0, "no run %s in %s (migrun history lists the runs)", run, dir);
 }
 
@@ -694,8 +698,15 @@ int journal_remove(const char *state, const char *run, struct error *err)
 {
     static const char *const files[] = {"policy.lua", "journal.jsonl"};
     struct journal *journal;
-    if (journal_resume(state, run, &journal, err) < 0)
-        return -1;
+    struct error failure = {0};
+    if (journal_resume(state, run, &journal, &failure) < 0) {
+        if (failure.code != EILSEQ) {
+            if (err)
+                *err = failure;
+            return -1;
+        }
+        journal = NULL; // there is none
+    }
     auto_free char *dir = run_path(state, run, NULL);
     int rc = remove_secrets(dir);
     for (size_t i = 0; rc == 0 && i < COUNT_OF(files); i++) {

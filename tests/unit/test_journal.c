@@ -277,6 +277,21 @@ static void a_users_runs_are_in_their_home(void **state)
     }
 }
 
+// Killed between making its folder and its journal.
+static void a_folder_without_a_journal(void **state)
+{
+    (void)state;
+    auto_free char *runs = at("runs"), *dir = in_run("");
+    struct story auto_story story = {0};
+    struct error err = {0};
+    assert_int_equal(mkdir(runs, 0700) | mkdir(dir, 0700), 0);
+    assert_int_equal(journal_read(state_dir, run, &story, &err), -1);
+    assert_int_equal(err.domain, ERR_SYSTEM);
+    assert_int_equal(err.code, EILSEQ);
+    assert_int_equal(journal_remove(state_dir, run, NULL), 0);
+    assert_int_equal(access(dir, F_OK), -1);
+}
+
 // The undo of a run that had ended is gone on with until it has a verdict of its own.
 static void an_undo_is_told(void **state)
 {
@@ -1068,6 +1083,7 @@ int main(void)
         TEST(makes_the_folders_above),
         TEST(opens_once),
         TEST(an_undo_is_told),
+        TEST(a_folder_without_a_journal),
         TEST(one_writer),
         TEST(a_killed_writer_is_gone),
         TEST(a_look_locks_nothing),
