@@ -30,52 +30,72 @@ local function step(title, ask)
   end)
 end
 
+-- The files of the daemons that may serve libvirt's port, or its socket: one of all, or one for each part.
+local OF_PORT = { LIBVIRTD, "/etc/libvirt/virtproxyd.conf" }
+local OF_SOCKET = { LIBVIRTD, "/etc/libvirt/virtqemud.conf", "/etc/libvirt/virtproxyd.conf" }
+
+-- The first of the files that sets a name to "none".
+local function without_login(host, files, name, found)
+  for _, path in ipairs(files) do
+    if setting(host, path, name, found) == "none" then return path end
+  end
+end
+
 -- Who listens there is asked of the port itself: a file may say what no daemon has read yet.
 audit.tcp_port = step("libvirt's TCP port", function(host, found)
-  local address = host.facts.addresses[1]
-  if not address then return "not known: it has no address" end
-  local port = host:reach(address, { 16509 }).ports[16509]
-  local auth = setting(host, LIBVIRTD, "auth_tcp", found)
-  if not port.open then return "closed" end
-  if auth ~= "none" then return ("open, with auth_tcp = %q"):format(auth or "sasl") end
+  local open = {}
+  for _, address in ipairs(host.facts.addresses) do
+    if host:reach(address, { 16509 }).ports[16509].open then open[#open + 1] = address end
+  end
+  local path = without_login(host, OF_PORT, "auth_tcp", found)
+  if #host.facts.addresses == 0 then return "not known: it has no address" end
+  if #open == 0 then return "closed" end
+  if not path then return "open, with a login" end
   found[#found + 1] = ("%s: OPEN, anyone who reaches %s:16509 is root there (auth_tcp = \"none\", %s:%d): "
     .. "systemctl disable --now libvirtd-tcp.socket, or listen_tcp = 0 and a restart of libvirtd; and move "
     .. "guests by ssh or TLS")
-    :format(host.name, address, LIBVIRTD, conf.line(text_of(host, LIBVIRTD), "auth_tcp"))
+    :format(host.name, table.concat(open, ", "), path, conf.line(text_of(host, path), "auth_tcp"))
 end)
 
 audit.socket = step("libvirt's own socket", function(host, found)
   local path = host.settings.libvirt.socket
   local socket = path and host:stat(path)
   if not socket then return "not there" end
-  local open, auth = socket.mode & 2 ~= 0, setting(host, LIBVIRTD, "auth_unix_rw", found)
-  if not open or auth ~= "none" then
+  local open, file = socket.mode & 2 ~= 0, without_login(host, OF_SOCKET, "auth_unix_rw", found)
+  if not open or not file then
     return ("%s:%s, mode %03o%s"):format(socket.user or socket.uid, socket.group or socket.gid, socket.mode,
-      open and ", and libvirtd asks polkit" or "")
+      open and ", and its daemon asks for a login" or "")
   end
   found[#found + 1] = ("%s: every user of it is root there by %s (mode %03o, auth_unix_rw = \"none\"): "
-    .. "unix_sock_rw_perms = \"0770\" in %s"):format(host.name, path, socket.mode, LIBVIRTD)
+    .. "unix_sock_rw_perms = \"0770\" in %s"):format(host.name, path, socket.mode, file)
 end)
 
 local EVERYWHERE = { ["0.0.0.0"] = true, ["::"] = true, ["*"] = true }
 local SHOWN = 3
 
 -- A password of one guest is not told by libvirt without need; what qemu.conf demands holds for all.
+local function is_guarded(host, kind, found)
+  for _, name in ipairs { "_tls", "_sasl" } do
+    if setting(host, QEMU, kind .. name, found) == 1 then return true end
+  end
+  return (setting(host, QEMU, kind .. "_password", found) or "") ~= ""
+end
+
 audit.consoles = step("guests' consoles", function(host, found)
   if not host.libvirt then return "not known: libvirtd does not answer" end
-  local open, count = {}, 0
-  for _, domain in ipairs(host.libvirt:domains()) do
-    for _, kind in ipairs { "vnc", "spice" } do
+  local open, guarded, count = {}, 0, 0
+  for _, kind in ipairs { "vnc", "spice" } do
+    local closed = is_guarded(host, kind, found)
+    for _, domain in ipairs(host.libvirt:domains()) do
       for _, address in ipairs(domain:xml():find(("devices/graphics[@type='%s']/@listen"):format(kind))) do
         count = count + 1
-        if EVERYWHERE[address] then open[#open + 1] = domain.name end
+        if EVERYWHERE[address] and closed then guarded = guarded + 1 end
+        if EVERYWHERE[address] and not closed then open[#open + 1] = domain.name end
       end
     end
   end
-  local guarded = setting(host, QEMU, "vnc_tls", found) == 1 or setting(host, QEMU, "vnc_sasl", found) == 1
-    or setting(host, QEMU, "vnc_password", found) ~= nil
-  if #open == 0 then return ("%d of running guests, none on every address"):format(count) end
-  if guarded then return ("%d on every address, and qemu.conf demands a login"):format(#open) end
+  if #open == 0 and guarded == 0 then return ("%d, none on every address"):format(count) end
+  if #open == 0 then return ("%d on every address, and qemu.conf demands a login"):format(guarded) end
   local names = table.concat(open, ", ", 1, math.min(#open, SHOWN)) .. (#open > SHOWN and ", …" or "")
   found[#found + 1] = ("%s: %d console%s on every address (%s), and qemu.conf demands neither TLS nor a "
     .. "password: vnc_listen and Nova's server_listen on an address of the management network, or a firewall")

@@ -310,6 +310,8 @@ static int begin_changes(struct run *run, struct error *err)
     auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n",
                                       run->id);
     interrupts_last_words(words);
+    if (run->cloud) // what was asked ahead was for the checks
+        cloud_ahead_drop(run->cloud);
     return run_claim(run, false, err);
 }
 

@@ -24,11 +24,11 @@ static void begin(lua_State *L)
 }
 
 // Runs a chunk, which raises, and checks the error's text.
-static void expect(const char *chunk, const char *text)
+static void expect_with(void (*opens)(lua_State *L), const char *chunk, const char *text)
 {
     struct interp in = {0};
     struct error err = {0};
-    assert_int_equal(interp_open(&in, begin, &err), 0);
+    assert_int_equal(interp_open(&in, opens, &err), 0);
     assert_int_equal(luaL_loadstring(in.L, chunk), LUA_OK);
     assert_int_equal(interp_call(in.L, 0, 0, &err), -1);
     if (!strstr(err.message, text))
@@ -36,6 +36,8 @@ static void expect(const char *chunk, const char *text)
     assert_int_equal(lua_gettop(in.L), 0);
     interp_close(&in);
 }
+
+static void expect(const char *chunk, const char *text) { expect_with(begin, chunk, text); }
 
 static void what_is_raised_is_read_raw(void **state)
 {
@@ -107,17 +109,7 @@ static void with_host(lua_State *L)
     lua_pop(L, 1);
 }
 
-static void is_refused(const char *chunk, const char *text)
-{
-    struct interp in = {0};
-    struct error err = {0};
-    assert_int_equal(interp_open(&in, with_host, &err), 0);
-    assert_int_equal(luaL_loadstring(in.L, chunk), LUA_OK);
-    assert_int_equal(interp_call(in.L, 0, 0, &err), -1);
-    if (!strstr(err.message, text))
-        fail_msg("%s: '%s'", chunk, err.message);
-    interp_close(&in);
-}
+static void is_refused(const char *chunk, const char *text) { expect_with(with_host, chunk, text); }
 
 static void call_is_refused(const char *function, const char *path, const char *more, const char *text)
 {

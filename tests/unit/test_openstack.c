@@ -415,26 +415,29 @@ static void asked_ahead(void **state)
     assert_int_equal(asked_for(path), before + 2);
 }
 
-// None is given after a change, nor after its time.
+// None is given after a change, nor after its time, nor once it was dropped.
 static void what_was_asked_ahead_grows_old(void **state)
 {
     (void)state;
-    for (int late = 0; late < 2; late++) {
+    enum { CHANGED, DROPPED, LATE };
+    for (int late = CHANGED; late <= LATE; late++) {
         auto_json json_t *found = NULL, *server = NULL;
         struct error err = {0};
         begin_with_server(&found);
         auto_free char *path = server_path();
         size_t before = asked_for(path);
-        ask_ahead(late ? 2000 : 60000);
+        ask_ahead(late == LATE ? 2000 : 60000);
         size_t asked = asked_for(path);
-        if (late)
+        if (late == LATE)
             nap_ms(2000);
+        else if (late == DROPPED)
+            cloud_ahead_drop(cloud);
         else
             nova_set_lock(cloud, server_id, false, NULL, NULL, NULL);
         assert_true(asked > before);
         assert_int_equal(nova_server(cloud, server_id, &server, &err), 0);
         assert_int_equal(asked_for(path), asked + 1);
-        if (!late)
+        if (late != LATE)
             end_cloud();
     }
 }

@@ -90,7 +90,7 @@ static void drop_ahead(struct cloud *c, size_t i)
     memmove(&c->ahead[i], &c->ahead[i + 1], (--c->n_ahead - i) * sizeof *c->ahead);
 }
 
-static void drop_all_ahead(struct cloud *c)
+void cloud_ahead_drop(struct cloud *c)
 {
     while (c->n_ahead)
         drop_ahead(c, c->n_ahead - 1);
@@ -98,7 +98,7 @@ static void drop_all_ahead(struct cloud *c)
 
 static void forget_login(struct cloud *c)
 {
-    drop_all_ahead(c);
+    cloud_ahead_drop(c);
     for (size_t i = 0; i < c->n_services; i++) {
         free(c->services[i].type);
         free(c->services[i].url);
@@ -740,7 +740,7 @@ int cloud_send(struct cloud *c, const struct cloud_request *request, json_t **re
         return error_set(err, ERR_OPENSTACK, 0, "%s has not answered yet",
                          cloud_service_name(request->service));
     if (!reads)
-        drop_all_ahead(c);
+        cloud_ahead_drop(c);
     auto_answer struct http_answer answer = {0};
     struct error ignored;
     if (request_id)

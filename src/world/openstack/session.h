@@ -38,6 +38,8 @@ int cloud_send(struct cloud *cloud, const struct cloud_request *request, json_t 
 
 void cloud_ahead_begin(struct cloud *cloud, int64_t ms);
 void cloud_ahead_end(struct cloud *cloud);
+// From now on everything is asked anew.
+void cloud_ahead_drop(struct cloud *cloud);
 // Whether they can be of a request at all: a method in capitals, a path without control characters, blanks
 // and '#' that stays below the service's endpoint. -1: ERR_REFUSED.
 int cloud_check_request(const char *method, const char *path, struct error *err);
