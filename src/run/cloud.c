@@ -78,6 +78,17 @@ static void find_dest(const char *wanted, const json_t *services, char **found, 
     }
 }
 
+// Asks ahead for a host's services, or takes the answer where it has come; a check takes it again.
+static bool services_ahead(struct run *run, const char *host, json_t **services)
+{
+    if (run->options->preview || !host) // a preview locks its own thread in, before there is another
+        return false;
+    cloud_ahead_begin(run->cloud, AHEAD_MS);
+    bool have = nova_services(run->cloud, host, services, NULL) == 0;
+    cloud_ahead_end(run->cloud);
+    return have;
+}
+
 static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
 {
     auto_buf struct buf others = {0};
@@ -85,7 +96,7 @@ static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
     const char *wanted = run_host_name(run->dest), *const asked[] = {wanted, NULL};
     for (size_t i = 0; i < COUNT_OF(asked) && !found; i++) {
         auto_json json_t *services = NULL;
-        if (nova_services(cloud, asked[i], &services, err) < 0) {
+        if (!services_ahead(run, asked[i], &services) && nova_services(cloud, asked[i], &services, err) < 0) {
             if (err->domain != ERR_OPENSTACK || err->code != 403)
                 return -1;
             return 0; // a plain user is not told; Nova itself will say
@@ -102,14 +113,6 @@ static int name_dest(struct run *run, struct cloud *cloud, struct error *err)
     return 0;
 }
 
-static void ask_services_ahead(struct cloud *cloud, const char *host)
-{
-    auto_json json_t *services = NULL;
-    cloud_ahead_begin(cloud, AHEAD_MS);
-    nova_services(cloud, host, &services, NULL);
-    cloud_ahead_end(cloud);
-}
-
 int run_find_server(struct run *run, struct error *err)
 {
     struct cloud *cloud;
@@ -117,8 +120,10 @@ int run_find_server(struct run *run, struct error *err)
     int newest;
     if (run_cloud(run, &cloud, err) < 0 || cloud_newest(cloud, "compute", &newest, err) < 0)
         return -1;
-    if (run->dest && !run->options->preview) // which locks its own thread in, before there is another
-        ask_services_ahead(cloud, run_host_name(run->dest));
+    if (run->dest) {
+        auto_json json_t *services = NULL;
+        services_ahead(run, run_host_name(run->dest), &services);
+    }
     if (nova_find_listed(cloud, wanted, &run->server, err) < 0 ||
         (run->dest && name_dest(run, cloud, err) < 0))
         return -1;
