@@ -38,9 +38,9 @@ AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
 all: $(BUILD)/migrun $(BUILD)/migrun-agent
 
 # The policies' library is a part of the program.
-LIBRARY := $(wildcard lua/migrun/*.lua lua/migrun/check/*.lua)
+LIBRARY := $(wildcard lua/migrun/*.lua lua/migrun/check/*.lua lua/migrun/host/*.lua)
 LIBRARY_OBJECT := $(BUILD)/obj/library.o
-$(BUILD)/library.c: src/lua/embed $(LIBRARY) lua/migrun lua/migrun/check
+$(BUILD)/library.c: src/lua/embed $(LIBRARY) lua/migrun lua/migrun/check lua/migrun/host
 	@mkdir -p $(@D)
 	sh src/lua/embed $(LIBRARY) >$@.new && mv $@.new $@
 $(LIBRARY_OBJECT): $(BUILD)/library.c $(BUILD)/flags

@@ -140,4 +140,20 @@ function conf.unset(text, name)
   return table.concat(parts) .. text:sub(at)
 end
 
+---The text with a setting commented out, however often it is there.
+---@param text string
+---@param name string
+---@return string
+function conf.comment_out(text, name)
+  local parts, at = {}, 1
+  for _, setting in ipairs(parse(text)) do
+    if setting.name == name then
+      parts[#parts + 1] = text:sub(at, setting.line - 1)
+      parts[#parts + 1] = "#" .. text:sub(setting.line, setting.behind - 1):gsub("\n(.)", "\n#%1")
+      at = setting.behind
+    end
+  end
+  return table.concat(parts) .. text:sub(at)
+end
+
 return conf

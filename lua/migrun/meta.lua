@@ -99,6 +99,11 @@ function Host:command(argv, options) end
 ---@param timeout number|nil  seconds (5)
 ---@return table
 function Host:reach(other, ports, timeout) end
+---Whether the libvirtd of another host lets this one in, by its virsh and a URI as "qemu+ssh://HOST/system"
+---(nothing is asked but its host name): nil when it does, or else why not.
+---@param uri string
+---@return string|nil
+function Host:refused_by(uri) end
 ---The files and devices behind paths, links followed, as the file server has them rather than the host's
 ---cache: {[path] = {type, path, size, inode, mtime, ctime (ns), fstype, source, target (of the mount), ids
 ---(of a block device)}}; a path that does not exist is left out.
@@ -136,9 +141,11 @@ function Service:wait(timeout) end
 ---process afterwards; otherwise, and after any error in the function (even a caught one), the originals are
 ---restored. A watchdog on the host restores them if migrun, its agent or the network dies, or if the function
 ---takes longer than 30 s. Files of libvirt's own state (/run/libvirt, /etc/libvirt/qemu) can be changed only
----here.
+---here. sockets: units of sockets that are started with it from now on, or not any more: {with = {…}, without =
+---{…}}. A run that fails does not take that back by itself: a step that uses it has an undo.
 ---@param change fun()
-function Service:while_stopped(change) end
+---@param sockets table|nil
+function Service:while_stopped(change, sockets) end
 
 ---@class Log
 ---@field path string
@@ -235,7 +242,8 @@ function Instance:host() end
 ---Moves it by libvirt, peer to peer, and returns when it has moved: {downtime, seconds, total}. Only in the
 ---migrate step. options: {xml = change of the destination's XML (as in edit_xml; applied to the live XML and
 ---to the definition), uri (of the destination, as seen from the source), flags = {"UNSAFE", …} (added to
----LIVE, PEER2PEER, PERSIST_DEST, UNDEFINE_SOURCE; "-PERSIST_DEST" removes one), params = {bandwidth = …}
+---LIVE, PEER2PEER, PERSIST_DEST, UNDEFINE_SOURCE, and TLS where a host's qemu.conf has migrate_tls_force;
+---"-PERSIST_DEST" removes one), params = {bandwidth = …}
 ---(libvirt's names), timeout = seconds or "auto"}
 ---@param dest Host
 ---@param options table|nil

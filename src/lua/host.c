@@ -513,6 +513,18 @@ static int host_reach(lua_State *L)
     return 1;
 }
 
+static int host_refused_by(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *uri = luaL_checkstring(L, 2);
+    void **box = lua_box(L, box_free);
+    struct error err;
+    if (run_login(h, uri, (char **)box, &err) < 0)
+        return lua_raise(L, &err);
+    lua_pushstring(L, *box);
+    return 1;
+}
+
 // ---- Service ----
 
 static int host_service(lua_State *L)
@@ -571,6 +583,24 @@ static int service_wait(lua_State *L)
     return 0;
 }
 
+// The sockets of options: lists of texts.
+static json_t *check_sockets(lua_State *L, int index, void **box)
+{
+    static const char *const names[] = {"with", "without"};
+    json_t *sockets = read_options(L, index, "while_stopped", names, COUNT_OF(names), NULL, box);
+    const char *name;
+    json_t *list, *unit;
+    size_t i;
+    json_object_foreach(sockets, name, list) {
+        bool fits = json_is_array(list) || (json_is_object(list) && json_object_size(list) == 0);
+        json_array_foreach(list, i, unit)
+            fits = fits && json_is_string(unit);
+        if (!fits)
+            lua_mistake(L, "'%s' of while_stopped is a list of sockets' units", name);
+    }
+    return sockets;
+}
+
 // An error of the function is raised again once the service is started; if that fails, that error is raised.
 static int service_while_stopped(lua_State *L)
 {
@@ -578,9 +608,11 @@ static int service_while_stopped(lua_State *L)
     struct run *run = run_of(L);
     struct error err;
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    lua_settop(L, 2);
-    if (surgery_begin(s->h, s->unit, s->commands, &err) < 0)
+    lua_settop(L, 3);
+    const json_t *sockets = check_sockets(L, 3, lua_box(L, box_json));
+    if (surgery_begin(s->h, s->unit, s->commands, sockets, &err) < 0)
         return lua_raise(L, &err);
+    lua_pushvalue(L, 2);
     if (interp_call(L, 0, 0, &err) < 0) {
         struct error why = err;
         surgery_end(run, why.message, &err);
@@ -711,11 +743,22 @@ static int field_settings(lua_State *L, void *self)
 }
 
 static const luaL_Reg host_methods[] = {
-    {"stat", host_stat},       {"read", host_read},       {"list", host_list},
-    {"write", host_write},     {"edit", host_edit},       {"edit_xml", host_edit_xml},
-    {"chown", host_chown},     {"chmod", host_chmod},     {"remove", host_remove},
-    {"service", host_service}, {"command", host_command}, {"reach", host_reach},
-    {"log", host_log},         {"storage", host_storage}, {NULL, NULL},
+    {"stat", host_stat},
+    {"read", host_read},
+    {"list", host_list},
+    {"write", host_write},
+    {"edit", host_edit},
+    {"edit_xml", host_edit_xml},
+    {"chown", host_chown},
+    {"chmod", host_chmod},
+    {"remove", host_remove},
+    {"service", host_service},
+    {"command", host_command},
+    {"reach", host_reach},
+    {"refused_by", host_refused_by},
+    {"log", host_log},
+    {"storage", host_storage},
+    {NULL, NULL},
 };
 static const struct class_field host_fields[] = {
     {"name", field_name},         {"facts", field_facts}, {"libvirt", field_libvirt},

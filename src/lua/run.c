@@ -56,7 +56,7 @@ static int field_hosts(lua_State *L, void *self)
     lua_newtable(L);
     lua_Integer n = 0;
     for (size_t i = 0; i < run->n_hosts; i++)
-        if (run->hosts[i] != run->here || run->here == run->source || run->here == run->dest) {
+        if (!run->hosts[i]->apart) {
             push_host(L, run->hosts[i]);
             lua_rawseti(L, -2, ++n);
         }

@@ -28,7 +28,9 @@ int change_command(struct run_host *h, json_t *args, const char *input, size_t i
 // it, then put in place, all of it or, after a failure (its sentence), nothing, and the service is started,
 // every guest being managed as before. A preview shows it. commands as for change_service. Errors: what
 // speaks against stopping it; what went wrong, and what was put back.
-int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, struct error *err);
+// sockets: NULL or {with, without: sockets' units that are started with it, or not any more}.
+int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, const json_t *sockets,
+                  struct error *err);
 int surgery_end(struct run *run, const char *failure, struct error *err);
 bool surgery_takes(const struct run_host *h);       // whether one is open there
 bool surgery_of_libvirtd(const struct run_host *h); // and it is libvirtd that is stopped

@@ -247,6 +247,13 @@ const struct effect_kind effect_migrate = {
 };
 
 // The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
+// By its qemu.conf: libvirt refuses a migration that is not encrypted then.
+static bool is_tls_forced(const struct run_host *h)
+{
+    const json_t *conf = json_object_get(json_object_get(h ? h->facts : NULL, "libvirt"), "conf");
+    return json_int(conf, "migrate_tls_force", 0) == 1;
+}
+
 static json_t *flags_of(const struct run *run, const json_t *given)
 {
     json_t *flags = json_array();
@@ -257,6 +264,8 @@ static json_t *flags_of(const struct run *run, const json_t *given)
         if ((i < 2 || persistent) && !has(given, without))
             json_array_append_new(flags, json_string(usual[i]));
     }
+    if ((is_tls_forced(run->source) || is_tls_forced(run->dest)) && !has(given, "-TLS"))
+        json_array_append_new(flags, json_string("TLS"));
     size_t i;
     json_t *flag;
     json_array_foreach(given, i, flag)

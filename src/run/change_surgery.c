@@ -62,6 +62,20 @@ static int tell_differences(const struct effect *e, char **detail, struct error 
 
 static void free_staged(void *own) { json_decref(own); }
 
+// ", with a.socket, without b.socket". Caller frees.
+static char *sockets_text(const struct effect *e)
+{
+    static const char *const keys[] = {"with", "without"};
+    struct buf text = {0};
+    for (size_t n = 0; n < COUNT_OF(keys); n++) {
+        size_t i;
+        json_t *unit;
+        json_array_foreach(json_object_get(effect_after(e), keys[n]), i, unit)
+            buf_printf(&text, "%s %s", i ? " and" : n ? ", without" : ", with", json_string_value(unit));
+    }
+    return buf_take(&text);
+}
+
 static int describe_surgery(const struct effect *e, char **summary, char **detail, struct error *err)
 {
     int guests = (int)json_int(effect_after(e), "guests", 0);
@@ -73,13 +87,15 @@ static int describe_surgery(const struct effect *e, char **summary, char **detai
     json_t *path;
     json_array_foreach(json_object_get(e->result, "edits"), i, path)
         buf_printf(&edits, "%s%s", i ? ", " : "", json_string_value(path));
+    auto_free char *sockets = sockets_text(e);
     if (STREQ(phase_of(e), "committed"))
-        *summary = xasprintf("is restarted with %s%s; it %s", edits.len ? edits.data : "nothing",
-                             edits.len ? " edited" : " changed", json_str(e->result, "text", ""));
+        *summary = xasprintf("is restarted%s%s%s%s; it %s", edits.len ? " with " : "",
+                             edits.len ? edits.data : "", edits.len ? " edited" : "", sockets,
+                             json_str(e->result, "text", ""));
     else if (*json_str(e->result, "text", ""))
         *summary = xstrdup(json_str(e->result, "text", ""));
     else
-        *summary = xasprintf("is stopped for about 1 s%s", unmanaged);
+        *summary = xasprintf("is stopped for about 1 s%s%s", sockets, unmanaged);
     if (tell_differences(e, detail, err) == 0)
         return 0;
     free(*summary);
@@ -122,13 +138,25 @@ static int observe_surgery(struct effect *e, enum observed *seen, struct error *
     return all.len ? error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s", all.data) : 0;
 }
 
+// A restart alone leaves nothing to put back. Its sockets are the step's own to take back, once the files
+// that the service reads are as they were.
+static bool is_restart(const struct effect *e)
+{
+    return STREQ(phase_of(e), "committed") && json_array_size(json_object_get(e->result, "edits")) == 0;
+}
+
 static int undo_surgery(struct effect *e, struct error *err)
 {
+    if (is_restart(e))
+        return 0;
     return error_set(err, ERR_REFUSED, REFUSED_OTHER, "it is still being carried out on %s",
                      run_host_name(e->host));
 }
 
-static bool surgery_stays(const struct effect *e) { return STREQ(phase_of(e), "committed"); }
+static bool surgery_stays(const struct effect *e)
+{
+    return STREQ(phase_of(e), "committed") && !is_restart(e);
+}
 
 const struct effect_kind effect_surgery = {
     .name = "surgery",
@@ -167,7 +195,8 @@ static int stop(struct effect *e, struct error *err)
                                                      : call(e, "begin", args, NULL, 0, BEGIN_MS, &told, err);
 }
 
-int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, struct error *err)
+int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, const json_t *sockets,
+                  struct error *err)
 {
     struct run *run = h->run;
     auto_free char *what = xasprintf("stopping %s on %s", unit, run_host_name(h)), *summary = NULL,
@@ -181,7 +210,9 @@ int surgery_begin(struct run_host *h, const char *unit, const json_t *commands, 
     // Who stops libvirtd wants the host for itself: no other run may move a guest there meanwhile.
     if (run_is_libvirtd(h, unit) && run_claim(run, true, err) < 0)
         return -1;
-    struct effect *e = effect_new(OF_surgery, h, unit, json_object(), request_of(h, unit, commands));
+    json_t *request = request_of(h, unit, commands);
+    json_object_update(request, (json_t *)(uintptr_t)sockets);
+    struct effect *e = effect_new(OF_surgery, h, unit, json_object(), request);
     if (gate_begin(e, err) < 0)
         return -1;
     if (!run->options->preview) {

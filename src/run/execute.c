@@ -293,6 +293,7 @@ static int open_journal(struct run *run, struct error *err)
                                     .xml = run->instance_xml,
                                     .source = run->source ? run_host_name(run->source) : NULL,
                                     .dest = run->dest ? run_host_name(run->dest) : NULL,
+                                    .here = run->here && run->here->apart ? run_host_name(run->here) : NULL,
                                     .time = run->started,
                                     .modules = procedure->modules,
                                     .params = run->options->params,
@@ -302,10 +303,18 @@ static int open_journal(struct run *run, struct error *err)
     return journal_open(run->options->state, &opening, &run->journal, err);
 }
 
+static int keep_what_checks_saved(struct run *run, struct error *err)
+{
+    if (json_object_size(run->saved) == 0)
+        return 0;
+    auto_json json_t *masked = run_masked(run, run->saved);
+    return journal_saved(run->journal, run->saved, masked, err);
+}
+
 // From here on things change: the journal is there, and the hosts know whose run it is.
 static int begin_changes(struct run *run, struct error *err)
 {
-    if (open_journal(run, err) < 0)
+    if (open_journal(run, err) < 0 || keep_what_checks_saved(run, err) < 0)
         return -1;
     auto_free char *words = xasprintf("\nmigrun was left at once. What is left to do: migrun recover %s\n",
                                       run->id);

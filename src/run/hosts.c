@@ -141,6 +141,7 @@ int run_here(struct run *run, struct run_host **here, struct error *err)
             run_drop_host(run, run->n_hosts - 1);
             return -1;
         }
+        h->apart = fresh;
         if (fresh)
             h->facts = json_incref(json_object_get(facts.head, "result"));
         run->here = h;

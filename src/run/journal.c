@@ -209,7 +209,7 @@ static json_t *line_of_opening(const struct opening *o, const json_t *params)
                              "format", JOURNAL_FORMAT, "migrun", MIGRUN_VERSION, "pid", (int)getpid());
     const char *const texts[][2] = {{"command", command},    {"by", o->by},     {"policy", o->policy},
                                     {"summary", o->summary}, {"text", o->text}, {"xml", o->xml},
-                                    {"source", o->source},   {"dest", o->dest}};
+                                    {"source", o->source},   {"dest", o->dest}, {"here", o->here}};
     const struct {
         const char *key;
         const json_t *value;
@@ -386,6 +386,7 @@ static int take_opening(const json_t *line, struct story *story, struct error *e
                           .xml = json_str(line, "xml", NULL),
                           .source = json_str(line, "source", NULL),
                           .dest = json_str(line, "dest", NULL),
+                          .here = json_str(line, "here", NULL),
                           .time = json_num(line, "time", 0)};
     if (take_object(line, "modules", &o->modules, err) < 0 ||
         take_object(line, "params", &o->params, err) < 0 ||

@@ -22,7 +22,8 @@
 
 // What a run is, as its journal begins. Texts and objects are NULL where the run has no such thing.
 struct opening {
-    const char *run, *command, *by, *policy, *summary, *text, *xml, *source, *dest;
+    const char *run, *command, *by, *policy, *summary, *text, *xml, *source, *dest,
+        *here; // the machine that it runs on, where it is none of the run's own hosts
     double time;
     const json_t *modules, *params, *instance, *server;
     const json_t *hosts; // names of all that the run had

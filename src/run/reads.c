@@ -274,6 +274,17 @@ int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_
     return 0;
 }
 
+int run_login(struct run_host *h, const char *uri, char **refused, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (host_call(h->agent, "login", json_pack("{s:o}", "uri", json_text(uri)), NULL, 0, 40000, &answer,
+                  err) < 0)
+        return -1;
+    const char *why = json_str(json_object_get(answer.head, "result"), "error", NULL);
+    *refused = why ? xstrdup(why) : NULL;
+    return 0;
+}
+
 int run_storage(struct run_host *h, const json_t *paths, int64_t wait_ms, json_t **storage, struct error *err)
 {
     auto_message struct message answer = {0};

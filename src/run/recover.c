@@ -62,14 +62,35 @@ static int take_effect(struct run *run, const struct told_effect *told, struct e
     return 0;
 }
 
+// Whether a host is the machine that the run was on, and nothing else to it: it changed something there.
+static bool is_apart(const struct opening *opening, const char *host)
+{
+    size_t i;
+    json_t *name;
+    if (opening->here && STREQ(opening->here, host))
+        return true;
+    json_array_foreach((json_t *)(uintptr_t)opening->hosts, i, name)
+        if (STREQ(json_string_value(name), host))
+            return false;
+    return json_array_size(opening->hosts) > 0 && !(opening->source && STREQ(opening->source, host)) &&
+           !(opening->dest && STREQ(opening->dest, host));
+}
+
 static int start_hosts(struct run *run, const struct story *story, struct error *err)
 {
     const struct opening *opening = &story->opening;
+    char own[256] = "";
     size_t i;
     json_t *name;
-    json_array_foreach(story->hosts, i, name)
-        if (run_start_host(run, json_string_value(name), false, NULL, err) < 0)
+    gethostname(own, sizeof own - 1);
+    json_array_foreach(story->hosts, i, name) {
+        const char *host = json_string_value(name);
+        struct run_host *h;
+        bool apart = is_apart(opening, host);
+        if (run_start_host(run, host, apart && STREQ(host, own), &h, err) < 0)
             return -1;
+        h->apart = apart;
+    }
     run->source = opening->source ? run_find_host(run, opening->source) : NULL;
     run->dest = opening->dest ? run_find_host(run, opening->dest) : NULL;
     return 0;

@@ -83,6 +83,7 @@ struct run_host {
     json_t *facts;     // the agent's, with libvirt's as .libvirt.…
     char *libvirt_error;
     double asked;    // when its facts were
+    bool apart;      // it is run.here, and none of the run's own
     char *nova_name; // what Nova calls it, NULL: as the site does
 };
 
@@ -239,6 +240,8 @@ int run_command(struct run_host *h, json_t *args, const char *input, size_t inpu
 int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_t timeout_ms,
               json_t **reached, struct error *err);
 // What lies below each of these paths, after a wait: {path: …}.
+// Whether the libvirtd that a URI names lets this host in: refused NULL, or why not (caller frees).
+int run_login(struct run_host *h, const char *uri, char **refused, struct error *err);
 int run_storage(struct run_host *h, const json_t *paths, int64_t wait_ms, json_t **storage,
                 struct error *err);
 void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value); // value stolen

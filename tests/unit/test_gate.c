@@ -1117,7 +1117,7 @@ static void owner_and_mode_in_a_surgery_are_staged(void **state)
     (void)state;
     struct error err = {0};
     set_text("/b", "there");
-    if (surgery_begin(&there, "cron", NULL, &err) < 0)
+    if (surgery_begin(&there, "cron", NULL, NULL, &err) < 0)
         fail_msg("%s", err.message);
     write_with("/a", "new", "{\"mode\": 384}");
     if (change_owner(&there, "/a", 5, 6, &err) < 0 || change_mode(&there, "/a", 0640, &err) < 0)

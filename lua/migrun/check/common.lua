@@ -65,4 +65,22 @@ function common.disks(run)
   return disks
 end
 
+-- A user or group of qemu.conf or of a label, by the host's own numbers: "+64055", 64055, or a name.
+local function number_of(word, known)
+  local number = math.tointeger(tonumber(tostring(word):match("^%+?(%d+)$")))
+  if number then return number end
+  local entry = known[word]
+  return type(entry) == "table" and entry.uid or entry
+end
+
+---Whom QEMU runs as on a host: {user, group, uid, gid}. By the guest's own label where that is fixed, else by
+---qemu.conf, else by the user that QEMU's package makes.
+function common.qemu_user(host, label)
+  local users, groups, conf = host.facts.users, host.facts.groups, host.facts.libvirt.conf or {}
+  local own = users["libvirt-qemu"] and "libvirt-qemu" or users.qemu and "qemu" or "root"
+  local user, group = conf.user or own, conf.group or groups[own] and own or users[own] and users[own].group
+  if label then user, group = label:match("^(.-):(.*)$") end
+  return { user = user, group = group, uid = number_of(user, users), gid = number_of(group, groups) }
+end
+
 return common

@@ -125,31 +125,13 @@ check.guest_is_not_on_destination = step("guest is not there yet", function(run)
   return ("neither running nor defined on %s"):format(run.dest.name)
 end)
 
--- A user or group of qemu.conf or of a label, by the host's own numbers: "+64055", 64055, or a name.
-local function number_of(word, known)
-  local number = math.tointeger(tonumber(tostring(word):match("^%+?(%d+)$")))
-  if number then return number end
-  local entry = known[word]
-  return type(entry) == "table" and entry.uid or entry
-end
-
--- Whom QEMU runs as on a host: {user, group, uid, gid}. By the guest's own label where that is fixed, else by
--- qemu.conf, else by the user that QEMU's package makes.
-local function qemu_user(host, label)
-  local users, groups, conf = host.facts.users, host.facts.groups, conf_of(host)
-  local own = users["libvirt-qemu"] and "libvirt-qemu" or users.qemu and "qemu" or "root"
-  local user, group = conf.user or own, conf.group or groups[own] and own or users[own] and users[own].group
-  if label then user, group = label:match("^(.-):(.*)$") end
-  return { user = user, group = group, uid = number_of(user, users), gid = number_of(group, groups) }
-end
-
 local function user_text(qemu)
   return ("%s:%s (%s:%s)"):format(qemu.user, qemu.group, qemu.uid or "unknown", qemu.gid or "unknown")
 end
 
 check.same_qemu_user = step("same QEMU user", function(run)
   local label = run.instance:xml():get("seclabel[@type='static'][@model='dac']/label")
-  local here, there = qemu_user(run.source, label), qemu_user(run.dest, label)
+  local here, there = common.qemu_user(run.source, label), common.qemu_user(run.dest, label)
   if not here.uid or here.uid ~= there.uid or here.gid ~= there.gid then
     run:refuse(("QEMU is %s on %s and %s on %s: give user and group the same numbers on both (usermod -u, "
       .. "groupmod -g), or the guest's files belong to somebody else on one of them")

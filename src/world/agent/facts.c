@@ -272,7 +272,7 @@ static json_t *take_setting(json_t *conf, char *line, const char *const *keys)
     *equals = '\0';
     const char *key = trimmed(line);
     char *value = trimmed(equals + 1);
-    if (!is_one_of(keys, key))
+    if (!is_one_of(keys, key) || json_object_get(conf, key)) // of one that is there twice the first counts
         return NULL;
     if (*value == '[') {
         json_t *list = json_array();

@@ -46,6 +46,7 @@ const struct op ops[] = {
     {"service", service_writes, serve_service},
     {"surgery", surgery_writes, serve_surgery},
     {"reach", NULL, serve_reach},
+    {"login", NULL, serve_login},
     {"facts", NULL, serve_facts},
     {"storage", NULL, serve_storage},
     {"log", NULL, serve_log},

@@ -38,13 +38,16 @@
 //             is (sockets: true: but it reaches this host's UNIX sockets).
 //   reach     host, ports: [n…], timeout (ms) → {address, ports: {"16509": {open: bool, error, ms}}};
 //             error when the name does not resolve
+//   login     uri (qemu+TRANSPORT://HOST[:PORT]/system), timeout (ms) → {} or {error: why this host's virsh
+//             is not let in there}
 //   facts     instances, units: [..] → the host's facts (below)
 //   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size,
 //             inode, mtime, ctime (ns), fstype, source, target (of the mount), ids: ["wwid:…", …] (of a block
 //             device: what identifies it on every host)}}}
 //   surgery   changes a service's files while it is stopped, as one transaction (surgery.c), by its action:
 //     begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd),
-//             socket (libvirt's), log → {}
+//             socket (libvirt's), log [, with, without: sockets' units, which a
+//             commit starts too, or leaves stopped] → {}
 //     stage   surgery: "RUN/N", path, body (the new contents), expect, keep: "RUN/M" [, mode, uid, gid] → {}
 //     commit, abort
 //             surgery → {phase: committed | put back, text, at (epoch), lost: [text], edits: [path]}
@@ -56,8 +59,8 @@
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the
 // original's bytes and what it takes to restore it, synced before the change is made. With --read-only only
-// stat, read, list, notes, claims, reach, facts, storage, log, ping, surgery look, service state|wait and
-// command with reads are served.
+// stat, read, list, notes, claims, reach, login, facts, storage, log, ping, surgery look, service state|wait
+// and command with reads are served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the beginning and at the end),
 //   kernel, os, arch, units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),

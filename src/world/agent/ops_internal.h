@@ -28,6 +28,7 @@ SERVE(serve_log);
 SERVE(serve_command);
 SERVE(serve_service);
 SERVE(serve_reach);
+SERVE(serve_login);
 SERVE(serve_facts);
 SERVE(serve_storage);
 

@@ -122,10 +122,9 @@ static int act_failed(const struct surgery *s, const char *action, const struct 
 
 // Stops or starts all that was active (systemd orders sockets and service), or what the site's command does
 // for it.
-static int act(const struct surgery *s, const char *action, struct error *err)
+static int act_on(const struct surgery *s, const char *action, const json_t *units, struct error *err)
 {
-    const json_t *units = json_object_get(s->manifest, "units"),
-                 *words = json_object_get(json_object_get(s->manifest, "commands"), action);
+    const json_t *words = json_object_get(json_object_get(s->manifest, "commands"), action);
     const json_t *list = words ? words : units;
     size_t n = 0, count = json_array_size(list);
     auto_free const char **argv = xcalloc(count + 4, sizeof *argv);
@@ -140,6 +139,11 @@ static int act(const struct surgery *s, const char *action, struct error *err)
     if (run_words(argv, ACT_MS, &ended, err) < 0)
         return -1;
     return ended.status == 0 && !ended.timed_out ? 0 : act_failed(s, action, &ended, err);
+}
+
+static int act(const struct surgery *s, const char *action, struct error *err)
+{
+    return act_on(s, action, json_object_get(s->manifest, "units"), err);
 }
 
 // The values of some of systemctl's properties of a unit, as words. Caller frees.
@@ -418,6 +422,23 @@ int surgery_start(const struct surgery *s, struct error *err)
     return act(s, "start", err);
 }
 
+int surgery_start_changed(const struct surgery *s, struct error *err)
+{
+    const json_t *without = json_object_get(s->manifest, "without");
+    auto_json json_t *units = json_copy(json_object_get(s->manifest, "with"));
+    size_t i;
+    json_t *unit;
+    if (json_object_get(s->manifest, "commands"))
+        return surgery_start(s, err);
+    json_array_foreach(json_object_get(s->manifest, "units"), i, unit)
+        if (!holds(without, json_string_value(unit)))
+            json_array_append(units, unit);
+    if (act_on(s, "start", units, err) == 0)
+        return 0;
+    act_on(s, "reset-failed", units, NULL);
+    return act_on(s, "start", units, err);
+}
+
 // Starts what was stopped and checks the guests; adds a sentence for each problem to lost. Returns how many
 // guests are managed.
 static size_t start_and_look(struct surgery *s, json_t *lost)
@@ -447,9 +468,13 @@ void surgery_put_back(struct surgery *s, const char *who, const char *why)
     struct error err = {0};
     const json_t *edits = json_object_get(s->manifest, "edits");
     size_t back = 0;
-    // A service that was started with a record it could not accept would overwrite the original.
-    if (any_in_place(s, &agent))
+    const json_t *with = json_object_get(s->manifest, "with");
+    // A service that was started with a record it could not accept would overwrite the original, and one that
+    // got a socket which it was to get would keep it.
+    if (any_in_place(s, &agent) || json_array_size(with))
         act(s, "stop", &err);
+    if (json_array_size(with))
+        act_on(s, "stop", with, &err);
     // Last first: undoing the second edit of a file leaves the first one's result.
     for (size_t i = json_array_size(edits); i-- > 0;)
         back += (size_t)put_back_one(&agent, json_array_get(edits, i), unrestored);

@@ -3,7 +3,8 @@
 // guests (managed.c).
 //
 // KEEP_DIR/RUN/N.surgery has all that anyone needs to restore the originals: {unit, managed: it is libvirtd,
-// commands (the site's, or none), units: [what was active, sockets first], socket (libvirt's), log: {path,
+// commands (the site's, or none), units: [what was active, sockets first], with, without: [sockets'
+// units that a commit starts too, or leaves stopped], socket (libvirt's), log: {path,
 // size}, guests: [{name, uuid, pid, state, persistent}], edits: [{path, keep: "RUN/M", expect, sha256}]
 // (M.new is what goes into place), agent: pid, phase: open|committed|put back, text, at, lost: [text],
 // unrestored: [text] (those of lost that tell of files), down: the service did not start}. The
@@ -46,6 +47,7 @@ int surgery_record_units(struct surgery *s, struct error *err);
 void surgery_mark_log(struct surgery *s, const char *path);    // what follows in it is told after a failure
 int surgery_stop(const struct surgery *s, struct error *err);  // all of it, and looks whether it is stopped
 int surgery_start(const struct surgery *s, struct error *err); // all of it; twice, if need be
+int surgery_start_changed(const struct surgery *s, struct error *err); // and with, but not without
 // Restores the originals (but where libvirtd has taken the edit over and written the file anew), starts what
 // was active, looks at the guests. who: for the sentence ("its guard"). What could not be got back is in the
 // manifest's lost.

@@ -52,6 +52,27 @@ static int take_number(struct surgery *s, const char *keep, struct error *err)
                : error_set(err, ERR_BUG, 0, "there was a surgery %s/%s before", s->run, s->number);
 }
 
+// The sockets that a request names. They become arguments of systemctl.
+static int take_sockets(struct surgery *s, const json_t *request, const char *key, struct error *err)
+{
+    json_t *units = json_array();
+    size_t i;
+    json_t *unit;
+    json_object_set_new(s->manifest, key, units);
+    json_array_foreach(json_object_get(request, key), i, unit) {
+        const char *name = json_string_value(unit), *dot = name ? strrchr(name, '.') : NULL;
+        if (!dot || !STREQ(dot, ".socket") || *name == '-')
+            return error_set(err, ERR_REFUSED, REFUSED_OTHER, "'%.80s' is not the name of a socket's unit",
+                             name ? name : "?");
+        json_array_append(units, unit);
+    }
+    return json_array_size(units) && json_object_get(s->manifest, "commands")
+               ? error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                           "%s is stopped and started by the site's own commands, which know no sockets",
+                           surgery_unit(s))
+               : 0;
+}
+
 static int prepare(struct surgery *s, const json_t *request, struct error *err)
 {
     json_t *guests = NULL;
@@ -63,6 +84,8 @@ static int prepare(struct surgery *s, const json_t *request, struct error *err)
     if (json_object_size(commands))
         json_object_set(s->manifest, "commands", (json_t *)(uintptr_t)commands);
     else if (surgery_record_units(s, err) < 0)
+        return -1;
+    if (take_sockets(s, request, "with", err) < 0 || take_sockets(s, request, "without", err) < 0)
         return -1;
     if (managed) {
         if (guests_read(s->manifest, &guests, err) < 0)
@@ -166,7 +189,7 @@ static int commit(struct agent *agent, const json_t *request, json_t **result, s
         return -1;
     struct surgery *s = agent->surgery;
     auto_json json_t *lost = NULL;
-    int rc = put_in_place(agent, s, err) < 0 ? -1 : surgery_start(s, err);
+    int rc = put_in_place(agent, s, err) < 0 ? -1 : surgery_start_changed(s, err);
     double away = (double)(now_ms() - s->opened) / 1000;
     if (rc == 0 && json_array_size(lost = guests_lost(s->manifest)) > 0)
         rc = error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s did not take it over: %.160s…", surgery_unit(s),

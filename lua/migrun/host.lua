@@ -1,0 +1,312 @@
+-- SPDX-License-Identifier: MIT
+-- Steps that prepare hosts for live migration: names, the way from libvirtd to libvirtd, nova.conf. Policies
+-- that take hosts use them (policies/prepare-host.lua). Each finds what is right already and leaves it alone.
+local common = require "migrun.check.common"
+local conf = require "migrun.conf"
+local daemon = require "migrun.host.daemon"
+local names = require "migrun.host.names"
+local nova = require "migrun.host.nova"
+local ssh = require "migrun.host.ssh"
+local tls = require "migrun.host.tls"
+
+local host = {}
+
+local function prepare(title, run, undo) return { title, phase = "prepare", run = run, undo = undo } end
+
+-- Each host and each other one.
+local function each_pair(run, visit)
+  for _, from in ipairs(run.hosts) do
+    for _, to in ipairs(run.hosts) do
+      if from ~= to then visit(from, to) end
+    end
+  end
+end
+
+local function pid_of(one, known)
+  for _, path in ipairs { "/run/%s.pid", "/run/libvirt/%s.pid" } do
+    local text = daemon.text(one, path:format(known.ports))
+    if text then return text:match("%d+") end
+  end
+end
+
+-- ---- what is there ----
+
+host.is_known = common.step("what runs there", function(run)
+  local seen, found = {}, {}
+  run.saved.daemons = {}
+  for _, one in ipairs(run.hosts) do
+    local known = daemon.of(one)
+    local ok, its_nova = pcall(nova.of, one)
+    if not ok then found[#found + 1] = tostring(its_nova) end
+    for _, path in ipairs { known.conf, known.qemu } do
+      local good, problem = pcall(conf.get, daemon.text(one, path) or "", "x")
+      if not good then
+        found[#found + 1] = ("%s: %s is not readable for libvirt (%s)"):format(one.name, path, problem)
+      end
+    end
+    if one.facts.libvirt == nil or not one.libvirt then
+      found[#found + 1] = ("%s: libvirtd does not answer (systemctl status %s)"):format(one.name, known.unit)
+    end
+    run.saved.daemons[one.name] = { active = known.active, pid = pid_of(one, known) }
+    seen[#seen + 1] = ("%s: %s %s%s"):format(one.name, known.ports,
+      known.by_sockets and "on systemd's sockets" or "by --listen",
+      ok and its_nova and ", Nova " .. its_nova.version or ", no Nova")
+  end
+  common.refuse_all(run, found)
+  return table.concat(seen, "; ")
+end)
+
+-- A restart of libvirtd may lose a migration.
+host.is_at_rest = common.step("no migration runs", function(run)
+  local found, count = {}, 0
+  for _, one in ipairs(run.hosts) do
+    for _, domain in ipairs(one.libvirt and one.libvirt:domains() or {}) do
+      local info = domain:info()
+      if info.state ~= "shut off" then
+        count = count + 1
+        local ok, job = pcall(domain.job, domain)
+        if ok and job.type ~= "none" then
+          found[#found + 1] = ("%s: a job of %s is under way (virsh domjobinfo %s): wait for its end")
+            :format(one.name, domain.name, domain.name)
+        end
+      end
+    end
+  end
+  common.refuse_all(run, found)
+  return ("%d guest%s, none with a job"):format(count, count == 1 and "" or "s")
+end)
+
+host.names_are_right = common.step("names", function(run)
+  local wrong = names.wrong(run)
+  local found = {}
+  for i, entry in ipairs(wrong) do found[i] = names.text(entry) end
+  if #found == 0 then return "each host knows every other, and itself" end
+  if run.params.names then return table.concat(found, "; ") .. ": to be put right" end
+  run:refuse(table.concat(found, "; ") .. ": -p names=yes puts the true addresses into /etc/hosts there")
+end)
+
+-- ---- the way ----
+
+-- The way that the site has chosen already, where it is a safe one.
+local function way_of_site(run)
+  local way = run.hosts[1].settings.libvirt.uri:match("%+(%w+)://")
+  return (way == "ssh" or way == "tls") and way or nil
+end
+
+local function logins_refused(run)
+  local refused = {}
+  each_pair(run, function(from, to)
+    local why = ssh.refused(from, to)
+    if why then refused[#refused + 1] = { from = from, to = to, why = why } end
+  end)
+  return refused
+end
+
+host.transport_is_chosen = common.step("the way from libvirtd to libvirtd", function(run)
+  local wanted, why = run.params.transport, "as asked"
+  if wanted == "auto" then
+    wanted, why = way_of_site(run), "as the site file has it"
+    if not wanted and #run.hosts > 1 and #logins_refused(run) == 0 then
+      wanted, why = "ssh", "root of each can log in to the others already"
+    elseif not wanted then
+      wanted, why = "tls", #run.hosts > 1 and "root cannot log in from one to the other" or "one host alone"
+    end
+  end
+  if wanted == "tcp" and not run.params.open then
+    run:refuse("plain TCP lets everyone in who reaches the port: -p open=yes, or the safer transport=tls, ssh")
+  end
+  if wanted == "ssh" and #run.hosts < 2 then
+    run:refuse("for ssh name the hosts that are to reach each other, two or more")
+  end
+  run.saved.transport = wanted
+  return ("%s, %s"):format(wanted, why)
+end)
+
+host.certificates_fit = {
+  "certificates", phase = "check", needs = { "the way from libvirtd to libvirtd" },
+  when = function(run) return run.params.transport == "auto" or run.params.transport == "tls" end,
+  run = function(run)
+    if run.saved.transport ~= "tls" then return "not needed" end
+    local found, seen, state = {}, {}, {}
+    for _, one in ipairs(run.hosts) do
+      local has = tls.of(run, one, daemon.of(one), run.params.ca)
+      state[one.name] = has
+      if has.state == "site" and not run.params.replace then
+        local fault = has.fault or has.missing and "is not whole: " .. has.missing .. " is missing"
+        if fault then
+          found[#found + 1] = ("%s: its certificate for libvirt, which migrun's CA (%s) did not make, %s: renew "
+            .. "it there, or -p replace=yes"):format(one.name, run.params.ca, fault)
+        end
+      end
+      seen[#seen + 1] = one.name .. ": " .. (has.state == "none" and "none yet"
+        or ("%s, ends %s"):format(has.state == "ours" and "by migrun's CA" or "the site's", has.ends or "?"))
+    end
+    local own, site
+    for name, has in pairs(state) do
+      if has.state == "site" then site = name else own = name end
+    end
+    if own and site and not run.params.replace then
+      found[#found + 1] = ("%s has a certificate of a CA whose key migrun has not, and %s has none of it: give "
+        .. "it one, or -p replace=yes"):format(site, own)
+    end
+    common.refuse_all(run, found)
+    return table.concat(seen, "; ")
+  end,
+}
+
+host.mend_names = prepare("names in /etc/hosts", function(run)
+  local mended = names.mend(run)
+  return #mended == 0 and "right already" or table.concat(mended, ", ")
+end)
+host.mend_names.when = function(run) return run.params.names end
+
+host.let_in_by_ssh = prepare("keys for ssh", function(run)
+  local refused = logins_refused(run)
+  local let_in = {}
+  for i, entry in ipairs(refused) do
+    ssh.let_in(run, entry.from, entry.to)
+    let_in[i] = ("%s → %s"):format(entry.from.name, entry.to.name)
+  end
+  return #let_in == 0 and "each reaches the others already" or table.concat(let_in, ", ")
+end)
+host.let_in_by_ssh.when = function(run) return run.saved.transport == "ssh" end
+
+host.place_certificates = prepare("certificates in place", function(run)
+  run.saved.renewed = {}
+  local made = {}
+  for _, one in ipairs(run.hosts) do
+    local known = daemon.of(one)
+    local has = tls.of(run, one, known, run.params.ca)
+    local is_right = not has.fault and not has.missing and (has.state == "site" or not has.soon)
+    if has.state == "none" or not is_right or (has.state == "site" and run.params.replace) then
+      tls.make(run, one, known, run.params.ca, run.params.days)
+      run.saved.renewed[one.name] = true
+      made[#made + 1] = one.name
+    end
+  end
+  return #made == 0 and "right already" or "made for " .. table.concat(made, ", ")
+end)
+host.place_certificates.when = function(run) return run.saved.transport == "tls" end
+
+-- ---- settings, and who has to read them anew ----
+
+local function edit(one, path, change)
+  local old = daemon.text(one, path)
+  local new = change(old or "")
+  if new == (old or "") then return false end
+  one:write(path, new)
+  return true
+end
+
+local function runs_compute(one) return one:service("nova-compute"):state() == "active" end
+
+-- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead.
+local function with_compute_stopped(one, change)
+  local compute = runs_compute(one) and one:service "nova-compute"
+  if compute then compute:stop() end
+  change()
+  if compute then
+    compute:start()
+    compute:wait(120)
+  end
+end
+
+local function restart(one, known, sockets)
+  one:service("libvirtd"):while_stopped(function() end, sockets)
+  if known.ports ~= known.unit then one:service(known.ports):restart() end
+end
+
+local function set_enabled(one, socket, on)
+  local verb, back = on and "enable" or "disable", on and "disable" or "enable"
+  one:command({ "systemctl", verb, socket }, { undo = { "systemctl", back, socket } })
+end
+
+-- What libvirtd's files and sockets become; says whether it has to be restarted for it.
+local function configure(run, one, known)
+  local transport, open = run.saved.transport, daemon.is_open(daemon.text(one, known.conf) or "")
+  local sockets = daemon.sockets_for(known, transport, open)
+  local changed = edit(one, known.conf, function(text) return daemon.configured(known, transport, text) end)
+  if transport == "tls" then
+    changed = edit(one, known.qemu, function(text) return conf.set(text, "migrate_tls_force", 1) end) or changed
+  end
+  if transport ~= "ssh" and not known.by_sockets and known.arguments then
+    changed = edit(one, known.arguments.file, function(text)
+      return daemon.with_argument(text, known.arguments.name, "--listen")
+    end) or changed
+  end
+  local wanted = known.by_sockets and known.sockets[transport]
+  if wanted and not known.enabled[transport] then set_enabled(one, wanted, true) end
+  if sockets.without[1] and known.enabled.tcp then set_enabled(one, sockets.without[1], false) end
+  return changed or #sockets.with > 0 or #sockets.without > 0, sockets
+end
+
+local function prepare_one(run, one)
+  local known, its_nova, said = daemon.of(one), nova.of(one), {}
+  local plan = its_nova and nova.plan(one, its_nova, run.saved.transport, names.address(run, one))
+    or { files = {}, said = {}, notes = {} }
+  local function change()
+    for _, file in ipairs(plan.files) do one:write(file.path, file.text) end
+    local changed, sockets = configure(run, one, known)
+    if changed or (run.saved.renewed or {})[one.name] then
+      restart(one, known, sockets)
+      said[#said + 1] = known.ports
+    end
+  end
+  if #plan.files > 0 then
+    with_compute_stopped(one, change)
+    said[#said + 1] = "nova.conf"
+  else
+    change()
+  end
+  for _, note in ipairs(plan.notes) do run:say(("%s: %s"):format(one.name, note)) end
+  return #said > 0 and ("%s: %s"):format(one.name, table.concat(said, ", ")) or nil
+end
+
+local function prepare_all(run)
+  local said = {}
+  for _, one in ipairs(run.hosts) do said[#said + 1] = prepare_one(run, one) end
+  return #said == 0 and "right already" or table.concat(said, "; ")
+end
+
+-- The files are as they were: a libvirtd that read others since reads these.
+local function restart_again(run)
+  for _, one in ipairs(run.hosts) do
+    local was, known = (run.saved.daemons or {})[one.name], daemon.of(one)
+    local sockets = { with = {}, without = {} }
+    for transport, active in pairs(was and was.active or {}) do
+      if active and not known.active[transport] then table.insert(sockets.with, known.sockets[transport]) end
+      if not active and known.active[transport] then table.insert(sockets.without, known.sockets[transport]) end
+    end
+    if not was or was.pid ~= pid_of(one, known) or #sockets.with + #sockets.without > 0 then
+      with_compute_stopped(one, function() restart(one, known, sockets) end)
+    end
+  end
+end
+
+host.configure = prepare("libvirt's settings and Nova's", prepare_all, restart_again)
+
+-- ---- the proof ----
+
+host.libvirt_answers = prepare("each libvirtd lets the others in", function(run)
+  local way = run.saved.transport
+  if run.preview then return ("would be asked, by qemu+%s"):format(way) end
+  local found, count = {}, 0
+  each_pair(run, function(from, to)
+    local why = from:refused_by(("qemu+%s://%s/system"):format(way, to.name))
+    count = count + 1
+    if why then found[#found + 1] = ("%s is not let in by %s (%s)"):format(from.name, to.name, why) end
+  end)
+  common.refuse_all(run, found)
+  local uri, site = ("qemu+%s://%%s/system"):format(way), run.hosts[1].settings.libvirt.uri
+  if site:match("%+(%w+)://") ~= way then
+    run:say(("For migrun itself: libvirt = { uri = \"%s\" } in the site file"):format(uri))
+  end
+  return count == 0 and "not known: one host alone" or ("%d of %d"):format(count, count)
+end)
+
+---All of them, in their order.
+host.all = { host.is_known, host.is_at_rest, host.names_are_right, host.transport_is_chosen,
+  host.certificates_fit, host.mend_names, host.let_in_by_ssh, host.place_certificates, host.configure,
+  host.libvirt_answers }
+
+return host
