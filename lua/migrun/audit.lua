@@ -52,9 +52,8 @@ audit.tcp_port = step("libvirt's TCP port", function(host, found)
   if #open == 0 then return "closed" end
   if not path then return "open, with a login" end
   found[#found + 1] = ("%s: OPEN, anyone who reaches %s:16509 is root there (auth_tcp = \"none\", %s:%d): "
-    .. "systemctl disable --now libvirtd-tcp.socket, or listen_tcp = 0 and a restart of libvirtd; and move "
-    .. "guests by ssh or TLS")
-    :format(host.name, table.concat(open, ", "), path, conf.line(text_of(host, path), "auth_tcp"))
+    .. "migrun prepare-host.lua %s and the other hosts, for ssh or TLS")
+    :format(host.name, table.concat(open, ", "), path, conf.line(text_of(host, path), "auth_tcp"), host.name)
 end)
 
 audit.socket = step("libvirt's own socket", function(host, found)

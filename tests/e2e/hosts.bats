@@ -163,3 +163,42 @@ set_level() {
   says "compute-1: /etc/nova/nova.conf can be read by every user"
   says_not "compute-2: /etc/nova"
 }
+
+# As the article has them: libvirtd by --listen, plain TCP without a login, and a nova.conf of its day.
+@test "the article's configuration: its hole is named, and closed by one command" {
+  on compute-1 bash -s <<'S'
+    mkdir -p /etc/nova /usr/lib/python3/dist-packages/nova-26.2.2.egg-info
+    printf '%s\r\n' '[DEFAULT]' 'vncserver_listen=0.0.0.0' 'image_cache_manager_interval=0' \
+      'live_migration_flag="VIR_MIGRATE_UNDEFINE_SOURCE,VIR_MIGRATE_PEER2PEER,VIR_MIGRATE_LIVE,VIR_MIGRATE_UNSAFE"' \
+      '# mine' '[libvirt]' 'disk_cachemodes = "file=writeback,network=writeback"' >/etc/nova/nova.conf
+    cat >/etc/systemd/system/nova-compute.service <<U
+[Service]
+ExecStart=/bin/sh -c "cp /etc/nova/nova.conf /run/nova-read; exec sleep 100000"
+U
+    systemctl daemon-reload; systemctl start nova-compute
+S
+  kept=$(on compute-1 bash -c 'sha256sum /etc/nova/nova.conf /etc/libvirt/*.conf /etc/default/libvirtd')
+  run migrun policies/audit-host.lua compute-1
+  ends_with_status 2
+  says "OPEN, anyone who reaches"
+  says "migrun prepare-host.lua compute-1"
+  run migrun policies/prepare-host.lua compute-1 compute-2
+  ends_with_status 0
+  says "[DEFAULT] live_migration_flag is not read by Nova 26.2.2, which sets the flags itself; UNSAFE is left out"
+  says "[DEFAULT] vncserver_listen is not read by Nova 26.2.2"
+  says "0 is the default rate for this Nova, and -1 is never"
+  ran=$(run_named)
+  on compute-1 grep -qaP '^live_migration_scheme = ssh\r$' /run/nova-read
+  on compute-1 grep -qaP '^disk_cachemodes = file=none,network=writeback\r$' /run/nova-read
+  on compute-1 grep -qaP '^image_cache_manager_interval=-1\r$' /run/nova-read
+  run migrun policies/audit-host.lua compute-1 compute-2
+  ends_with_status 0
+  run migrun policies/prepare-host.lua compute-1 compute-2
+  verdict_is "Done: 4 checks passed, nothing had to be changed"
+  run migrun undo --yes "$ran"
+  ends_with_status 0
+  [[ $(on compute-1 bash -c 'sha256sum /etc/nova/nova.conf /etc/libvirt/*.conf /etc/default/libvirtd') == \
+    "$kept" ]]
+  on compute-1 bash -c 'systemctl stop nova-compute; rm -r /etc/nova /etc/systemd/system/nova-compute.service
+    rmdir /usr/lib/python3/dist-packages/nova-26.2.2.egg-info 2>/dev/null; systemctl daemon-reload'
+}

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+# Hosts as Debian ships them, prepared for live migration by TLS and by ssh, and put back: a lab of its own.
+export LAB=/run/migrun-lab-3 LAB_NET=10.86.0 LAB_BRIDGE=mrlab3
+load helper
+
+setup_file() {
+  lab up 3 libvirtd=shipped
+  lab boot mover compute-1 memory=128
+}
+teardown_file() { lab down; }
+
+setup() {
+  log_out
+  from=compute-1 to=compute-2
+  if runs_at mover compute-2; then from=compute-2 to=compute-1; fi
+}
+teardown() { site_uri tcp; }
+
+# What a preparation may touch, byte for byte.
+as_it_is() {
+  local host
+  for host in $(hosts); do
+    on "$host" bash -s <<'S' | sed "s/^/$host /"
+    { find /etc/libvirt /etc/pki /etc/migrun /etc/nova /root/.ssh /etc/systemd/system /etc/nftables.conf \
+      ! -type d -printf '%p %y %m %u:%g %l\n' -type f -exec sha256sum {} +
+      find /etc/pki /etc/migrun -printf '%p %m %u:%g\n'
+      sha256sum /etc/hosts /etc/default/libvirtd; } 2>/dev/null | grep -v '/etc/migrun/site.lua' | sort
+    systemctl list-units --plain --no-legend --type=socket 'libvirtd*' | awk '{ print $1, $3 }'
+    ss -Hltn | awk '{ print $4 }' | grep :165
+    nft list tables 2>/dev/null
+    true
+S
+  done
+}
+run_named() { sed -n 's/.* run \(20[0-9-]*-[a-z0-9]*\)$/\1/p' <<<"$output" | head -n 1; }
+site_uri() {
+  on controller sed -i "s|^return {.*hosts|return { libvirt = { uri = \"qemu+$1://%s/system\" }, hosts|" \
+    /etc/migrun/site.lua
+}
+prepare() { run migrun policies/prepare-host.lua "$@" compute-1 compute-2; }
+undo() {
+  run migrun undo --yes "$1"
+  ends_with_status 0
+}
+moves_by_virsh() {  # TRANSPORT FLAG …
+  on "$from" virsh -q migrate --live --p2p --persistent --undefinesource "${@:2}" mover \
+    "qemu+$1://$to/system"
+}
+arrives() { stands mover "$to"; [[ $(lost mover) == 0 ]]; read -r from to <<<"$to $from"; }
+never() { ! "$@" || fail "did what it must not do: $*"; }
+listening() { on compute-1 ss -Hltn | grep -q ":$1 "; }
+
+# Whether somebody on the hosts' network reads the guest's memory while a command moves it: its kernel keeps
+# its command line there, in several places.
+overheard() {
+  timeout 300 tcpdump -i "$LAB_BRIDGE" -w "$BATS_TEST_TMPDIR/stream" -B 65536 -U tcp 2>/dev/null 3>&- &
+  local listener=$!
+  await 10 test -s "$BATS_TEST_TMPDIR/stream"
+  "$@"
+  kill "$listener"; wait "$listener" || true
+  (($(stat -c %s "$BATS_TEST_TMPDIR/stream") > 20000000)) || fail "the stream was not seen"
+  grep -qaF "no_timer_check nohz=off highres=off" "$BATS_TEST_TMPDIR/stream"
+}
+
+@test "before: neither virsh nor migrun gets from host to host" {
+  run on compute-1 virsh -q migrate --live --p2p mover "qemu+ssh://compute-2/system?no_tty=1"
+  [[ $status != 0 ]]
+  says "Host key verification failed"
+  run migrun policies/libvirt.lua mover compute-2
+  ends_with_status 2
+  stands mover compute-1
+}
+
+@test "TLS: shown, done, moved by virsh and migrun, done already, put back" {
+  before=$(as_it_is)
+  prepare -n -p transport=tls
+  ends_with_status 0
+  says "with libvirtd-tls.socket; 1 guest runs on, unmanaged meanwhile"
+  says "+migrate_tls_force = 1"
+  says_not "PRIVATE KEY"
+  [[ $(as_it_is) == "$before" ]]
+
+  prepare -p transport=tls
+  ends_with_status 0
+  says "each libvirtd lets the others in"
+  says 'For migrun itself: libvirt = { uri = "qemu+tls://%s/system" }'
+  says_not "PRIVATE KEY"
+  ran=$(run_named)
+  never on controller grep -rq "PRIVATE KEY" /var/lib/migrun /etc/migrun/ca/cacert.pem
+  [[ $(on controller stat -c %a:%U /etc/migrun/ca/cakey.pem) == 600:root ]]
+  [[ $(on compute-1 stat -c %a:%U:%G /etc/pki/qemu/server-key.pem) == 640:root:libvirt-qemu ]]
+  listening 16514
+  never moves_by_virsh tls                     # unencrypted
+  run overheard moves_by_virsh tls --tls
+  ends_with_status 1
+  arrives
+
+  site_uri tls
+  run migrun policies/libvirt.lua mover "$to"
+  ends_with_status 0
+  says "to qemu+tls://$to/system"
+  arrives
+
+  prepare -n
+  says "tls, as the site file has it"
+  prepare
+  ends_with_status 0
+  verdict_is "Done: 5 checks passed, nothing had to be changed"
+
+  undo "$ran"
+  site_uri tcp
+  [[ $(as_it_is) == "$before" ]] || diff <(echo "$before") <(as_it_is)
+  never listening 16514
+  stands mover "$from"
+}
+
+@test "ssh: a key for migrations alone, which opens nothing else" {
+  before=$(as_it_is)
+  prepare -n -p transport=ssh
+  ends_with_status 0
+  [[ $(as_it_is) == "$before" ]]
+  prepare -p transport=ssh
+  ends_with_status 0
+  ran=$(run_named)
+  on compute-2 grep -q '^restrict,from="10.86.0.11",command="/usr/bin/virt-ssh-helper qemu:///system" ssh-' \
+    /root/.ssh/authorized_keys
+  run on compute-1 ssh -o BatchMode=yes compute-2 touch /run/opened </dev/null
+  never on compute-2 test -e /run/opened
+  run on compute-3 ssh -o BatchMode=yes -o StrictHostKeyChecking=no \
+    -o UserKnownHostsFile=/dev/null compute-2 true </dev/null
+  [[ $status != 0 ]]
+  overheard moves_by_virsh ssh                 # it encrypts what the libvirtds say alone
+  arrives
+  site_uri ssh
+  run migrun policies/libvirt.lua mover "$to"
+  ends_with_status 0
+  says "to qemu+ssh://$to/system"
+  arrives
+  prepare
+  ends_with_status 0
+  verdict_is "Done: 5 checks passed, nothing had to be changed"
+  undo "$ran"
+  site_uri tcp
+  [[ $(as_it_is) == "$before" ]] || diff <(echo "$before") <(as_it_is)
+}
+
+@test "auto: ssh where root can log in, else TLS" {
+  prepare -n
+  says "tls, root cannot log in from one to the other"
+  prepare -p transport=ssh
+  ran=$(run_named)
+  prepare -n
+  says "ssh, root of each can log in to the others already"
+  undo "$ran"
+}
+
+
+@test "who does not get in at the end has everything put back" {
+  on compute-2 nft -f - <<<'table inet e2e { chain c { type filter hook input priority 0;
+    tcp dport 16514 reject with tcp reset;
+  }; }'
+  before=$(as_it_is)
+  prepare -p transport=tls
+  after=$(as_it_is)
+  on compute-2 nft delete table inet e2e
+  ends_with_status 3
+  says "compute-1 is not let in by compute-2 ("
+  says "Connection refused"
+  [[ $after == "$before" ]] || diff <(echo "$before") <(echo "$after")
+}
+
+@test "killed in the middle, and recovered" {
+  before=$(as_it_is)
+  for moment in place_certificates surgery restart; do
+    begin policies/prepare-host.lua -p transport=tls compute-1 compute-2
+    case $moment in
+      place_certificates) await 30 on compute-2 test -e /etc/pki/qemu ;;
+      surgery) await 30 listening 16514 ;;
+      restart) await 30 on compute-2 test -e /etc/systemd/system/sockets.target.wants/libvirtd-tls.socket ;;
+    esac
+    interrupt KILL
+    finish
+    run migrun recover --yes
+    ends_with_status 3
+    [[ $(as_it_is) == "$before" ]] || diff <(echo "$before") <(as_it_is)
+    stands mover "$from"
+  done
+}
+
+@test "names that lead astray are named, and put right when asked" {
+  on compute-1 sed -i -e '/compute-2/d' -e 's/^.*compute-1$/127.0.1.1 compute-1/' /etc/hosts
+  before=$(as_it_is)
+  prepare -p transport=tls
+  ends_with_status 2
+  says "compute-2 is not known on compute-1"
+  says "compute-1 is 127.0.1.1 on compute-1"
+  says "-p names=yes puts the true addresses into /etc/hosts there"
+  prepare -p transport=tls -p names=yes
+  ends_with_status 0
+  ran=$(run_named)
+  on compute-1 grep -qxP '10.86.0.12\tcompute-2' /etc/hosts
+  never on compute-1 grep -q '127.0.1.1' /etc/hosts
+  undo "$ran"
+  [[ $(as_it_is) == "$before" ]]
+  on compute-1 sed -i -e '/compute-1/d' /etc/hosts
+  on compute-1 bash -c 'printf "10.86.0.11 compute-1\n10.86.0.12 compute-2\n" >>/etc/hosts'
+}
+
+@test "certificates: of another CA, expired, of a wrong name; renewed in time" {
+  prepare -p transport=tls -p days=20
+  ends_with_status 0
+  first=$(run_named)
+  prepare -p transport=tls                      # its last 30 days have begun
+  ends_with_status 0
+  says "made for compute-1, compute-2"
+  second=$(run_named)
+  prepare -p transport=tls
+  verdict_is "Done: 5 checks passed, nothing had to be changed"
+  on controller mv /etc/migrun/ca /etc/migrun/other-ca
+  prepare -p transport=tls -p days=1
+  ends_with_status 0
+  says "right already"                          # the site's own now, and good
+  on compute-1 bash -c 'cd /etc/pki/libvirt; openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x \
+    -keyout private/serverkey.pem -out servercert.pem -addext subjectAltName=DNS:elsewhere 2>/dev/null'
+  prepare -p transport=tls
+  ends_with_status 2
+  says "compute-1: its certificate for libvirt, which migrun's CA (/etc/migrun/ca) did not make, is not for the name compute-1"
+  says "-p replace=yes"
+  prepare -p transport=tls -p replace=yes
+  ends_with_status 0
+  third=$(run_named)
+  undo "$third"
+  on controller bash -c 'rm -rf /etc/migrun/ca; mv /etc/migrun/other-ca /etc/migrun/ca'
+  run migrun undo --yes "$second"
+  ends_with_status 6                            # somebody has changed the certificate since
+  says "somebody else changed it since"
+}
