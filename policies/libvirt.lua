@@ -5,6 +5,7 @@
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local listen = require "migrun.listen"
+local window = require "migrun.host.window"
 
 return {
   api     = 1,
@@ -35,6 +36,8 @@ return {
     check.same_storage,
     check.libvirt_calls_it_safe,
     check.listen_addresses_exist,
+
+    window.open,
 
     { "the guest", phase = "migrate",
       run = function(run)

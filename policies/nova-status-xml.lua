@@ -13,6 +13,7 @@ local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local nova   = require "migrun.nova"
 local status = require "migrun.status"
+local window = require "migrun.host.window"
 
 local FLAG = "migrate-qemu-fd"
 
@@ -67,6 +68,8 @@ return {
         return run.preview and "libvirtd would take it over, nova-compute would be restarted"
           or "libvirtd has taken it over, nova-compute is up again"
       end },
+
+    window.open,
 
     { "live migration by Nova", phase = "migrate",
       run = function(run)

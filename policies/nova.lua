@@ -10,6 +10,7 @@
 local check = require "migrun.check"
 local fixup = require "migrun.fixup"
 local nova  = require "migrun.nova"
+local window = require "migrun.host.window"
 
 local there = nova.of_destination
 
@@ -36,6 +37,8 @@ return {
     there(check.memory_fits),
     there(nova.server_group_allows),
     there(check.same_storage),
+
+    window.open,
 
     nova.live_migration,
 

@@ -6,6 +6,7 @@
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local status = require "migrun.status"
+local window = require "migrun.host.window"
 
 local FLAG = "migrate-qemu-fd"
 
@@ -52,6 +53,8 @@ return {
         if run.preview then return "libvirtd would take it over" end
         return "libvirtd has taken it over; every guest is managed as before"
       end },
+
+    window.open,
 
     { "the guest", phase = "migrate",
       run = function(run)

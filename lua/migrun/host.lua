@@ -8,10 +8,13 @@ local names = require "migrun.host.names"
 local nova = require "migrun.host.nova"
 local ssh = require "migrun.host.ssh"
 local tls = require "migrun.host.tls"
+local window = require "migrun.host.window"
 
 local host = {}
 
 local function prepare(title, run, undo) return { title, phase = "prepare", run = run, undo = undo } end
+
+local function runs_compute(one) return daemon.state(one, "nova-compute") == "active" end
 
 -- Each host and each other one.
 local function each_pair(run, visit)
@@ -47,7 +50,8 @@ host.is_known = common.step("what runs there", function(run)
     if one.facts.libvirt == nil or not one.libvirt then
       found[#found + 1] = ("%s: libvirtd does not answer (systemctl status %s)"):format(one.name, known.unit)
     end
-    run.saved.daemons[one.name] = { active = known.active, pid = pid_of(one, known) }
+    run.saved.daemons[one.name] = { active = known.active, pid = pid_of(one, known),
+      compute = runs_compute(one) }
     seen[#seen + 1] = ("%s: %s %s%s"):format(one.name, known.ports,
       known.by_sockets and "on systemd's sockets" or "by --listen",
       ok and its_nova and ", Nova " .. its_nova.version or ", no Nova")
@@ -115,6 +119,12 @@ host.transport_is_chosen = common.step("the way from libvirtd to libvirtd", func
   if wanted == "tcp" and not run.params.open then
     run:refuse("plain TCP lets everyone in who reaches the port: -p open=yes, or the safer transport=tls, ssh")
   end
+  local faults = {}
+  for _, one in ipairs(wanted == "tcp" and run.hosts or {}) do
+    local fault = window.fault(one)
+    if fault then faults[#faults + 1] = ("%s: %s"):format(one.name, fault) end
+  end
+  common.refuse_all(run, faults)
   if wanted == "ssh" and #run.hosts < 2 then
     run:refuse("for ssh name the hosts that are to reach each other, two or more")
   end
@@ -198,17 +208,15 @@ local function edit(one, path, change)
   return true
 end
 
-local function runs_compute(one) return one:service("nova-compute"):state() == "active" end
-
--- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead.
-local function with_compute_stopped(one, change)
-  local compute = runs_compute(one) and one:service "nova-compute"
-  if compute then compute:stop() end
-  change()
-  if compute then
-    compute:start()
-    compute:wait(120)
-  end
+-- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead. was: whether it ran before
+-- the run.
+local function with_compute_stopped(one, was, change)
+  local compute = one:service "nova-compute"
+  if runs_compute(one) then compute:stop() end
+  local done, problem = pcall(change)
+  if was then compute:start() end
+  if not done then error(problem, 0) end
+  if was then compute:wait(120) end
 end
 
 local function restart(one, known, sockets)
@@ -225,7 +233,8 @@ end
 local function configure(run, one, known)
   local transport, open = run.saved.transport, daemon.is_open(daemon.text(one, known.conf) or "")
   local sockets = daemon.sockets_for(known, transport, open)
-  local changed = edit(one, known.conf, function(text) return daemon.configured(known, transport, text) end)
+  local changed = transport == "tcp" and window.guard(one, known)
+  changed = edit(one, known.conf, function(text) return daemon.configured(known, transport, text) end) or changed
   if transport == "tls" then
     changed = edit(one, known.qemu, function(text) return conf.set(text, "migrate_tls_force", 1) end) or changed
   end
@@ -253,7 +262,7 @@ local function prepare_one(run, one)
     end
   end
   if #plan.files > 0 then
-    with_compute_stopped(one, change)
+    with_compute_stopped(one, runs_compute(one), change)
     said[#said + 1] = "nova.conf"
   else
     change()
@@ -277,8 +286,11 @@ local function restart_again(run)
       if active and not known.active[transport] then table.insert(sockets.with, known.sockets[transport]) end
       if not active and known.active[transport] then table.insert(sockets.without, known.sockets[transport]) end
     end
-    if not was or was.pid ~= pid_of(one, known) or #sockets.with + #sockets.without > 0 then
-      with_compute_stopped(one, function() restart(one, known, sockets) end)
+    if run.saved.transport == "tcp" then one:command { "systemctl", "daemon-reload" } end
+    if not was or not was.pid or was.pid ~= pid_of(one, known) or #sockets.with + #sockets.without > 0 then
+      with_compute_stopped(one, was and was.compute, function() restart(one, known, sockets) end)
+    elseif was.compute then -- an undo that was cut off may have left it stopped
+      one:service "nova-compute":start()
     end
   end
 end
@@ -294,13 +306,18 @@ host.libvirt_answers = prepare("each libvirtd lets the others in", function(run)
   each_pair(run, function(from, to)
     local why = from:refused_by(("qemu+%s://%s/system"):format(way, to.name))
     count = count + 1
-    if why then found[#found + 1] = ("%s is not let in by %s (%s)"):format(from.name, to.name, why) end
+    if way == "tcp" and not why then
+      found[#found + 1] = ("%s lets %s in without a window"):format(to.name, from.name)
+    elseif way ~= "tcp" and why then
+      found[#found + 1] = ("%s is not let in by %s (%s)"):format(from.name, to.name, why)
+    end
   end)
   common.refuse_all(run, found)
   local uri, site = ("qemu+%s://%%s/system"):format(way), run.hosts[1].settings.libvirt.uri
   if site:match("%+(%w+)://") ~= way then
     run:say(("For migrun itself: libvirt = { uri = \"%s\" } in the site file"):format(uri))
   end
+  if way == "tcp" then return "shut to all; each move opens a window for its two hosts" end
   return count == 0 and "not known: one host alone" or ("%d of %d"):format(count, count)
 end)
 

@@ -337,6 +337,13 @@ static bool is_promised(const struct effect *e)
     return false;
 }
 
+// Whether it is still as it was made: what its step was to take back and what its undo itself has made.
+static bool still_stands(const struct effect *e)
+{
+    return e->made != NOT_MADE && !(e->of_fixup && e->undone) &&
+           (e->of_fixup || (e->kind->stays && e->kind->stays(e)));
+}
+
 // A step that was to take these back did not.
 static void keep_promised(const struct effect *promise)
 {
@@ -344,8 +351,8 @@ static void keep_promised(const struct effect *promise)
     for (size_t i = 0; i < run->n_effects; i++) {
         struct effect *e = run->effects[i];
         auto_free char *summary = NULL, *detail = NULL;
-        if (e != promise && is_promised_by(e, promise) && e->made != NOT_MADE && e->kind->stays &&
-            e->kind->stays(e) && e->kind->describe(e, &summary, &detail, NULL) == 0)
+        if (e != promise && is_promised_by(e, promise) && still_stands(e) &&
+            e->kind->describe(e, &summary, &detail, NULL) == 0)
             keep_as_it_is(e, summary);
     }
 }

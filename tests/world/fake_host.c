@@ -119,11 +119,12 @@ static int lose(struct host *host)
 
 static int reach(const json_t *request, struct message *answer, struct error *err)
 {
-    const char *name = json_str(request, "host", "");
+    const char *wanted = json_str(request, "host", "");
+    auto_free char *name = xstrndup(wanted, strcspn(wanted, ".")); // each is in example, too
     const json_t *other = world_host(world(), name), *ports = json_object_get(request, "ports");
     if (!other)
         return error_set(err, ERR_HOST, HOST_UNREACHED,
-                         "the name %s does not resolve: Name or service not known", name);
+                         "the name %s does not resolve: Name or service not known", wanted);
     json_t *answers = json_object(), *port;
     size_t i;
     json_array_foreach(ports, i, port) {

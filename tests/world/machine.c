@@ -29,7 +29,7 @@ static const char *const hosts[] = {"compute-1", "compute-2"};
 // its own, and new for each run.
 static const char *const from_here[] = {"usr", "bin", "lib", "lib64"};
 static const char *const of_bench[] = {"points", "points.log"};
-static const char *const own_folders[] = {"etc", "run", "var", "tmp", "proc"};
+static const char *const own_folders[] = {"etc", "root", "run", "var", "tmp", "proc"};
 
 static _Noreturn void broken(const char *path)
 {
@@ -148,7 +148,8 @@ static void copy_program(const char *to)
 
 static void make_stand_ins(const char *bench, const char *root)
 {
-    static const char *const programs[] = {"systemctl", "virsh", "journalctl"};
+    static const char *const programs[] = {"systemctl",  "virsh", "journalctl",
+                                           "ssh-keygen", "sshd",  "nova-compute"};
     auto_free char *folder = xasprintf("%s" MACHINE_STAND_INS, root), *units = xasprintf("%s/units", folder),
                    *taken = xasprintf("%s/taken", folder), *program = xasprintf("%s/migrun-agent", folder);
     make(folder, 0755);
@@ -270,7 +271,6 @@ static void lay_out_system(const char *bench, const char *host, int number)
     write_on(bench, host, "/etc/passwd",
              "root:x:0:0::/root:/bin/sh\nlibvirt-qemu:x:64055:64055::/:/bin/false\n");
     write_on(bench, host, "/etc/group", "root:x:0:\nlibvirt-qemu:x:64055:\n");
-    write_on(bench, host, "/etc/libvirt/libvirtd.conf", "listen_tcp = 1\n");
     copy_cache(bench, host);
 }
 
@@ -337,8 +337,14 @@ static void lay_out(const char *bench, size_t number, const json_t *host)
 {
     const char *name = hosts[number], *unit;
     json_t *state;
-    static const char *const emptied[] = {
-        "/etc", "/run", "/var", "/tmp", "/proc", MACHINE_STAND_INS "/units", MACHINE_STAND_INS "/taken"};
+    static const char *const emptied[] = {"/etc",
+                                          "/root",
+                                          "/run",
+                                          "/var",
+                                          "/tmp",
+                                          "/proc",
+                                          MACHINE_STAND_INS "/units",
+                                          MACHINE_STAND_INS "/taken"};
     for (size_t i = 0; i < COUNT_OF(emptied); i++) {
         auto_free char *folder = path_on(bench, name, emptied[i]);
         clear_folder(folder);
@@ -440,9 +446,9 @@ void machines_show_guests(const char *bench, const json_t *w)
 static bool is_own(const char *path)
 {
     static const char *const own[] = {
-        "/etc/machine-id",           "/etc/hosts",  "/etc/os-release", "/etc/nsswitch.conf",
-        "/etc/ld.so.cache",          "/etc/passwd", "/etc/group",      "/etc/libvirt/libvirtd.conf",
-        "/run/libvirt/libvirt-sock", "/var/lib",
+        "/etc/machine-id",  "/etc/hosts",  "/etc/os-release", "/etc/nsswitch.conf",
+        "/etc/ld.so.cache", "/etc/passwd", "/etc/group",      "/run/libvirt/libvirt-sock",
+        "/var/lib",
     };
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (STREQ(path, own[i]))
@@ -488,7 +494,7 @@ static void tell_path(const char *bench, const char *host, const char *path, jso
 
 static json_t *told_files(const char *bench, const char *host)
 {
-    static const char *const roots[] = {"/etc", "/run", "/var", "/tmp"};
+    static const char *const roots[] = {"/etc", "/root", "/run", "/var", "/tmp"};
     json_t *files = json_object();
     auto_free char *root = path_on(bench, host, "/");
     json_object_set_new(files, "/",

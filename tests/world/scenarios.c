@@ -54,6 +54,30 @@ static void files_of_root(json_t *w)
 
 static void to_fail(json_t *w) { world_put(w, "compute-1", "/etc/site/fail", "file", 0644, 0, ""); }
 
+// libvirtd of both hosts lets in whoever comes, as --listen or by a socket; sshd has a key.
+static void open_to_all(json_t *w)
+{
+    static const char *const hosts[] = {"compute-1", "compute-2"};
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        world_put(w, hosts[i], "/etc/libvirt/libvirtd.conf", "file", 0640, 0,
+                  "# ours\nlisten_tcp = 1\nauth_tcp = \"none\"\n");
+        world_put(w, hosts[i], "/etc/ssh/key.pub", "file", 0644, 0, "ssh-ed25519 AAAAhost\n");
+    }
+}
+
+static void open_by_socket(json_t *w)
+{
+    static const char *const hosts[] = {"compute-1", "compute-2"};
+    open_to_all(w);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        json_t *services = json_object_get(world_host(w, hosts[i]), "services");
+        json_object_update_new(services, json_pack("{s:s, s:s, s:s, s:s}", "libvirtd.socket", "active",
+                                                   "libvirtd-tcp.socket", "active", "libvirtd-tls.socket",
+                                                   "inactive", "nova-compute", "active"));
+        world_put(w, hosts[i], "/etc/nova/nova.conf", "file", 0640, 0, "[DEFAULT]\nhost = it\n[libvirt]\n");
+    }
+}
+
 static void transient(json_t *w)
 {
     json_t *domain = world_domain(w, "compute-1", WORLD_UUID);
@@ -88,6 +112,8 @@ static void secret_services(json_t *w) { json_object_set_new(fake_cloud(w), "sec
 #define ABORTING "Stopping: "
 #define UNDO_RAISES "silence on compute-1 (taken back by the step's own undo): the alarms' server is away"
 #define DELETED "Not moved: somebody deleted " CLOUD_SERVER " in Nova meanwhile, and neither "
+
+#define TO_SSH "{\"transport\": \"ssh\"}"
 
 const struct scenario scenarios[] = {
     {"policies/libvirt.lua", "ok", .status = 0},
@@ -161,6 +187,14 @@ const struct scenario scenarios[] = {
     {"tests/world/settings.lua", "ok", "to fail", to_fail, .status = 3, .stays = true},
     {"tests/world/settings.lua", "ok", .steps = true, .status = 0, .stays = true, .undoes = true,
      .says = "Undone: 9 changes of run", .unsaid = "touch /run/note on compute-1"},
+    {"policies/prepare-host.lua", "ok", "open to all", open_to_all, .steps = true, .status = 0, .stays = true,
+     .hosts = true, .params = TO_SSH},
+    {"policies/prepare-host.lua", "ok", "open by a socket", open_by_socket, .status = 0, .stays = true,
+     .hosts = true, .params = TO_SSH},
+    {"policies/prepare-host.lua", "ok", "open by a socket", open_by_socket, .status = 0, .stays = true,
+     .hosts = true, .params = TO_SSH, .undoes = true, .says = "Undone: "},
+    {"policies/prepare-host.lua", "ok", "open to all", open_to_all, .status = 0, .stays = true, .hosts = true,
+     .params = TO_SSH, .preview = true},
     {"tests/world/effects.lua", "ok", .status = 0, .elsewhere = true},
     {"tests/world/effects.lua", "fail", .status = 3, .elsewhere = true},
     {"tests/world/undo-raises.lua", "ok", .status = 4, .says = UNDO_RAISES},

@@ -11,6 +11,8 @@ struct scenario {
     int status; // without a fault
     bool preview;
     bool stays;         // the policy takes no destination
+    bool hosts;         // the policy takes both hosts, and no instance
+    const char *params; // its parameters, as JSON
     bool cloud;         // the guest is Nova's
     bool steps;         // faults at its agents' steps are among the main ones
     const char *dest;   // NULL: compute-2

@@ -142,12 +142,12 @@ struct job {
 static int move(const struct job *job, const char *state, const struct listener *listener, struct error *err)
 {
     const struct scenario *s = job->scenario;
-    const char *const arguments[] = {WORLD_GUEST, s->dest ? s->dest : "compute-2"};
-    auto_json json_t *params = json_object();
+    const char *const arguments[] = {s->hosts ? "compute-1" : WORLD_GUEST, s->dest ? s->dest : "compute-2"};
+    auto_json json_t *params = s->params ? json_loads(s->params, 0, NULL) : json_object();
     const struct run_options options = {
         .policy = s->policy,
         .arguments = arguments,
-        .n_arguments = s->stays && !s->dest ? 1 : 2,
+        .n_arguments = s->stays && !s->dest && !s->hosts ? 1 : 2,
         .params = params,
         .site = SITE,
         .state = state,

@@ -166,6 +166,12 @@ static void add_host(json_t *w, const char *name, int number)
                                           "/run",
                                           "/etc",
                                           "/etc/site",
+                                          "/etc/nova",
+                                          "/etc/ssh",
+                                          "/etc/systemd",
+                                          "/etc/systemd/system",
+                                          "/etc/systemd/system/sockets.target.wants",
+                                          "/root",
                                           "/var",
                                           "/var/log",
                                           "/var/log/libvirt",
@@ -178,6 +184,7 @@ static void add_host(json_t *w, const char *name, int number)
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         put_folder(w, name, folders[i]);
     world_put(w, name, "/etc/site/settings", "file", 0640, 0, "level = 1\ncolour = green\n");
+    world_put(w, name, "/etc/libvirt/libvirtd.conf", "file", 0644, 0, "listen_tcp = 1\n");
     world_put(w, name, "/etc/site/old", "file", 0600, WORLD_QEMU, "to be removed\n");
     world_put(w, name, "/var/log/libvirt/qemu/" WORLD_GUEST ".log", "file", 0600, 0, "an earlier line\n");
 }

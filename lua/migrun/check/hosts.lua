@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Of the two hosts: that they are two, reach each other, and agree on users and time.
 local common = require "migrun.check.common"
+local window = require "migrun.host.window"
 local step, contains = common.step, common.contains
 
 local check = {}
@@ -73,9 +74,10 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
     run:refuse(("libvirtd on %s calls itself %s, and %s would be told to send the guest there: give its "
       .. "own address a line with its name in /etc/hosts"):format(dest.name, name, source.name))
   end
+  window.warn_of_open(run, { source, dest })
   local there = source:reach(dest, { port, first, last })
   refuse_own_address(run, source, dest.name, there.address)
-  if not there.ports[port].open then
+  if not there.ports[port].open and not window.is_guarded(dest) then
     run:refuse(("%s cannot reach libvirtd on %s:%d (%s): is it listening there, and does a firewall let it "
       .. "through?")
       :format(source.name, dest.name, port, there.ports[port].error))

@@ -28,6 +28,27 @@ local function has_unit(host, unit)
   return (not own or own.type == "file") and unit_text(host, unit) ~= ""
 end
 
+---What a program of a host says, "" where there is no such program.
+---@param host Host
+---@param argv string[]
+---@return string
+function daemon.answer(host, argv)
+  local ok, asked = pcall(host.command, host, argv, { reads = true, ok = true, timeout = 30 })
+  return ok and asked.out .. asked.err or ""
+end
+
+---The state of a unit as service:state() has it, "absent" where the host has no such unit.
+---@param host Host
+---@param unit string
+---@return string
+function daemon.state(host, unit)
+  local service = host:service(unit)
+  local ok, state = pcall(service.state, service)
+  if ok then return state end
+  if tostring(state):find("there is no unit", 1, true) then return "absent" end
+  error(state, 0)
+end
+
 ---What is known of it: {unit, ports: the daemon that serves them, conf and qemu: files, by_sockets, sockets =
 ---{tls, tcp}: units, active = {tls, tcp}, enabled = {tls, tcp}, arguments = {file, name}: where --listen
 ---stands, where it has one}.
@@ -38,11 +59,11 @@ function daemon.of(host)
   local ports = OF_PORTS[unit] or unit
   local found = { unit = unit, ports = ports, conf = "/etc/libvirt/" .. ports .. ".conf",
     qemu = "/etc/libvirt/qemu.conf", sockets = {}, active = {}, enabled = {} }
-  found.by_sockets = host:service(ports .. ".socket"):state() == "active"
+  found.by_sockets = daemon.state(host, ports .. ".socket") == "active"
   for _, transport in ipairs { "tls", "tcp" } do
     local socket = ("%s-%s.socket"):format(ports, transport)
     found.sockets[transport] = has_unit(host, socket) and socket or nil
-    found.active[transport] = found.sockets[transport] ~= nil and host:service(socket):state() == "active"
+    found.active[transport] = found.sockets[transport] ~= nil and daemon.state(host, socket) == "active"
     found.enabled[transport] = host:stat(WANTS .. socket) ~= nil
   end
   local file = unit_text(host, ports .. ".service"):match("\nEnvironmentFile=%-?(/[^\n]*)")

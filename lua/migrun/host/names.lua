@@ -31,14 +31,17 @@ local function names_of(host)
   return list
 end
 
----The address of a host by which this machine reaches it.
+---The address of a host by which the others reach it, or else this machine.
 ---@param run Run
 ---@param host Host
 ---@return string|nil
 function names.address(run, host)
+  for _, other in ipairs(run.hosts) do
+    local address = other ~= host and address_on(other, host.name)
+    if address and contains(host.facts.addresses, address) then return address end
+  end
   local address = address_on(run.here, host.name)
-  if address and contains(host.facts.addresses, address) then return address end
-  return host.facts.addresses[1]
+  return address and contains(host.facts.addresses, address) and address or host.facts.addresses[1]
 end
 
 ---Names that do not lead where they should: {host: where, of: whose, name, address: what it is there, or nil}.

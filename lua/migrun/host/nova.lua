@@ -3,6 +3,7 @@
 -- release wants there. Sources: the release notes and option help of Nova (nova/conf/libvirt.py, vnc.py,
 -- imagecache.py), oslo.config's cfg.py for the files.
 local ini = require "migrun.ini"
+local daemon = require "migrun.host.daemon"
 
 local nova = {}
 
@@ -19,14 +20,13 @@ local function release_of(host)
       if version then return tonumber(version:match("^%d+")), version end
     end
   end
-  local asked = host:command({ "nova-compute", "--version" }, { reads = true, ok = true, timeout = 30 })
-  local version = (asked.out .. asked.err):match("%d+%.%d+[%d.]*")
+  local version = daemon.answer(host, { "nova-compute", "--version" }):match("%d+%.%d+[%d.]*")
   return version and tonumber(version:match("^%d+")), version
 end
 
 -- The files that nova-compute reads, in its order: those that its command line names, else oslo's defaults.
 local function chain_of(host)
-  local asked = host:command({ "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" }, { reads = true, ok = true })
+  local running = daemon.answer(host, { "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" })
   local files = {}
   local function add(path)
     if host:stat(path) then files[#files + 1] = path end
@@ -37,7 +37,7 @@ local function chain_of(host)
       if entry.name:find("%.conf$") then add(path .. "/" .. entry.name) end
     end
   end
-  for option, path in asked.out:match("[^\n]*"):gmatch("%-%-config%-(%a+)[= ](%S+)") do
+  for option, path in running:match("[^\n]*"):gmatch("%-%-config%-(%a+)[= ](%S+)") do
     if option == "file" then add(path) elseif option == "dir" then add_folder(path) end
   end
   if #files == 0 then

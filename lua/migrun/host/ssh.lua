@@ -22,8 +22,7 @@ function ssh.refused(from, to) return from:refused_by(ssh.uri(to)) end
 -- The public keys of a host's sshd: those that its configuration names, else sshd's own defaults.
 local function host_keys(host)
   local paths, keys = {}, {}
-  local asked = host:command({ "sshd", "-T" }, { reads = true, ok = true })
-  for path in asked.out:gmatch("hostkey (%S+)") do paths[#paths + 1] = path end
+  for path in daemon.answer(host, { "sshd", "-T" }):gmatch("hostkey (%S+)") do paths[#paths + 1] = path end
   if #paths == 0 then
     for _, kind in ipairs { "ed25519", "ecdsa", "rsa" } do
       paths[#paths + 1] = ("/etc/ssh/ssh_host_%s_key"):format(kind)

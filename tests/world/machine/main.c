@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,8 +24,14 @@ int main(int argc, char **argv)
         return systemctl_main(argc, argv);
     if (STREQ(name, "virsh"))
         return virsh_main(argc, argv);
+    if (STREQ(name, "ssh-keygen"))
+        return ssh_keygen_main(argc, argv);
     if (STREQ(name, "journalctl"))
         return 0;
+    if (STREQ(name, "sshd") || STREQ(name, "nova-compute")) {
+        puts(STREQ(name, "sshd") ? "hostkey /etc/ssh/key" : "26.2.1");
+        return 0;
+    }
     if (argc == 3 && STREQ(argv[1], "--guard")) {
         steps_are_no_points();
         tell_of_guard();

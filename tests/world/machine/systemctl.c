@@ -113,16 +113,41 @@ static void show(const char *unit)
            active ? 700 : 0);
 }
 
+// The sockets that start a service: those that there are.
+static void show_sockets(const char *unit)
+{
+    DIR *units = opendir(MACHINE_STAND_INS "/units");
+    for (struct dirent *entry; units && (entry = readdir(units));)
+        if (strstr(entry->d_name, ".socket") && strncmp(entry->d_name, unit, strlen(unit)) == 0)
+            printf("%s ", entry->d_name);
+    if (units)
+        closedir(units);
+}
+
+// A socket's link, by which it is started with the machine.
+static int enable(const char *unit, bool on)
+{
+    auto_free char *path = xasprintf("/etc/systemd/system/sockets.target.wants/%s", unit),
+                   *to = xasprintf("/lib/systemd/system/%s", unit);
+    if (!step(true, "systemctl %s %s", on ? "enable" : "disable", unit))
+        return 1;
+    return (on ? symlink(to, path) == 0 || errno == EEXIST : unlink(path) == 0 || errno == ENOENT) ? 0 : 1;
+}
+
 int systemctl_main(int argc, char **argv)
 {
     int first = 2, status = 0;
     while (first < argc && !STREQ(argv[first], "--"))
         first++;
     const char *action = argc > 1 ? argv[1] : "";
-    bool values = argc > 3 && STREQ(argv[3], "--value"); // which no unit here has any of
+    if (argc == 3 && (STREQ(action, "enable") || STREQ(action, "disable")))
+        return enable(argv[2], STREQ(action, "enable"));
+    bool values = argc > 3 && STREQ(argv[3], "--value");
     for (int i = first + 1; i < argc && status == 0; i++) {
         if (STREQ(action, "start") || STREQ(action, "stop") || STREQ(action, "restart"))
             status = act(action, argv[i]);
+        else if (STREQ(action, "show") && values && strstr(argv[2], "TriggeredBy"))
+            show_sockets(argv[i]);
         else if (STREQ(action, "show") && !values) {
             printf("%s", i > first + 1 ? "\n" : "");
             show(argv[i]);

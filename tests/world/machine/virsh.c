@@ -52,8 +52,19 @@ static void answer(const char *command, const char *word)
                guest.persistent);
 }
 
+// Another host's libvirtd lets in who has the key for migrations: virsh -q -r -c URI hostname.
+static int log_in(const char *uri)
+{
+    if (access("/root/.ssh/migrun_ed25519", F_OK) == 0)
+        return 0;
+    fprintf(stderr, "error: failed to connect to %s: Permission denied (publickey).\n", uri);
+    return 1;
+}
+
 int virsh_main(int argc, char **argv)
 {
+    if (argc == 6 && STREQ(argv[5], "hostname"))
+        return log_in(argv[4]);
     char *rest = argv[argc - 1];
     for (char *command; (command = strsep(&rest, ";"));) {
         char *state, *verb = strtok_r(command, " ", &state), *word = strtok_r(NULL, " ", &state);

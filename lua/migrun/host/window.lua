@@ -1,0 +1,159 @@
+-- SPDX-License-Identifier: MIT
+-- Plain TCP without a login, for sites that must have it: a guard on each host keeps libvirt's port shut, and a
+-- move opens a window in it for its two hosts, for as long as the source's libvirtd needs to connect. The
+-- guard is a table of nftables which systemd loads before libvirt's port is opened (and without which it is
+-- not); a window is a table of its own that marks packets of the two hosts, with a timeout in the kernel, so
+-- that it shuts by itself when everybody who could shut it is dead. No rule of the site's own firewall is
+-- touched: what that one drops stays dropped.
+local daemon = require "migrun.host.daemon"
+
+local window = {}
+
+local PORT = 16509
+local MARK = "0x6d696772"
+local OPEN_SECONDS = 60
+local GUARD, UNIT = "/etc/migrun/guard.nft", "migrun-guard.service"
+local UNITS = "/etc/systemd/system/"
+
+local GUARD_TEXT = ([[
+# Loaded by %s: libvirt's plain TCP is shut but for what a window of migrun lets in.
+table inet migrun_guard
+delete table inet migrun_guard
+table inet migrun_guard {
+  chain input {
+    type filter hook input priority -5; policy accept;
+    iif "lo" accept
+    tcp dport %d ct state established accept
+    tcp dport %d meta mark %s accept
+    tcp dport %d reject with tcp reset
+  }
+}
+]]):format(UNIT, PORT, PORT, MARK, PORT)
+
+local UNIT_TEXT = ([[
+[Unit]
+Description=migrun's guard of libvirt's plain TCP
+DefaultDependencies=no
+After=local-fs.target nftables.service firewalld.service ufw.service
+Before=sockets.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f %s
+ExecStop=/usr/sbin/nft delete table inet migrun_guard
+]]):format(GUARD)
+
+local DROP_IN = ("[Unit]\nRequires=%s\nAfter=%s\n"):format(UNIT, UNIT)
+
+local function is_there(host)
+  return host:stat "/usr/sbin/nft" ~= nil
+end
+
+---Whether a guard keeps a host's port shut.
+---@param host Host
+---@return boolean
+function window.is_guarded(host) return host:stat(GUARD) ~= nil end
+
+---Why a host cannot have a guard, or nil.
+---@param host Host
+---@return string|nil
+function window.fault(host)
+  if not is_there(host) then
+    return "nftables is not installed there, and plain TCP is not opened without a guard (apt install nftables)"
+  end
+end
+
+local function put(host, path, text)
+  if daemon.text(host, path) == text then return false end
+  host:write(path, text)
+  return true
+end
+
+local function folder(host, path)
+  if not host:stat(path) then
+    host:command({ "mkdir", "-m", "755", path }, { undo = { "rm", "-df", path } })
+  end
+end
+
+---Sets a guard before libvirt's port: says whether anything changed.
+---@param host Host
+---@param known table  daemon.of
+---@return boolean
+function window.guard(host, known)
+  local listener = known.by_sockets and known.sockets.tcp or known.ports .. ".service"
+  local drop_ins = UNITS .. listener .. ".d"
+  folder(host, "/etc/migrun")
+  local changed = put(host, GUARD, GUARD_TEXT)
+  changed = put(host, UNITS .. UNIT, UNIT_TEXT) or changed
+  folder(host, drop_ins)
+  changed = put(host, drop_ins .. "/migrun-guard.conf", DROP_IN) or changed
+  if changed then host:command({ "systemctl", "daemon-reload" }, { undo = { "true" } }) end
+  local guard = host:service(UNIT)
+  if host:stat(UNITS .. UNIT) and (changed or daemon.state(host, UNIT) ~= "active") then guard:start() end
+  return changed
+end
+
+-- ---- a move's own ----
+
+local function list(addresses, is_six)
+  local found = {}
+  for _, address in ipairs(addresses) do
+    if (address:find(":", 1, true) ~= nil) == is_six then
+      found[#found + 1] = ("%s timeout %ds"):format(address, OPEN_SECONDS)
+    end
+  end
+  return #found > 0 and (" elements = { %s };"):format(table.concat(found, ", ")) or ""
+end
+
+local function opening(name, addresses)
+  return ([[
+table inet %s {
+  set four { type ipv4_addr; flags timeout;%s }
+  set six { type ipv6_addr; flags timeout;%s }
+  chain input {
+    type filter hook input priority -10; policy accept;
+    tcp dport %d ip saddr @four meta mark set %s
+    tcp dport %d ip6 saddr @six meta mark set %s
+  }
+}
+]]):format(name, list(addresses, false), list(addresses, true), PORT, MARK, PORT, MARK)
+end
+
+local function goes_by_tcp(host) return host.settings.libvirt.uri:find("+tcp://", 1, true) ~= nil end
+
+---A step of policies that move guests: opens the destination's guard for the source's libvirtd, and shuts it
+---at every end. Where there is no guard it does nothing.
+window.open = {
+  "a window in the guard of libvirt's port",
+  phase = "prepare", temporary = true,
+  when = function(run) return run.dest ~= nil and goes_by_tcp(run.dest) and window.is_guarded(run.dest) end,
+  run = function(run)
+    local name = ("migrun_%x"):format(math.random(1, 0x7fffffff))
+    run.dest:command({ "nft", "-f", "-" }, { input = opening(name, run.source.facts.addresses),
+      undo = { "nft", ("add table inet %s; delete table inet %s"):format(name, name) } })
+    return ("%s:%d is open to %s for %d s, to connect in, and to nobody else")
+      :format(run.dest.name, PORT, run.source.name, OPEN_SECONDS)
+  end,
+}
+
+---Says in one line which of the hosts let in anyone, and what mends it.
+---@param run Run
+---@param hosts Host[]
+function window.warn_of_open(run, hosts)
+  local open = {}
+  for _, host in ipairs(hosts) do
+    local libvirt_conf = host.facts.libvirt.conf or {}
+    local listens = libvirt_conf.listen_tcp == 1 or goes_by_tcp(host)
+    if listens and libvirt_conf.auth_tcp == "none" and not window.is_guarded(host) then
+      open[#open + 1] = host.name
+    end
+  end
+  if #open == 0 then return end
+  local all = {}
+  for i, host in ipairs(hosts) do all[i] = host.name end
+  run:warn(("libvirtd on %s lets in anyone who reaches its TCP port, as root (auth_tcp = \"none\"): migrun "
+    .. "prepare-host.lua %s"):format(table.concat(open, " and "), table.concat(all, " ")))
+end
+
+return window
