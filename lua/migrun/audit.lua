@@ -3,6 +3,7 @@
 -- of the run, and says no with everything that it found and the command that mends it.
 local common = require "migrun.check.common"
 local conf = require "migrun.conf"
+local window = require "migrun.host.window"
 
 local audit = {}
 
@@ -51,6 +52,7 @@ audit.tcp_port = step("libvirt's TCP port", function(host, found)
   if #host.facts.addresses == 0 then return "not known: it has no address" end
   if #open == 0 then return "closed" end
   if not path then return "open, with a login" end
+  if window.is_guarded(host) then return "shut by migrun's guard; each move opens a window" end
   found[#found + 1] = ("%s: OPEN, anyone who reaches %s:16509 is root there (auth_tcp = \"none\", %s:%d): "
     .. "migrun prepare-host.lua %s and the other hosts, for ssh or TLS")
     :format(host.name, table.concat(open, ", "), path, conf.line(text_of(host, path), "auth_tcp"), host.name)

@@ -286,12 +286,12 @@ local function restart_again(run)
       if active and not known.active[transport] then table.insert(sockets.with, known.sockets[transport]) end
       if not active and known.active[transport] then table.insert(sockets.without, known.sockets[transport]) end
     end
-    if run.saved.transport == "tcp" then one:command { "systemctl", "daemon-reload" } end
     if not was or not was.pid or was.pid ~= pid_of(one, known) or #sockets.with + #sockets.without > 0 then
       with_compute_stopped(one, was and was.compute, function() restart(one, known, sockets) end)
     elseif was.compute then -- an undo that was cut off may have left it stopped
       one:service "nova-compute":start()
     end
+    if run.saved.transport == "tcp" then window.forget(one) end
   end
 end
 

@@ -235,3 +235,78 @@ overheard() {
   ends_with_status 6                            # somebody has changed the certificate since
   says "somebody else changed it since"
 }
+
+# ---- plain TCP, behind a guard ----
+
+reaches() { on "$1" timeout 5 bash -c "exec 3<>/dev/tcp/$2/16509" 2>/dev/null; }
+creep_by_tcp() {
+  begin "$@" -p bandwidth=3 policies/libvirt.lua mover "$to"
+  await 30 is_moving mover
+}
+windows() { on "$to" nft list tables | grep -v guard; }
+expired() { ! on "$to" nft list ruleset | grep -q "expires"; }
+
+@test "TCP: asked for by name, and shut but in a move; a third host stays outside" {
+  prepare -p transport=tcp
+  ends_with_status 2
+  says "-p open=yes, or the safer transport=tls, ssh"
+  prepare -p transport=tcp -p open=yes
+  ends_with_status 0
+  on "$from" bash -c "! timeout 5 virsh -q -c qemu+tcp://$to/system hostname"
+  never reaches compute-3 "$to"
+  creep_by_tcp
+  reaches "$from" "$to"
+  never reaches compute-3 "$to"
+  never reaches controller "$to"
+  interrupt
+  finish
+  ends_with_status 130
+  never reaches "$from" "$to"
+  never windows
+  creep_by_tcp -p timeout=4s                    # one that fails
+  finish
+  ends_with_status 3
+  never windows
+  run migrun policies/libvirt.lua mover "$to"   # one that succeeds
+  ends_with_status 0
+  says "$to:16509 is open to $from for 60 s, to connect in, and to nobody else"
+  never windows
+  arrives
+}
+
+@test "TCP: the window is shut after a kill by recover, and by itself where nobody recovers" {
+  creep_by_tcp
+  interrupt KILL
+  finish
+  windows
+  on "$from" virsh -q domjobabort mover
+  run migrun recover --yes
+  ends_with_status 3
+  never windows
+  creep_by_tcp
+  interrupt KILL
+  finish
+  log_out
+  on "$to" pkill -KILL migrun-agent || true
+  on "$from" virsh -q domjobabort mover
+  windows
+  await 70 expired
+  never reaches "$from" "$to"
+  run migrun recover --yes
+  ends_with_status 3
+  never windows
+}
+
+@test "TCP: a host without its guard does not listen, and everything is put back" {
+  on "$to" systemctl stop migrun-guard
+  never reaches "$from" "$to"
+  on "$to" bash -c 'nft delete table inet migrun_guard; mv /etc/migrun/guard.nft /etc/migrun/away
+    systemctl stop libvirtd libvirtd.socket libvirtd-tcp.socket; systemctl start libvirtd.socket
+    ! systemctl start libvirtd-tcp.socket'
+  never reaches "$from" "$to"
+  on "$to" bash -c 'mv /etc/migrun/away /etc/migrun/guard.nft; systemctl start migrun-guard
+    systemctl stop libvirtd.socket; systemctl start libvirtd{,-ro,-admin,-tcp}.socket'
+  undo "$(on controller bash -c 'cd /var/lib/migrun/runs; grep -l open=yes */journal.jsonl | sort | head -n 1 |
+    cut -d/ -f1')"
+  never on "$to" nft list table inet migrun_guard
+}

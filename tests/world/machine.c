@@ -148,8 +148,8 @@ static void copy_program(const char *to)
 
 static void make_stand_ins(const char *bench, const char *root)
 {
-    static const char *const programs[] = {"systemctl",  "virsh", "journalctl",
-                                           "ssh-keygen", "sshd",  "nova-compute"};
+    static const char *const programs[] = {"systemctl", "virsh",        "journalctl", "ssh-keygen",
+                                           "sshd",      "nova-compute", "nft"};
     auto_free char *folder = xasprintf("%s" MACHINE_STAND_INS, root), *units = xasprintf("%s/units", folder),
                    *taken = xasprintf("%s/taken", folder), *program = xasprintf("%s/migrun-agent", folder);
     make(folder, 0755);

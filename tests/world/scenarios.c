@@ -78,6 +78,14 @@ static void open_by_socket(json_t *w)
     }
 }
 
+// Its port is shut, but for a window.
+static void guarded_there(json_t *w)
+{
+    json_t *services = json_object_get(world_host(w, "compute-2"), "services");
+    world_put(w, "compute-2", "/etc/migrun/guard.nft", "file", 0644, 0, "table inet migrun_guard\n");
+    json_object_set_new(services, "migrun-guard", json_string("active"));
+}
+
 static void transient(json_t *w)
 {
     json_t *domain = world_domain(w, "compute-1", WORLD_UUID);
@@ -187,6 +195,12 @@ const struct scenario scenarios[] = {
     {"tests/world/settings.lua", "ok", "to fail", to_fail, .status = 3, .stays = true},
     {"tests/world/settings.lua", "ok", .steps = true, .status = 0, .stays = true, .undoes = true,
      .says = "Undone: 9 changes of run", .unsaid = "touch /run/note on compute-1"},
+    {"policies/libvirt.lua", "ok", "a guard there", guarded_there, .steps = true, .status = 0},
+    {"policies/libvirt.lua", "fail", "a guard there", guarded_there, .status = 3},
+    {"policies/libvirt.lua", "ok", "a guard there", guarded_there, .status = 0,
+     .cut = "virt compute-1 migrate"},
+    {"policies/libvirt.lua", "ok", "a guard there", guarded_there, .status = 0, .elsewhere = true},
+    {"policies/nova.lua", "ok", "a guard there", guarded_there, .status = 0, .cloud = true},
     {"policies/prepare-host.lua", "ok", "open to all", open_to_all, .steps = true, .status = 0, .stays = true,
      .hosts = true, .params = TO_SSH},
     {"policies/prepare-host.lua", "ok", "open by a socket", open_by_socket, .status = 0, .stays = true,

@@ -166,6 +166,7 @@ static void add_host(json_t *w, const char *name, int number)
                                           "/run",
                                           "/etc",
                                           "/etc/site",
+                                          "/etc/migrun",
                                           "/etc/nova",
                                           "/etc/ssh",
                                           "/etc/systemd",

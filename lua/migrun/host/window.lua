@@ -41,10 +41,17 @@ Before=sockets.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f %s
-ExecStop=/usr/sbin/nft delete table inet migrun_guard
-]]):format(GUARD)
+]]):format(GUARD) -- a stop leaves the guard where it is
 
-local DROP_IN = ("[Unit]\nRequires=%s\nAfter=%s\n"):format(UNIT, UNIT)
+-- Of what listens: it does not without the guard.
+local DROP_IN = ([[
+[Unit]
+Wants=%s
+After=%s
+
+[%%s]
+ExecStartPre=/usr/sbin/nft list table inet migrun_guard
+]]):format(UNIT, UNIT)
 
 local function is_there(host)
   return host:stat "/usr/sbin/nft" ~= nil
@@ -53,7 +60,9 @@ end
 ---Whether a guard keeps a host's port shut.
 ---@param host Host
 ---@return boolean
-function window.is_guarded(host) return host:stat(GUARD) ~= nil end
+function window.is_guarded(host)
+  return host:stat(GUARD) ~= nil and daemon.state(host, UNIT) == "active"
+end
 
 ---Why a host cannot have a guard, or nil.
 ---@param host Host
@@ -81,17 +90,28 @@ end
 ---@param known table  daemon.of
 ---@return boolean
 function window.guard(host, known)
-  local listener = known.by_sockets and known.sockets.tcp or known.ports .. ".service"
+  local socket = known.by_sockets and known.sockets.tcp
+  local listener = socket or known.ports .. ".service"
   local drop_ins = UNITS .. listener .. ".d"
   folder(host, "/etc/migrun")
   local changed = put(host, GUARD, GUARD_TEXT)
   changed = put(host, UNITS .. UNIT, UNIT_TEXT) or changed
   folder(host, drop_ins)
-  changed = put(host, drop_ins .. "/migrun-guard.conf", DROP_IN) or changed
+  changed = put(host, drop_ins .. "/migrun-guard.conf", DROP_IN:format(socket and "Socket" or "Service"))
+    or changed
   if changed then host:command({ "systemctl", "daemon-reload" }, { undo = { "true" } }) end
   local guard = host:service(UNIT)
   if host:stat(UNITS .. UNIT) and (changed or daemon.state(host, UNIT) ~= "active") then guard:start() end
   return changed
+end
+
+---Takes the guard itself away, once its files are gone and nobody listens any more.
+---@param host Host
+function window.forget(host)
+  host:command { "systemctl", "daemon-reload" }
+  if not host:stat(GUARD) and is_there(host) then
+    host:command { "nft", "add table inet migrun_guard; delete table inet migrun_guard" }
+  end
 end
 
 -- ---- a move's own ----

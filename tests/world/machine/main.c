@@ -26,6 +26,8 @@ int main(int argc, char **argv)
         return virsh_main(argc, argv);
     if (STREQ(name, "ssh-keygen"))
         return ssh_keygen_main(argc, argv);
+    if (STREQ(name, "nft"))
+        return nft_main(argc, argv);
     if (STREQ(name, "journalctl"))
         return 0;
     if (STREQ(name, "sshd") || STREQ(name, "nova-compute")) {

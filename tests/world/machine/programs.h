@@ -11,6 +11,7 @@
 int agent_main(int argc, char **argv); // src/world/agent/main.c
 int systemctl_main(int argc, char **argv);
 int virsh_main(int argc, char **argv);
+int nft_main(int argc, char **argv);
 int ssh_keygen_main(int argc, char **argv);
 
 // Steps of a guard are no points: it works beside migrun, and is there because of a fault.
