@@ -21,6 +21,7 @@ return {
     -- migrate_uri = "tcp://%s",                     -- where the guest's memory is sent
     socket = "/run/libvirt/libvirt-sock",
     socket_ro = "/run/libvirt/libvirt-sock-ro",
+    config = "/etc/libvirt",                         -- Kolla: "/etc/kolla/nova-libvirt"
   },
 
   instances = "/var/lib/nova/instances",             -- one folder per instance, named by its uuid or name
@@ -30,6 +31,8 @@ return {
   -- change nothing and reaches no daemon; sockets = true lets it ask one of the host's (docker, podman,
   -- systemd).
   services = { libvirtd = "libvirtd" },
+
+  nova = { config = "/etc/nova" },                   -- Kolla: "/etc/kolla/nova-compute"
 
   logs = { qemu = "/var/log/libvirt/qemu/%s.log", libvirtd = "/var/log/libvirt/libvirtd.log",
            nova_compute = "/var/log/nova/nova-compute.log" },

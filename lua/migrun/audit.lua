@@ -7,7 +7,8 @@ local window = require "migrun.host.window"
 
 local audit = {}
 
-local LIBVIRTD, QEMU = "/etc/libvirt/libvirtd.conf", "/etc/libvirt/qemu.conf"
+-- A file of libvirt's folder.
+local function of_libvirt(host, name) return host.settings.libvirt.config .. "/" .. name end
 
 local function text_of(host, path) return host:stat(path) and host:read(path) or "" end
 
@@ -32,12 +33,13 @@ local function step(title, ask)
 end
 
 -- The files of the daemons that may serve libvirt's port, or its socket: one of all, or one for each part.
-local OF_PORT = { LIBVIRTD, "/etc/libvirt/virtproxyd.conf" }
-local OF_SOCKET = { LIBVIRTD, "/etc/libvirt/virtqemud.conf", "/etc/libvirt/virtproxyd.conf" }
+local OF_PORT = { "libvirtd.conf", "virtproxyd.conf" }
+local OF_SOCKET = { "libvirtd.conf", "virtqemud.conf", "virtproxyd.conf" }
 
 -- The first of the files that sets a name to "none".
 local function without_login(host, files, name, found)
-  for _, path in ipairs(files) do
+  for _, file in ipairs(files) do
+    local path = of_libvirt(host, file)
     if setting(host, path, name, found) == "none" then return path end
   end
 end
@@ -77,9 +79,9 @@ local SHOWN = 3
 -- A password of one guest is not told by libvirt without need; what qemu.conf demands holds for all.
 local function is_guarded(host, kind, found)
   for _, name in ipairs { "_tls", "_sasl" } do
-    if setting(host, QEMU, kind .. name, found) == 1 then return true end
+    if setting(host, of_libvirt(host, "qemu.conf"), kind .. name, found) == 1 then return true end
   end
-  return (setting(host, QEMU, kind .. "_password", found) or "") ~= ""
+  return (setting(host, of_libvirt(host, "qemu.conf"), kind .. "_password", found) or "") ~= ""
 end
 
 audit.consoles = step("guests' consoles", function(host, found)

@@ -138,8 +138,8 @@ static int observe_surgery(struct effect *e, enum observed *seen, struct error *
     return all.len ? error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s", all.data) : 0;
 }
 
-// A restart alone leaves nothing to put back. One that changed its sockets stays, unless its step takes it back
-// by an undo of its own, once the files that the service reads are as they were.
+// A restart alone leaves nothing to put back. One that changed its sockets stays, unless its step takes it
+// back by an undo of its own, once the files that the service reads are as they were.
 static bool is_restart(const struct effect *e)
 {
     return STREQ(phase_of(e), "committed") && json_array_size(json_object_get(e->result, "edits")) == 0 &&

@@ -21,7 +21,8 @@ static json_t *facts_request(const struct run_host *h)
         if (unit)
             json_array_append_new(units, json_string(unit));
     }
-    return json_pack("{s:s, s:o}", "instances", json_str(settings, "instances", ""), "units", units);
+    return json_pack("{s:s, s:s, s:o}", "instances", json_str(settings, "instances", ""), "config",
+                     json_str(json_object_get(settings, "libvirt"), "config", ""), "units", units);
 }
 
 int facts_ask(struct run_host *h, struct error *err)

@@ -137,6 +137,7 @@ struct key {
 #define SOCKET_KEYS \
     {"socket", is_path, "an absolute path", NULL}, \
     {"socket_ro", is_path, "an absolute path", NULL}
+#define CONFIG_KEY {"config", is_path, "an absolute path", NULL}
 // clang-format on
 #define TRANSPORTS "(transports: tls, tcp, ssh, libssh, libssh2, ext, unix)"
 
@@ -146,6 +147,7 @@ static const struct key host_libvirt_keys[] = {
     {"migrate_uri", is_uri_pattern, "a migration URI with at most one %s for the host, as in \"tcp://%s\"",
      NULL},
     SOCKET_KEYS,
+    CONFIG_KEY,
     {0},
 };
 static const struct key libvirt_keys[] = {
@@ -153,8 +155,10 @@ static const struct key libvirt_keys[] = {
      "a libvirt URI with one %s for the host, as in \"qemu+tcp://%s/system\" " TRANSPORTS, NULL},
     {"migrate_uri", is_uri_of_all, "a migration URI with one %s for the host, as in \"tcp://%s\"", NULL},
     SOCKET_KEYS,
+    CONFIG_KEY,
     {0},
 };
+static const struct key nova_keys[] = {CONFIG_KEY, {0}};
 static const struct key log_keys[] = {
     {"qemu", is_path_pattern, "an absolute path with at most one %s for the guest's name", NULL},
     {"libvirtd", is_path, "an absolute path", NULL},
@@ -182,6 +186,7 @@ static const struct key service_keys[] = {
 #define PLACE_KEYS \
     {"instances", is_path, "an absolute path", NULL}, \
     {"services", NULL, NULL, NULL}, \
+    {"nova", NULL, NULL, nova_keys}, \
     {"logs", NULL, NULL, log_keys}
 // clang-format on
 
@@ -416,13 +421,14 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
 
 static json_t *defaults(void)
 {
-    return json_pack("{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}}",
-                     "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
-                     "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
-                     "/run/libvirt/libvirt-sock-ro", "instances", "/var/lib/nova/instances", "services",
-                     "libvirtd", "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log",
-                     "libvirtd", "/var/log/libvirt/libvirtd.log", "nova_compute",
-                     "/var/log/nova/nova-compute.log");
+    return json_pack(
+        "{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}, s:{s:s}}",
+        "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
+        "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
+        "/run/libvirt/libvirt-sock-ro", "config", "/etc/libvirt", "instances", "/var/lib/nova/instances",
+        "services", "libvirtd", "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log",
+        "libvirtd", "/var/log/libvirt/libvirtd.log", "nova_compute", "/var/log/nova/nova-compute.log", "nova",
+        "config", "/etc/nova");
 }
 
 // own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a
@@ -527,7 +533,7 @@ int site_host(const struct site *site, const char *name, struct host_spec **resu
         .ssh_options = json_incref(json_object_get(all, "options")),
         .settings = json_object(),
     };
-    static const char *const kept[] = {"libvirt", "instances", "services", "logs"};
+    static const char *const kept[] = {"libvirt", "instances", "services", "nova", "logs"};
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         json_object_set(spec->settings, kept[i], json_object_get(all, kept[i]));
     *result = spec;

@@ -9,7 +9,7 @@ local CONF, PROXY = "/etc/libvirt/libvirtd.conf", "/etc/libvirt/virtproxyd.conf"
 -- A host with these files (text, or {text, mode}), open addresses and consoles {type, address}.
 local function host(files, open, consoles)
     local fake = { name = "c", facts = { addresses = { "10.0.0.1", "10.0.1.1" } },
-        settings = { libvirt = { socket = "/run/sock" } } }
+        settings = { libvirt = { socket = "/run/sock", config = "/etc/libvirt" } } }
     local function file(path) return type(files[path]) == "string" and { files[path], 420 } or files[path] end
     function fake:stat(path)
         return file(path) and { type = "file", mode = file(path)[2], uid = 0, gid = 0 }

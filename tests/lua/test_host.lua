@@ -12,7 +12,8 @@ local SITE_PACKAGES = "/usr/lib/python3/dist-packages"
 -- files: {path = text}; running: nova-compute's command line; units: {unit = state}.
 local function host(files, version, running, units)
     local fake = { name = "c1", facts = { addresses = { ADDRESS }, hostname = "c1", fqdn = "c1.example" },
-        settings = { services = { libvirtd = { unit = "libvirtd" } }, libvirt = {} } }
+        settings = { services = { libvirtd = { unit = "libvirtd" } },
+            libvirt = { config = "/etc/libvirt" }, nova = { config = "/etc/nova" } } }
     function fake:stat(path)
         if path == SITE_PACKAGES then return version and { type = "directory" } end
         if files[path] then return { type = "file" } end

@@ -133,6 +133,7 @@ local OPTIONS = {
     { "Host", "write", "src/lua/host.c", "host_write" },
     { "Host", "command", "src/lua/host.c", "host_command" },
     { "Service", "start", "src/lua/host.c", "service_change" },
+    { "Service", "while_stopped", "src/lua/host.c", "check_sockets" },
     { "Domain", "xml", "src/lua/libvirt.c", "domain_xml" },
     { "Instance", "migrate", "src/lua/run.c", "migrate_options" },
     { "Nova", "live_migrate", "src/lua/nova.c", "nova_live_migrate_method" },

@@ -57,8 +57,9 @@ end
 function daemon.of(host)
   local unit = (host.settings.services.libvirtd or {}).unit or "libvirtd"
   local ports = OF_PORTS[unit] or unit
-  local found = { unit = unit, ports = ports, conf = "/etc/libvirt/" .. ports .. ".conf",
-    qemu = "/etc/libvirt/qemu.conf", sockets = {}, active = {}, enabled = {} }
+  local config = host.settings.libvirt.config
+  local found = { unit = unit, ports = ports, conf = ("%s/%s.conf"):format(config, ports),
+    qemu = config .. "/qemu.conf", sockets = {}, active = {}, enabled = {} }
   found.by_sockets = daemon.state(host, ports .. ".socket") == "active"
   for _, transport in ipairs { "tls", "tcp" } do
     local socket = ("%s-%s.socket"):format(ports, transport)

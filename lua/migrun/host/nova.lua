@@ -7,7 +7,7 @@ local daemon = require "migrun.host.daemon"
 
 local nova = {}
 
-local FOLDER = "/etc/nova/"
+local FOLDER = "/etc/nova/" -- as nova-compute sees it
 local PACKAGES = { "/usr/lib/python3/dist-packages", "/usr/lib/python3.6/site-packages",
   "/usr/lib/python3.9/site-packages", "/usr/lib/python3.12/site-packages",
   "/usr/lib/python2.7/dist-packages", "/usr/lib/python2.7/site-packages" }
@@ -24,15 +24,21 @@ local function release_of(host)
   return version and tonumber(version:match("^%d+")), version
 end
 
--- The files that nova-compute reads, in its order: those that its command line names, else oslo's defaults.
+-- The files that nova-compute reads, in its order: those that its command line names, else oslo's defaults. In
+-- a container they lie in another folder of the host (the site file's nova.config).
 local function chain_of(host)
+  local folder = host.settings.nova.config .. "/"
+  local function there(path)
+    return path:sub(1, #FOLDER) == FOLDER and folder .. path:sub(#FOLDER + 1) or path
+  end
   local running = daemon.answer(host, { "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" })
   local files = {}
   local function add(path)
+    path = there(path)
     if host:stat(path) then files[#files + 1] = path end
   end
   local function add_folder(path)
-    path = path:gsub("/+$", "")
+    path = there(path):gsub("/+$", "")
     for _, entry in ipairs(host:stat(path) and host:list(path) or {}) do
       if entry.name:find("%.conf$") then add(path .. "/" .. entry.name) end
     end

@@ -288,7 +288,7 @@ static json_t *take_setting(json_t *conf, char *line, const char *const *keys)
     return NULL;
 }
 
-static json_t *libvirt_settings(void)
+static json_t *libvirt_settings(const char *folder)
 {
     static const char *const daemon[] = {"listen_tcp", "auth_tcp", NULL};
     static const char *const qemu[] = {"migration_port_min",
@@ -304,15 +304,15 @@ static json_t *libvirt_settings(void)
                                        "shared_filesystems",
                                        NULL};
     static const struct {
-        const char *path;
+        const char *name;
         const char *const *keys;
     } files[] = {
-        {"/etc/libvirt/libvirtd.conf", daemon},
-        {"/etc/libvirt/qemu.conf", qemu},
+        {"libvirtd.conf", daemon},
+        {"qemu.conf", qemu},
     };
     json_t *conf = json_object(), *list = NULL;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
-        auto_free char *text = file_text(files[i].path);
+        auto_free char *path = xasprintf("%s/%s", folder, files[i].name), *text = file_text(path);
         for (char *rest = text, *line; (line = next_line(&rest));)
             if (list)
                 list = take_items(list, line) ? list : NULL;
@@ -529,7 +529,7 @@ SERVE(serve_facts)
     add_instances(facts, json_str(request, "instances", NULL));
     json_object_set_new(facts, "memory", memory());
     json_object_set_new(facts, "cpu", cpu());
-    json_t *libvirt = libvirt_settings();
+    json_t *libvirt = libvirt_settings(json_str(request, "config", "/etc/libvirt"));
     const json_t *conf = json_object_get(libvirt, "conf");
     json_object_set_new(facts, "libvirt", libvirt);
     json_object_set_new(facts, "users", users(conf));

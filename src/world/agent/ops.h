@@ -40,7 +40,7 @@
 //             error when the name does not resolve
 //   login     uri (qemu+TRANSPORT://HOST[:PORT]/system), timeout (ms) → {} or {error: why this host's virsh
 //             is not let in there}
-//   facts     instances, units: [..] → the host's facts (below)
+//   facts     instances, config (libvirt's), units: [..] → the host's facts (below)
 //   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size,
 //             inode, mtime, ctime (ns), fstype, source, target (of the mount), ids: ["wwid:…", …] (of a block
 //             device: what identifies it on every host)}}}
