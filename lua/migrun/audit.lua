@@ -19,8 +19,11 @@ local function setting(host, path, name, found)
   found[#found + 1] = ("%s: %s is not readable for libvirt (%s)"):format(host.name, path, value)
 end
 
+local asks = {}
+
 -- Asks each host: ask(host, found) adds its findings and may give what it saw.
 local function step(title, ask)
+  asks[#asks + 1] = ask
   return common.step(title, function(run)
     local found, seen = {}, {}
     for _, host in ipairs(run.hosts) do
@@ -140,6 +143,15 @@ audit.files = step("keys and passwords in files", function(host, found)
   end
   return ("%d looked at, none open to every user"):format(count)
 end)
+
+---What is open on a host, each with the command that closes it.
+---@param host Host
+---@return string[]
+function audit.findings(host)
+  local found = {}
+  for _, ask in ipairs(asks) do ask(host, found) end
+  return found
+end
 
 ---All of them.
 audit.all = { audit.tcp_port, audit.socket, audit.consoles, audit.files }

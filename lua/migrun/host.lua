@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Steps that prepare hosts for live migration: names, the way from libvirtd to libvirtd, nova.conf. Policies
 -- that take hosts use them (policies/prepare-host.lua). Each finds what is right already and leaves it alone.
+local audit = require "migrun.audit"
 local common = require "migrun.check.common"
 local conf = require "migrun.conf"
 local daemon = require "migrun.host.daemon"
@@ -41,8 +42,19 @@ host.is_known = common.step("what runs there", function(run)
     local known = daemon.of(one)
     local ok, its_nova = pcall(nova.of, one)
     if not ok then found[#found + 1] = tostring(its_nova) end
+    if ok and its_nova and nova.needs_tcp(its_nova) and window.fault(one) then
+      found[#found + 1] = ("%s: nova-compute reaches its libvirtd by plain TCP ([libvirt] connection_uri), "
+        .. "which is open to others then: set it to qemu:///system, or a guard keeps them away: %s")
+        :format(one.name, window.fault(one))
+    end
     for _, path in ipairs { known.conf, known.qemu } do
-      local good, problem = pcall(conf.get, daemon.text(one, path) or "", "x")
+      local file = one:stat(path)
+      if file and file.type ~= "file" then
+        found[#found + 1] = ("%s: %s is a link, and migrun writes through none: put the file itself there")
+          :format(one.name, path)
+        file = nil
+      end
+      local good, problem = pcall(conf.get, file and one:read(path) or "", "x")
       if not good then
         found[#found + 1] = ("%s: %s is not readable for libvirt (%s)"):format(one.name, path, problem)
       end
@@ -58,6 +70,19 @@ host.is_known = common.step("what runs there", function(run)
   end
   common.refuse_all(run, found)
   return table.concat(seen, "; ")
+end)
+
+-- Also what this policy does not close.
+host.is_closed = common.step("what is open", function(run)
+  local count = 0
+  for _, one in ipairs(run.hosts) do
+    for _, finding in ipairs(audit.findings(one)) do
+      count = count + 1
+      run:warn(finding)
+    end
+  end
+  if count == 0 then return "nothing that should not be" end
+  return ("%d finding%s, before anything is changed"):format(count, count == 1 and "" or "s")
 end)
 
 -- A restart of libvirtd may lose a migration.
@@ -117,7 +142,7 @@ host.transport_is_chosen = common.step("the way from libvirtd to libvirtd", func
     end
   end
   if wanted == "tcp" and not run.params.open then
-    run:refuse("plain TCP lets everyone in who reaches the port: -p open=yes, or the safer transport=tls, ssh")
+    run:refuse("plain TCP lets in whoever reaches the port: -p open=yes, or the safer transport=tls, ssh")
   end
   local faults = {}
   for _, one in ipairs(wanted == "tcp" and run.hosts or {}) do
@@ -144,8 +169,8 @@ host.certificates_fit = {
       if has.state == "site" and not run.params.replace then
         local fault = has.fault or has.missing and "is not whole: " .. has.missing .. " is missing"
         if fault then
-          found[#found + 1] = ("%s: its certificate for libvirt, which migrun's CA (%s) did not make, %s: renew "
-            .. "it there, or -p replace=yes"):format(one.name, run.params.ca, fault)
+          found[#found + 1] = ("%s: its certificate for libvirt, which migrun's CA (%s) did not make, %s: "
+            .. "renew it there, or -p replace=yes"):format(one.name, run.params.ca, fault)
         end
       end
       seen[#seen + 1] = one.name .. ": " .. (has.state == "none" and "none yet"
@@ -156,8 +181,8 @@ host.certificates_fit = {
       if has.state == "site" then site = name else own = name end
     end
     if own and site and not run.params.replace then
-      found[#found + 1] = ("%s has a certificate of a CA whose key migrun has not, and %s has none of it: give "
-        .. "it one, or -p replace=yes"):format(site, own)
+      found[#found + 1] = ("%s has a certificate of a CA whose key migrun has not, and %s has none of it: "
+        .. "give it one, or -p replace=yes"):format(site, own)
     end
     common.refuse_all(run, found)
     return table.concat(seen, "; ")
@@ -208,8 +233,8 @@ local function edit(one, path, change)
   return true
 end
 
--- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead. was: whether it ran before
--- the run.
+-- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead. was: whether it ran
+-- before the run.
 local function with_compute_stopped(one, was, change)
   local compute = one:service "nova-compute"
   if runs_compute(one) then compute:stop() end
@@ -229,14 +254,19 @@ local function set_enabled(one, socket, on)
   one:command({ "systemctl", verb, socket }, { undo = { "systemctl", back, socket } })
 end
 
--- What libvirtd's files and sockets become; says whether it has to be restarted for it.
-local function configure(run, one, known)
-  local transport, open = run.saved.transport, daemon.is_open(daemon.text(one, known.conf) or "")
+-- What libvirtd's files and sockets become; says whether it has to be restarted for it. keeps: nova-compute
+-- needs plain TCP.
+local function configure(run, one, known, keeps)
+  local transport = run.saved.transport
+  local open = daemon.is_open(daemon.text(one, known.conf) or "")
+  keeps, open = keeps and open, open and not keeps
   local sockets = daemon.sockets_for(known, transport, open)
-  local changed = transport == "tcp" and window.guard(one, known)
-  changed = edit(one, known.conf, function(text) return daemon.configured(known, transport, text) end) or changed
+  local changed = (transport == "tcp" or keeps) and window.guard(one, known)
+  local function configured(text) return daemon.configured(known, transport, text, keeps) end
+  changed = edit(one, known.conf, configured) or changed
   if transport == "tls" then
-    changed = edit(one, known.qemu, function(text) return conf.set(text, "migrate_tls_force", 1) end) or changed
+    local function forced(text) return conf.set(text, "migrate_tls_force", 1) end
+    changed = edit(one, known.qemu, forced) or changed
   end
   if transport ~= "ssh" and not known.by_sockets and known.arguments then
     changed = edit(one, known.arguments.file, function(text)
@@ -251,11 +281,14 @@ end
 
 local function prepare_one(run, one)
   local known, its_nova, said = daemon.of(one), nova.of(one), {}
-  local plan = its_nova and nova.plan(one, its_nova, run.saved.transport, names.address(run, one))
+  local transport = run.saved.transport
+  local encrypts = transport == "tls"
+    or conf.get(daemon.text(one, known.qemu) or "", "migrate_tls_force") == 1
+  local plan = its_nova and nova.plan(one, its_nova, transport, names.address(run, one), encrypts)
     or { files = {}, said = {}, notes = {} }
   local function change()
     for _, file in ipairs(plan.files) do one:write(file.path, file.text) end
-    local changed, sockets = configure(run, one, known)
+    local changed, sockets = configure(run, one, known, its_nova and nova.needs_tcp(its_nova))
     if changed or (run.saved.renewed or {})[one.name] then
       restart(one, known, sockets)
       said[#said + 1] = known.ports
@@ -283,15 +316,16 @@ local function restart_again(run)
     local was, known = (run.saved.daemons or {})[one.name], daemon.of(one)
     local sockets = { with = {}, without = {} }
     for transport, active in pairs(was and was.active or {}) do
-      if active and not known.active[transport] then table.insert(sockets.with, known.sockets[transport]) end
-      if not active and known.active[transport] then table.insert(sockets.without, known.sockets[transport]) end
+      local is_active, socket = known.active[transport], known.sockets[transport]
+      if active and not is_active then table.insert(sockets.with, socket) end
+      if not active and is_active then table.insert(sockets.without, socket) end
     end
     if not was or not was.pid or was.pid ~= pid_of(one, known) or #sockets.with + #sockets.without > 0 then
       with_compute_stopped(one, was and was.compute, function() restart(one, known, sockets) end)
     elseif was.compute then -- an undo that was cut off may have left it stopped
       one:service "nova-compute":start()
     end
-    if run.saved.transport == "tcp" then window.forget(one) end
+    window.forget(one)
   end
 end
 
@@ -322,7 +356,7 @@ host.libvirt_answers = prepare("each libvirtd lets the others in", function(run)
 end)
 
 ---All of them, in their order.
-host.all = { host.is_known, host.is_at_rest, host.names_are_right, host.transport_is_chosen,
+host.all = { host.is_known, host.is_closed, host.is_at_rest, host.names_are_right, host.transport_is_chosen,
   host.certificates_fit, host.mend_names, host.let_in_by_ssh, host.place_certificates, host.configure,
   host.libvirt_answers }
 

@@ -141,8 +141,8 @@ function Service:wait(timeout) end
 ---process afterwards; otherwise, and after any error in the function (even a caught one), the originals are
 ---restored. A watchdog on the host restores them if migrun, its agent or the network dies, or if the function
 ---takes longer than 30 s. Files of libvirt's own state (/run/libvirt, /etc/libvirt/qemu) can be changed only
----here. options: {with = {…}, without = {…}}: units of sockets that are started with it from now on, or not any
----more. A run that fails does not take that back by itself: a step that uses it has an undo.
+---here. options: {with = {…}, without = {…}}: units of sockets that are started with it from now on, or not
+---any more. A run that fails does not take that back by itself: a step that uses it has an undo.
 ---@param change fun()
 ---@param options table|nil
 function Service:while_stopped(change, options) end

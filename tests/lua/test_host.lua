@@ -23,7 +23,9 @@ local function host(files, version, running, units)
     end
     function fake:read(path) return files[path] end
     function fake:list(path)
-        if path == SITE_PACKAGES then return { { name = "nova" }, { name = "nova-" .. version .. ".egg-info" } } end
+        if path == SITE_PACKAGES then
+            return { { name = "nova" }, { name = "nova-" .. version .. ".egg-info" } }
+        end
         local list = {}
         for file in pairs(files) do
             local name = file:match("^" .. path:gsub("%p", "%%%0") .. "/([^/]+)$")
@@ -46,7 +48,7 @@ end
 
 local function plan(files, version, transport, running)
     local one = host(files, version, running)
-    return nova.plan(one, nova.of(one), transport or "tls", ADDRESS)
+    return nova.plan(one, nova.of(one), transport or "tls", ADDRESS, (transport or "tls") == "tls")
 end
 
 local CONF = "/etc/nova/nova.conf"
@@ -71,8 +73,8 @@ local OLD_CONSOLE = "\n[vnc]\nvncserver_listen = 10.0.0.11\nvncserver_proxyclien
 
 t.run("each release gets the names that it reads", function()
     for _, version in ipairs { "20.6.0", "26.2.2", "31.0.0" } do
-        becomes(version, "tls", "[DEFAULT]\n[libvirt]\n", "[DEFAULT]\n[libvirt]\nlive_migration_scheme = tls\n"
-            .. "live_migration_with_native_tls = True\n" .. CONSOLE)
+        becomes(version, "tls", "[DEFAULT]\n[libvirt]\n", "[DEFAULT]\n[libvirt]\n"
+            .. "live_migration_scheme = tls\nlive_migration_with_native_tls = True\n" .. CONSOLE)
     end
     becomes("18.3.0", "tls", "[libvirt]\n", "[libvirt]\nlive_migration_scheme = tls\n" .. CONSOLE)
     becomes("15.1.0", "ssh", "[libvirt]\n", "[libvirt]\nlive_migration_uri = qemu+ssh://%s/system\n"
@@ -98,18 +100,21 @@ t.run("what would be worse is left alone, and said", function()
     holds(made.notes, "0.0.0.0 is left out of server_listen: this Nova gives a guest the destination's own")
     holds(made.notes, "-1 is never")
     made = becomes("14.0.0", "tcp", "[libvirt]\nlive_migration_flag = VIR_MIGRATE_LIVE, VIR_MIGRATE_UNSAFE\n",
-        "[libvirt]\nlive_migration_flag = VIR_MIGRATE_UNDEFINE_SOURCE, VIR_MIGRATE_PEER2PEER, VIR_MIGRATE_LIVE\n"
-        .. "live_migration_uri = qemu+tcp://%s/system\n" .. OLD_CONSOLE)
+        "[libvirt]\nlive_migration_flag = VIR_MIGRATE_UNDEFINE_SOURCE, VIR_MIGRATE_PEER2PEER, "
+        .. "VIR_MIGRATE_LIVE\nlive_migration_uri = qemu+tcp://%s/system\n" .. OLD_CONSOLE)
     holds(made.notes, "UNSAFE is left out")
 end)
 
 t.run("a URI gives way to a scheme, a tunnel to QEMU's own TLS; caches that keep a disk", function()
-    becomes("26.2.2", "tls", "[libvirt]\nlive_migration_uri = qemu+tcp://%s/system\nlive_migration_tunnelled=true\n"
+    becomes("26.2.2", "tls", "[libvirt]\nlive_migration_uri = qemu+tcp://%s/system\n"
+        .. "live_migration_tunnelled=true\n"
         .. "disk_cachemodes = file=writeback,block=none,network=writeback\n" .. CONSOLE,
-        "[libvirt]\nlive_migration_tunnelled=False\ndisk_cachemodes = file=none,block=none,network=writeback\n"
-        .. "live_migration_scheme = tls\nlive_migration_with_native_tls = True\n" .. CONSOLE)
+        "[libvirt]\nlive_migration_tunnelled=False\n"
+        .. "disk_cachemodes = file=none,block=none,network=writeback\nlive_migration_scheme = tls\n"
+        .. "live_migration_with_native_tls = True\n" .. CONSOLE)
     becomes("26.2.2", "ssh", "[libvirt]\nlive_migration_scheme = tls\nlive_migration_with_native_tls = on\n"
-        .. CONSOLE, "[libvirt]\nlive_migration_scheme = ssh\nlive_migration_with_native_tls = False\n" .. CONSOLE)
+        .. CONSOLE, "[libvirt]\nlive_migration_scheme = ssh\nlive_migration_with_native_tls = False\n"
+        .. CONSOLE)
 end)
 
 t.run("a console of the host's own address, or none, stays as it is", function()

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Of the two hosts: that they are two, reach each other, and agree on users and time.
 local common = require "migrun.check.common"
+local tls = require "migrun.host.tls"
 local window = require "migrun.host.window"
 local step, contains = common.step, common.contains
 
@@ -65,6 +66,19 @@ local function reach_migrations(run, from, to, name, answers)
   end
 end
 
+-- A login is tried where there is one; plain TCP has none, and other URIs name programs of the site's own.
+local function refuse_without_login(run, from, to)
+  local uri = to.settings.libvirt.uri:gsub("%%s", to.name)
+  local transport = uri:match("^qemu%+(%a+)://[^/?]+/system$")
+  if transport == "tls" then tls.ask_dates(run, { from, to }) end
+  if transport ~= "tls" and transport ~= "ssh" then return end
+  local why = from:refused_by(uri)
+  if why then
+    run:refuse(("libvirt of %s is not let in by that of %s (%s: %s): migrun prepare-host.lua %s %s sets a way up")
+      :format(from.name, to.name, uri, why, from.name, to.name))
+  end
+end
+
 check.hosts_reach_each_other = step("hosts reach each other", function(run)
   local source, dest = run.source, run.dest
   local first, last = migration_ports(dest)
@@ -82,6 +96,7 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
       .. "through?")
       :format(source.name, dest.name, port, there.ports[port].error))
   end
+  refuse_without_login(run, source, dest)
   reach_migrations(run, source, dest, name, name == dest.name and there)
   local back = libvirt_port(source.settings.libvirt.uri)
   local from, to = migration_ports(source)

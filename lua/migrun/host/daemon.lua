@@ -84,8 +84,8 @@ function daemon.with_argument(text, name, argument)
   end
   if found and (" " .. value .. " "):find(" " .. argument .. " ", 1, true) then return text end
   if found then
-    return text:sub(1, found[1] - 1) .. ('%s="%s%s%s"'):format(name, value, value == "" and "" or " ", argument)
-      .. text:sub(found[2] + 1)
+    local all = (value == "" and "" or value .. " ") .. argument
+    return text:sub(1, found[1] - 1) .. ('%s="%s"'):format(name, all) .. text:sub(found[2] + 1)
   end
   return text .. ((text == "" or text:find("\n$")) and "" or "\n") .. ('%s="%s"\n'):format(name, argument)
 end
@@ -99,13 +99,14 @@ function daemon.is_open(text) return conf.get(text, "auth_tcp") == "none" end
 ---@param known table     daemon.of
 ---@param transport string "ssh" | "tls" | "tcp"
 ---@param text string
+---@param keeps boolean|nil  plain TCP stays as it is: a guard keeps others away
 ---@return string
-function daemon.configured(known, transport, text)
+function daemon.configured(known, transport, text, keeps)
   if transport == "tcp" then
     text = conf.get(text, "auth_tcp") and text or conf.set(text, "auth_tcp", "none")
     return known.by_sockets and text or conf.set(text, "listen_tcp", 1)
   end
-  if daemon.is_open(text) then
+  if daemon.is_open(text) and not keeps then
     text = conf.comment_out(text, "auth_tcp")
     if conf.get(text, "listen_tcp") == 1 then text = conf.set(text, "listen_tcp", 0) end
   end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Names: the hosts of a run find each other by them, and none takes its own for the loopback, as libvirt tells
--- the other side its own name.
+-- Names: the hosts of a run find each other by them, and none takes its own for the loopback, as libvirt
+-- tells the other side its own name.
 local names = {}
 
 local FILE = "/etc/hosts"
@@ -44,7 +44,8 @@ function names.address(run, host)
   return address and contains(host.facts.addresses, address) and address or host.facts.addresses[1]
 end
 
----Names that do not lead where they should: {host: where, of: whose, name, address: what it is there, or nil}.
+---Names that do not lead where they should: {host: where, of: whose, name, address: what it is there, or
+---nil}.
 ---@param run Run
 ---@return table[]
 function names.wrong(run)
@@ -93,10 +94,8 @@ function names.with(text, name, address)
     local plain = line:gsub("\r$", "")
     local own = plain:match("^%s*(%S+)%s") == address
     local new = own and plain or line_without(plain, name)
-    if own and not has and (" " .. plain:gsub("#.*", ""):gsub("%s", " ") .. " "):find(" " .. name .. " ", 1, true)
-    then
-      has = true
-    end
+    local words = " " .. plain:gsub("#.*", ""):gsub("%s", " ") .. " "
+    has = has or (own and words:find(" " .. name .. " ", 1, true) ~= nil)
     if new then lines[#lines + 1] = (new == plain and line or new) .. last end
   end
   local result = table.concat(lines)

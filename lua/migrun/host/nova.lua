@@ -24,8 +24,8 @@ local function release_of(host)
   return version and tonumber(version:match("^%d+")), version
 end
 
--- The files that nova-compute reads, in its order: those that its command line names, else oslo's defaults. In
--- a container they lie in another folder of the host (the site file's nova.config).
+-- The files that nova-compute reads, in its order: those that its command line names, else oslo's defaults.
+-- In a container they lie in another folder of the host (the site file's nova.config).
 local function chain_of(host)
   local folder = host.settings.nova.config .. "/"
   local function there(path)
@@ -68,6 +68,10 @@ function nova.of(host)
   if release > 2000 then release = 11 end
   local known = { release = release, version = version, files = files, texts = {} }
   for _, path in ipairs(files) do
+    if host:stat(path).type ~= "file" then
+      error(("%s on %s is a link or no file, and migrun writes through none: put the file itself there")
+        :format(path, host.name), 0)
+    end
     known.texts[path] = host:read(path)
     local ok, problem = pcall(ini.get, known.texts[path], "DEFAULT", "host")
     if not ok then error(("%s on %s: %s"):format(path, host.name, problem), 0) end
@@ -149,8 +153,8 @@ end
 
 local function note(plan, text) plan.notes[#plan.notes + 1] = text end
 
--- How the source's libvirtd reaches the destination's.
-local function plan_transport(plan, transport)
+-- How the source's libvirtd reaches the destination's, and whether QEMU encrypts what goes to the other's.
+local function plan_transport(plan, transport, encrypts)
   local release = plan.known.release
   if release >= 17 then -- Queens (Pike has the scheme, and does not heed it everywhere); a URI counts more
     unset(plan, "libvirt", "live_migration_uri")
@@ -158,13 +162,13 @@ local function plan_transport(plan, transport)
     if not (transport == "tcp" and scheme == nil) then -- tcp is what there is without it
       set(plan, "libvirt", "live_migration_scheme", transport)
     end
-    if transport == "tls" and release >= 20 then -- Train
+    if encrypts and release >= 20 then -- Train
       set(plan, "libvirt", "live_migration_with_native_tls", "True")
     elseif is_true(value_of(plan.known, "libvirt", "live_migration_with_native_tls")) then
       set(plan, "libvirt", "live_migration_with_native_tls", "False")
     end
     -- A stream in libvirt's own connection and QEMU's own encryption exclude each other.
-    if transport == "tls" and is_true(value_of(plan.known, "libvirt", "live_migration_tunnelled")) then
+    if encrypts and is_true(value_of(plan.known, "libvirt", "live_migration_tunnelled")) then
       set(plan, "libvirt", "live_migration_tunnelled", "False")
     end
   else
@@ -226,7 +230,8 @@ local function plan_console(plan, host, address)
   own = contains(host.facts.addresses, own) and own or address
   for _, key in ipairs { "server_listen", "server_proxyclient_address" } do
     local value = value_of(plan.known, "vnc", key)
-    if value == nil or EVERYWHERE[value] or (not contains(host.facts.addresses, value) and value ~= "$my_ip") then
+    local is_own = value == "$my_ip" or contains(host.facts.addresses, value)
+    if not is_own then
       if EVERYWHERE[value] then
         note(plan, ("%s is left out of %s: this Nova gives a guest the destination's own address")
           :format(value, key))
@@ -261,18 +266,28 @@ local function plan_images(plan)
   end
 end
 
----What a host's files become: {files = {{path, text}, …} (those that change), said: what is set, notes: what is
----left alone and why}.
+---Whether nova-compute reaches its own libvirtd by plain TCP (connection_uri), so that the port cannot be
+---closed.
+---@param known table
+---@return boolean
+function nova.needs_tcp(known)
+  local uri = value_of(known, "libvirt", "connection_uri")
+  return uri ~= nil and uri:find("+tcp://", 1, true) ~= nil
+end
+
+---What a host's files become: {files = {{path, text}, …} (those that change), said: what is set, notes: what
+---is left alone and why}.
 ---@param host Host
 ---@param known table      nova.of; its texts are changed
 ---@param transport string
 ---@param address string   the host's own, of the network that the other hosts reach
+---@param encrypts boolean QEMU is to encrypt the guest's memory: qemu.conf has migrate_tls_force
 ---@return table
-function nova.plan(host, known, transport, address)
+function nova.plan(host, known, transport, address, encrypts)
   local before = {}
   for path, text in pairs(known.texts) do before[path] = text end
   local plan = { known = known, said = {}, notes = {}, files = {} }
-  plan_transport(plan, transport)
+  plan_transport(plan, transport, encrypts)
   plan_flags(plan)
   plan_cache(plan)
   plan_console(plan, host, address)

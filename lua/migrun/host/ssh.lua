@@ -74,8 +74,7 @@ local function command_of(host)
   return "nc -U " .. host.settings.libvirt.socket
 end
 
----Lets root of one host reach libvirt of another, and nothing else there. Where it may log in already, nothing
----is changed.
+---Lets root of one host reach libvirt of another, and nothing else there.
 ---@param run Run
 ---@param from Host
 ---@param to Host
@@ -89,7 +88,8 @@ function ssh.let_in(run, from, to)
   add_lines(from, "known_hosts", known)
   local options = { ("Host %s %s"):format(to.name, address) }
   for _, name in ipairs(USUAL) do -- a key that is named takes the place of the usual ones
-    if from:stat(FOLDER .. "/" .. name) then options[#options + 1] = "    IdentityFile " .. FOLDER .. "/" .. name end
+    local usual = FOLDER .. "/" .. name
+    if from:stat(usual) then options[#options + 1] = "    IdentityFile " .. usual end
   end
   options[#options + 1] = "    IdentityFile " .. KEY
   local block = table.concat(options, "\n")

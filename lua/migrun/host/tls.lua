@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Certificates for libvirt's TLS, and for QEMU's own encryption of a guest's memory on its way. They are made
--- by a small CA that lives on this machine alone, or they are the site's. Where they lie, and what is asked of
--- them: https://libvirt.org/kbase/tlscerts.html.
+-- by a small CA that lives on this machine alone, or they are the site's. Where they lie, and what is asked
+-- of them: https://libvirt.org/kbase/tlscerts.html.
 local conf = require "migrun.conf"
 local common = require "migrun.check.common"
 local daemon = require "migrun.host.daemon"
@@ -120,6 +120,29 @@ function tls.of(run, host, known, folder)
   return found
 end
 
+---Refuses where a host's certificate for libvirt has ended, warns where it soon will. Every run asks it whose
+---hosts reach each other by TLS.
+---@param run Run
+---@param hosts Host[]
+function tls.ask_dates(run, hosts)
+  local over = {}
+  for _, host in ipairs(hosts) do
+    local text = daemon.text(host, paths_of(host, daemon.of(host)).cert)
+    local ok, seen = pcall(tls.read, run, text or "")
+    local renews = ("migrun prepare-host.lua %s renews it, where migrun made it"):format(host.name)
+    if text and not ok then
+      run:warn(("how long the certificate of libvirt on %s is valid is not known: %s"):format(host.name,
+        tostring(seen)))
+    elseif text and seen.over then
+      over[#over + 1] = ("the certificate of libvirt on %s has expired (%s): %s"):format(host.name, seen.ends,
+        renews)
+    elseif text and seen.soon then
+      run:warn(("the certificate of libvirt on %s expires on %s: %s"):format(host.name, seen.ends, renews))
+    end
+  end
+  common.refuse_all(run, over)
+end
+
 -- ---- making them ----
 
 local made = {} -- a preview's folders, which nobody sees
@@ -159,8 +182,8 @@ local function certificate(run, host, path, days)
   if run.preview then return key, MADE end -- what would sign it is not there yet
   local request = openssl(run, { "req", "-new", "-key", "/dev/stdin", "-subj", "/CN=" .. host.name }, key).out
   local text = openssl(run, { "x509", "-req", "-CA", path .. "/cacert.pem", "-CAkey", path .. "/cakey.pem",
-    "-set_serial", ("0x%x%07x"):format(os.time(), math.random(0, 0xfffffff)), "-days", tostring(days), "-extfile",
-    wish }, request).out
+    "-set_serial", ("0x%x%07x"):format(os.time(), math.random(0, 0xfffffff)), "-days", tostring(days),
+    "-extfile", wish }, request).out
   return key, text
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Plain TCP without a login, for sites that must have it: a guard on each host keeps libvirt's port shut, and a
--- move opens a window in it for its two hosts, for as long as the source's libvirtd needs to connect. The
+-- Plain TCP without a login, for sites that must have it: a guard on each host keeps libvirt's port shut, and
+-- a move opens a window in it for its two hosts, for as long as the source's libvirtd needs to connect. The
 -- guard is a table of nftables which systemd loads before libvirt's port is opened (and without which it is
 -- not); a window is a table of its own that marks packets of the two hosts, with a timeout in the kernel, so
 -- that it shuts by itself when everybody who could shut it is dead. No rule of the site's own firewall is
@@ -69,7 +69,7 @@ end
 ---@return string|nil
 function window.fault(host)
   if not is_there(host) then
-    return "nftables is not installed there, and plain TCP is not opened without a guard (apt install nftables)"
+    return "nftables is not installed there (apt install nftables), and without a guard nothing is opened"
   end
 end
 
@@ -108,8 +108,9 @@ end
 ---Takes the guard itself away, once its files are gone and nobody listens any more.
 ---@param host Host
 function window.forget(host)
+  if host:stat(GUARD) or daemon.state(host, UNIT) == "absent" then return end
   host:command { "systemctl", "daemon-reload" }
-  if not host:stat(GUARD) and is_there(host) then
+  if is_there(host) then
     host:command { "nft", "add table inet migrun_guard; delete table inet migrun_guard" }
   end
 end
