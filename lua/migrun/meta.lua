@@ -36,7 +36,7 @@ function Run:say(text) end
 ---@field name string
 ---@field facts table     src/world/agent/ops.h; .libvirt is libvirtd's (virt_facts in src/world/libvirt.h)
 ---@field libvirt Libvirt its libvirtd
----@field settings table  the site's values for this host: instances, services, logs, libvirt
+---@field settings table  the site's values for this host: instances, services, logs, libvirt, nova
 local Host = {}
 ---The state of a path, symbolic links not followed: {type, mode, uid, gid, user, group, size, mtime, inode,
 ---device, links}; nil if it does not exist.

@@ -199,7 +199,8 @@ passes() { asked "$@"; ends_with_status 0; }
 
 @test "warnings keep nothing from moving" {
   passes
-  for host in $(computes); do says "libvirtd on $host accepts anyone without authentication"; done
+  says "libvirtd on compute-1 and compute-2 lets in anyone who reaches its TCP port, as root"
+  says "migrun prepare-host.lua compute-1 compute-2"
   says "memory goes from compute-1 to compute-2 unencrypted"
   # not read before a restart
   for host in $(computes); do
@@ -208,7 +209,7 @@ passes() { asked "$@"; ends_with_status 0; }
   on compute-2 sh -c 'echo "migrate_tls_force = 1" >>/etc/libvirt/qemu.conf'
   passes
   says_not "warning:"
-  says "only with the flag TLS (migrate_tls_force)"
+  says "memory encrypted by TLS (migrate_tls_force)"
   for host in $(computes); do on "$host" mv /etc/libvirt/libvirtd.conf.kept /etc/libvirt/libvirtd.conf; done
   on compute-2 sed -i '/^migrate_tls_force/d' /etc/libvirt/qemu.conf
 }

@@ -18,7 +18,9 @@ setup() {
 teardown() {
   site_uri tcp
   [[ -n ${BATS_TEST_COMPLETED:-} ]] || on controller bash -c 'cd /var/lib/migrun/runs; migrun recover --yes
-    for run in $(grep -l prepare-host */journal.jsonl | sort -r | cut -d/ -f1); do migrun undo --yes $run; done
+    for run in $(grep -l prepare-host */journal.jsonl | sort -r | cut -d/ -f1); do
+      migrun undo --yes $run
+    done
     rm -rf /etc/migrun/ca /etc/migrun/other-ca' || true
 }
 
@@ -191,6 +193,39 @@ overheard() {
     [[ $(as_it_is) == "$before" ]] || diff <(echo "$before") <(as_it_is)
     stands mover "$from"
   done
+}
+
+@test "what stands in the way is said before anything is touched" {
+  before=$(as_it_is)
+  run migrun policies/prepare-host.lua compute-1 compute-9
+  ends_with_status 2
+  says "unknown host compute-9"
+  on compute-1 bash -c 'mkdir -p /etc/nova /usr/lib/python3/dist-packages/nova-26.2.2.egg-info
+    printf "[DEFAULT]\njunk\n" >/etc/nova/nova.conf'
+  prepare -p transport=tls
+  ends_with_status 2
+  says "/etc/nova/nova.conf on compute-1: line 2: neither a section nor 'key = value': junk"
+  on compute-1 bash -c 'mv /etc/nova/nova.conf /etc/nova/real; ln -s real /etc/nova/nova.conf'
+  prepare -p transport=tls
+  ends_with_status 2
+  says "/etc/nova/nova.conf on compute-1 is a link or no file"
+  on compute-1 bash -c 'rm -r /etc/nova; rmdir /usr/lib/python3/dist-packages/nova-26.2.2.egg-info || true'
+  on compute-2 bash -c 'echo "auth_tcp = none" >>/etc/libvirt/libvirtd.conf'
+  prepare -p transport=tls
+  ends_with_status 2
+  says "compute-2: /etc/libvirt/libvirtd.conf is not readable for libvirt (line "
+  on compute-2 sed -i '$d' /etc/libvirt/libvirtd.conf
+  on compute-2 mv /usr/sbin/nft /usr/sbin/nft.away
+  prepare -p transport=tcp -p open=yes
+  on compute-2 mv /usr/sbin/nft.away /usr/sbin/nft
+  ends_with_status 2
+  says "compute-2: nftables is not installed there (apt install nftables)"
+  on compute-2 bash -c 'mount --bind /etc /etc; mount -o remount,ro,bind /etc'
+  prepare -p transport=tls
+  on compute-2 umount /etc
+  ends_with_status 3
+  says "Read-only file system"
+  [[ $(as_it_is) == "$before" ]] || diff <(echo "$before") <(as_it_is)
 }
 
 @test "names that lead astray are named, and put right when asked" {

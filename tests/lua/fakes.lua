@@ -42,6 +42,12 @@ function fakes.fake_host(name, host)
         local look = table.remove(host.looks, 1)
         return { [paths[1]] = look or host.facts.storage[paths[1]] }
     end
+    -- Of units nothing was recorded.
+    function fake:service(unit)
+        return { state = function() error("there is no unit " .. unit, 0) end }
+    end
+    -- Why another's libvirtd does not let it in, by the URI.
+    function fake:refused_by(uri) return host.refusals and host.refusals[uri] end
     function fake:write(path, text)
         host.texts[path], host.files[path] = text, { type = "file", size = #text }
     end
@@ -76,8 +82,10 @@ function fakes.world()
     local lab = copy(require "facts.lab")
     lab.source.storage, lab.dest.storage = copy(lab.storage), copy(lab.storage)
     local function host(facts, other)
+        local settings = copy(lab.settings)
+        settings.services, settings.libvirt.config = settings.services or {}, "/etc/libvirt"
         return {
-            facts = facts, settings = copy(lab.settings), files = copy(lab.files), domains = {},
+            facts = facts, settings = settings, files = copy(lab.files), domains = {},
             reach = recorded_reach(lab.reach, other),
             cpu = lab.cpu, texts = {}, looks = {}, capabilities = function()
                 return fake_document.new(lab.capabilities)

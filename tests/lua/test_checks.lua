@@ -98,6 +98,21 @@ t.run("hosts reach each other: what is asked, by libvirt's URI and qemu.conf", f
     end)
 end)
 
+t.run("hosts reach each other: a login that there is has to let in", function()
+    local function set_up(uri, filled)
+        return function(world)
+            world.dest.settings.libvirt.uri = uri
+            world.source.refusals = { [filled] = "Host key verification failed." }
+        end
+    end
+    refuses(check.hosts_reach_each_other, "libvirt of compute-1 is not let in by that of compute-2 "
+        .. "(qemu+ssh://root@compute-2/system: Host key verification failed.): migrun prepare-host.lua "
+        .. "compute-1 compute-2 sets a way up", set_up("qemu+ssh://root@%s/system", "qemu+ssh://root@compute-2/system"))
+    local text = fakes.ask(check.hosts_reach_each_other, set_up("qemu+ssh://%s/system?keyfile=/x",
+        "qemu+ssh://compute-2/system?keyfile=/x"))
+    t.ok(text, "a URI that names files is the site's own")
+end)
+
 t.run("hosts reach each other: refused where something is in between", function()
     refuses(check.hosts_reach_each_other,
         "compute-1 cannot reach libvirtd on compute-2:16509 (Connection refused): is it listening there, "
@@ -495,34 +510,30 @@ t.run("clocks agree: the way of the question is taken into account", function()
     refuses(check.clocks_agree, refusal:format("3599.6"), ahead(-3600))
 end)
 
-t.run("transport is guarded: warnings, never a refusal", function()
-    local open = "libvirtd on compute-%d accepts anyone without authentication (auth_tcp = \"none\"): anyone "
-        .. "who can reach its TCP port has root on it"
+t.run("transport is guarded: a warning, never a refusal", function()
     local plain = "the guest's memory goes from compute-1 to compute-2 unencrypted, unless the migration "
-        .. "has the flag TLS"
+        .. "has the flag TLS: migrun prepare-host.lua -p transport=tls compute-1 compute-2"
     local text, _, run = fakes.ask(check.transport_is_guarded)
-    t.equal(text, "compute-1 accepts anyone; compute-2 accepts anyone; memory "
-        .. "unencrypted without the flag TLS")
-    t.equal(run.warnings, { open:format(1), open:format(2), plain })
-    local function guarded(world)
-        for _, host in ipairs { world.source, world.dest } do
-            host.facts.libvirt.conf = { auth_tcp = "sasl", listen_tcp = 1 }
-        end
-    end
-    text, _, run = fakes.ask(check.transport_is_guarded, guarded)
     t.equal({ text, run.warnings }, { "memory unencrypted without the flag TLS", { plain } })
     text, _, run = fakes.ask(check.transport_is_guarded, function(world)
-        guarded(world)
         world.dest.facts.libvirt.conf.migrate_tls_force = 1
     end)
-    t.equal({ text, run.warnings }, { "only with the flag TLS (migrate_tls_force)", {} })
-    text, _, run = fakes.ask(check.transport_is_guarded, function(world)
-        for _, host in ipairs { world.source, world.dest } do
-            host.facts.libvirt.conf, host.settings.libvirt.uri = { auth_tcp = "none", listen_tcp = 0 },
-                "qemu+tls://%s/system"
-        end
-    end)
-    t.equal(run.warnings, { plain }, "nobody listens there")
+    t.equal({ text, run.warnings }, { "memory encrypted by TLS (migrate_tls_force)", {} })
+end)
+
+t.run("hosts reach each other: who lets in anyone is told in one line, with what mends it", function()
+    local function warnings(change)
+        local _, _, run = fakes.ask(check.hosts_reach_each_other, change)
+        return run.warnings
+    end
+    local open = "libvirtd on %s lets in anyone who reaches its TCP port, as root (auth_tcp = \"none\"): "
+        .. "migrun prepare-host.lua compute-1 compute-2"
+    t.equal(warnings(), { open:format("compute-1 and compute-2") })
+    t.equal(warnings(function(world) world.source.facts.libvirt.conf.auth_tcp = "sasl" end),
+        { open:format("compute-2") })
+    t.equal(warnings(function(world)
+        for _, host in ipairs { world.source, world.dest } do host.facts.libvirt.conf.auth_tcp = nil end
+    end), {})
 end)
 
 -- ---- the machine ----

@@ -213,3 +213,12 @@ t.run("ini: of a thousand odd files nothing else changes", function()
     end
     t.equal(read > 200, true)
 end)
+
+t.run("conf: a setting is commented out", function()
+    local function without(text) return conf.comment_out(text, "a") end
+    t.equal(without("a = 1\nb = 2\n"), "#a = 1\nb = 2\n")
+    t.equal(without("b = 2\n  a = \"x\" # why"), "b = 2\n  #a = \"x\" # why")
+    t.equal(without("a = [ 1,\n  2 ]\r\nb = 1\n"), "#a = [ 1,\n#  2 ]\r\nb = 1\n")
+    t.equal(without("a = 1\na = 2\n"), "#a = 1\n#a = 2\n")
+    t.equal(without("# a = 1\n"), "# a = 1\n")
+end)

@@ -115,12 +115,49 @@ static void too_many_ports(void **state)
     assert_non_null(strstr(err.message, "at most 512 ports"));
 }
 
+// A URI of virsh's may name programs and files: none but a plain one is taken. The other side is this
+// machine, where nobody listens.
+static void logins(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {
+        "",
+        "qemu:///system",
+        "test:///default",
+        "qemu+ext://h/system?command=/bin/sh",
+        "qemu+ssh://h/system?command=/bin/sh",
+        "qemu+ssh://h/system?keyfile=/etc/shadow",
+        "qemu+tcp://h/session",
+        "qemu+tcp:///system",
+        "qemu+tcp://-h/system",
+        "qemu+tcp://h/system/",
+        "qemu+tcp://h h/system",
+        "qemu+tcp://h/../system",
+        "qemu+unix:///system?socket=/tmp/x",
+    };
+    struct agent agent = {.stdin_fd = -1};
+    struct error err;
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        auto_json json_t *request = json_pack("{s:s}", "uri", refused[i]), *result = NULL;
+        err = (struct error){0};
+        assert_int_equal(op_find("login")->serve(&agent, request, NULL, 0, &result, NULL, &err), -1);
+        assert_non_null(strstr(err.message, "is no URI of another host's libvirtd"));
+    }
+    auto_json json_t *request = json_pack("{s:s}", "uri", "qemu+tcp://127.0.0.1:1/system"), *result = NULL;
+    assert_int_equal(op_find("login")->serve(&agent, request, NULL, 0, &result, NULL, &err), 0);
+    assert_non_null(strstr(json_str(result, "error", ""), "Connection refused"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(open_and_closed_ports), cmocka_unit_test(a_name_with_several_addresses),
-        cmocka_unit_test(no_ports_at_all),       cmocka_unit_test(a_name_that_does_not_resolve),
-        cmocka_unit_test(ports_that_are_none),   cmocka_unit_test(too_many_ports),
+        cmocka_unit_test(logins),
+        cmocka_unit_test(open_and_closed_ports),
+        cmocka_unit_test(a_name_with_several_addresses),
+        cmocka_unit_test(no_ports_at_all),
+        cmocka_unit_test(a_name_that_does_not_resolve),
+        cmocka_unit_test(ports_that_are_none),
+        cmocka_unit_test(too_many_ports),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);
 }

@@ -274,6 +274,8 @@ static bool names(const char *text, const char *key)
         return true;
     if (strncmp(thing, "/etc/libvirt/qemu/", 18) == 0)
         thing += 18;
+    if (strncmp(thing, "/run/migrun_", 12) == 0) // a table of nft's, by its name
+        thing += 5;
     auto_free char *name = xstrndup(thing,
                                     strlen(thing) - (thing[0] != '/' && strstr(thing, ".xml") ? 4 : 0));
     return strstr(text, name) || (STREQ(name, WORLD_GUEST) && strstr(text, CLOUD_SERVER));

@@ -17,7 +17,7 @@ static bool is_plain(const char *uri)
         const char *host = uri + strlen(schemes[i]);
         if (strncmp(uri, schemes[i], strlen(schemes[i])) != 0)
             continue;
-        size_t len = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]");
+        size_t len = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]@");
         return len && *host != '-' && STREQ(host + len, "/system");
     }
     return false;

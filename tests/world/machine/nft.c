@@ -20,7 +20,7 @@ static char *path_of(const char *text)
     const char *found = NULL;
     for (const char *next = text; (next = strstr(next, before)); next += strlen(before))
         found = next + strlen(before);
-    return found ? xasprintf("/run/nft-%.*s", (int)strcspn(found, " ;{\n"), found) : NULL;
+    return found ? xasprintf("/run/%.*s", (int)strcspn(found, " ;{\n"), found) : NULL;
 }
 
 // nft -f -, with tables on its stdin; nft 'add table inet NAME; delete table inet NAME'.
