@@ -63,7 +63,7 @@ host.is_known = common.step("what runs there", function(run)
       found[#found + 1] = ("%s: libvirtd does not answer (systemctl status %s)"):format(one.name, known.unit)
     end
     run.saved.daemons[one.name] = { active = known.active, pid = pid_of(one, known),
-      compute = runs_compute(one) }
+      compute = runs_compute(one), texts = daemon.texts(one, known) }
     seen[#seen + 1] = ("%s: %s %s%s"):format(one.name, known.ports,
       known.by_sockets and "on systemd's sockets" or "by --listen",
       ok and its_nova and ", Nova " .. its_nova.version or ", no Nova")
@@ -158,7 +158,7 @@ host.transport_is_chosen = common.step("the way from libvirtd to libvirtd", func
 end)
 
 host.certificates_fit = {
-  "certificates", phase = "check", needs = { "the way from libvirtd to libvirtd" },
+  "certificates", phase = "check", needs = { "what runs there", "the way from libvirtd to libvirtd" },
   when = function(run) return run.params.transport == "auto" or run.params.transport == "tls" end,
   run = function(run)
     if run.saved.transport ~= "tls" then return "not needed" end
@@ -225,14 +225,6 @@ host.place_certificates.when = function(run) return run.saved.transport == "tls"
 
 -- ---- settings, and who has to read them anew ----
 
-local function edit(one, path, change)
-  local old = daemon.text(one, path)
-  local new = change(old or "")
-  if new == (old or "") then return false end
-  one:write(path, new)
-  return true
-end
-
 -- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead. was: whether it ran
 -- before the run.
 local function with_compute_stopped(one, was, change)
@@ -244,8 +236,25 @@ local function with_compute_stopped(one, was, change)
   if was then compute:wait(120) end
 end
 
-local function restart(one, known, sockets)
-  one:service("libvirtd"):while_stopped(function() end, sockets)
+local function each_text(texts, visit)
+  local paths = {}
+  for path in pairs(texts) do paths[#paths + 1] = path end
+  table.sort(paths)
+  for _, path in ipairs(paths) do visit(path, texts[path]) end
+end
+
+-- With new texts of its files, which its host puts back where it does not start on them. One that is down has
+-- nothing that could be lost.
+local function restart(one, known, sockets, texts)
+  local function put()
+    each_text(texts, function(path, text) one:write(path, text) end)
+  end
+  if known.by_sockets or daemon.state(one, known.unit) == "active" then
+    one:service("libvirtd"):while_stopped(put, sockets)
+  else
+    put()
+    one:service("libvirtd"):start()
+  end
   if known.ports ~= known.unit then one:service(known.ports):restart() end
 end
 
@@ -254,29 +263,40 @@ local function set_enabled(one, socket, on)
   one:command({ "systemctl", verb, socket }, { undo = { "systemctl", back, socket } })
 end
 
--- What libvirtd's files and sockets become; says whether it has to be restarted for it. keeps: nova-compute
--- needs plain TCP.
-local function configure(run, one, known, keeps)
-  local transport = run.saved.transport
-  local open = daemon.is_open(daemon.text(one, known.conf) or "")
-  keeps, open = keeps and open, open and not keeps
-  local sockets = daemon.sockets_for(known, transport, open)
-  local changed = (transport == "tcp" or keeps) and window.guard(one, known)
-  local function configured(text) return daemon.configured(known, transport, text, keeps) end
-  changed = edit(one, known.conf, configured) or changed
-  if transport == "tls" then
-    local function forced(text) return conf.set(text, "migrate_tls_force", 1) end
-    changed = edit(one, known.qemu, forced) or changed
-  end
+-- Whether nova-compute needs plain TCP where everyone is let in by it.
+local function keeps_tcp(its_nova, known, old)
+  return its_nova ~= nil and nova.needs_tcp(its_nova) and daemon.is_open(old[known.conf] or "")
+end
+
+-- What the texts of libvirtd's files become; those that do not change are left out.
+local function new_texts(transport, known, keeps, old)
+  local new = { [known.conf] = daemon.configured(known, transport, old[known.conf] or "", keeps) }
+  if transport == "tls" then new[known.qemu] = conf.set(old[known.qemu] or "", "migrate_tls_force", 1) end
   if transport ~= "ssh" and not known.by_sockets and known.arguments then
-    changed = edit(one, known.arguments.file, function(text)
-      return daemon.with_argument(text, known.arguments.name, "--listen")
-    end) or changed
+    local file, name = known.arguments.file, known.arguments.name
+    new[file] = daemon.with_argument(old[file] or "", name, "--listen")
   end
+  for path, text in pairs(new) do
+    if text == (old[path] or "") then new[path] = nil end
+  end
+  return new
+end
+
+-- What libvirtd's files and sockets become. Says whether it was restarted for it.
+local function configure(run, one, known, its_nova)
+  local transport, old = run.saved.transport, daemon.texts(one, known)
+  local keeps = keeps_tcp(its_nova, known, old)
+  local open = daemon.is_open(old[known.conf] or "") and not keeps
+  local texts, sockets = new_texts(transport, known, keeps, old), daemon.sockets_for(known, transport, open)
+  local changed = (transport == "tcp" or keeps) and window.guard(one, known)
   local wanted = known.by_sockets and known.sockets[transport]
   if wanted and not known.enabled[transport] then set_enabled(one, wanted, true) end
   if sockets.without[1] and known.enabled.tcp then set_enabled(one, sockets.without[1], false) end
-  return changed or #sockets.with > 0 or #sockets.without > 0, sockets
+  if changed or next(texts) or #sockets.with + #sockets.without > 0
+    or (run.saved.renewed or {})[one.name] then
+    restart(one, known, sockets, texts)
+    return true
+  end
 end
 
 local function prepare_one(run, one)
@@ -288,11 +308,7 @@ local function prepare_one(run, one)
     or { files = {}, said = {}, notes = {} }
   local function change()
     for _, file in ipairs(plan.files) do one:write(file.path, file.text) end
-    local changed, sockets = configure(run, one, known, its_nova and nova.needs_tcp(its_nova))
-    if changed or (run.saved.renewed or {})[one.name] then
-      restart(one, known, sockets)
-      said[#said + 1] = known.ports
-    end
+    if configure(run, one, known, its_nova) then said[#said + 1] = known.ports end
   end
   if #plan.files > 0 then
     with_compute_stopped(one, runs_compute(one), change)
@@ -310,26 +326,62 @@ local function prepare_all(run)
   return #said == 0 and "right already" or table.concat(said, "; ")
 end
 
--- The files are as they were: a libvirtd that read others since reads these.
-local function restart_again(run)
-  for _, one in ipairs(run.hosts) do
-    local was, known = (run.saved.daemons or {})[one.name], daemon.of(one)
-    local sockets = { with = {}, without = {} }
-    for transport, active in pairs(was and was.active or {}) do
-      local is_active, socket = known.active[transport], known.sockets[transport]
-      if active and not is_active then table.insert(sockets.with, socket) end
-      if not active and is_active then table.insert(sockets.without, socket) end
+-- What libvirtd's files were, of those that are as the run left them; a file that was not there is taken away.
+local function old_texts(run, one, known, was)
+  local back, changed = {}, {}
+  local keeps = keeps_tcp(nova.of(one), known, was.texts)
+  each_text(new_texts(run.saved.transport, known, keeps, was.texts), function(path, made)
+    local now = daemon.text(one, path)
+    if now == made and was.texts[path] then
+      back[path] = was.texts[path]
+    elseif now == made then
+      one:remove(path)
+    elseif now ~= was.texts[path] then
+      changed[#changed + 1] = path
     end
-    if not was or not was.pid or was.pid ~= pid_of(one, known) or #sockets.with + #sockets.without > 0 then
-      with_compute_stopped(one, was and was.compute, function() restart(one, known, sockets) end)
-    elseif was.compute then -- an undo that was cut off may have left it stopped
-      one:service "nova-compute":start()
-    end
-    window.forget(one)
+  end)
+  return back, changed
+end
+
+local function sockets_back(known, was)
+  local sockets = { with = {}, without = {} }
+  for transport, active in pairs(was.active) do
+    local is_active, socket = known.active[transport], known.sockets[transport]
+    if active and not is_active then table.insert(sockets.with, socket) end
+    if not active and is_active then table.insert(sockets.without, socket) end
+  end
+  return sockets
+end
+
+local function put_back(run, one, was)
+  local known = daemon.of(one)
+  local texts, changed = old_texts(run, one, known, was)
+  local sockets = sockets_back(known, was)
+  local restarted = not was.pid or was.pid ~= pid_of(one, known) -- or may have been
+  if restarted or next(texts) or #sockets.with + #sockets.without > 0 then
+    with_compute_stopped(one, was.compute, function() restart(one, known, sockets, texts) end)
+  elseif was.compute then -- an undo that was cut off may have left it stopped
+    one:service "nova-compute":start()
+  end
+  window.forget(one)
+  if #changed > 0 then
+    error(("%s on %s: somebody else changed it since, so it was left as it is")
+      :format(table.concat(changed, ", "), one.name), 0)
   end
 end
 
-host.configure = prepare("libvirt's settings and Nova's", prepare_all, restart_again)
+-- The other files are as they were: a libvirtd that read others since reads these.
+local function put_all_back(run)
+  local first
+  for _, one in ipairs(run.hosts) do
+    local was = (run.saved.daemons or {})[one.name]
+    local done, problem = pcall(put_back, run, one, was)
+    if not done then first = first or problem end
+  end
+  if first then error(first, 0) end
+end
+
+host.configure = prepare("libvirt's settings and Nova's", prepare_all, put_all_back)
 
 -- ---- the proof ----
 

@@ -49,7 +49,9 @@ static int perform(struct run *run, size_t i, struct tally *tally, struct error 
     }
     if (rc == 0) {
         tell_step(run, i, "start", why, 0);
-        rc = gate_enter(run, err) < 0 ? -1 : procedure->perform(procedure->data, i, &text, err);
+        rc = gate_enter(run, err) < 0 || procedure->perform(procedure->data, i, &text, err) < 0
+                 ? -1
+                 : gate_leave(run, err);
     }
     run->step = NULL;
     tally->answers[i] = rc == 0 ? ANSWER_YES : ANSWER_NO;

@@ -344,6 +344,24 @@ static bool still_stands(const struct effect *e)
            (e->of_fixup || (e->kind->stays && e->kind->stays(e)));
 }
 
+int gate_leave(struct run *run, struct error *err)
+{
+    struct effect *promise = NULL;
+    if (!run->step->undoes || run->options->preview)
+        return 0;
+    for (size_t i = run->n_effects; i-- > 0 && !promise;) {
+        struct effect *e = run->effects[i];
+        if (e->kind->promise && STREQ(effect_target(e), run->step->title))
+            promise = e;
+        else if (STREQ(json_str(e->data, "step", ""), run->step->title))
+            return 0;
+    }
+    if (!promise)
+        return 0;
+    promise->undone = true;
+    return record(promise, FATE_NOT_MADE, err);
+}
+
 // A step that was to take these back did not.
 static void keep_promised(const struct effect *promise)
 {

@@ -117,6 +117,8 @@ enum made made_of(int rc, const struct error *err);
 // Before the run's step is performed: one that says itself how it is taken back (step.undoes) has that
 // remembered, so that every end of the run, a recovery's too, does it.
 int gate_enter(struct run *run, struct error *err);
+// After it went well: one that changed nothing has nothing to take back.
+int gate_leave(struct run *run, struct error *err);
 // Undoes all that was made and is not undone, last first (a preview tells what would be undone). Returns how
 // many could not be; problems: array of texts to add to.
 size_t gate_undo(struct run *run, size_t *undone, json_t *problems);

@@ -194,7 +194,7 @@ S
   run migrun policies/audit-host.lua compute-1 compute-2
   ends_with_status 0
   run migrun policies/prepare-host.lua compute-1 compute-2
-  verdict_is "Done: 6 checks passed, nothing had to be changed"
+  says "nothing had to be changed"
   run migrun undo --yes "$ran"
   ends_with_status 0
   [[ $(on compute-1 bash -c 'sha256sum /etc/nova/nova.conf /etc/libvirt/*.conf /etc/default/libvirtd') == \

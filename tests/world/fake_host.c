@@ -117,10 +117,21 @@ static int lose(struct host *host)
                      host->spec->name);
 }
 
+// A host by a name of it, or its address: its own name.
+static char *name_of(const char *wanted)
+{
+    const char *name;
+    json_t *host;
+    json_object_foreach(json_object_get(world(), "hosts"), name, host)
+        if (STREQ(json_str(host, "address", ""), wanted))
+            return xstrdup(name);
+    return xstrndup(wanted, strcspn(wanted, ".")); // each is in example, too
+}
+
 static int reach(const json_t *request, struct message *answer, struct error *err)
 {
     const char *wanted = json_str(request, "host", "");
-    auto_free char *name = xstrndup(wanted, strcspn(wanted, ".")); // each is in example, too
+    auto_free char *name = name_of(wanted);
     const json_t *other = world_host(world(), name), *ports = json_object_get(request, "ports");
     if (!other)
         return error_set(err, ERR_HOST, HOST_UNREACHED,

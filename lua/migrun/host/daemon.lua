@@ -72,7 +72,19 @@ function daemon.of(host)
   return found
 end
 
----Which of two texts of a file of arguments has one more argument: NAME="--listen".
+---The texts of its files, by their paths; false: there is no such file.
+---@param host Host
+---@param known table
+---@return table<string, string|false>
+function daemon.texts(host, known)
+  local texts = {}
+  for _, path in ipairs { known.conf, known.qemu, known.arguments and known.arguments.file } do
+    texts[path] = daemon.text(host, path) or false
+  end
+  return texts
+end
+
+---A file of arguments with one more in it: NAME="--listen".
 ---@param text string
 ---@param name string
 ---@param argument string

@@ -11,7 +11,7 @@ local window = {}
 
 local PORT = 16509
 local MARK = "0x6d696772"
-local OPEN_SECONDS = 60
+local OPEN_SECONDS, OPEN_FOR_NOVA = 20, 60 -- which schedules first, and checks
 local GUARD, UNIT = "/etc/migrun/guard.nft", "migrun-guard.service"
 local UNITS = "/etc/systemd/system/"
 
@@ -117,17 +117,17 @@ end
 
 -- ---- a move's own ----
 
-local function list(addresses, is_six)
+local function list(addresses, is_six, seconds)
   local found = {}
   for _, address in ipairs(addresses) do
     if (address:find(":", 1, true) ~= nil) == is_six then
-      found[#found + 1] = ("%s timeout %ds"):format(address, OPEN_SECONDS)
+      found[#found + 1] = ("%s timeout %ds"):format(address, seconds)
     end
   end
   return #found > 0 and (" elements = { %s };"):format(table.concat(found, ", ")) or ""
 end
 
-local function opening(name, addresses)
+local function opening(name, addresses, seconds)
   return ([[
 table inet %s {
   set four { type ipv4_addr; flags timeout;%s }
@@ -138,7 +138,7 @@ table inet %s {
     tcp dport %d ip6 saddr @six meta mark set %s
   }
 }
-]]):format(name, list(addresses, false), list(addresses, true), PORT, MARK, PORT, MARK)
+]]):format(name, list(addresses, false, seconds), list(addresses, true, seconds), PORT, MARK, PORT, MARK)
 end
 
 local function goes_by_tcp(host) return host.settings.libvirt.uri:find("+tcp://", 1, true) ~= nil end
@@ -150,11 +150,12 @@ window.open = {
   phase = "prepare", temporary = true,
   when = function(run) return run.dest ~= nil and goes_by_tcp(run.dest) and window.is_guarded(run.dest) end,
   run = function(run)
-    local name = ("migrun_%x"):format(math.random(1, 0x7fffffff))
-    run.dest:command({ "nft", "-f", "-" }, { input = opening(name, run.source.facts.addresses),
+    local name, seconds = ("migrun_%x"):format(math.random(1, 0x7fffffff)),
+      run.nova.instance and OPEN_FOR_NOVA or OPEN_SECONDS
+    run.dest:command({ "nft", "-f", "-" }, { input = opening(name, run.source.facts.addresses, seconds),
       undo = { "nft", ("add table inet %s; delete table inet %s"):format(name, name) } })
     return ("%s:%d is open to %s for %d s, to connect in, and to nobody else")
-      :format(run.dest.name, PORT, run.source.name, OPEN_SECONDS)
+      :format(run.dest.name, PORT, run.source.name, seconds)
   end,
 }
 
