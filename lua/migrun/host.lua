@@ -63,7 +63,7 @@ host.is_known = common.step("what runs there", function(run)
       found[#found + 1] = ("%s: libvirtd does not answer (systemctl status %s)"):format(one.name, known.unit)
     end
     run.saved.daemons[one.name] = { active = known.active, pid = pid_of(one, known),
-      compute = runs_compute(one), texts = daemon.texts(one, known) }
+      compute = runs_compute(one), guarded = window.is_set(one), texts = daemon.texts(one, known) }
     seen[#seen + 1] = ("%s: %s %s%s"):format(one.name, known.ports,
       known.by_sockets and "on systemd's sockets" or "by --listen",
       ok and its_nova and ", Nova " .. its_nova.version or ", no Nova")
@@ -326,7 +326,7 @@ local function prepare_all(run)
   return #said == 0 and "right already" or table.concat(said, "; ")
 end
 
--- What libvirtd's files were, of those that are as the run left them; a file that was not there is taken away.
+-- What libvirtd's files were, of those that are as the run left them; one that was not there is taken away.
 local function old_texts(run, one, known, was)
   local back, changed = {}, {}
   local keeps = keeps_tcp(nova.of(one), known, was.texts)
@@ -363,7 +363,8 @@ local function put_back(run, one, was)
   elseif was.compute then -- an undo that was cut off may have left it stopped
     one:service "nova-compute":start()
   end
-  window.forget(one)
+  local keeps = keeps_tcp(nova.of(one), known, was.texts)
+  if not was.guarded and (run.saved.transport == "tcp" or keeps) then window.forget(one) end
   if #changed > 0 then
     error(("%s on %s: somebody else changed it since, so it was left as it is")
       :format(table.concat(changed, ", "), one.name), 0)

@@ -64,6 +64,11 @@ function window.is_guarded(host)
   return host:stat(GUARD) ~= nil and daemon.state(host, UNIT) == "active"
 end
 
+---Whether a host has a guard, be it active or not.
+---@param host Host
+---@return boolean
+function window.is_set(host) return host:stat(GUARD) ~= nil end
+
 ---Why a host cannot have a guard, or nil.
 ---@param host Host
 ---@return string|nil
@@ -105,10 +110,10 @@ function window.guard(host, known)
   return changed
 end
 
----Takes the guard itself away, once its files are gone and nobody listens any more.
+---Takes a guard that was set away, once its files are gone and nobody listens any more.
 ---@param host Host
 function window.forget(host)
-  if host:stat(GUARD) or daemon.state(host, UNIT) == "absent" then return end
+  if host:stat(GUARD) then return end
   host:command { "systemctl", "daemon-reload" }
   if is_there(host) then
     host:command { "nft", "add table inet migrun_guard; delete table inet migrun_guard" }
