@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Prepares hosts for live migration: names, a safe way from libvirtd to libvirtd, libvirt's settings and
--- nova.conf, each only where it is not right yet; libvirtd and nova-compute are restarted only where they must
--- read something anew. `migrun undo RUN` puts everything back. Copy this file and edit it for your site.
+-- nova.conf, each only where it is not right yet; libvirtd and nova-compute are restarted only where they
+-- must read something anew. `migrun undo RUN` puts everything back. Copy this file and edit it for your site.
 local host = require "migrun.host"
 
 return {

@@ -107,7 +107,8 @@ t.run("hosts reach each other: a login that there is has to let in", function()
     end
     refuses(check.hosts_reach_each_other, "libvirt of compute-1 is not let in by that of compute-2 "
         .. "(qemu+ssh://root@compute-2/system: Host key verification failed.): migrun prepare-host.lua "
-        .. "compute-1 compute-2 sets a way up", set_up("qemu+ssh://root@%s/system", "qemu+ssh://root@compute-2/system"))
+        .. "compute-1 compute-2 sets a way up",
+        set_up("qemu+ssh://root@%s/system", "qemu+ssh://root@compute-2/system"))
     local text = fakes.ask(check.hosts_reach_each_other, set_up("qemu+ssh://%s/system?keyfile=/x",
         "qemu+ssh://compute-2/system?keyfile=/x"))
     t.ok(text, "a URI that names files is the site's own")

@@ -74,8 +74,8 @@ local function refuse_without_login(run, from, to)
   if transport ~= "tls" and transport ~= "ssh" then return end
   local why = from:refused_by(uri)
   if why then
-    run:refuse(("libvirt of %s is not let in by that of %s (%s: %s): migrun prepare-host.lua %s %s sets a way "
-      .. "up"):format(from.name, to.name, uri, why, from.name, to.name))
+    run:refuse(("libvirt of %s is not let in by that of %s (%s: %s): migrun prepare-host.lua %s %s sets a "
+      .. "way up"):format(from.name, to.name, uri, why, from.name, to.name))
   end
 end
 
