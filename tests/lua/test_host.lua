@@ -3,8 +3,8 @@
 -- files by the way that its daemon listens, names. Hosts are fakes: a table of files.
 local t = require "t"
 require "fakes"
-local daemon, names, nova = require "migrun.host.daemon", require "migrun.host.names",
-    require "migrun.host.nova"
+local daemon, names, nova, tls = require "migrun.host.daemon", require "migrun.host.names",
+    require "migrun.host.nova", require "migrun.host.tls"
 
 local ADDRESS = "10.0.0.11"
 local SITE_PACKAGES = "/usr/lib/python3/dist-packages"
@@ -190,4 +190,56 @@ t.run("names in /etc/hosts", function()
     t.equal(with("127.0.1.1\tc2.example c2 # mine\n"), "127.0.1.1\tc2.example # mine\n10.0.0.12\tc2\n")
     t.equal(with("10.0.0.9 c2 c9\n# c2\n"), "10.0.0.9\tc9\n# c2\n10.0.0.12\tc2\n")
     t.equal(with("10.0.0.12 x c2\n"), "10.0.0.12 x c2\n")
+end)
+
+-- What openssl prints of a certificate, as far as it is read.
+local function printed(issuer, alternatives)
+    return ("Certificate:\n    Data:\n        Issuer: CN = %s\n        Validity\n"
+        .. "            Not Before: Nov 27 19:41:46 2026 GMT\n            Not After : Mar  1 19:41:46 2029 GMT\n        Subject: CN = x\n"
+        .. "            X509v3 Subject Alternative Name: \n                %s\n"):format(issuer, alternatives)
+end
+
+-- What a host's certificate is worth. over: it has ended; own: whether its CA is migrun's.
+local function asked(alternatives, options)
+    options = options or {}
+    local pki = "/etc/pki/qemu/"
+    local files = { ["/etc/pki/CA/cacert.pem"] = "CA", ["/etc/pki/libvirt/servercert.pem"] = "SERVER",
+        ["/etc/pki/libvirt/private/serverkey.pem"] = "", ["/etc/pki/libvirt/clientcert.pem"] = "",
+        ["/etc/pki/libvirt/private/clientkey.pem"] = "", [pki .. "ca-cert.pem"] = "",
+        [pki .. "server-cert.pem"] = "", [pki .. "server-key.pem"] = "", [pki .. "client-cert.pem"] = "",
+        [pki .. "client-key.pem"] = "" }
+    if options.missing then files[options.missing] = nil end
+    local one = host(files)
+    function one:reach() return { address = ADDRESS } end
+    local here = { stat = function() return options.own end, read = function() return "C A" end,
+        reach = one.reach }
+    function here:command(argv, how)
+        if argv[4] ~= "-text" then
+            return { status = (options.over or (options.soon and argv[5] ~= "0")) and 1 or 0 }
+        end
+        local is_ca = how.input == "CA"
+        return { status = 0, out = printed(is_ca and "x" or options.issuer or "x", alternatives), err = "" }
+    end
+    return tls.of({ hosts = { one }, here = here }, one, daemon.of(one), "/ca")
+end
+
+t.run("certificates: migrun's own are for every name, the site's for the one that URIs have", function()
+    local all = "DNS:c1, DNS:c1.example, IP Address:10.0.0.11"
+    t.equal(asked(all, { own = true }).fault, nil)
+    t.equal(asked(all, { own = true }).state, "ours")
+    t.equal(asked("DNS:c1, IP Address:10.0.0.11", { own = true }).fault, "is not for the name c1.example")
+    t.equal(asked("DNS:c1, DNS:c1.example", { own = true }).fault, "is not for the address 10.0.0.11")
+    t.equal(asked("DNS:C1").fault, nil)
+    t.equal(asked("DNS:C1").state, "site")
+    t.equal(asked("DNS:*, DNS:*.example").fault, "is not for the name c1")
+    t.equal(asked("DNS:c1, DNS:*.example, IP Address:10.0.0.11", { own = true }).fault, nil)
+    t.equal(asked("DNS:c1.example").fault, "is not for the name c1")
+    t.equal(asked("DNS:c1", { issuer = "y" }).fault,
+        "was made by another CA (CN = y) than that of /etc/pki/CA/cacert.pem")
+    t.equal(asked("DNS:c1", { over = true }).fault, "has expired (Mar  1 19:41:46 2029 GMT)")
+    t.equal(asked("DNS:c1", { soon = true }).soon, true)
+    t.equal(asked("DNS:c1", { missing = "/etc/pki/qemu/server-key.pem" }).missing,
+        "/etc/pki/qemu/server-key.pem")
+    t.equal(asked("DNS:c1", { missing = "/etc/pki/CA/cacert.pem" }).fault,
+        "is not whole: /etc/pki/CA/cacert.pem is missing")
 end)

@@ -67,15 +67,25 @@ local function wanted_names(run, host)
   return list, address and { address } or {}
 end
 
--- What is wrong with a certificate for this host, or nil.
-local function fault_of(run, host, seen)
+-- "c1.example.org" is one of "*.example.org", too.
+local function is_for(seen, name)
+  name = name:lower()
+  local rest = name:match("^[^.]+(%..+)$")
+  return seen.names[name] or (rest and seen.names["*" .. rest]) or false
+end
+
+-- What is wrong with a certificate for this host, or nil. The site's has to be for the name by which hosts
+-- call each other, as URIs have it; migrun's own is for all.
+local function fault_of(run, host, seen, is_own)
   if seen.over then return "has expired (" .. seen.ends .. ")" end
+  if not is_for(seen, host.name) then return ("is not for the name %s"):format(host.name) end
   local hosts, addresses = wanted_names(run, host)
-  for _, name in ipairs(hosts) do
-    if not seen.names[name:lower()] then return ("is not for the name %s"):format(name) end
+  for _, name in ipairs(is_own and hosts or {}) do
+    if not is_for(seen, name) then return ("is not for the name %s"):format(name) end
   end
-  for _, address in ipairs(addresses) do
-    if not seen.names[address] then return ("is not for the address %s"):format(address) end
+  for _, address in ipairs(is_own and addresses or {}) do
+    local is_four = not address:find(":", 1, true) -- others are written in more than one way
+    if is_four and not seen.names[address] then return ("is not for the address %s"):format(address) end
   end
 end
 
@@ -102,8 +112,9 @@ function tls.of(run, host, known, folder)
   local ok, seen = pcall(tls.read, run, text)
   if not ok then return { state = "site", fault = "cannot be read: " .. tostring(seen) } end
   local own = ca_of(run, folder)
-  local found = { state = own and plain(own) == plain(ca) and "ours" or "site", soon = seen.soon,
-    ends = seen.ends, issuer = seen.issuer, fault = fault_of(run, host, seen) }
+  local is_own = own ~= nil and plain(own) == plain(ca)
+  local found = { state = is_own and "ours" or "site", soon = seen.soon, ends = seen.ends,
+    fault = fault_of(run, host, seen, is_own) }
   if not found.fault and found.state == "site" then
     local signer = tls.read(run, ca)
     if plain(signer.subject) ~= plain(seen.issuer) then
