@@ -55,20 +55,57 @@ end
 
 local function explains(kind) return kind == "cause" or kind == "danger" end
 
--- The line of a log that tells most: a danger; else the first error, known or not; else what is neither an
--- error nor a warning (false: it is no error).
-local function telling_line(log)
-  local first, other
-  for _, line in ipairs(log:lines()) do
-    local kind = diagnose.kind(line.text)
-    local is_warning = not kind and line.text:find("warning:", 1, true)
-    if kind == "danger" then return line, true end
-    if kind ~= "consequence" and not is_noise(line.text) and not is_warning then
-      if not first and (explains(kind) or is_error(line.text)) then first = line end
-      other = other or line
+-- When a line was written, by its host's clock: QEMU's "2026-11-24T03:44:59.919094Z", libvirt's "2026-11-24
+-- 03:44:59.928+0000". nil: it has no time.
+local function time_of(text)
+  local year, month, day, hour, minute, second =
+    text:match("^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d%.?%d*)")
+  if not year then return nil end
+  local days = os.time { year = year, month = month, day = day, hour = 12 } // 86400
+  return days * 86400 + hour * 3600 + minute * 60 + tonumber(second)
+end
+
+-- By how much a host's clock is ahead of this machine's, about.
+local function ahead(host)
+  local facts = host.facts
+  if not (facts and facts.clock and facts.told and facts.time) then return 0 end
+  return ((facts.told - facts.clock.answered) + (facts.time - facts.clock.asked)) / 2
+end
+
+-- What a line is: "danger"; "error", known or not; "carried", of somebody else's end; "other", neither an
+-- error nor a warning. nil: it explains nothing.
+local function rank_of(text)
+  local kind = diagnose.kind(text)
+  if kind == "danger" then return "danger" end
+  if kind == "consequence" or is_noise(text) then return nil end
+  if kind == "carrier" then return "carried" end
+  if kind == "cause" then return "error" end
+  if text:find("warning:", 1, true) then return nil end
+  return is_error(text) and "error" or "other"
+end
+
+-- The first line of each rank, by true time over all logs; a line without a time is as old as the one before.
+local function first_lines(logs)
+  local first = {}
+  for number, log in ipairs(logs) do
+    local offset, at = ahead(log.host), 0
+    for _, line in ipairs(log:lines()) do
+      local time = time_of(line.text)
+      at = time and time - offset or at
+      local rank = rank_of(line.text)
+      if rank and (not first[rank] or (at > 0 and first[rank].at > at and first[rank].number ~= number)) then
+        first[rank] = { line = line, log = log, at = at, number = number }
+      end
     end
   end
-  return first or other, first ~= nil
+  return first
+end
+
+-- The line that tells most, its log, and whether it is an error's.
+local function telling_line(logs)
+  local first = first_lines(logs)
+  local found = first.danger or first.error or first.other or first.carried
+  if found then return found.line, found.log, found == first.danger or found == first.error end
 end
 
 local function fill(text, run, captures)
@@ -105,14 +142,14 @@ local function libvirt_error_of(run, log)
   return found, where
 end
 
----The lines below the verdict: {label, text} each, with the line of the destination's QEMU log where
----it stands.
+---The lines below the verdict: {label, text} each, with the line of a QEMU's log where it stands.
 ---@param run Run
 ---@param failure Error
----@param log Log|nil  since the migration began
+---@param log Log|nil  the destination's QEMU's, since the migration began
 ---@param nova_log Log|nil  the source's nova-compute's, since then
+---@param source_log Log|nil  the source's QEMU's
 ---@return table[]
-function diagnose.explain(run, failure, log, nova_log)
+function diagnose.explain(run, failure, log, nova_log, source_log)
   local where, said
   local by_nova, carried = failure.domain == "openstack", nil
   if by_nova and failure.code == 0 then carried, where = libvirt_error_of(run, nova_log) end
@@ -121,17 +158,19 @@ function diagnose.explain(run, failure, log, nova_log)
     failure = { domain = "libvirt", message = carried, code = failure.code, said = failure.message }
   end
   local by_message, cause, remedy = diagnose.kind(failure.message), nil, nil
-  local line, is_telling = nil, nil
-  if log and failure.domain == "libvirt" then line, is_telling = telling_line(log) end
+  local line, its_log, is_telling
+  if failure.domain == "libvirt" then
+    line, its_log, is_telling = telling_line(log and { log, source_log } or { source_log })
+  end
   local counts = line and (is_telling or not by_message)
   if counts and (explains(diagnose.kind(line.text)) or not explains(by_message)) then
-    where, said = ("%s:%s:%d"):format(log.host.name, log.path, line.number), line.text
+    where, said = ("%s:%s:%d"):format(its_log.host.name, its_log.path, line.number), line.text
     cause, remedy = diagnose.known(said, run)
   end
   -- A line that explains nothing stands in the way of no cause; a carrier's words stand in for none.
   if not said then cause, remedy = diagnose.known(failure.message, run) end
   local is_carried = said and not cause and by_message == "carrier"
-  local text = cause or is_carried and "not known; the first error in the log of its QEMU there:"
+  local text = cause or is_carried and "not known; the first error in the logs of its QEMU:"
     or failure.message
   if carried and not said then
     text = cause and ("%s\n  %s\n    %s"):format(cause, where, carried) or ("%s\n  %s"):format(carried, where)

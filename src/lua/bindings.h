@@ -25,6 +25,7 @@ void set_params(lua_State *L); // run.params: the table on the stack (popped)
 int take_saved(lua_State *L, json_t **saved, struct error *err); // run.saved, as it is now
 void set_saved(lua_State *L, const json_t *saved);
 void push_qemu_log(lua_State *L);              // the destination's QEMU log since the migration began, or nil
+void push_source_log(lua_State *L);            // the same of the source's, or nil
 void push_nova_log(lua_State *L);              // the source's nova-compute log since then, or nil
 void mark_logs(lua_State *L, struct run *run); // from here on, for these two
 void push_nova(lua_State *L);

@@ -434,7 +434,8 @@ static int explain_failure(lua_State *L, void *data, struct error *err)
     lua_setfield(L, -2, "source");
     push_qemu_log(L);
     push_nova_log(L);
-    lua_call(L, 4, 1);
+    push_source_log(L);
+    lua_call(L, 5, 1);
     return lua_istable(L, -1) ? lua_to_json(L, -1, &e->details, err) : 0;
 }
 

@@ -13,8 +13,10 @@
 
 static const struct class_of run_class, instance_class;
 
-// Keys of Lua's registry: run.saved, run.params, marks in two logs, and run.site.
-static const char saved_key = 's', params_key = 'p', qemu_log_key = 'q', nova_log_key = 'n', site_key = 'c';
+// Keys of Lua's registry: run.saved, run.params, marks in logs (of QEMU at both ends, of nova-compute), and
+// run.site.
+static const char saved_key = 's', params_key = 'p', qemu_log_key = 'q', source_log_key = 'o',
+                  nova_log_key = 'n', site_key = 'c';
 
 // ---- Run ----
 
@@ -169,6 +171,8 @@ void set_saved(lua_State *L, const json_t *saved)
 
 void push_qemu_log(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &qemu_log_key); }
 
+void push_source_log(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &source_log_key); }
+
 void push_nova_log(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &nova_log_key); }
 
 // ---- Instance ----
@@ -234,18 +238,25 @@ static int instance_host(lua_State *L)
 }
 
 // Marks the end of the log in which the destination's QEMU will say why it cannot start.
-static void mark_qemu_log(lua_State *L, struct run *run)
+static void mark_log_of(lua_State *L, struct run_host *h, const void *key)
 {
-    const char *pattern = json_str(json_object_get(host_spec(run->dest->agent)->settings, "logs"), "qemu",
-                                   "");
+    const struct run *run = h->run;
+    const char *pattern = json_str(json_object_get(host_spec(h->agent)->settings, "logs"), "qemu", "");
     const char *hole = strstr(pattern, "%s"), *name = json_str(run->instance, "name", "");
     if (run->options->preview || !hole || strchr(name, '/'))
         return;
     lua_pushlstring(L, pattern, (size_t)(hole - pattern));
     const char *path = lua_pushfstring(L, "%s%s%s", lua_tostring(L, -1), name, hole + 2);
-    push_log(L, run->dest, path);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &qemu_log_key);
+    push_log(L, h, path);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
     lua_pop(L, 2);
+}
+
+static void mark_qemu_logs(lua_State *L, struct run *run)
+{
+    mark_log_of(L, run->dest, &qemu_log_key);
+    if (run->source)
+        mark_log_of(L, run->source, &source_log_key);
 }
 
 // The same, and of the source's nova-compute, which will log what libvirt said.
@@ -256,7 +267,7 @@ void mark_logs(lua_State *L, struct run *run)
     const char *path = json_str(json_object_get(host_spec(run->source->agent)->settings, "logs"),
                                 "nova_compute", NULL);
     if (run->dest)
-        mark_qemu_log(L, run);
+        mark_qemu_logs(L, run);
     if (run->options->preview || !path)
         return;
     push_log(L, run->source, path);
@@ -329,7 +340,7 @@ static int instance_migrate(lua_State *L)
             change_xml(L, lua_gettop(L), run, true, persistent);
     }
     if (run->dest) // change_migrate refuses
-        mark_qemu_log(L, run);
+        mark_qemu_logs(L, run);
     const json_t *outcome = NULL;
     if (change_migrate(dest, options, live, persistent, &outcome, &err) < 0)
         return lua_raise(L, &err);

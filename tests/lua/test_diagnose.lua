@@ -478,7 +478,7 @@ t.run("explain: an error that nobody knows is shown as it stands, and nothing is
     local log = fake_log { "qemu-system-x86_64: frobnication failed", BIND }
     local details = diagnose.explain(fake_hosts, failed(carrier), log)
     t.equal(details, {
-        { label = "Cause", text = "not known; the first error in the log of its QEMU there:\n  "
+        { label = "Cause", text = "not known; the first error in the logs of its QEMU:\n  "
             .. "compute-2:/var/log/libvirt/qemu/instance-00000001.log:1\n    "
             .. "qemu-system-x86_64: frobnication failed" },
         { label = "Said", text = carrier },
@@ -492,4 +492,27 @@ t.run("explain: a lock of the disk counts wherever it stands; a warning explains
     details = diagnose.explain(fake_hosts, failed("a new error"), fake_log {
         "qemu-system-x86_64: warning: host doesn't support requested feature" })
     t.equal(details, { { label = "Cause", text = "a new error" } })
+end)
+
+t.run("explain: over both hosts' logs by true time, whatever their clocks say", function()
+    local function log_of(host, ahead, lines)
+        local log = fake_log(lines)
+        log.host = { name = host, facts = { told = 100 + ahead, time = 100 + ahead,
+            clock = { asked = 100, answered = 100 } } }
+        log.path = "/var/log/libvirt/qemu/x.log"
+        return log
+    end
+    local at = "2026-11-24T03:44:%02d.000000Z qemu-system-x86_64: "
+    for _, skew in ipairs { 0, 3, 20 } do
+        local function there(second, text) return at:format(second + skew) .. text end
+        local details = diagnose.explain(fake_hosts, failed("domain is not running"),
+            log_of("compute-2", skew, { there(12, "Unable to read from socket: Connection reset by peer"),
+            there(12, "load of migration failed: Input/output error"), there(13, "a late failure") }), nil,
+            log_of("compute-1", 0, { at:format(10) .. "frobnication failed" }))
+        t.match(details[1].text, "not known.*compute%-1:/var/log/libvirt/qemu/x.log:1\n.*frobnication failed")
+        details = diagnose.explain(fake_hosts, failed("domain is not running"),
+            log_of("compute-2", skew, { there(9, "cannot set up guest memory 'pc.ram': x") }), nil,
+            log_of("compute-1", 0, { at:format(10) .. "frobnication failed" }))
+        t.match(details[1].text, "^compute%-2 does not have enough memory for it\n  compute%-2:")
+    end
 end)
