@@ -6,7 +6,8 @@
 --   consequence  follows from the end of the migration, and is never why it ended
 --   danger       two copies of a guest, or one in two halves: stop; no remedy starts, resumes or deletes
 -- Lua patterns match in either case, as the words change with releases; the first entry that matches counts.
--- A cause may name %d (the destination), %s (the source) and captures %1. Sources: the programs' own texts
+-- A cause may name %d (the destination), %s (the source), %p (the destination's migration ports) and captures
+-- %1. Sources: the programs' own texts
 -- (Nova's exception.py and libvirt driver, libvirt's src/qemu and src/rpc, QEMU's migration/ and hw/), and
 -- failures made in the lab.
 return {
@@ -35,6 +36,12 @@ return {
     "QEMU on %d could not listen on %1 for VNC: that address is not %d's",
     "rewrite the address on the way (policies/libvirt.lua does), or let guests listen on each host's own "
       .. "(server_listen in nova.conf; migrun prepare-host.lua)" },
+  { "cause", "'migrate%-incoming': .*cannot assign requested address",
+    "QEMU on %d was told to receive the guest on an address that is not %d's",
+    "migration_address or migration_host in qemu.conf of %d names another host's" },
+  { "cause", "%-incoming [^ ]*tcp:([%x%.:%[%]]+):%d+.*cannot assign requested address",
+    "QEMU on %d was told to receive the guest on %1, which is not %d's",
+    "migration_address or migration_host in qemu.conf of %d names another host's" },
   { "cause", "inet_listen_opts: bind%(ipv%d,([%x%.:]+),%d+%): cannot assign requested address",
     "QEMU on %d could not listen on %1: that address is not %d's",
     "rewrite the address on the way (policies/libvirt.lua or, for this old QEMU, policies/status-xml.lua)" },
@@ -203,11 +210,11 @@ return {
   { "cause", "hostname on destination resolved to localhost", "%d calls itself localhost",
     "fix the 127.0.1.1 line of its /etc/hosts (migrun prepare-host.lua -p names=yes %s %d), or set "
       .. "migration_host in qemu.conf" },
-  { "cause", "unable to connect to server at '([^']*:49[12]%d%d)'",
+  { "cause", "unable to connect to server at '([^']*:[4-6]%d%d%d%d)'",
     "the migration port %1 does not let %s through",
-    "open ports 49152-49215 on %d (migration_port_min and _max in qemu.conf)" },
+    "open ports %p on %d (migration_port_min and _max in qemu.conf)" },
   { "cause", "failed to connect to '([^']+)': ([^\n]+)", "QEMU on %s cannot connect to %1: %2",
-    "open ports 49152-49215 on %d (migration_port_min and _max in qemu.conf), and look at the network" },
+    "open ports %p on %d (migration_port_min and _max in qemu.conf), and look at the network" },
   { "cause", "host key verification failed", "root of %s does not know the ssh key of %d",
     "migrun prepare-host.lua -p transport=ssh %s %d" },
   { "cause", "permission denied %(publickey", "root of %s may not log in to %d by ssh",

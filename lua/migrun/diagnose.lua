@@ -108,12 +108,18 @@ local function telling_line(logs)
   if found then return found.line, found.log, found == first.danger or found == first.error end
 end
 
+local function ports_of(host)
+  local conf = host and host.facts and host.facts.libvirt and host.facts.libvirt.conf or {}
+  return ("%d-%d"):format(conf.migration_port_min or 49152, conf.migration_port_max or 49215) -- libvirt's own
+end
+
 local function fill(text, run, captures)
   local names = {
+    p = ports_of(run.dest),
     d = run.dest and run.dest.name or "the destination",
     s = run.source and run.source.name or "the source",
   }
-  return (text:gsub("%%([ds%d])", function(key) return names[key] or captures[tonumber(key)] or "?" end))
+  return (text:gsub("%%([dps%d])", function(key) return names[key] or captures[tonumber(key)] or "?" end))
 end
 
 ---Cause and remedy of a text, or nil when none is known.

@@ -153,6 +153,11 @@ local MORE = {
     { "operation failed: job 'migration out' failed in post-copy phase", "danger" },
     { "Instance x has been moved to another host compute-2(compute-2). There are allocations remaining "
         .. "against the source host that might need to be removed", "danger" },
+    { "internal error: unable to execute QEMU command 'migrate-incoming': Failed to bind socket: Cannot "
+        .. "assign requested address", "cause",
+        "QEMU on compute-2 was told to receive the guest on an address that is not compute-2's" },
+    { "qemu: -incoming tcp:10.0.0.9:49152: Failed to bind socket: Cannot assign requested address", "cause",
+        "QEMU on compute-2 was told to receive the guest on 10.0.0.9, which is not compute-2's" },
     { "inet_listen_opts: bind(ipv4,10.0.0.11,5901): Cannot assign requested address", "cause",
         "QEMU on compute-2 could not listen on 10.0.0.11: that address is not compute-2's" },
     { "Failed to start VNC server on `10.0.0.11:0': Failed to bind socket: Cannot assign requested address",
@@ -515,4 +520,11 @@ t.run("explain: over both hosts' logs by true time, whatever their clocks say", 
             log_of("compute-1", 0, { at:format(10) .. "frobnication failed" }))
         t.match(details[1].text, "^compute%-2 does not have enough memory for it\n  compute%-2:")
     end
+end)
+
+t.run("a remedy names the ports as they are set there", function()
+    local hosts = { source = { name = "c1" }, dest = { name = "c2",
+        facts = { libvirt = { conf = { migration_port_min = 50000, migration_port_max = 50010 } } } } }
+    local _, remedy = diagnose.known("unable to connect to server at 'c2:50003': No route to host", hosts)
+    t.equal(remedy, "open ports 50000-50010 on c2 (migration_port_min and _max in qemu.conf)")
 end)
