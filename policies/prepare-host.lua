@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- Prepares hosts for live migration: names, a safe way from libvirtd to libvirtd, libvirt's settings and
 -- nova.conf, each only where it is not right yet; libvirtd and nova-compute are restarted only where they
--- must read something anew. `migrun undo RUN` puts everything back. Copy this file and edit it for your site.
+-- must read something anew. `migrun undo RUN` puts everything back. A preview ends with status 2 if anything
+-- on the hosts is open to people it should not be open to. Copy this file and edit it for your site.
 local host = require "migrun.host"
 
 return {
   api     = 1,
   summary = "Prepare hosts for live migration, and close what is open on them",
   takes   = { "hosts" },
+  audits  = true,
 
   params = {
     transport = { type = "string", default = "auto", choices = { "auto", "ssh", "tls", "tcp" },

@@ -392,6 +392,7 @@ function json.decode(text) end
 ---@field summary string
 ---@field nova boolean|nil     the instance is Nova's: INSTANCE is a name or id in Nova, HOST may be "any"
 ---@field takes string[]|nil   { "instance", "host" } (default), { "instance" }, { "host" }, { "hosts" } or {}
+---@field audits boolean|nil   its preview ends with status 2 where a check warns: cron can ask it
 ---@field params table<string, Param>|nil
 ---@field steps Step[]
 -- and a step is

@@ -8,7 +8,7 @@ local policy = {}
 
 local PHASES = {"check", "prepare", "migrate", "fixup"}
 local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
-local POLICY_KEYS = {"api", "nova", "params", "steps", "summary", "takes"}
+local POLICY_KEYS = {"api", "audits", "nova", "params", "steps", "summary", "takes"}
 local STEP_KEYS = {"needs", "phase", "run", "temporary", "undo", "verify", "when"}
 local ONLY_OF = {undo = "prepare", verify = "fixup"}
 local PARAM_KEYS = {"choices", "default", "help", "max", "min", "type"}
@@ -419,19 +419,23 @@ function Check:policy(value)
     if value.nova ~= nil and type(value.nova) ~= "boolean" then
         self:problem("nova", "nova is true, when the instance is Nova's, or left out")
     end
+    if value.audits ~= nil and type(value.audits) ~= "boolean" then
+        self:problem("audits", "audits is true, when a preview's status is to tell of warnings, or left out")
+    end
     self.takes = self:takes_of(value.takes)
     local params, steps = self:params(value.params), self:steps(value.steps)
     local takes = self.takes or {}
     return {
         summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"),
         takes_host = contains(takes, "host"), takes_hosts = contains(takes, "hosts"),
-        migrates = self.migrates, nova = value.nova == true, params = params, steps = steps,
+        migrates = self.migrates, nova = value.nova == true, audits = value.audits == true, params = params,
+        steps = steps,
     }
 end
 
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance,
----takes_host, takes_hosts, migrates, params = {[name] = {type, default, help, choices, min, max}}, steps =
+---takes_host, takes_hosts, migrates, nova, audits, params = {[name] = {type, default, help, choices, min, max}}, steps =
 ---{{title, phase, needs, run, when, undo, verify, temporary}, …}}; durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},

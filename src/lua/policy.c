@@ -528,6 +528,7 @@ static void read_procedure(lua_State *L, struct policy *p)
     procedure->takes_hosts = flag_field(L, -1, "takes_hosts");
     procedure->migrates = flag_field(L, -1, "migrates");
     procedure->nova = flag_field(L, -1, "nova");
+    procedure->audits = flag_field(L, -1, "audits");
     lua_getfield(L, -1, "steps");
     size_t count = lua_rawlen(L, -1);
     procedure->steps = xcalloc(count + 1, sizeof *procedure->steps);

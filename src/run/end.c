@@ -112,12 +112,15 @@ int end_preview(struct run *run, struct tally *tally, const struct error *failur
                             plural(n));
     if (only_checks(run->procedure))
         return end_checked(run, tally);
+    enum outcome outcome = run->procedure->audits && tally->warned ? OUTCOME_REFUSED : OUTCOME_MOVED;
     if (n == 0)
-        return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
+        return verdict_tell(run, outcome, "would", steal(&tally->details),
                             "Would change nothing: %severything is right already%s.", checks,
                             tally->verified.data ? tally->verified.data : "");
-    return verdict_tell(run, OUTCOME_MOVED, "would", steal(&tally->details),
-                        "Would make %zu change%s. Run it without --dry-run.", n, plural(n));
+    auto_free char *passed = tally->warned ? passed_text(tally) : xstrdup("");
+    return verdict_tell(run, outcome, "would", steal(&tally->details),
+                        "Would make %zu change%s%s%s. Run it without --dry-run.", n, plural(n),
+                        tally->warned ? "; " : "", passed);
 }
 
 int end_done(struct run *run, struct tally *tally)

@@ -58,6 +58,7 @@ struct procedure {
     bool takes_instance, takes_host, takes_hosts, migrates; // hosts: one or more
     bool nova; // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks
                // Nova too
+    bool audits; // a preview ends with status 2 where a check warns
     struct step *steps;
     size_t n_steps;
     int (*wanted)(void *data, size_t step, bool *wanted, char **why, struct error *err);

@@ -182,6 +182,10 @@ S
   ends_with_status 2
   says "OPEN, anyone who reaches"
   says "migrun prepare-host.lua compute-1"
+  run migrun -n policies/prepare-host.lua compute-1 compute-2
+  ends_with_status 2
+  says "OPEN, anyone who reaches"
+  verdict_is "Would make .* changes"
   run migrun policies/prepare-host.lua compute-1 compute-2
   ends_with_status 0
   says "[DEFAULT] live_migration_flag is not read by Nova 26.2.2, which sets the flags itself; UNSAFE is left"

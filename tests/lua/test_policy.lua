@@ -52,7 +52,7 @@ t.run("a good policy, in its one form", function()
     t.equal(checked, {
         summary = "Moves a guest", takes = {"instance", "host"}, takes_instance = true,
         takes_host = true, takes_hosts = false,
-        migrates = true, nova = false,
+        migrates = true, nova = false, audits = false,
         params = {timeout = {type = "duration", default = 120, help = "how long"},
             mode = {type = "string", choices = {"a", "b"}, default = "a"}},
         steps = {
@@ -74,7 +74,7 @@ end)
 
 t.run("unknown keys", function()
     expect({sumary = "x"}, "unknown key 'sumary' of the policy; did you mean 'summary'?")
-    expect({[1] = "x"}, "unknown key 1 of the policy; known are api, nova, params, steps, summary, takes")
+    expect({[1] = "x"}, "unknown key 1 of the policy; known are api, audits, nova, params, steps, summary, takes")
     expect_step({"a", phase = "check", run = nothing, wehn = nothing},
         "unknown key 'wehn' of step 'a'; did you mean 'when'?")
     expect_step({"a", "b", phase = "check", run = nothing},

@@ -207,7 +207,7 @@ const struct scenario scenarios[] = {
      .hosts = true, .params = TO_SSH},
     {"policies/prepare-host.lua", "ok", "open by a socket", open_by_socket, .status = 0, .stays = true,
      .hosts = true, .params = TO_SSH, .undoes = true, .says = "Undone: "},
-    {"policies/prepare-host.lua", "ok", "open to all", open_to_all, .status = 0, .stays = true, .hosts = true,
+    {"policies/prepare-host.lua", "ok", "open to all", open_to_all, .status = 2, .stays = true, .hosts = true,
      .params = TO_SSH, .preview = true},
     {"tests/world/effects.lua", "ok", .status = 0, .elsewhere = true},
     {"tests/world/effects.lua", "fail", .status = 3, .elsewhere = true},
