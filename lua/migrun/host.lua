@@ -326,17 +326,26 @@ local function prepare_all(run)
   return #said == 0 and "right already" or table.concat(said, "; ")
 end
 
+local MASK = ("*"):rep(8)
+
+-- A text whose secrets nobody keeps any more.
+local function is_masked(text, now)
+  return text and text:find(MASK, 1, true) and not now:find(MASK, 1, true)
+end
+
 -- What libvirtd's files were, of those that are as the run left them; one that was not there is taken away.
 local function old_texts(run, one, known, was)
   local back, changed = {}, {}
   local keeps = keeps_tcp(nova.of(one), known, was.texts)
   each_text(new_texts(run.saved.transport, known, keeps, was.texts), function(path, made)
-    local now = daemon.text(one, path)
-    if now == made and was.texts[path] then
+    local now = daemon.text(one, path) or ""
+    if is_masked(was.texts[path], now) then
+      changed[#changed + 1] = path
+    elseif now == made and was.texts[path] then
       back[path] = was.texts[path]
     elseif now == made then
       one:remove(path)
-    elseif now ~= was.texts[path] then
+    elseif now ~= (was.texts[path] or "") then
       changed[#changed + 1] = path
     end
   end)

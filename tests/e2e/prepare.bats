@@ -80,6 +80,7 @@ overheard() {
 }
 
 @test "TLS: shown, done, moved by virsh and migrun, done already, put back" {
+  on compute-1 bash -c 'echo "spice_password = \"tR0ub4dor\"" >>/etc/libvirt/qemu.conf'
   before=$(as_it_is)
   prepare -n -p transport=tls
   ends_with_status 2                            # a console listens on every address
@@ -97,6 +98,7 @@ overheard() {
   says_not "PRIVATE KEY"
   ran=$(run_named)
   never on controller grep -rq "PRIVATE KEY" /var/lib/migrun /etc/migrun/ca/cacert.pem
+  never on controller grep -q tR0ub4dor "/var/lib/migrun/runs/$ran/journal.jsonl"
   [[ $(on controller stat -c %a:%U /etc/migrun/ca/cakey.pem) == 600:root ]]
   [[ $(on compute-1 stat -c %a:%U:%G /etc/pki/qemu/server-key.pem) == 640:root:libvirt-qemu ]]
   listening 16514
@@ -120,6 +122,7 @@ overheard() {
   undo "$ran"
   site_uri tcp
   [[ $(as_it_is) == "$before" ]] || diff <(echo "$before") <(as_it_is)
+  on compute-1 sed -i '/^spice_password/d' /etc/libvirt/qemu.conf
   never listening 16514
   stands mover "$from"
 }
