@@ -15,7 +15,12 @@ local host = {}
 
 local function prepare(title, run, undo) return { title, phase = "prepare", run = run, undo = undo } end
 
-local function runs_compute(one) return daemon.state(one, "nova-compute") == "active" end
+-- The unit of a nova-compute that runs, by its names in Debian and RDO (or the site file's), or nil.
+local function compute_of(one)
+  for _, unit in ipairs { "nova-compute", "openstack-nova-compute" } do
+    if daemon.state(one, unit) == "active" then return unit end
+  end
+end
 
 -- Each host and each other one.
 local function each_pair(run, visit)
@@ -47,6 +52,10 @@ host.is_known = common.step("what runs there", function(run)
         .. "which is open to others then: set it to qemu:///system, or a guard keeps them away: %s")
         :format(one.name, window.fault(one))
     end
+    if ok and its_nova and its_nova.runs and not compute_of(one) then
+      found[#found + 1] = ("%s: nova-compute runs, and its unit is none that migrun knows: name it in the "
+        .. "site file, services = { [\"nova-compute\"] = { unit = … } }"):format(one.name)
+    end
     for _, path in ipairs { known.conf, known.qemu } do
       local file = one:stat(path)
       if file and file.type ~= "file" then
@@ -63,7 +72,7 @@ host.is_known = common.step("what runs there", function(run)
       found[#found + 1] = ("%s: libvirtd does not answer (systemctl status %s)"):format(one.name, known.unit)
     end
     run.saved.daemons[one.name] = { active = known.active, pid = pid_of(one, known),
-      compute = runs_compute(one), guarded = window.is_set(one), texts = daemon.texts(one, known) }
+      compute = compute_of(one), guarded = window.is_set(one), texts = daemon.texts(one, known) }
     seen[#seen + 1] = ("%s: %s %s%s"):format(one.name, known.ports,
       known.by_sockets and "on systemd's sockets" or "by --listen",
       ok and its_nova and ", Nova " .. its_nova.version or ", no Nova")
@@ -225,15 +234,15 @@ host.place_certificates.when = function(run) return run.saved.transport == "tls"
 
 -- ---- settings, and who has to read them anew ----
 
--- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead. was: whether it ran
--- before the run.
+-- nova-compute is stopped meanwhile, so that it does not take its libvirtd for dead. was: the unit of one
+-- that ran before the run, or nil.
 local function with_compute_stopped(one, was, change)
-  local compute = one:service "nova-compute"
-  if runs_compute(one) then compute:stop() end
+  local now = compute_of(one)
+  if now then one:service(now):stop() end
   local done, problem = pcall(change)
-  if was then compute:start() end
+  if was then one:service(was):start() end
   if not done then error(problem, 0) end
-  if was then compute:wait(120) end
+  if was then one:service(was):wait(120) end
 end
 
 local function each_text(texts, visit)
@@ -311,7 +320,7 @@ local function prepare_one(run, one)
     if configure(run, one, known, its_nova) then said[#said + 1] = known.ports end
   end
   if #plan.files > 0 then
-    with_compute_stopped(one, runs_compute(one), change)
+    with_compute_stopped(one, compute_of(one), change)
     said[#said + 1] = "nova.conf"
   else
     change()
@@ -370,7 +379,7 @@ local function put_back(run, one, was)
   if restarted or next(texts) or #sockets.with + #sockets.without > 0 then
     with_compute_stopped(one, was.compute, function() restart(one, known, sockets, texts) end)
   elseif was.compute then -- an undo that was cut off may have left it stopped
-    one:service "nova-compute":start()
+    one:service(was.compute):start()
   end
   local keeps = keeps_tcp(nova.of(one), known, was.texts)
   if not was.guarded and (run.saved.transport == "tcp" or keeps) then window.forget(one) end

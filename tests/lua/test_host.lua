@@ -36,6 +36,7 @@ local function host(files, version, running, units)
     end
     function fake:command(argv)
         if argv[1] == "pgrep" then return { out = running or "", err = "", status = 0 } end
+        if argv[1] == "/srv/venv/bin/nova-compute" then return { out = "", err = "27.1.0\n", status = 0 } end
         error({ domain = "system", message = "no such program" })
     end
     function fake:service(unit)
@@ -140,6 +141,15 @@ t.run("the file of the chain that counts is the one that is changed", function()
         .. " --config-file /srv/own.conf\n")
     t.equal(made.files[1].path, "/srv/own.conf")
     t.equal(#made.files, 1)
+end)
+
+t.run("a Nova from a folder of its own is asked itself", function()
+    local files, line = { [CONF] = "[DEFAULT]\n" }, "9 /srv/venv/bin/python /srv/venv/bin/nova-compute --x\n"
+    local known = nova.of(host(files, "26.2.2", line))
+    t.equal({ known.version, known.release, known.runs }, { "27.1.0", 27, true })
+    known = nova.of(host(files, "26.2.2", "9 /usr/bin/python3 /usr/bin/nova-compute\n"))
+    t.equal({ known.version, known.runs }, { "26.2.2", true })
+    t.equal(nova.of(host(files, "26.2.2")).runs, false)
 end)
 
 t.run("no Nova, one of no version, a file that it could not read", function()

@@ -12,26 +12,33 @@ local PACKAGES = { "/usr/lib/python3/dist-packages", "/usr/lib/python3.6/site-pa
   "/usr/lib/python3.9/site-packages", "/usr/lib/python3.12/site-packages",
   "/usr/lib/python2.7/dist-packages", "/usr/lib/python2.7/site-packages" }
 
--- The first number of Nova's version: 26 for Zed. Those of 2013.1 to 2015.1 are from before 12 (Liberty).
-local function release_of(host)
-  for _, folder in ipairs(PACKAGES) do
+-- nova-compute's command line, as it runs there, or "".
+local function running_on(host)
+  return daemon.answer(host, { "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" }):match("[^\n]*")
+end
+
+-- The first number of Nova's version: 26 for Zed. Those of 2013.1 to 2015.1 are from before 12 (Liberty). One
+-- that runs from a folder of its own is asked itself.
+local function release_of(host, running)
+  local program = (running .. " "):match("(/%S*/nova%-compute) ")
+  local is_packaged = program == nil or program:find("^/usr/s?bin/") ~= nil
+  for _, folder in ipairs(is_packaged and PACKAGES or {}) do
     for _, entry in ipairs(host:stat(folder) and host:list(folder) or {}) do
       local version = entry.name:match("^nova%-(%d[%d.]*).*%.%a+%-info$")
       if version then return tonumber(version:match("^%d+")), version end
     end
   end
-  local version = daemon.answer(host, { "nova-compute", "--version" }):match("%d+%.%d+[%d.]*")
+  local version = daemon.answer(host, { program or "nova-compute", "--version" }):match("%d+%.%d+[%d.]*")
   return version and tonumber(version:match("^%d+")), version
 end
 
 -- The files that nova-compute reads, in its order: those that its command line names, else oslo's defaults.
 -- In a container they lie in another folder of the host (the site file's nova.config).
-local function chain_of(host)
+local function chain_of(host, running)
   local folder = host.settings.nova.config .. "/"
   local function there(path)
     return path:sub(1, #FOLDER) == FOLDER and folder .. path:sub(#FOLDER + 1) or path
   end
-  local running = daemon.answer(host, { "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" })
   local files = {}
   local function add(path)
     path = there(path)
@@ -43,7 +50,7 @@ local function chain_of(host)
       if entry.name:find("%.conf$") then add(path .. "/" .. entry.name) end
     end
   end
-  for option, path in running:match("[^\n]*"):gmatch("%-%-config%-(%a+)[= ](%S+)") do
+  for option, path in running:gmatch("%-%-config%-(%a+)[= ](%S+)") do
     if option == "file" then add(path) elseif option == "dir" then add_folder(path) end
   end
   if #files == 0 then
@@ -53,20 +60,22 @@ local function chain_of(host)
   return files
 end
 
----The Nova of a host: {release, version, files: in the order in which they are read}; nil: it runs none.
+---The Nova of a host: {release, version, files: in the order in which they are read, runs}; nil: it has none.
 ---Raises a sentence about a file that oslo could not read.
 ---@param host Host
 ---@return table|nil
 function nova.of(host)
-  local files = chain_of(host)
+  local running = running_on(host)
+  local files = chain_of(host, running)
   if #files == 0 then return nil end
-  local release, version = release_of(host)
+  local release, version = release_of(host, running)
   if not release then
     error(("%s has %s, and its Nova does not tell its version (nova-compute --version)")
       :format(host.name, files[1]), 0)
   end
   if release > 2000 then release = 11 end
-  local known = { release = release, version = version, files = files, texts = {} }
+  local known = { release = release, version = version, files = files, texts = {},
+    runs = running ~= "" }
   for _, path in ipairs(files) do
     if host:stat(path).type ~= "file" then
       error(("%s on %s is a link or no file, and migrun writes through none: put the file itself there")

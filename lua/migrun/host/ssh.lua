@@ -100,7 +100,7 @@ function ssh.let_in(run, from, to)
   end
   folder(to)
   add_lines(to, "authorized_keys", { ('restrict,from="%s",command="%s" %s')
-    :format(names.address(run, from), command_of(to), key) })
+    :format(table.concat(from.facts.addresses, ","), command_of(to), key) })
 end
 
 return ssh
