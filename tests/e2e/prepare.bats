@@ -346,6 +346,9 @@ expired() { ! on "$to" nft list ruleset | grep -q "expires"; }
   reaches "$from" "$to"
   never reaches compute-3 "$to"
   never reaches controller "$to"
+  prepare -p transport=tls                      # libvirtd would be restarted under a migration
+  ends_with_status 2
+  says "a job of mover is under way (virsh domjobinfo mover): wait for its end"
   interrupt
   finish
   ends_with_status 130

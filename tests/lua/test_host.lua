@@ -205,7 +205,8 @@ end)
 -- What openssl prints of a certificate, as far as it is read.
 local function printed(issuer, alternatives)
     return ("Certificate:\n    Data:\n        Issuer: CN = %s\n        Validity\n"
-        .. "            Not Before: Nov 27 19:41:46 2026 GMT\n            Not After : Mar  1 19:41:46 2029 GMT\n        Subject: CN = x\n"
+        .. "            Not Before: Nov 27 19:41:46 2026 GMT\n"
+        .. "            Not After : Mar  1 19:41:46 2029 GMT\n        Subject: CN = x\n"
         .. "            X509v3 Subject Alternative Name: \n                %s\n"):format(issuer, alternatives)
 end
 
