@@ -435,8 +435,9 @@ end
 
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance,
----takes_host, takes_hosts, migrates, nova, audits, params = {[name] = {type, default, help, choices, min, max}}, steps =
----{{title, phase, needs, run, when, undo, verify, temporary}, …}}; durations are seconds or "auto".
+---takes_host, takes_hosts, migrates, nova, audits, params = {[name] = {type, default, help, choices, min,
+---max}}, steps = {{title, phase, needs, run, when, undo, verify, temporary}, …}}; durations are seconds or
+---"auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
         migrates = false}, Check)

@@ -56,8 +56,8 @@ struct procedure {
     json_t *modules;         // of the site's own that it required: {name: text}, for a recovery
     const char *summary;
     bool takes_instance, takes_host, takes_hosts, migrates; // hosts: one or more
-    bool nova; // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks
-               // Nova too
+    bool nova;   // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks
+                 // Nova too
     bool audits; // a preview ends with status 2 where a check warns
     struct step *steps;
     size_t n_steps;

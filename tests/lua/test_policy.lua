@@ -74,7 +74,8 @@ end)
 
 t.run("unknown keys", function()
     expect({sumary = "x"}, "unknown key 'sumary' of the policy; did you mean 'summary'?")
-    expect({[1] = "x"}, "unknown key 1 of the policy; known are api, audits, nova, params, steps, summary, takes")
+    expect({[1] = "x"},
+        "unknown key 1 of the policy; known are api, audits, nova, params, steps, summary, takes")
     expect_step({"a", phase = "check", run = nothing, wehn = nothing},
         "unknown key 'wehn' of step 'a'; did you mean 'when'?")
     expect_step({"a", "b", phase = "check", run = nothing},
