@@ -91,10 +91,10 @@ end
 -- Older names of an option: {section, key, the last release that reads it}, and the first that knows the name
 -- of today.
 local OLDER = {
-  ["vnc.server_listen"] = { since = 16, { "vnc", "vncserver_listen", 18 },
-    { "DEFAULT", "vncserver_listen", 18 } },
-  ["vnc.server_proxyclient_address"] = { since = 16, { "vnc", "vncserver_proxyclient_address", 18 },
-    { "DEFAULT", "vncserver_proxyclient_address", 18 } },
+  ["vnc.server_listen"] = { since = 16, { "vnc", "vncserver_listen", 20 },
+    { "DEFAULT", "vncserver_listen", 20 } },
+  ["vnc.server_proxyclient_address"] = { since = 16, { "vnc", "vncserver_proxyclient_address", 20 },
+    { "DEFAULT", "vncserver_proxyclient_address", 20 } },
   ["vnc.enabled"] = { since = 12, { "DEFAULT", "vnc_enabled", 99 } },
   ["image_cache.manager_interval"] = { since = 21, { "DEFAULT", "image_cache_manager_interval", 99 } },
 }
