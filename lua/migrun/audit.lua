@@ -27,7 +27,7 @@ local function step(title, ask)
   return common.step(title, function(run)
     local found, seen = {}, {}
     for _, host in ipairs(run.hosts) do
-      local text = ask(host, found)
+      local text = ask(host, found, run)
       if text then seen[#seen + 1] = ("%s: %s"):format(host.name, text) end
     end
     common.refuse_all(run, found)
@@ -47,8 +47,16 @@ local function without_login(host, files, name, found)
   end
 end
 
+-- Whether any of these addresses takes a connection from another machine: a guard lets in its own host.
+local function is_open_from(other, addresses)
+  for _, address in ipairs(addresses) do
+    if other:reach(address, { 16509 }).ports[16509].open then return true end
+  end
+  return false
+end
+
 -- Who listens there is asked of the port itself: a file may say what no daemon has read yet.
-audit.tcp_port = step("libvirt's TCP port", function(host, found)
+audit.tcp_port = step("libvirt's TCP port", function(host, found, run)
   local open = {}
   for _, address in ipairs(host.facts.addresses) do
     if host:reach(address, { 16509 }).ports[16509].open then open[#open + 1] = address end
@@ -57,7 +65,9 @@ audit.tcp_port = step("libvirt's TCP port", function(host, found)
   if #host.facts.addresses == 0 then return "not known: it has no address" end
   if #open == 0 then return "closed" end
   if not path then return "open, with a login" end
-  if window.is_guarded(host) then return "shut by migrun's guard; each move opens a window" end
+  if window.is_guarded(host) and not is_open_from(run.here, open) then
+    return "shut by migrun's guard; each move opens a window"
+  end
   found[#found + 1] = ("%s: OPEN, anyone who reaches %s:16509 is root there (auth_tcp = \"none\", %s:%d): "
     .. "migrun prepare-host.lua %s and the other hosts, for ssh or TLS")
     :format(host.name, table.concat(open, ", "), path, conf.line(text_of(host, path), "auth_tcp"), host.name)
@@ -145,11 +155,12 @@ audit.files = step("keys and passwords in files", function(host, found)
 end)
 
 ---What is open on a host, each with the command that closes it.
+---@param run Run
 ---@param host Host
 ---@return string[]
-function audit.findings(host)
+function audit.findings(run, host)
   local found = {}
-  for _, ask in ipairs(asks) do ask(host, found) end
+  for _, ask in ipairs(asks) do ask(host, found, run) end
   return found
 end
 

@@ -85,7 +85,7 @@ end)
 host.is_closed = common.step("what is open", function(run)
   local count = 0
   for _, one in ipairs(run.hosts) do
-    for _, finding in ipairs(audit.findings(one)) do
+    for _, finding in ipairs(audit.findings(run, one)) do
       count = count + 1
       run:warn(finding)
     end

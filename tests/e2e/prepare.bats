@@ -363,6 +363,20 @@ expired() { ! on "$to" nft list ruleset | grep -q "expires"; }
   says "$to:16509 is open to $from for 20 s, to connect in, and to nobody else"
   never windows
   arrives
+
+  on "$to" systemctl restart nftables           # its file begins with a flush
+  never reaches "$from" "$to"
+  on "$to" systemctl reload nftables
+  never reaches "$from" "$to"
+  on "$to" nft flush ruleset
+  run migrun -n policies/libvirt.lua mover "$to"
+  ends_with_status 2
+  says "the guard of libvirt's port on $to has no rules any more"
+  run migrun policies/audit-host.lua "$to"
+  ends_with_status 2
+  says "$to: OPEN, anyone who reaches"
+  on "$to" systemctl restart migrun-guard
+  never reaches "$from" "$to"
 }
 
 @test "TCP: the window is shut after a kill by recover, and by itself where nobody recovers" {

@@ -91,7 +91,10 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
   window.warn_of_open(run, { source, dest })
   local there = source:reach(dest, { port, first, last })
   refuse_own_address(run, source, dest.name, there.address)
-  if not there.ports[port].open and not window.is_guarded(dest) then
+  local is_guarded = window.is_guarded(dest)
+  if is_guarded and there.ports[port].open and transport_of(dest.settings.libvirt.uri) == "tcp" then
+    window.refuse_without_rules(run, dest)
+  elseif not there.ports[port].open and not is_guarded then
     run:refuse(("%s cannot reach libvirtd on %s:%d (%s): is it listening there, and does a firewall let it "
       .. "through?")
       :format(source.name, dest.name, port, there.ports[port].error))

@@ -21,10 +21,11 @@ local function contains(list, value)
   return false
 end
 
--- Every name by which a host is called: as the site names it, and as it and its libvirtd call it themselves.
+-- Every name by which a host is called: as the site names it, as Nova does (its host name), and as its
+-- libvirtd tells the other side.
 local function names_of(host)
   local list = { host.name }
-  for _, name in ipairs { host.facts.hostname or host.name, host.facts.fqdn or host.name,
+  for _, name in ipairs { host.facts.hostname or host.name,
     host.facts.libvirt and host.facts.libvirt.hostname or host.name } do
     if not contains(list, name) and not name:find("^localhost") then list[#list + 1] = name end
   end

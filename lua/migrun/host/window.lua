@@ -36,12 +36,15 @@ Description=migrun's guard of libvirt's plain TCP
 DefaultDependencies=no
 After=local-fs.target nftables.service firewalld.service ufw.service
 Before=sockets.target
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f %s
-]]):format(GUARD) -- a stop leaves the guard where it is
+ExecReload=/usr/sbin/nft -f %s
+]]):format(GUARD, GUARD) -- a stop leaves it where it is; nftables.service flushes it, and has it loaded again
 
 -- Of what listens: it does not without the guard.
 local DROP_IN = ([[
@@ -57,7 +60,8 @@ local function is_there(host)
   return host:stat "/usr/sbin/nft" ~= nil
 end
 
----Whether a guard keeps a host's port shut.
+---Whether a host has a guard that was loaded. Somebody may have flushed its rules since: whoever can asks the
+---port itself, from another host.
 ---@param host Host
 ---@return boolean
 function window.is_guarded(host)
@@ -163,6 +167,14 @@ window.open = {
       :format(run.dest.name, PORT, run.source.name, seconds)
   end,
 }
+
+---Refuses a guard that lets in another host without a window: its rules are gone.
+---@param run Run
+---@param host Host
+function window.refuse_without_rules(run, host)
+  run:refuse(("the guard of libvirt's port on %s has no rules any more (somebody flushed nftables), so that "
+    .. "anyone is let in there: systemctl restart migrun-guard"):format(host.name))
+end
 
 ---Says in one line which of the hosts let in anyone, and what mends it.
 ---@param run Run
