@@ -323,7 +323,11 @@ static int check_undoable(const struct story *story, struct error *err)
 {
     const struct opening *o = &story->opening;
     int64_t status = json_int(story->verdict, "status", OUTCOME_IN_DOUBT);
-    bool undone = STREQ(json_str(story->verdict, "outcome", ""), "undone");
+    bool undone = STREQ(json_str(story->verdict, "outcome", ""), "undone"), left = undone;
+    for (size_t i = 0; i < story->n_effects; i++)
+        left = left || !story->effects[i].over;
+    if (!left && story->verdict)
+        status = OUTCOME_NOT_MOVED; // it changed nothing
     if (undone ? status != OUTCOME_NOT_RESTORED
                : status == OUTCOME_NOT_MOVED || status == OUTCOME_INTERRUPTED)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER, "nothing of run %s is left to undo: %s", o->run,

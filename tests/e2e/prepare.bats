@@ -118,6 +118,10 @@ overheard() {
   prepare
   ends_with_status 0
   says "nothing had to be changed"
+  run migrun undo --yes "$(run_named)"
+  ends_with_status 2
+  says "is left to undo: Done: 6 checks passed"
+  listening 16514
 
   undo "$ran"
   site_uri tcp
@@ -274,7 +278,7 @@ overheard() {
   site_uri tls
   run migrun -n policies/libvirt.lua mover "$to"
   ends_with_status 0
-  says "the certificate of libvirt on compute-1 expires on"
+  says "the certificate /etc/pki/libvirt/servercert.pem on compute-1 expires on"
   says "migrun prepare-host.lua compute-1 renews it"
   on "$from" mv /etc/pki/libvirt/clientcert.pem /etc/pki/libvirt/away
   run migrun -n policies/libvirt.lua mover "$to"
@@ -289,7 +293,7 @@ overheard() {
   run migrun -n policies/libvirt.lua mover "$to"
   on compute-1 mv /run/kept /etc/pki/libvirt/servercert.pem
   ends_with_status 2
-  says "the certificate of libvirt on compute-1 has expired"
+  says "the certificate /etc/pki/libvirt/servercert.pem on compute-1 has expired on"
 
   prepare -p transport=tls                      # their last 30 days have begun
   ends_with_status 0

@@ -1,6 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Names: the hosts of a run find each other by them, and none takes its own for the loopback, as libvirt
 -- tells the other side its own name.
+local common = require "migrun.check.common"
+
+local contains = common.contains
 local names = {}
 
 local FILE = "/etc/hosts"
@@ -13,13 +16,6 @@ local function address_on(host, name)
 end
 
 local function is_loopback(address) return address:find("^127%.") ~= nil or address == "::1" end
-
-local function contains(list, value)
-  for _, entry in ipairs(list) do
-    if entry == value then return true end
-  end
-  return false
-end
 
 -- Every name by which a host is called: as the site names it, as Nova does (its host name), and as its
 -- libvirtd tells the other side.

@@ -2,9 +2,11 @@
 -- A compute host's nova.conf for live migration: which Nova it runs, which of its files counts, and what that
 -- release wants there. Sources: the release notes and option help of Nova (nova/conf/libvirt.py, vnc.py,
 -- imagecache.py), oslo.config's cfg.py for the files.
+local common = require "migrun.check.common"
 local ini = require "migrun.ini"
 local daemon = require "migrun.host.daemon"
 
+local contains = common.contains
 local nova = {}
 
 local FOLDER = "/etc/nova/" -- as nova-compute sees it
@@ -218,13 +220,6 @@ local function plan_cache(plan)
 end
 
 local EVERYWHERE = { ["0.0.0.0"] = true, ["::"] = true }
-
-local function contains(list, value)
-  for _, entry in ipairs(list) do
-    if entry == value then return true end
-  end
-  return false
-end
 
 -- Since Juno the destination's address goes into the guest's XML there.
 local function plan_console(plan, host, address)

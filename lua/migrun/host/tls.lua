@@ -74,10 +74,9 @@ local function is_for(seen, name)
   return seen.names[name] or (rest and seen.names["*" .. rest]) or false
 end
 
--- What is wrong with a certificate for this host, or nil. The site's has to be for the name by which hosts
--- call each other, as URIs have it; migrun's own is for all.
-local function fault_of(run, host, seen, is_own)
-  if seen.over then return "has expired (" .. seen.ends .. ")" end
+-- Why a certificate is not for this host by what others call it, or nil. The site's has to be for the name by
+-- which hosts call each other, as URIs have it; migrun's own is for all.
+local function wrong_name(run, host, seen, is_own)
   if not is_for(seen, host.name) then return ("is not for the name %s"):format(host.name) end
   local hosts, addresses = wanted_names(run, host)
   for _, name in ipairs(is_own and hosts or {}) do
@@ -86,6 +85,20 @@ local function fault_of(run, host, seen, is_own)
   for _, address in ipairs(is_own and addresses or {}) do
     local is_four = not address:find(":", 1, true) -- others are written in more than one way
     if is_four and not seen.names[address] then return ("is not for the address %s"):format(address) end
+  end
+end
+
+-- All certificates of a host that are there, by their paths: libvirt's and QEMU's, of server and client.
+local function each_certificate(run, host, paths, visit)
+  local read = {} -- most are the same
+  for _, path in ipairs { paths.cert, paths.client_cert, paths.qemu .. "/server-cert.pem",
+    paths.qemu .. "/client-cert.pem" } do
+    local text = daemon.text(host, path)
+    if text and not read[text] then
+      local ok, seen = pcall(tls.read, run, text)
+      read[text] = { ok and seen or nil, not ok and tostring(seen) or nil }
+    end
+    if text then visit(path, table.unpack(read[text], 1, 2)) end
   end
 end
 
@@ -113,8 +126,13 @@ function tls.of(run, host, known, folder)
   if not ok then return { state = "site", fault = "cannot be read: " .. tostring(seen) } end
   local own = ca_of(run, folder)
   local is_own = own ~= nil and plain(own) == plain(ca)
-  local found = { state = is_own and "ours" or "site", soon = seen.soon, ends = seen.ends,
-    fault = fault_of(run, host, seen, is_own) }
+  local found = { state = is_own and "ours" or "site", soon = false, ends = seen.ends }
+  each_certificate(run, host, paths, function(path, its)
+    local other = path ~= paths.cert and (" (%s)"):format(path) or ""
+    if its and its.over then found.fault = found.fault or ("has expired (%s)%s"):format(its.ends, other) end
+    found.soon = found.soon or (its ~= nil and its.soon)
+  end)
+  found.fault = found.fault or wrong_name(run, host, seen, is_own)
   if not found.fault and found.state == "site" then
     local signer = tls.read(run, ca)
     if plain(signer.subject) ~= plain(seen.issuer) then
@@ -138,18 +156,17 @@ end
 function tls.ask_dates(run, hosts)
   local over = {}
   for _, host in ipairs(hosts) do
-    local text = daemon.text(host, paths_of(host, daemon.of(host)).cert)
-    local ok, seen = pcall(tls.read, run, text or "")
     local renews = ("migrun prepare-host.lua %s renews it, where migrun made it"):format(host.name)
-    if text and not ok then
-      run:warn(("how long the certificate of libvirt on %s is valid is not known: %s"):format(host.name,
-        tostring(seen)))
-    elseif text and seen.over then
-      over[#over + 1] = ("the certificate of libvirt on %s has expired (%s): %s"):format(host.name, seen.ends,
-        renews)
-    elseif text and seen.soon then
-      run:warn(("the certificate of libvirt on %s expires on %s: %s"):format(host.name, seen.ends, renews))
-    end
+    local told = {} -- of those that are the same one is enough
+    each_certificate(run, host, paths_of(host, daemon.of(host)), function(path, seen, problem)
+      local text = problem
+        and ("how long %s on %s is valid is not known: %s"):format(path, host.name, problem) or seen.soon and ("the certificate %s on %s %s %s: %s"):format(path, host.name,
+        seen.over and "has expired on" or "expires on", seen.ends, renews)
+      local of = seen or problem
+      if not text or told[of] then return end
+      told[of] = true
+      if seen and seen.over then over[#over + 1] = text else run:warn(text) end
+    end)
   end
   common.refuse_all(run, over)
 end
