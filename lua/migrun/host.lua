@@ -5,6 +5,7 @@ local audit = require "migrun.audit"
 local common = require "migrun.check.common"
 local conf = require "migrun.conf"
 local daemon = require "migrun.host.daemon"
+local shared = require "migrun.host.shared"
 local names = require "migrun.host.names"
 local nova = require "migrun.host.nova"
 local ssh = require "migrun.host.ssh"
@@ -18,7 +19,7 @@ local function prepare(title, run, undo) return { title, phase = "prepare", run 
 -- The unit of a nova-compute that runs, by its names in Debian and RDO (or the site file's), or nil.
 local function compute_of(one)
   for _, unit in ipairs { "nova-compute", "openstack-nova-compute" } do
-    if daemon.state(one, unit) == "active" then return unit end
+    if shared.state(one, unit) == "active" then return unit end
   end
 end
 
@@ -33,7 +34,7 @@ end
 
 local function pid_of(one, known)
   for _, path in ipairs { "/run/%s.pid", "/run/libvirt/%s.pid" } do
-    local text = daemon.text(one, path:format(known.ports))
+    local text = shared.text(one, path:format(known.ports))
     if text then return text:match("%d+") end
   end
 end
@@ -258,7 +259,7 @@ local function restart(one, known, sockets, texts)
   local function put()
     each_text(texts, function(path, text) one:write(path, text) end)
   end
-  if known.by_sockets or daemon.state(one, known.unit) == "active" then
+  if known.by_sockets or shared.state(one, known.unit) == "active" then
     one:service("libvirtd"):while_stopped(put, sockets)
   else
     put()
@@ -312,7 +313,7 @@ local function prepare_one(run, one)
   local known, its_nova, said = daemon.of(one), nova.of(one), {}
   local transport = run.saved.transport
   local encrypts = transport == "tls"
-    or conf.get(daemon.text(one, known.qemu) or "", "migrate_tls_force") == 1
+    or conf.get(shared.text(one, known.qemu) or "", "migrate_tls_force") == 1
   local plan = its_nova and nova.plan(one, its_nova, transport, names.address(run, one), encrypts)
     or { files = {}, said = {}, notes = {} }
   local function change()
@@ -347,7 +348,7 @@ local function old_texts(run, one, known, was)
   local back, changed = {}, {}
   local keeps = keeps_tcp(nova.of(one), known, was.texts)
   each_text(new_texts(run.saved.transport, known, keeps, was.texts), function(path, made)
-    local now = daemon.text(one, path) or ""
+    local now = shared.text(one, path) or ""
     if is_masked(was.texts[path], now) then
       changed[#changed + 1] = path
     elseif now == made and was.texts[path] then

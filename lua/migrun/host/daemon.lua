@@ -4,15 +4,13 @@
 -- ports (https://libvirt.org/daemons.html). With systemd's sockets it listens on those that are active, and
 -- its own listen_tls and listen_tcp count for nothing; else only with --listen.
 local conf = require "migrun.conf"
+local shared = require "migrun.host.shared"
 
 local daemon = {}
 
 local OF_PORTS = { virtqemud = "virtproxyd" }
 local UNIT_FOLDERS = { "/etc/systemd/system/", "/lib/systemd/system/", "/usr/lib/systemd/system/" }
 local WANTS = "/etc/systemd/system/sockets.target.wants/"
-
----The text of a file, or nil.
-function daemon.text(host, path) return host:stat(path) and host:read(path) end
 
 local function unit_text(host, unit)
   for _, folder in ipairs(UNIT_FOLDERS) do
@@ -28,27 +26,6 @@ local function has_unit(host, unit)
   return (not own or own.type == "file") and unit_text(host, unit) ~= ""
 end
 
----What a program of a host says, "" where there is no such program.
----@param host Host
----@param argv string[]
----@return string
-function daemon.answer(host, argv)
-  local ok, asked = pcall(host.command, host, argv, { reads = true, ok = true, timeout = 30 })
-  return ok and asked.out .. asked.err or ""
-end
-
----The state of a unit as service:state() has it, "absent" where the host has no such unit.
----@param host Host
----@param unit string
----@return string
-function daemon.state(host, unit)
-  local service = host:service(unit)
-  local ok, state = pcall(service.state, service)
-  if ok then return state end
-  if tostring(state):find("there is no unit", 1, true) then return "absent" end
-  error(state, 0)
-end
-
 ---What is known of it: {unit, ports: the daemon that serves them, conf and qemu: files, by_sockets, sockets =
 ---{tls, tcp}: units, active = {tls, tcp}, enabled = {tls, tcp}, arguments = {file, name}: where --listen
 ---stands, where it has one}.
@@ -60,11 +37,11 @@ function daemon.of(host)
   local config = host.settings.libvirt.config
   local found = { unit = unit, ports = ports, conf = ("%s/%s.conf"):format(config, ports),
     qemu = config .. "/qemu.conf", sockets = {}, active = {}, enabled = {} }
-  found.by_sockets = daemon.state(host, ports .. ".socket") == "active"
+  found.by_sockets = shared.state(host, ports .. ".socket") == "active"
   for _, transport in ipairs { "tls", "tcp" } do
     local socket = ("%s-%s.socket"):format(ports, transport)
     found.sockets[transport] = has_unit(host, socket) and socket or nil
-    found.active[transport] = found.sockets[transport] ~= nil and daemon.state(host, socket) == "active"
+    found.active[transport] = found.sockets[transport] ~= nil and shared.state(host, socket) == "active"
     found.enabled[transport] = host:stat(WANTS .. socket) ~= nil
   end
   local file = unit_text(host, ports .. ".service"):match("\nEnvironmentFile=%-?(/[^\n]*)")
@@ -79,7 +56,7 @@ end
 function daemon.texts(host, known)
   local texts = {}
   for _, path in ipairs { known.conf, known.qemu, known.arguments and known.arguments.file } do
-    texts[path] = daemon.text(host, path) or false
+    texts[path] = shared.text(host, path) or false
   end
   return texts
 end

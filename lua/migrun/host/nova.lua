@@ -4,7 +4,7 @@
 -- imagecache.py), oslo.config's cfg.py for the files.
 local common = require "migrun.check.common"
 local ini = require "migrun.ini"
-local daemon = require "migrun.host.daemon"
+local shared = require "migrun.host.shared"
 
 local contains = common.contains
 local nova = {}
@@ -16,7 +16,7 @@ local PACKAGES = { "/usr/lib/python3/dist-packages", "/usr/lib/python3.6/site-pa
 
 -- nova-compute's command line, as it runs there, or "".
 local function running_on(host)
-  return daemon.answer(host, { "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" }):match("[^\n]*")
+  return shared.answer(host, { "pgrep", "-a", "-f", "(^|/)nova-compute( |$)" }):match("[^\n]*")
 end
 
 -- The first number of Nova's version: 26 for Zed. Those of 2013.1 to 2015.1 are from before 12 (Liberty). One
@@ -30,7 +30,7 @@ local function release_of(host, running)
       if version then return tonumber(version:match("^%d+")), version end
     end
   end
-  local version = daemon.answer(host, { program or "nova-compute", "--version" }):match("%d+%.%d+[%d.]*")
+  local version = shared.answer(host, { program or "nova-compute", "--version" }):match("%d+%.%d+[%d.]*")
   return version and tonumber(version:match("^%d+")), version
 end
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The way by ssh: a key of each host's root for migrations alone, which opens nothing on the other hosts but
 -- libvirt's socket. libvirt runs ssh as root of the source (https://libvirt.org/uri.html, ssh transport).
-local daemon = require "migrun.host.daemon"
+local shared = require "migrun.host.shared"
 local names = require "migrun.host.names"
 
 local ssh = {}
@@ -22,14 +22,14 @@ function ssh.refused(from, to) return from:refused_by(ssh.uri(to)) end
 -- The public keys of a host's sshd: those that its configuration names, else sshd's own defaults.
 local function host_keys(host)
   local paths, keys = {}, {}
-  for path in daemon.answer(host, { "sshd", "-T" }):gmatch("hostkey (%S+)") do paths[#paths + 1] = path end
+  for path in shared.answer(host, { "sshd", "-T" }):gmatch("hostkey (%S+)") do paths[#paths + 1] = path end
   if #paths == 0 then
     for _, kind in ipairs { "ed25519", "ecdsa", "rsa" } do
       paths[#paths + 1] = ("/etc/ssh/ssh_host_%s_key"):format(kind)
     end
   end
   for _, path in ipairs(paths) do
-    local text = daemon.text(host, path .. ".pub")
+    local text = shared.text(host, path .. ".pub")
     local kind, key = (text or ""):match("^(%S+) (%S+)")
     if kind then keys[#keys + 1] = kind .. " " .. key end
   end
@@ -45,26 +45,24 @@ local function with_lines(text, lines)
   return text
 end
 
-local function folder(host)
-  if host:stat(FOLDER) then return end
-  host:command({ "mkdir", "-m", "700", FOLDER }, { undo = { "rm", "-df", FOLDER } })
-end
-
 -- A file of root's ssh; a new one is root's alone.
 local function add_lines(host, name, lines)
   local path = FOLDER .. "/" .. name
-  local text = daemon.text(host, path)
+  local text = shared.text(host, path)
   local new = with_lines(text or "", lines)
   if new ~= text then host:write(path, new, not text and { mode = tonumber("600", 8) } or nil) end
 end
 
+local in_preview = {} -- keys that a preview has said would be made
+
 local function public_key(run, host)
-  if not host:stat(KEY) then
-    folder(host)
+  if not host:stat(KEY) and not in_preview[host.name] then
+    shared.folder(host, FOLDER, "700")
     host:command({ "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "migrun " .. host.name, "-f", KEY },
       { undo = { "rm", "-f", KEY, KEY .. ".pub" } })
-    if run.preview then return "ssh-ed25519 (made-in-the-run) migrun " .. host.name end
+    in_preview[host.name] = run.preview
   end
+  if in_preview[host.name] then return "ssh-ed25519 (made-in-the-run) migrun " .. host.name end
   return (host:read(KEY .. ".pub"):gsub("%s+$", ""))
 end
 
@@ -93,12 +91,12 @@ function ssh.let_in(run, from, to)
   end
   options[#options + 1] = "    IdentityFile " .. KEY
   local block = table.concat(options, "\n")
-  local text = daemon.text(from, FOLDER .. "/config")
+  local text = shared.text(from, FOLDER .. "/config")
   if not ("\n" .. (text or "")):find("\n" .. block .. "\n", 1, true) then
     from:write(FOLDER .. "/config", block .. "\n" .. (text or ""),
       not text and { mode = tonumber("600", 8) } or nil)
   end
-  folder(to)
+  shared.folder(to, FOLDER, "700")
   add_lines(to, "authorized_keys", { ('restrict,from="%s",command="%s" %s')
     :format(table.concat(from.facts.addresses, ","), command_of(to), key) })
 end

@@ -5,6 +5,7 @@
 local conf = require "migrun.conf"
 local common = require "migrun.check.common"
 local daemon = require "migrun.host.daemon"
+local shared = require "migrun.host.shared"
 local names = require "migrun.host.names"
 
 local tls = {}
@@ -15,7 +16,7 @@ local MADE = "(made in the run)\n" -- as a preview shows it
 
 -- The files of a host: libvirtd's own, and those of QEMU.
 local function paths_of(host, known)
-  local text, qemu = daemon.text(host, known.conf) or "", daemon.text(host, known.qemu) or ""
+  local text, qemu = shared.text(host, known.conf) or "", shared.text(host, known.qemu) or ""
   local folder = conf.get(qemu, "migrate_tls_x509_cert_dir") or conf.get(qemu, "default_tls_x509_cert_dir")
     or "/etc/pki/qemu"
   return {
@@ -93,7 +94,7 @@ local function each_certificate(run, host, paths, visit)
   local read = {} -- most are the same
   for _, path in ipairs { paths.cert, paths.client_cert, paths.qemu .. "/server-cert.pem",
     paths.qemu .. "/client-cert.pem" } do
-    local text = daemon.text(host, path)
+    local text = shared.text(host, path)
     if text and not read[text] then
       local ok, seen = pcall(tls.read, run, text)
       read[text] = { ok and seen or nil, not ok and tostring(seen) or nil }
@@ -117,7 +118,7 @@ end
 ---@return table
 function tls.of(run, host, known, folder)
   local paths = paths_of(host, known)
-  local text, ca = daemon.text(host, paths.cert), daemon.text(host, paths.ca)
+  local text, ca = shared.text(host, paths.cert), shared.text(host, paths.ca)
   if not text and not ca then return { state = "none" } end
   if not text or not ca then
     return { state = "site", fault = ("is not whole: %s is missing"):format(text and paths.ca or paths.cert) }
@@ -159,9 +160,12 @@ function tls.ask_dates(run, hosts)
     local renews = ("migrun prepare-host.lua %s renews it, where migrun made it"):format(host.name)
     local told = {} -- of those that are the same one is enough
     each_certificate(run, host, paths_of(host, daemon.of(host)), function(path, seen, problem)
-      local text = problem
-        and ("how long %s on %s is valid is not known: %s"):format(path, host.name, problem) or seen.soon and ("the certificate %s on %s %s %s: %s"):format(path, host.name,
-        seen.over and "has expired on" or "expires on", seen.ends, renews)
+      local text = problem and ("how long %s on %s is valid is not known: %s")
+        :format(path, host.name, problem)
+      if seen and seen.soon then
+        text = ("the certificate %s on %s %s %s: %s"):format(path, host.name,
+          seen.over and "has expired on" or "expires on", seen.ends, renews)
+      end
       local of = seen or problem
       if not text or told[of] then return end
       told[of] = true
@@ -173,16 +177,6 @@ end
 
 -- ---- making them ----
 
-local made = {} -- a preview's folders, which nobody sees
-
-local function folder(host, path, mode)
-  local name = host.name .. path
-  if path == "" or made[name] or host:stat(path) then return end
-  folder(host, path:match("^(.*)/[^/]*$"), mode)
-  made[name] = true
-  host:command({ "mkdir", "-m", mode, path }, { undo = { "rm", "-df", path } })
-end
-
 local function own_ca(run, path)
   local here = run.here
   if here:stat(path .. "/cakey.pem") then return here:read(path .. "/cacert.pem") end
@@ -190,7 +184,7 @@ local function own_ca(run, path)
   local text = openssl(run, { "req", "-new", "-x509", "-key", "/dev/stdin", "-days", "3650", "-subj",
     "/CN=migrun's CA for live migration", "-addext", "basicConstraints=critical,CA:TRUE", "-addext",
     "keyUsage=critical,keyCertSign,cRLSign" }, key).out
-  folder(here, path, "700")
+  shared.folder(here, path, "700")
   here:write(path .. "/cakey.pem", key, { mode = tonumber("600", 8), secret = true })
   if run.preview then text = MADE end
   here:write(path .. "/cacert.pem", text, { mode = tonumber("644", 8) })
@@ -232,7 +226,7 @@ function tls.make(run, host, known, path, days)
     { paths.qemu .. "/ca-cert.pem", ca, public }, { paths.qemu .. "/server-cert.pem", text, public },
     { paths.qemu .. "/server-key.pem", key, for_qemu }, { paths.qemu .. "/client-cert.pem", text, public },
     { paths.qemu .. "/client-key.pem", key, for_qemu } } do
-    folder(host, file[1]:match("^(.*)/"), "755")
+    shared.folder(host, file[1]:match("^(.*)/"), "755")
     host:write(file[1], file[2], file[3])
   end
 end

@@ -5,7 +5,7 @@
 -- not); a window is a table of its own that marks packets of the two hosts, with a timeout in the kernel, so
 -- that it shuts by itself when everybody who could shut it is dead. No rule of the site's own firewall is
 -- touched: what that one drops stays dropped.
-local daemon = require "migrun.host.daemon"
+local shared = require "migrun.host.shared"
 
 local window = {}
 
@@ -65,7 +65,7 @@ end
 ---@param host Host
 ---@return boolean
 function window.is_guarded(host)
-  return host:stat(GUARD) ~= nil and daemon.state(host, UNIT) == "active"
+  return host:stat(GUARD) ~= nil and shared.state(host, UNIT) == "active"
 end
 
 ---Whether a host has a guard, be it active or not.
@@ -83,15 +83,9 @@ function window.fault(host)
 end
 
 local function put(host, path, text)
-  if daemon.text(host, path) == text then return false end
+  if shared.text(host, path) == text then return false end
   host:write(path, text)
   return true
-end
-
-local function folder(host, path)
-  if not host:stat(path) then
-    host:command({ "mkdir", "-m", "755", path }, { undo = { "rm", "-df", path } })
-  end
 end
 
 ---Sets a guard before libvirt's port: says whether anything changed.
@@ -102,15 +96,15 @@ function window.guard(host, known)
   local socket = known.by_sockets and known.sockets.tcp
   local listener = socket or known.ports .. ".service"
   local drop_ins = UNITS .. listener .. ".d"
-  folder(host, "/etc/migrun")
+  shared.folder(host, "/etc/migrun", "755")
   local changed = put(host, GUARD, GUARD_TEXT)
   changed = put(host, UNITS .. UNIT, UNIT_TEXT) or changed
-  folder(host, drop_ins)
+  shared.folder(host, drop_ins, "755")
   changed = put(host, drop_ins .. "/migrun-guard.conf", DROP_IN:format(socket and "Socket" or "Service"))
     or changed
   if changed then host:command({ "systemctl", "daemon-reload" }, { undo = { "true" } }) end
   local guard = host:service(UNIT)
-  if host:stat(UNITS .. UNIT) and (changed or daemon.state(host, UNIT) ~= "active") then guard:start() end
+  if host:stat(UNITS .. UNIT) and (changed or shared.state(host, UNIT) ~= "active") then guard:start() end
   return changed
 end
 
