@@ -140,7 +140,7 @@ static int reach(const json_t *request, struct message *answer, struct error *er
     size_t i;
     json_array_foreach(ports, i, port) {
         auto_free char *key = xasprintf("%d", (int)json_integer_value(port));
-        bool open = STREQ(key, "16509") && world_serves(name, "libvirtd");
+        bool open = STREQ(key, "16509") && world_serves(name, "libvirtd") && machine_lets_in(name);
         json_object_set_new(answers, key,
                             json_pack("{s:b, s:s*, s:i}", "open", open, "error",
                                       open ? NULL : "Connection refused", "ms", 1));

@@ -552,6 +552,19 @@ void machine_put(const char *host, const char *path, int mode, int64_t owner, co
     put_file(this_bench(), host, path, file);
 }
 
+bool machine_lets_in(const char *host)
+{
+    auto_free char *guard = path_on(this_bench(), host, "/etc/migrun/guard.nft"),
+                   *run = path_on(this_bench(), host, "/run");
+    bool open = access(guard, F_OK) < 0;
+    DIR *folder = opendir(run);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        open = open || strncmp(entry->d_name, "migrun_", 7) == 0;
+    if (folder)
+        closedir(folder);
+    return open;
+}
+
 void machine_remove(const char *host, const char *path)
 {
     auto_free char *full = path_on(this_bench(), host, path);

@@ -40,6 +40,8 @@ void machines_show_guests(const char *bench, const json_t *w);
 
 // Changes that libvirtd and QEMU make on a host of this process's world.
 void machine_put(const char *host, const char *path, int mode, int64_t owner, const char *content);
+// Whether others reach libvirt's port there: no guard is set, or a window is open in it.
+bool machine_lets_in(const char *host);
 void machine_remove(const char *host, const char *path);
 void machine_give(const char *host, const char *path, int64_t owner); // what is not there needs none
 void machine_append(const char *host, const char *path, const char *line);
