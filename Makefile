@@ -28,10 +28,10 @@ DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-sys
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
-AGENT_SOURCES := $(wildcard src/world/agent/*.c) src/world/wire.c \
+AGENT_SOURCES := $(wildcard src/world/agent/*.c src/world/logs/*.c) src/world/wire.c \
 	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c \
 	spawn.c socket.c trust.c lockdown.c lockdown_calls.c lockdown_mounts.c)
-MAIN_SOURCES := $(wildcard $(addsuffix /*.c,src/base src/world src/world/openstack src/run src/lua src/cli))
+MAIN_SOURCES := $(wildcard $(addsuffix /*.c,src/base src/world src/world/logs src/world/openstack src/run src/lua src/cli))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
 AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
@@ -39,9 +39,9 @@ AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
 all: $(BUILD)/migrun $(BUILD)/migrun-agent
 
 # The policies' library is a part of the program.
-LIBRARY := $(wildcard lua/migrun/*.lua lua/migrun/check/*.lua lua/migrun/host/*.lua)
+LIBRARY := $(wildcard lua/migrun/*.lua lua/migrun/check/*.lua lua/migrun/host/*.lua lua/migrun/diagnose/*.lua)
 LIBRARY_OBJECT := $(BUILD)/obj/library.o
-$(BUILD)/library.c: src/lua/embed $(LIBRARY) lua/migrun lua/migrun/check lua/migrun/host
+$(BUILD)/library.c: src/lua/embed $(LIBRARY) lua/migrun lua/migrun/check lua/migrun/host lua/migrun/diagnose
 	@mkdir -p $(@D)
 	sh src/lua/embed $(LIBRARY) >$@.new && mv $@.new $@
 $(LIBRARY_OBJECT): $(BUILD)/library.c $(BUILD)/flags

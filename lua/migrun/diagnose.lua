@@ -1,69 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- From an error of libvirt, QEMU or Nova to its cause and remedy, by the catalogue. The destination's QEMU
 -- log is asked first, as libvirt's own message is often only the carrier of what QEMU said there.
-local catalogue = require "migrun.catalogue"
+local attempt = require "migrun.diagnose.attempt"
+local clocks = require "migrun.diagnose.clocks"
+local entries = require "migrun.diagnose.entries"
+local judge = require "migrun.diagnose.judge"
+local lines = require "migrun.diagnose.lines"
 
-local diagnose = {}
-
--- {kind, pattern, cause, remedy}; letters match in either case, so that captures keep the text's own.
-local known = {}
-for i, entry in ipairs(catalogue) do
-  local pattern = entry[2]:gsub("(%%?)(%a)", function(escape, letter)
-    return escape == "" and ("[%s%s]"):format(letter, letter:upper()) or escape .. letter
-  end)
-  known[i] = { kind = entry[1], pattern = pattern, cause = entry[3], remedy = entry[4] }
-end
-
--- The first entry that matches a text, and its captures.
-local function entry_of(text)
-  for _, entry in ipairs(known) do
-    local captures = { text:match(entry.pattern) }
-    if #captures > 0 then return entry, captures end
-  end
-end
-
----The kind of a text by the catalogue, or nil.
----@param text string
----@return string|nil
-function diagnose.kind(text)
-  local entry = entry_of(text)
-  return entry and entry.kind
-end
-
--- QEMU's start and end of every life, the command lines of its helpers; they explain nothing.
-local function is_noise(text)
-  return text == "" or text:find("^%d+%-%d+%-%d+ .*: starting up")
-    or text:find("shutting down, reason=", 1, true) or text:find("^LC_ALL=")
-    or text:find("^%u[%u_]*=") or text:find("^/[^ :]+ ") or text:find("^%-")
-    or text:find("char device redirected", 1, true)
-    or text:find("initiating migration", 1, true)
-    -- libvirtd's own, for a reason that stands elsewhere
-    or text:find("terminating on signal 15 from pid %d+ %(.*/%a+d%)")
-end
-
-local ERROR_WORDS = { "error", "fail", "cannot", "can't", "could not", "unable", "invalid", "denied",
-  "refused", "unsupported", "not support", "mismatch", "no such", "not found", "lost", "abort",
-  "terminating" }
-
-local function is_error(text)
-  local plain = text:lower()
-  for _, word in ipairs(ERROR_WORDS) do
-    if plain:find(word, 1, true) then return true end
-  end
-  return false
-end
+local diagnose = { kind = entries.kind }
 
 local function explains(kind) return kind == "cause" or kind == "danger" end
-
--- When a line was written, by its host's clock: QEMU's "2026-11-24T03:44:59.919094Z", libvirt's "2026-11-24
--- 03:44:59.928+0000". nil: it has no time.
-local function time_of(text)
-  local year, month, day, hour, minute, second =
-    text:match("^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d%.?%d*)")
-  if not year then return nil end
-  local days = os.time { year = year, month = month, day = day, hour = 12 } // 86400
-  return days * 86400 + hour * 3600 + minute * 60 + tonumber(second)
-end
 
 -- By how much a host's clock is ahead of this machine's, about.
 local function ahead(host)
@@ -77,11 +23,11 @@ end
 local function rank_of(text)
   local kind = diagnose.kind(text)
   if kind == "danger" then return "danger" end
-  if kind == "consequence" or is_noise(text) then return nil end
+  if kind == "consequence" or lines.is_noise(text) then return nil end
   if kind == "carrier" then return "carried" end
   if kind == "cause" then return "error" end
   if text:find("warning:", 1, true) then return nil end
-  return is_error(text) and "error" or "other"
+  return lines.is_error(text) and "error" or "other"
 end
 
 -- The first line of each rank, by true time over all logs; a line without a time is as old as the one before.
@@ -90,7 +36,7 @@ local function first_lines(logs)
   for number, log in ipairs(logs) do
     local offset, at = ahead(log.host), 0
     for _, line in ipairs(log:lines()) do
-      local time = time_of(line.text)
+      local time = lines.time_in(line.text, 1)
       at = time and time - offset or at
       local rank = rank_of(line.text)
       if rank and (not first[rank] or (at > 0 and first[rank].at > at and first[rank].number ~= number)) then
@@ -113,13 +59,9 @@ local function ports_of(host)
   return ("%d-%d"):format(conf.migration_port_min or 49152, conf.migration_port_max or 49215) -- libvirt's own
 end
 
-local function fill(text, run, captures)
-  local names = {
-    p = ports_of(run.dest),
-    d = run.dest and run.dest.name or "the destination",
-    s = run.source and run.source.name or "the source",
-  }
-  return (text:gsub("%%([dps%d])", function(key) return names[key] or captures[tonumber(key)] or "?" end))
+local function names_of(run)
+  return { p = ports_of(run.dest), d = run.dest and run.dest.name or "the destination",
+    s = run.source and run.source.name or "the source" }
 end
 
 ---Cause and remedy of a text, or nil when none is known.
@@ -128,9 +70,10 @@ end
 ---@return string|nil cause
 ---@return string|nil remedy
 function diagnose.known(text, run)
-  local entry, captures = entry_of(text)
+  local entry, captures = entries.of(text)
   if entry and entry.cause then
-    return fill(entry.cause, run, captures), fill(entry.remedy, run, captures)
+    local names = names_of(run)
+    return entries.fill(entry.cause, names, captures), entries.fill(entry.remedy, names, captures)
   end
 end
 
@@ -192,6 +135,256 @@ function diagnose.explain(run, failure, log, nova_log, source_log)
   end
   if remedy then details[#details + 1] = { label = "Remedy", text = remedy } end
   return details
+end
+
+-- ---- migrun diagnose: of the logs of all hosts ----
+
+local BEFORE_S, AFTER_S = 5, 10   -- around the migration's first and last sign
+local SKEW_S = 120                -- clocks that nobody measured
+local ROUNDS = 4
+local CLUSTER_S = 30              -- errors of one failure stand together so closely
+
+---Which question comes first. The answers go to diagnose.narrow.
+---@param request table  {subject, offline, since, until, folders, hosts: [name], run, nova, quick}
+---@return table state  {known, query or queries (by host), found}
+function diagnose.begin(request)
+  local subject = request.subject
+  local known = { subject = subject }
+  if lines.is_request(subject) then known.request = subject
+  elseif lines.is_uuid(subject) then known.uuid = subject:lower() end
+  local state = { request = request, known = known, round = 1 }
+  local told = request.told -- by a run's journal, or by Nova
+  if told then
+    known.uuid, known.name = told.uuid or known.uuid, told.name
+    state.found = { began = told.began, ended = told.ended, source = told.source, dest = told.dest,
+      request = told.request, zones = {}, told = true }
+    return diagnose.read(state)
+  end
+  state.query = attempt.look(known, request)
+  return state
+end
+
+-- The window of a migration, by each host's clock.
+function diagnose.read(state)
+  local found, request = state.found, state.request
+  local margin = request.offline and SKEW_S or 0
+  local queries = {}
+  for _, host in ipairs(request.hosts) do
+    local ahead = (request.ahead or {})[host] or 0
+    local sets = lines.sets(state.known.name, (request.places or {})[host])
+    local needles = {}
+    for _, key in ipairs { "uuid", "name", "request" } do needles[#needles + 1] = state.known[key] end
+    if found.request then needles[#needles + 1] = found.request end
+    for _, global in ipairs(found.globals or {}) do needles[#needles + 1] = global end
+    queries[host] = { folders = request.folders, sets = sets, needles = needles, journal = not request.offline,
+      since = found.began - BEFORE_S - margin + ahead, ["until"] = found.ended + AFTER_S + margin + ahead,
+      zone = request.offline and (found.zones[host] or 0) or nil }
+  end
+  state.query, state.queries, state.reading = nil, queries, true
+  return state
+end
+
+-- Where nothing names the guest: the last errors of the host that it is on.
+local function look_around(state)
+  local query = attempt.look(state.known, state.request)
+  for _, set in ipairs(query.sets) do
+    if set.name == "libvirt" then set.words = { ": error :" } end
+  end
+  state.query, state.around = query, true
+  return state
+end
+
+-- The last of the errors that stand closely together, on a host that has the guest.
+local function last_errors(state, answers)
+  local latest, host_of_latest
+  for host, answer in pairs(answers) do
+    local has_guest = false
+    for _, file in ipairs(answer.files or {}) do has_guest = has_guest or file.set == "own" end
+    for _, line in ipairs(has_guest and answer.lines or {}) do
+      local is_error = answer.files[line.file + 1].set == "libvirt" and line.time
+      if is_error and (not latest or line.time > latest) then latest, host_of_latest = line.time, host end
+    end
+  end
+  if not latest then return nil end
+  local began = latest
+  for _, line in ipairs(answers[host_of_latest].lines) do
+    if line.time and answers[host_of_latest].files[line.file + 1].set == "libvirt"
+      and latest - line.time < CLUSTER_S then
+      began = math.min(began, line.time)
+    end
+  end
+  return { began = began, ended = latest, source = host_of_latest, zones = {}, loose = true }
+end
+
+---Takes what the hosts answered to the last question; state.query (or .queries) is the next one, and where
+---there is none state.answer is the end.
+---@param state table
+---@param answers table<string, table>  {host → {lines, files, left} or {error}}
+---@return table state
+function diagnose.narrow(state, answers)
+  local usable = {}
+  for host, answer in pairs(answers) do if not answer.error then usable[host] = answer end end
+  if state.reading then
+    state.query, state.queries = nil, nil
+    state.answer = diagnose.conclude(state, answers)
+    return state
+  end
+  local found, more
+  if state.around then
+    found = last_errors(state, usable)
+  else
+    found, more = attempt.find(state.known, usable, state.request)
+    state.round = state.round + 1
+    if more and state.round <= ROUNDS then
+      state.query = attempt.look(state.known, state.request)
+      return state
+    end
+  end
+  if found then
+    state.found = found
+    return diagnose.read(state)
+  end
+  if not state.around then return look_around(state) end
+  state.query = nil
+  state.answer = { kind = "nothing", not_read = diagnose.unread(answers), known = state.known }
+  return state
+end
+
+---What could not be read: {host, path (or nil), why} each.
+---@param answers table<string, table>
+---@return table[]
+function diagnose.unread(answers)
+  local unread = {}
+  for host, answer in pairs(answers) do
+    if answer.error then unread[#unread + 1] = { host = host, why = answer.error } end
+    for _, file in ipairs(answer.files or {}) do
+      if file.error then unread[#unread + 1] = { host = host, path = file.path, why = file.error } end
+    end
+    if (answer.left or 0) > 0 then
+      unread[#unread + 1] = { host = host, why = ("%d more lines of that time"):format(answer.left) }
+    end
+  end
+  table.sort(unread, function(a, b)
+    return a.host .. (a.path or "") .. a.why < b.host .. (b.path or "") .. b.why
+  end)
+  return unread
+end
+
+local function records_of(answers, zones, ahead)
+  local records = {}
+  for host, answer in pairs(answers) do
+    for order, line in ipairs(answer.lines or {}) do
+      local file = answer.files[line.file + 1]
+      records[#records + 1] = { host = host, path = file.path, set = file.set, line = line.line, at = line.at,
+        raw = line.time, time = line.time and line.time - (ahead[host] or 0), text = line.text, order = order }
+    end
+  end
+  return records
+end
+
+local function by_time(a, b)
+  if a.time ~= b.time then
+    if not a.time or not b.time then return b.time == nil and a.time ~= nil end
+    return a.time < b.time
+  end
+  if a.host ~= b.host then return a.host < b.host end
+  return a.order < b.order
+end
+
+-- Names the hosts that the lines leave open: with two that run guests, the other one.
+local function name_hosts(found, records, request)
+  local has = {}
+  for _, record in ipairs(records) do
+    if record.set == "own" or record.set == "qemu" or record.set == "libvirt" then has[record.host] = true end
+  end
+  local list = {}
+  for _, host in ipairs(request.hosts) do if has[host] then list[#list + 1] = host end end
+  for _, pair in ipairs { { "source", "dest" }, { "dest", "source" } } do
+    if not found[pair[1]] and found[pair[2]] and #list == 2 then
+      found[pair[1]] = list[1] == found[pair[2]] and list[2] or list[1]
+    end
+  end
+end
+
+local NOTES = { consequence = "follows from it", carrier = "carries it" }
+local MOST_EVIDENCE = 10
+
+-- The line itself first, then what else counts, in order, each message once.
+local function evidence_of(verdict)
+  local chosen, list, seen = verdict.record, {}, {}
+  local function add(record, note)
+    local message = record.host .. lines.message(record.text)
+    if seen[message] or #list >= MOST_EVIDENCE then return end
+    seen[message] = true
+    list[#list + 1] = { host = record.host, path = record.path, line = record.line, at = record.at,
+      time = record.time, text = record.text, note = note }
+  end
+  if chosen then add(chosen) end
+  for _, record in ipairs(verdict.ours) do
+    if record ~= chosen then add(record, NOTES[record.worth]) end
+  end
+  return list
+end
+
+local function has_moved(found, records, request)
+  if request.told and request.told.moved then return true end
+  local left, failed = false, false
+  for _, record in ipairs(records) do
+    if record.set == "own" and record.time and record.time >= found.began - 1 then
+      left = left or record.text:find("reason=migrated", 1, true) ~= nil
+      failed = failed or record.text:find("reason=failed", 1, true) ~= nil
+    end
+  end
+  return left and not failed
+end
+
+local ABORTED = "somebody, or a time limit, aborted the migration"
+
+---The end: what the lines of all hosts say of the migration.
+---@param state table
+---@param answers table<string, table>
+---@return table answer  {kind, cause, remedy, evidence, story, not_read, known, found}
+function diagnose.conclude(state, answers)
+  local found, request, known = state.found, state.request, state.known
+  local ahead = {}
+  for host, seconds in pairs(request.ahead or {}) do ahead[host] = seconds end
+  local records = records_of(answers, found.zones, ahead)
+  table.sort(records, by_time)
+  name_hosts(found, records, request)
+  if request.offline then
+    ahead = clocks.apart(records, found)
+    for _, record in ipairs(records) do record.time = record.raw and record.raw - (ahead[record.host] or 0) end
+    table.sort(records, by_time)
+  end
+  local inside = {}
+  local from = found.began - BEFORE_S - math.max(0, ahead[found.source] or 0)
+  for _, record in ipairs(records) do
+    if not record.time or record.time >= from then inside[#inside + 1] = record end
+  end
+  local verdict = judge.verdict(inside, found, known)
+  local names = { d = found.dest or "the destination", s = found.source or "the source",
+    h = verdict.record and verdict.record.host,
+    p = ports_of(found.dest and { facts = (request.facts or {})[found.dest] }) }
+  local entry, captures = verdict.record and verdict.record.entry, verdict.record and verdict.record.captures
+  local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
+    not_read = diagnose.unread(answers), began = found.began, ended = found.ended, source = found.source,
+    dest = found.dest, request = found.request, loose = found.loose, ahead = ahead }
+  if verdict.kind == "unknown" and has_moved(found, inside, request) then
+    answer.kind = "moved"
+  elseif verdict.kind == "aborted" then
+    answer.cause = ABORTED
+  elseif verdict.kind ~= "unknown" and entry and entry.cause then
+    answer.cause = entries.fill(entry.cause, names, captures)
+    answer.remedy = entries.fill(entry.remedy, names, captures)
+  end
+  for i, record in ipairs(inside) do
+    if record.tie then
+      answer.story[#answer.story + 1] = { host = record.host, path = record.path, line = record.line,
+        at = record.at, time = record.time, text = record.text, worth = record.worth }
+    end
+    if i > 5000 then break end
+  end
+  return answer
 end
 
 return diagnose

@@ -106,6 +106,22 @@ static const struct command_option history_options[] = {
     {0},
 };
 
+static const struct command_option diagnose_options[] = {
+    {OPTION_LOGS, "logs", "DIR",
+     "read no host's logs but copies: DIR holds a folder for each host, with paths as on the host, or a "
+     "sosreport's"},
+    {OPTION_SINCE, "since", "TIME", "look no further back: 2h, 3d, \"2026-11-24 03:44\""},
+    {OPTION_UNTIL, "until", "TIME", "nor at what came later"},
+    {OPTION_CATALOGUE, "catalogue", "FILE",
+     "a site's own causes and remedies (default: /etc/migrun/catalogue.lua)"},
+    SITE,
+    STATE,
+    {'v', "verbose", NULL, "show all lines of that migration, in the order in which they were written"},
+    JSON,
+    HELP,
+    {0},
+};
+
 static const struct command_option show_options[] = {STATE, JSON, COLOR, HELP, {0}};
 
 static const struct command_option help_options[] = {HELP, {0}};
@@ -167,6 +183,20 @@ const struct command commands[] = {
         .missing = "show takes the name of one run (migrun history lists them)",
         .run = show_run,
         .options = show_options,
+    },
+    {
+        .name = "diagnose",
+        .arguments = "INSTANCE|RUN|REQUEST-ID",
+        .summary = "tell why a migration failed, by the logs of all hosts",
+        .about = "Reads the logs of the hosts (of QEMU, libvirt, Nova, Neutron, Placement and the system) at "
+                 "the time of the last migration of INSTANCE, whoever asked for it, and tells the first "
+                 "cause, what to do, and the lines that say so. The exit status is 2 where the cause is not "
+                 "known.",
+        .example = "migrun diagnose web-17",
+        .least = 1,
+        .missing = "diagnose takes the name of one instance, run or request",
+        .run = diagnose_run,
+        .options = diagnose_options,
     },
     {
         .name = "help",

@@ -17,7 +17,11 @@ enum option_id { // of options without a letter; the others have their letter
     OPTION_HOST,
     OPTION_YES,
     OPTION_UNLOCKED,
-    OPTION_PRUNE
+    OPTION_PRUNE,
+    OPTION_LOGS,
+    OPTION_SINCE,
+    OPTION_UNTIL,
+    OPTION_CATALOGUE
 };
 
 struct command_option {
@@ -56,6 +60,7 @@ int move_run(struct options *options, struct error *err);
 int recover_run(struct options *options, struct error *err);
 int undo_run(struct options *options, struct error *err);
 int history_run(struct options *options, struct error *err);
+int diagnose_run(struct options *options, struct error *err);
 int show_run(struct options *options, struct error *err);
 int help_run(struct options *options, struct error *err);
 

@@ -94,6 +94,10 @@ static int take_option(const struct command *command, struct options *options, i
     case OPTION_SOURCE: options->source = value; break;
     case OPTION_STATE: options->state = value; break;
     case OPTION_HOST: options->host = value; break;
+    case OPTION_LOGS: options->logs = value; break;
+    case OPTION_SINCE: options->since = value; break;
+    case OPTION_UNTIL: options->until = value; break;
+    case OPTION_CATALOGUE: options->catalogue = value; break;
     case OPTION_PRUNE: options->prune = value; break;
     case OPTION_JSON: options->json = true; break;
     case OPTION_YES: options->yes = true; break;

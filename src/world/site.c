@@ -200,6 +200,7 @@ static const struct key host_keys[] = {
     {0},
 };
 static const struct key site_keys[] = {{"hosts", NULL, NULL, NULL},
+                                       {"control", NULL, NULL, NULL},
                                        {"ssh", NULL, NULL, ssh_keys},
                                        {"libvirt", NULL, NULL, libvirt_keys},
                                        PLACE_KEYS,
@@ -363,12 +364,12 @@ static bool host_name_fits(const char *name)
 
 #define A_HOST_NAME "a host's name (no spaces, quotes, '/', and no '-' first)"
 
-static int add_host(const struct checking *c, json_t *hosts, const char *name, json_t *own)
+static int add_host(const struct checking *c, const char *key, json_t *hosts, const char *name, json_t *own)
 {
     if (!host_name_fits(name))
-        return wrong(c, name, "hosts: '%s' is not " A_HOST_NAME, name);
+        return wrong(c, name, "%s: '%s' is not " A_HOST_NAME, key, name);
     if (json_object_get(hosts, name))
-        return wrong(c, "hosts", "hosts names '%s' twice", name);
+        return wrong(c, key, "%s names '%s' twice", key, name);
     json_object_set_new(hosts, name, own ? json_copy(own) : json_object());
     normalise(json_object_get(hosts, name));
     return 0;
@@ -381,11 +382,11 @@ static int compare_names(const void *a, const void *b)
 
 // Names first, as they stand, then the hosts that have settings of their own, sorted (a Lua table has no
 // order).
-static int hosts_from(const struct checking *c, const json_t *given, json_t *hosts)
+static int hosts_from(const struct checking *c, const char *key, const json_t *given, json_t *hosts)
 {
     size_t count = json_is_array(given) ? json_array_size(given) : json_object_size(given), named = 0;
     if (given && !json_is_array(given) && !json_is_object(given))
-        return wrong_value(c, "hosts", "a table of host names", given);
+        return wrong_value(c, key, "a table of host names", given);
     for (size_t i = 0; i < count; i++) {
         char position[32];
         snprintf(position, sizeof position, "%zu", i + 1);
@@ -393,10 +394,10 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
                                                    : json_object_get(given, position);
         if (!value)
             break;
-        auto_free char *where = xasprintf("hosts[%s]", position);
+        auto_free char *where = xasprintf("%s[%s]", key, position);
         if (!json_is_string(value))
             return wrong_value(c, where, A_HOST_NAME, value);
-        if (add_host(c, hosts, json_string_value(value), NULL) < 0)
+        if (add_host(c, key, hosts, json_string_value(value), NULL) < 0)
             return -1;
     }
     if (!json_is_object(given))
@@ -408,12 +409,12 @@ static int hosts_from(const struct checking *c, const json_t *given, json_t *hos
         if (!is_position(name))
             names[named++] = name;
         else if (strtoul(name, NULL, 10) == 0 || strtoul(name, NULL, 10) > count)
-            return wrong(c, "hosts", "hosts has an entry %s, but not all before it", name);
+            return wrong(c, key, "%s has an entry %s, but not all before it", key, name);
     qsort(names, named, sizeof *names, compare_names);
     for (size_t i = 0; i < named; i++) {
-        auto_free char *where = xasprintf("hosts.%s", names[i]);
+        auto_free char *where = xasprintf("%s.%s", key, names[i]);
         json_t *own = json_object_get(given, names[i]);
-        if (check_table(c, where, own, host_keys) < 0 || add_host(c, hosts, names[i], own) < 0)
+        if (check_table(c, where, own, host_keys) < 0 || add_host(c, key, hosts, names[i], own) < 0)
             return -1;
     }
     return 0;
@@ -452,19 +453,26 @@ int site_from_json(const json_t *table, const char *path, const char *text, stru
     struct checking c = {path ? path : "the site", text, err};
     if (table && check_table(&c, "", table, site_keys) < 0)
         return -1;
-    auto_json json_t *hosts = json_object(),
+    auto_json json_t *hosts = json_object(), *control = json_object(),
                      *own = table ? json_copy((json_t *)(uintptr_t)table) : json_object();
-    if (hosts_from(&c, json_object_get(own, "hosts"), hosts) < 0)
+    if (hosts_from(&c, "hosts", json_object_get(own, "hosts"), hosts) < 0 ||
+        hosts_from(&c, "control", json_object_get(own, "control"), control) < 0)
         return -1;
     json_object_del(own, "hosts");
+    json_object_del(own, "control");
     normalise(own);
     json_t *json = defaults(), *names = json_array(), *value;
+    json_t *control_names = json_array();
     put_over(json, own);
     normalise(json_object_get(json, "ssh"));
     const char *name;
     json_object_foreach(hosts, name, value)
         json_array_append_new(names, json_string(name));
+    json_object_foreach(control, name, value)
+        json_array_append_new(control_names, json_string(name));
+    json_object_update_missing(hosts, control);
     json_object_set(json, "hosts", hosts);
+    json_object_set_new(json, "control", control_names);
     json_object_set_new(json, "names", names);
     struct site *site = xmalloc(sizeof *site);
     *site = (struct site){.path = path ? xstrdup(path) : NULL, .json = json};
@@ -481,6 +489,7 @@ void site_free(struct site *site)
     free(site);
 }
 
+json_t *site_control_names(const struct site *site) { return json_object_get(site->json, "control"); }
 json_t *site_host_names(const struct site *site) { return json_object_get(site->json, "names"); }
 
 // ---- one host ----
@@ -517,6 +526,7 @@ int site_host(const struct site *site, const char *name, struct host_spec **resu
     json_object_del(all, "ssh");
     json_object_del(all, "hosts");
     json_object_del(all, "names");
+    json_object_del(all, "control");
     put_over(all, ssh);
     put_over(all, own);
 

@@ -36,6 +36,7 @@ void site_free(struct site *site);
 int site_host(const struct site *site, const char *name, struct host_spec **spec, struct error *err);
 void host_spec_free(struct host_spec *spec);
 struct host_spec *host_spec_copy(const struct host_spec *spec);
-json_t *site_host_names(const struct site *site); // array, borrowed
+json_t *site_host_names(const struct site *site);    // array, borrowed
+json_t *site_control_names(const struct site *site); // the same of the hosts that run the cloud's services
 
 #endif

@@ -3,6 +3,7 @@
 #include "world/agent/ops_internal.h"
 
 #include "base/clock.h"
+#include "world/logs/search.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -89,4 +90,16 @@ SERVE(serve_log)
     if (offset >= 0)
         json_object_set_new(*result, "line", json_integer((json_int_t)before + 1));
     return 0;
+}
+
+SERVE(serve_search)
+{
+    const struct search_way way = {.root = "", .client_fd = agent->stdin_fd};
+    return search_logs(&way, request, result, err);
+}
+
+SERVE(serve_count)
+{
+    const struct search_way way = {.root = "", .client_fd = agent->stdin_fd};
+    return search_count(&way, request, result, err);
 }

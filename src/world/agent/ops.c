@@ -50,6 +50,8 @@ const struct op ops[] = {
     {"facts", NULL, serve_facts},
     {"storage", NULL, serve_storage},
     {"log", NULL, serve_log},
+    {"search", NULL, serve_search},
+    {"count", NULL, serve_count},
     {"ping", NULL, serve_ping},
     {NULL, NULL, NULL},
 };

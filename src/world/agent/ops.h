@@ -55,11 +55,14 @@
 //     look    surgery → the same, as it stands now
 //   log       path [, offset, line] → {size, lines, inode}; with offset: body = what came after it,
 //             result.line = the number of its first line; a shorter file (rotated) starts at 0
+//   search    the lines of this host's logs that matter (world/logs/search.h: search_logs)
+//   count     the numbers of lines, by their places (search_count)
 //   ping      → {}
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the
 // original's bytes and what it takes to restore it, synced before the change is made. With --read-only only
-// stat, read, list, notes, claims, reach, login, facts, storage, log, ping, surgery look, service state|wait
+// stat, read, list, notes, claims, reach, login, facts, storage, log, search, count, ping, surgery look,
+// service state|wait
 // and command with reads are served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the beginning and at the end),

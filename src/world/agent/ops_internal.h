@@ -25,6 +25,8 @@ SERVE(serve_forget);
 SERVE(serve_chown);
 SERVE(serve_chmod);
 SERVE(serve_log);
+SERVE(serve_search);
+SERVE(serve_count);
 SERVE(serve_command);
 SERVE(serve_service);
 SERVE(serve_reach);

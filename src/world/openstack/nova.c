@@ -476,6 +476,34 @@ int nova_action(struct cloud *cloud, const char *server, const char *request_id,
     return 0;
 }
 
+int nova_actions(struct cloud *cloud, const char *server, json_t **actions, struct error *err)
+{
+    int newest;
+    auto_json json_t *answer = NULL;
+    auto_free char *id = url_text(server);
+    if (cloud_newest(cloud, "compute", &newest, err) < 0)
+        return -1;
+    int minor = BEST(newest, 1, 21, 58);
+    if (get(cloud, "compute", minor, "listing the instance's actions", &answer, err,
+            "/servers/%s/os-instance-actions%s", id, minor >= 58 ? "?limit=20" : "") < 0)
+        return -1;
+    size_t i;
+    json_t *given;
+    *actions = json_array();
+    json_array_foreach(json_object_get(answer, "instanceActions"), i, given) {
+        static const char *const names[][2] = {{"action", "action"},
+                                               {"request_id", "request_id"},
+                                               {"start", "start_time"},
+                                               {"updated", "updated_at"},
+                                               {"message", "message"}};
+        json_t *entry = json_object();
+        for (size_t j = 0; j < COUNT_OF(names); j++)
+            copy_text(entry, names[j][0], given, names[j][1]);
+        json_array_append_new(*actions, entry);
+    }
+    return 0;
+}
+
 bool nova_was_deleted(struct cloud *cloud, const char *server)
 {
     int newest;

@@ -1,0 +1,105 @@
+-- SPDX-License-Identifier: MIT
+-- What a line of a log says, and which of them are asked for.
+local lines = {}
+
+local REQUEST = "req%-%x%x%x%x%x%x%x%x%-%x+%-%x+%-%x+%-%x+"
+lines.UUID = "%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x"
+
+---Whether a text is a request id of OpenStack, or a uuid.
+---@param text string
+function lines.is_request(text) return text:find("^" .. REQUEST .. "$") ~= nil end
+function lines.is_uuid(text) return text:find("^" .. lines.UUID .. "$") ~= nil end
+
+---The request ids in a line of oslo.log, its own and the global one.
+---@param text string
+---@return string[]
+function lines.requests(text)
+  local found = {}
+  for request in text:gmatch(REQUEST) do found[#found + 1] = request end
+  return found
+end
+
+---The level of a line of oslo.log, or nil.
+---@param text string
+function lines.level(text) return text:match("^[%d%-:%. T]+ %d+ (%u+) [%w_%.%-]+ ") end
+
+---A time in a text, as if it were UTC: "2026-11-24T03:44:59.919094Z", "2026-11-24 03:44:59.928+0000".
+---@param text string
+---@param init integer|nil
+function lines.time_in(text, init)
+  local from, _, year, month, day, hour, minute, second =
+    text:find("(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d%.?%d*)", init)
+  if not from then return nil end
+  local days = os.time { year = year, month = month, day = day, hour = 12 } // 86400
+  return days * 86400 + hour * 3600 + minute * 60 + tonumber(second), from
+end
+
+local ERROR_WORDS = { "error", "fail", "cannot", "can't", "could not", "unable", "invalid", "denied",
+  "refused", "unsupported", "not support", "mismatch", "no such", "not found", "lost", "abort",
+  "terminating" }
+
+---Whether a text's words are those of an error.
+---@param text string
+function lines.is_error(text)
+  local plain = text:lower()
+  for _, word in ipairs(ERROR_WORDS) do
+    if plain:find(word, 1, true) then return true end
+  end
+  return false
+end
+
+---Whether a line of a QEMU's log explains nothing: starts and ends of its lives, command lines of helpers,
+---warnings.
+---@param text string
+function lines.is_noise(text)
+  return text == "" or text:find("^%d+%-%d+%-%d+ .*: starting up")
+    or text:find("shutting down, reason=", 1, true) or text:find("^LC_ALL=")
+    or text:find("^%u[%u_]*=") or text:find("^/[^ :]+ ") or text:find("^ ?%-")
+    or text:find("char device redirected", 1, true) or text:find("initiating migration", 1, true)
+    -- libvirtd's own, for a reason that stands elsewhere
+    or text:find("terminating on signal 15 from pid %d+ %(.*/%a+d%)")
+end
+
+---The message of a line without what stands before it: times, levels, names of programs and functions.
+---@param text string
+function lines.message(text)
+  local message = text:gsub("^%d[%d%-]+[T ][%d:%.,]+[Z%+%d:]* *", "")
+  message = message:gsub("^%d+: %a+ : [%w_]+:%d+ : ", ""):gsub("^qemu[^ ]*: ", "")
+  message = message:gsub("^%d+ %u+ [%w_%.%-]+ ", ""):gsub("^%[[^%]]*%] ", ""):gsub("^%[instance: [^%]]*%] *", "")
+  return message
+end
+
+---What is read of the logs: sets of files (see src/world/logs/search.h). own: the guest's name in libvirt.
+---@param own string|nil
+---@param places table|nil  {qemu, libvirtd, nova_compute}: the site's paths
+---@return table[]
+function lines.sets(own, places)
+  local function at(path, patterns)
+    if path then table.insert(patterns, 1, (path:gsub("%%s", "*")) .. "*") end
+    return patterns
+  end
+  places = places or {}
+  local sets = {}
+  if own then
+    local plain = own:gsub("[%[%]%*%?\\]", "\\%0")
+    local paths = { "*/" .. plain .. ".log*" }
+    if places.qemu then paths[2] = places.qemu:gsub("%%s", (plain:gsub("%%", "%%%%"))) .. "*" end
+    sets[1] = { name = "own", all = true, paths = paths }
+  end
+  sets[#sets + 1] = { name = "qemu", paths = at(places.qemu, { "*/qemu/*.log*" }),
+    words = { "qemu-system", "qemu-kvm", "reason=failed", "reason=crashed" } }
+  sets[#sets + 1] = { name = "libvirt", words = { ": error :" },
+    paths = at(places.libvirtd, { "*libvirtd*.log*", "*virtqemud*", "*virtproxyd*", "*virtlogd*" }) }
+  sets[#sets + 1] = { name = "nova", words = { " ERROR ", " CRITICAL " },
+    paths = at(places.nova_compute, { "*nova*.log*", "*placement*.log*", "*neutron*.log*",
+      "*/openvswitch-agent.log*", "*/server.log*", "*nova-api*", "*nova-compute*" }) }
+  local system = { "ut of memory", "oom-kill", "Killed process", "No space left", "I/O error", "Remounting",
+    "segfault", "denied", "DENIED", "ibvirt", "virtqemud", "nova-compute", "qemu", "Link is Down",
+    "not responding" }
+  sets[#sets + 1] = { name = "system", words = system, paths = { "*/syslog*", "*/messages*", "*/kern.log*",
+    "*/daemon.log*", "*dmesg*", "*journalctl*", "*journal*.txt*" } }
+  sets[#sets + 1] = { name = "journal", words = system, paths = {} }
+  return sets
+end
+
+return lines

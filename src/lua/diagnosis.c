@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "lua/diagnosis.h"
+
+#include "base/io.h"
+#include "lua/sandbox.h"
+#include "lua/value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CATALOGUE "/etc/migrun/catalogue.lua"
+
+enum { CATALOGUE_MAX = 1 << 20 };
+
+struct entry {
+    struct diagnosis *d;
+    const char *path, *text; // of the site's catalogue
+    size_t len;
+    const json_t *given;
+    json_t **next;
+};
+
+// What is of use outside of the state at the top of the stack, which is kept.
+static int take_next(lua_State *L, struct entry *e, struct error *err)
+{
+    static const char *const members[] = {"query", "queries", "answer"};
+    json_t *next = json_object();
+    *e->next = next;
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        json_t *value = NULL;
+        if (lua_getfield(L, -1, members[i]) != LUA_TNIL && lua_to_json(L, -1, &value, err) < 0)
+            return -1;
+        if (value)
+            json_object_set_new(next, members[i], value);
+        lua_pop(L, 1);
+    }
+    e->d->state = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static void push_function(lua_State *L, const char *module, const char *name)
+{
+    push_library(L, module);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
+static int add_catalogue(lua_State *L, void *data, struct error *err)
+{
+    struct entry *e = data;
+    push_function(L, "migrun.diagnose.entries", "add");
+    const char *chunk = lua_pushfstring(L, "@%s", e->path);
+    if (luaL_loadbufferx(L, e->text, e->len, chunk, "t") != LUA_OK)
+        lua_error(L);
+    lua_remove(L, -2);
+    lua_call(L, 0, 1);
+    if (!lua_istable(L, -1))
+        return error_set(err, ERR_SITE, 0,
+                         "%s should return a list of entries, as { \"cause\", \"pattern\", "
+                         "\"cause in words\", \"remedy\" }",
+                         e->path);
+    lua_call(L, 1, 1);
+    return lua_isnil(L, -1) ? 0 : error_set(err, ERR_SITE, 0, "%s: %s", e->path, lua_tostring(L, -1));
+}
+
+static int begin(lua_State *L, void *data, struct error *err)
+{
+    struct entry *e = data;
+    push_function(L, "migrun.diagnose", "begin");
+    lua_push_json(L, e->given);
+    lua_call(L, 1, 1);
+    return take_next(L, e, err);
+}
+
+static int take(lua_State *L, void *data, struct error *err)
+{
+    struct entry *e = data;
+    push_function(L, "migrun.diagnose", "narrow");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->d->state);
+    luaL_unref(L, LUA_REGISTRYINDEX, e->d->state);
+    lua_push_json(L, e->given);
+    lua_call(L, 2, 1);
+    return take_next(L, e, err);
+}
+
+static int read_catalogue(struct diagnosis *d, const char *path, struct error *err)
+{
+    auto_free char *text = NULL;
+    struct entry e = {.d = d, .path = path ? path : CATALOGUE};
+    if (!path && access(CATALOGUE, F_OK) < 0)
+        return 0;
+    if (read_whole_file(e.path, CATALOGUE_MAX, &text, &e.len) < 0)
+        return error_set(err, ERR_SITE, 0, "the catalogue %s cannot be read: %s", e.path, strerror(errno));
+    e.text = text;
+    return interp_enter(&d->in, add_catalogue, &e, err);
+}
+
+int diagnosis_begin(struct diagnosis *d, const char *catalogue, const json_t *request, json_t **next,
+                    struct error *err)
+{
+    struct entry e = {.d = d, .given = request, .next = next};
+    *next = NULL;
+    if (interp_open(&d->in, open_sandbox, err) < 0 || read_catalogue(d, catalogue, err) < 0)
+        return -1;
+    return interp_enter(&d->in, begin, &e, err);
+}
+
+int diagnosis_take(struct diagnosis *d, const json_t *answers, json_t **next, struct error *err)
+{
+    struct entry e = {.d = d, .given = answers, .next = next};
+    *next = NULL;
+    return interp_enter(&d->in, take, &e, err);
+}
+
+void diagnosis_end(struct diagnosis *d) { interp_close(&d->in); }
