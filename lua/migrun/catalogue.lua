@@ -4,6 +4,8 @@
 --   cause        says why
 --   carrier      points to somebody else's words, and is no answer while anything explains it
 --   consequence  follows from the end of the migration, and is never why it ended
+--   noise        is in every start, and explains nothing
+--   why          of the system's own: explains a connection that broke, and nothing else
 --   danger       two copies of a guest, or one in two halves: stop; no remedy starts, resumes or deletes
 -- Lua patterns match in either case, as the words change with releases; the first entry that matches counts.
 -- A cause may name %d (the destination), %s (the source), %p (the destination's migration ports) and captures
@@ -57,6 +59,10 @@ return {
     "free it there (ss -ltnp), or let libvirt choose one (autoport='yes')" },
   { "cause", "failed to bind socket: address already in use",
     "a port that the guest must have is taken on %d", "free it there (ss -ltnp)" },
+  { "cause", "failed to allocate %d+ bytes", "%d does not have enough memory for it",
+    "free memory there, or choose another host" },
+  { "cause", "cannot access backing file '([^']+)'", "a file below the guest's disk is not available on %d: %1",
+    "mount the storage of the base image there, too; qemu-img info --backing-chain names the files" },
   { "cause", "could not open backing file",
     "a file below the guest's disk is not available on %d, or not QEMU's to read",
     "mount the storage of the base image there, too; qemu-img info --backing-chain names the files" },
@@ -369,7 +375,36 @@ return {
   { "carrier", "live migration failure" },
   { "carrier", "bad request" },
 
+  -- ---- the system's words, which explain why something went away ----
+  { "why", "out of memory: killed process (%d+) %(qemu", "the kernel of %h ended QEMU: out of memory",
+    "free memory there, or choose another host" },
+  { "why", "killed process (%d+) %(qemu", "the kernel of %h ended QEMU: out of memory",
+    "free memory there, or choose another host" },
+  { "why", "machine%-qemu.*killed by the oom killer", "the kernel of %h ended QEMU: out of memory",
+    "free memory there, or choose another host; see its unit's MemoryMax" },
+  { "why", "machine%-qemu.*oom%-kill", "the kernel of %h ended QEMU: out of memory",
+    "free memory there, or choose another host; see its unit's MemoryMax" },
+  { "why", "qemu[^:]*%[%d+%]: segfault", "QEMU crashed on %h (segmentation fault)",
+    "its core file and release; another release of QEMU, or another host" },
+  { "why", "stopping (%w*virt%w+)%.service", "%1 on %h was stopped, or restarted, while the guest moved",
+    "see that nobody restarts it meanwhile (unattended upgrades?); systemctl status %1 there, then try again" },
+  { "why", "(%w*virt%w+)%.service: main process exited, code=([^,\n]+)", "%1 on %h ended by itself (%2)",
+    "journalctl -u %1 there; then try again" },
+  { "why", "no space left on device", "%h has no space left", "free space there" },
+  { "why", "nfs: server ([^ ]+) not responding", "the NFS server %1 did not answer %h",
+    "see it and the network; the guest may stand paused" },
+  { "why", "link is down", "a network link of %h went down", "its cable, switch port or bond" },
+
+  -- ---- what is in every start ----
+  { "noise", "unable to find '[^']+' binary in %$path" },
+  { "noise", "unable to open /dev/kvm" },
+  { "noise", "failed to get udev device for syspath" },
+  { "noise", "dmidecode" },
+  { "noise", "configured security driver \"none\"" },
+
   -- ---- what follows from its end ----
+  { "consequence", "read section footer failed" },
+  { "consequence", "failed to save savestateentry" },
   { "consequence", "load of migration failed" },
   { "consequence", "canceled by client" },
   { "consequence", "migration operation has aborted" },

@@ -270,13 +270,17 @@ function diagnose.unread(answers)
   return unread
 end
 
+-- In libvirtd's log: a line of QEMU, with QEMU's own time, which may be another host's.
+local QUOTED = "^%d%d%d%d%-%d%d%-%d%dT[%d:%.]+Z qemu"
+
 local function records_of(answers, zones, ahead)
   local records = {}
   for host, answer in pairs(answers) do
     for order, line in ipairs(answer.lines or {}) do
       local file = answer.files[line.file + 1]
       records[#records + 1] = { host = host, path = file.path, set = file.set, line = line.line, at = line.at,
-        raw = line.time, time = line.time and line.time - (ahead[host] or 0), text = line.text, order = order }
+        raw = line.time, time = line.time and line.time - (ahead[host] or 0), text = line.text, order = order,
+        quoted = file.set == "libvirt" and line.text:find(QUOTED) ~= nil }
     end
   end
   return records
@@ -353,7 +357,10 @@ function diagnose.conclude(state, answers)
   name_hosts(found, records, request)
   if request.offline then
     ahead = clocks.apart(records, found)
-    for _, record in ipairs(records) do record.time = record.raw and record.raw - (ahead[record.host] or 0) end
+    for _, record in ipairs(records) do
+      local clock = record.quoted and found.dest or record.host
+      record.time = record.raw and record.raw - (ahead[clock] or 0)
+    end
     table.sort(records, by_time)
   end
   local inside = {}
@@ -369,7 +376,8 @@ function diagnose.conclude(state, answers)
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
     not_read = diagnose.unread(answers), began = found.began, ended = found.ended, source = found.source,
     dest = found.dest, request = found.request, loose = found.loose, ahead = ahead }
-  if verdict.kind == "unknown" and has_moved(found, inside, request) then
+  local broken = verdict.kind == "danger" or verdict.record and verdict.record.tie == "own"
+  if not broken and has_moved(found, inside, request) then
     answer.kind = "moved"
   elseif verdict.kind == "aborted" then
     answer.cause = ABORTED

@@ -27,6 +27,9 @@ function attempt.guest_of(path) return (base(path):match("^(.-)%.log[%d%.%-]*[%a
 local function learn_names(known, answers)
   local learnt = false
   for _, answer in pairs(answers) do
+    for _, file in ipairs(answer.files or {}) do
+      if file.set == "own" and attempt.guest_of(file.path) == known.subject then known.name = known.subject end
+    end
     for _, line in ipairs(answer.lines or {}) do
       local file = answer.files[line.file + 1]
       local is_qemu = file.set == "qemu" or file.set == "own"

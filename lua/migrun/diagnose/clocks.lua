@@ -13,7 +13,7 @@ local function by_quote(records, dest)
     local _, own = lines.time_in(record.text)
     local quoted = lines.time_in(record.text, (own or 0) + 20)
     local is_qemus = record.text:find("%d%d%d%d%-%d%d%-%d%dT[%d:%.]+Z qemu", (own or 0) + 20)
-    if record.host ~= dest and quoted and is_qemus and record.raw then
+    if record.host ~= dest and quoted and is_qemus and record.raw and not record.quoted then
       apart[record.host] = apart[record.host] or record.raw - quoted
     end
   end

@@ -16,7 +16,7 @@ local function tie_of(record, found, known)
   local text = record.text
   if record.set == "own" then return "own" end
   if record.set == "qemu" then return nil end
-  local names_it = known.uuid and text:find(known.uuid, 1, true) or known.name and text:find(known.name, 1, true)
+  local names_it = known.uuid and text:find(known.uuid, 1, true) or lines.names(text, known.name)
   if record.set == "nova" then
     for _, id in ipairs(lines.requests(text)) do
       if found.requests[id] then return "tied" end
@@ -26,7 +26,7 @@ local function tie_of(record, found, known)
   end
   if names_it then return "tied" end
   for name in pairs(found.others) do
-    if text:find(name, 1, true) then return nil end
+    if lines.names(text, name) then return nil end
   end
   for message in pairs(found.others_said) do
     if text:find(message, 1, true) then return nil end

@@ -19,6 +19,21 @@ function lines.requests(text)
   return found
 end
 
+---Whether a text names something: a guest's name as a word of its own.
+---@param text string
+---@param name string|nil
+function lines.names(text, name)
+  local init = 1
+  while name do
+    local from, to = text:find(name, init, true)
+    if not from then return false end
+    local before, after = text:sub(from - 1, from - 1), text:sub(to + 1, to + 1)
+    if not before:find("[%w_%-]") and not after:find("[%w_%-]") then return true end
+    init = to + 1
+  end
+  return false
+end
+
 ---The level of a line of oslo.log, or nil.
 ---@param text string
 function lines.level(text) return text:match("^[%d%-:%. T]+ %d+ (%u+) [%w_%.%-]+ ") end

@@ -23,7 +23,8 @@ enum {
     BEYOND = 1 << 20, // so much after the end of the window, times may still go back
     BACK_S = 120,     // so much before its begin
     OLD_S = 86400,    // a file that was last written so long before it is not opened
-    DROP_MOST = 500,  // the oldest lines, at a time
+    FOLLOWING_MOST = 20,
+    DROP_MOST = 500, // the oldest lines, at a time
     TIMEOUT_MS = 20000,
 };
 
@@ -47,6 +48,8 @@ struct search {
     struct set *sets;
     size_t n_sets, most, bytes, left;
     bool last;
+    double carried; // the time of the last line of the log that was rotated before, or NAN
+    size_t following;
     json_t *lines, *files;
     char chunk[CHUNK];
 };
@@ -59,6 +62,7 @@ struct reading {
     double time;       // of the line before; NAN: none had one
     int64_t number;    // of the next line; 0: not counted
     int64_t past;      // bytes since the window's end
+    size_t following;  // lines without a time that may still follow the one that was kept
     bool whole, ended; // ended: nothing that is wanted comes any more
 };
 
@@ -146,17 +150,22 @@ static void take_line(struct reading *r, const char *text, size_t len, int64_t a
 {
     struct search *s = r->s;
     struct stamp stamp;
-    if (stamp_read(text, len, &stamp))
+    bool stamped = stamp_read(text, len, &stamp);
+    if (stamped)
         r->time = stamp_time(&stamp, s->zone, s->now);
     bool before = r->time<s->since, after = r->time> s->until;
     r->past = after ? r->past + (int64_t)len : 0;
     r->ended = !r->whole && r->past > BEYOND;
     // A log without times tells by its needles alone.
-    bool timeless = isnan(r->time) && !isnan(s->since);
-    if (before || after ||
-        !(timeless ? r->set->all || holds(&s->needles, text, len) : is_wanted(r, text, len)))
-        return;
-    keep_line(r, text, len, at);
+    bool timeless = isnan(r->time) && !isnan(s->since), follows = !stamped && r->following > 0;
+    r->following -= follows;
+    bool wanted = timeless ? r->set->all || holds(&s->needles, text, len) : is_wanted(r, text, len);
+    if (wanted && stamped)
+        r->following = FOLLOWING_MOST;
+    else if (stamped)
+        r->following = 0;
+    if (!before && !after && (wanted || follows))
+        keep_line(r, text, len, at);
 }
 
 static int64_t count_lines(const char *data, size_t len)
@@ -170,7 +179,7 @@ static int64_t count_lines(const char *data, size_t len)
 // Where nothing in a piece is wanted, its lines are but counted, and its last time is the next line's.
 static bool pass_over(struct reading *r, const char *data, size_t len)
 {
-    if (!isnan(r->s->since) || is_wanted(r, data, len))
+    if (r->following || !isnan(r->s->since) || is_wanted(r, data, len))
         return false;
     const char *last = len > 1 ? memrchr(data, '\n', len - 1) : NULL;
     last = last ? last + 1 : data;
@@ -328,7 +337,8 @@ static void read_stream(struct search *s, const struct log_file *file, struct st
     struct reading r = {.s = s,
                         .set = &s->sets[file->set],
                         .file = json_array_size(s->files) - 1,
-                        .time = NAN,
+                        .time = s->carried,
+                        .following = s->following,
                         .number = 1,
                         .whole = stream->is_plain && stream->size < WHOLE_BELOW};
     int64_t from = 0;
@@ -343,6 +353,8 @@ static void read_stream(struct search *s, const struct log_file *file, struct st
         json_object_set_new(told, "error", json_string("was not read to its end: it takes too long"));
     else if (rc < 0)
         json_object_set_new(told, "error", json_text(strerror(failure)));
+    s->carried = r.time;
+    s->following = r.following;
     if (stream_close(stream, &err) < 0 && rc > 0 && !r.ended)
         json_object_set_new(told, "error", json_text(err.message));
 }
@@ -369,6 +381,8 @@ static void read_group(struct search *s, struct log_file *files, size_t n)
         files[i].begin = old ? -INFINITY : n > 1 || bounded ? begin_of(s, path) : NAN;
     }
     qsort(files, n, sizeof *files, by_begin);
+    s->carried = NAN;
+    s->following = 0;
     for (size_t i = 0; i < n && !is_over(s); i++) {
         double next = i + 1 < n ? files[i + 1].begin : NAN;
         bool outside = files[i].begin > s->until || next < s->since;
@@ -405,6 +419,8 @@ static void read_journal(struct search *s)
                                 since,        until,     NULL};
     struct stream stream;
     struct error err;
+    s->carried = NAN;
+    s->following = 0;
     if (stream_program(argv, -1, &stream, &err) < 0)
         return;
     note_file(s, "journal", "journal", NULL);
