@@ -317,11 +317,14 @@ local MOST_EVIDENCE = 10
 local function evidence_of(verdict)
   local chosen, list, seen = verdict.record, {}, {}
   local function add(record, note)
-    local message = record.host .. lines.message(record.text)
-    if seen[message] or #list >= MOST_EVIDENCE then return end
-    seen[message] = true
+    local message = lines.message(record.text)
+    if #list >= MOST_EVIDENCE or message == "" then return end
+    for _, other in ipairs(seen) do
+      if message:find(other, 1, true) then return end -- it says the same in its own frame
+    end
+    seen[#seen + 1] = message
     list[#list + 1] = { host = record.host, path = record.path, line = record.line, at = record.at,
-      time = record.time, text = record.text, note = note }
+      time = record.time, text = record.text, says = message, note = note }
   end
   if chosen then add(chosen) end
   for _, record in ipairs(verdict.ours) do
@@ -379,6 +382,8 @@ function diagnose.conclude(state, answers)
   local broken = verdict.kind == "danger" or verdict.record and verdict.record.tie == "own"
   if not broken and has_moved(found, inside, request) then
     answer.kind = "moved"
+  elseif verdict.kind ~= "danger" and request.told and request.told.running then
+    answer.kind, answer.cause = "running", ("nothing yet: Nova says that it is %s"):format(request.told.running)
   elseif verdict.kind == "aborted" then
     answer.cause = ABORTED
   elseif verdict.kind ~= "unknown" and entry and entry.cause then

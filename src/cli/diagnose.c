@@ -166,7 +166,7 @@ static void add_row(struct buf *out, const char *label, const char *text)
 
 static void add_line(struct buf *out, const char *label, const json_t *line)
 {
-    const char *text = json_str(line, "text", ""), *note = json_str(line, "note", NULL);
+    const char *text = json_str(line, "says", json_str(line, "text", "")), *note = json_str(line, "note", NULL);
     size_t shown = text_bytes_in(text, TEXT_SHOWN);
     buf_printf(out, "%-*s", INDENT, label);
     add_time(out, json_num(line, "time", NAN));

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void add_name(json_t *hosts, const char *name)
 {
@@ -110,10 +111,12 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
         ended = isnan(updated) ? began + 60 : updated;
     source = source && *source ? site_name(site, source) : NULL;
     dest = dest && *dest ? site_name(site, dest) : NULL;
-    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b}", "began", began, "ended", ended + 2,
-                      "source", source, "dest", dest, "uuid", id, "name",
+    bool goes_on = *status && !STREQ(status, "completed") && !STREQ(status, "error") &&
+                   !STREQ(status, "failed") && !STREQ(status, "cancelled");
+    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b, s:s*}", "began", began, "ended",
+                      ended + 2, "source", source, "dest", dest, "uuid", id, "name",
                       json_str(server, "libvirt_name", NULL), "request", json_str(action, "request_id", NULL),
-                      "moved", STREQ(status, "completed"));
+                      "moved", STREQ(status, "completed"), "running", goes_on ? status : NULL);
     if (source && dest) {
         add_name(hosts, source);
         add_name(hosts, dest);
@@ -157,6 +160,11 @@ int told_of(const struct site *site, const char *state, const char *subject, jso
     if (!json_array_size(found))
         add_names(found, site_host_names(site));
     add_names(found, site_control_names(site));
+    if (!json_array_size(site_control_names(site))) {
+        char here[256] = "";
+        if (gethostname(here, sizeof here - 1) == 0 && *here)
+            add_name(found, here); // where nobody says so, this machine may be the one
+    }
     *hosts = steal(&found);
     return 0;
 }

@@ -80,7 +80,8 @@ end
 function lines.message(text)
   local message = text:gsub("^%d[%d%-]+[T ][%d:%.,]+[Z%+%d:]* *", "")
   message = message:gsub("^%d+: %a+ : [%w_]+:%d+ : ", ""):gsub("^qemu[^ ]*: ", "")
-  message = message:gsub("^%d+ %u+ [%w_%.%-]+ ", ""):gsub("^%[[^%]]*%] ", ""):gsub("^%[instance: [^%]]*%] *", "")
+  message = message:gsub("^%d+ %u+ [%w_%.%-]+ ", ""):gsub("^%[[^%]]*%] ", "")
+  message = message:gsub("^%[instance: [^%]]*%] *", ""):gsub("%s*%[[%w%-]+ %-?[%w%- ]*%]$", "")
   return message
 end
 
