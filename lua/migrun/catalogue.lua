@@ -24,10 +24,12 @@ return {
       .. "disk)" },
   { "danger", "detected io failure for postcopy",
     "the connection broke in post-copy: a part of the guest's memory is on each host",
-    "stop: end neither side; once the network is back: virsh migrate … --postcopy --postcopy-resume" },
+    "stop: end neither side, and start nothing; when the network is back, libvirt can join the halves "
+      .. "(recovery of a post-copy migration)" },
   { "danger", "failed in post%-copy phase",
     "post-copy broke: a part of the guest's memory is on each host",
-    "stop: end neither side; once its cause is gone: virsh migrate … --postcopy --postcopy-resume" },
+    "stop: end neither side, and start nothing; when its cause is gone, libvirt can join the halves "
+      .. "(recovery of a post-copy migration)" },
   { "danger", "there are allocations remaining against the source host",
     "the guest has moved, and Placement still counts it on its old host",
     "look where it runs (virsh list on both hosts), then: openstack server show, and nova-manage placement "
@@ -196,7 +198,7 @@ return {
     "make sure that no guest uses it (virsh list --all, fuser there), then move it out of the way" },
 
   -- ---- memory ----
-  { "cause", "lack of memory%(host:(%-?%d+) <= instance:(%d+)%)",
+  { "cause", "lack of memory%(host:(%-?[%d%.]+) <= instance:(%d+)%)",
     "%d has %1 MiB left by Nova's count, and the instance needs %2 (it counts total × ram_allocation_ratio - "
       .. "used; below 0 it is promised out)",
     "choose another host, free memory there, or raise ram_allocation_ratio" },
@@ -306,6 +308,9 @@ return {
     "systemctl status nova-compute there; chronyc tracking" },
   { "cause", "compute host ([^ ]+) could not be found", "Nova knows no host %1",
     "the name as openstack compute service list has it, short or whole" },
+  { "cause", "cannot 'os%-migratelive' instance [%x%-]+ while it is in (%a+_state [%w_%-]+)",
+    "the instance is not in a state for it (%1)",
+    "openstack server show tells its state and task; a task that stays belongs to a nova-compute that died" },
   { "cause", "cannot 'os%-migratelive' (while .*)", "Nova is at work on the instance (%1)",
     "wait for its end: openstack server show; a task that stays belongs to a nova-compute that died" },
   { "cause", "cannot migrate.* while the instance is in this state", "the instance is not in a state for it",
@@ -340,6 +345,14 @@ return {
   { "cause", "sync_power_state the instance has a pending task",
     "Nova has a task for it that nobody works on",
     "openstack server show; nova-compute's restart settles it" },
+  { "cause", "%(([^,() ]+), [^() ]+%) ram: .*has not been heard from in a while",
+    "nova-compute of %1 does not report: it is down, or its clock is wrong",
+    "systemctl status nova-compute there; chronyc tracking" },
+  { "cause", "got no allocation candidates from the placement api",
+    "Placement has no host with room for it, of those that Nova may choose from",
+    "openstack resource provider usage show, and inventory list, of the host; migrun preflight.lua asks it" },
+  { "cause", "filter (%w+) returned 0 hosts", "Nova's scheduler leaves no host: its %1 refuses all",
+    "what that filter asks of a host; migrun preflight.lua asks one host" },
   { "cause", "exceeded max scheduling retries", "no host that Nova's scheduler tried takes the instance",
     "the conductor's log names why, host by host (Skipping host: … because: …, debug = True)" },
   { "cause", "no valid host was found", "Nova's scheduler finds no host for it, and does not say why",
@@ -376,8 +389,6 @@ return {
   { "carrier", "bad request" },
 
   -- ---- the system's words, which explain why something went away ----
-  { "why", "out of memory: killed process (%d+) %(qemu", "the kernel of %h ended QEMU: out of memory",
-    "free memory there, or choose another host" },
   { "why", "killed process (%d+) %(qemu", "the kernel of %h ended QEMU: out of memory",
     "free memory there, or choose another host" },
   { "why", "machine%-qemu.*killed by the oom killer", "the kernel of %h ended QEMU: out of memory",
@@ -390,7 +401,6 @@ return {
     "see that nobody restarts it meanwhile (unattended upgrades?); systemctl status %1 there, then try again" },
   { "why", "(%w*virt%w+)%.service: main process exited, code=([^,\n]+)", "%1 on %h ended by itself (%2)",
     "journalctl -u %1 there; then try again" },
-  { "why", "no space left on device", "%h has no space left", "free space there" },
   { "why", "nfs: server ([^ ]+) not responding", "the NFS server %1 did not answer %h",
     "see it and the network; the guest may stand paused" },
   { "why", "link is down", "a network link of %h went down", "its cable, switch port or bond" },

@@ -347,6 +347,14 @@ end
 
 local ABORTED = "somebody, or a time limit, aborted the migration"
 
+-- QEMU's command line and the like have no place in a story.
+local function is_idle(record)
+  local text = record.text
+  return record.set == "own" and not record.worth and lines.is_noise(text)
+    and not (text:find(": starting up", 1, true) or text:find("initiating", 1, true)
+      or text:find("shutting down", 1, true))
+end
+
 ---The end: what the lines of all hosts say of the migration.
 ---@param state table
 ---@param answers table<string, table>
@@ -391,7 +399,7 @@ function diagnose.conclude(state, answers)
     answer.remedy = entries.fill(entry.remedy, names, captures)
   end
   for i, record in ipairs(inside) do
-    if record.tie then
+    if record.tie and not is_idle(record) then
       answer.story[#answer.story + 1] = { host = record.host, path = record.path, line = record.line,
         at = record.at, time = record.time, text = record.text, worth = record.worth }
     end

@@ -57,31 +57,7 @@ static int open_folder(const struct options *options, json_t *request, struct in
                        struct error *err)
 {
     json_object_set_new(request, "offline", json_true());
-    json_object_set_new(request, "folders", json_pack("[s]", "/"));
     return inquiry_of_folder(options->logs, inquiry, err);
-}
-
-// Where the hosts' logs lie, beside the usual places.
-static json_t *folders_of(const struct site *site, const json_t *hosts, json_t *places)
-{
-    json_t *folders = json_pack("[s, s]", "/var/log", "/var/log/kolla"), *name, *path;
-    size_t i;
-    json_array_foreach((json_t *)(uintptr_t)hosts, i, name) {
-        struct host_spec *spec;
-        const char *key;
-        if (site_host(site, json_string_value(name), &spec, NULL) < 0)
-            continue;
-        json_t *logs = json_object_get(spec->settings, "logs");
-        json_object_set(places, json_string_value(name), logs);
-        json_object_foreach(logs, key, path) {
-            const char *slash = strrchr(json_string_value(path), '/');
-            if (strncmp(json_string_value(path), "/var/log/", 9) != 0)
-                json_array_append_new(folders, json_stringn(json_string_value(path),
-                                                            (size_t)(slash - json_string_value(path))));
-        }
-        host_spec_free(spec);
-    }
-    return folders;
 }
 
 static int open_hosts(const struct options *options, const struct site *site, json_t *request,
@@ -97,32 +73,7 @@ static int open_hosts(const struct options *options, const struct site *site, js
             err, ERR_USAGE, 0,
             "whose logs are to be read? List the hosts in the site file (hosts = { … }, control = "
             "{ … }), or name a folder with --logs");
-    if (inquiry_of_hosts(site, hosts, inquiry, err) < 0)
-        return -1;
-    json_t *places = json_object();
-    json_object_set_new(request, "places", places);
-    json_object_set_new(request, "folders", folders_of(site, hosts, places));
-    return 0;
-}
-
-static int ask_all(struct inquiry *inquiry, const struct options *options, const json_t *request,
-                   json_t **answer, struct error *err)
-{
-    struct diagnosis d;
-    auto_json json_t *next = NULL;
-    int rc = diagnosis_begin(&d, options->catalogue, request, &next, err);
-    while (rc == 0 && !json_object_get(next, "answer")) {
-        auto_json json_t *answers = NULL;
-        rc = inquiry_ask(inquiry, next, &answers, err);
-        json_decref(next);
-        next = NULL;
-        if (rc == 0)
-            rc = diagnosis_take(&d, answers, &next, err);
-    }
-    if (rc == 0)
-        *answer = json_incref(json_object_get(next, "answer"));
-    diagnosis_end(&d);
-    return rc;
+    return inquiry_of_hosts(site, hosts, inquiry, err);
 }
 
 // ---- the answer ----
@@ -166,7 +117,8 @@ static void add_row(struct buf *out, const char *label, const char *text)
 
 static void add_line(struct buf *out, const char *label, const json_t *line)
 {
-    const char *text = json_str(line, "says", json_str(line, "text", "")), *note = json_str(line, "note", NULL);
+    const char *text = json_str(line, "says", json_str(line, "text", "")),
+               *note = json_str(line, "note", NULL);
     size_t shown = text_bytes_in(text, TEXT_SHOWN);
     buf_printf(out, "%-*s", INDENT, label);
     add_time(out, json_num(line, "time", NAN));
@@ -302,7 +254,7 @@ static int tell(const struct options *options, struct inquiry *inquiry, json_t *
 
 int diagnose_run(struct options *options, struct error *err)
 {
-    if (options->n_arguments != 1)
+    if (options->n_arguments != 1 || !*options->arguments[0])
         return error_set(err, ERR_USAGE, 0, "%s", command_named("diagnose")->missing);
     auto_json json_t *request = json_pack("{s:o}", "subject", json_text(options->arguments[0])),
                      *answer = NULL;
@@ -318,7 +270,9 @@ int diagnose_run(struct options *options, struct error *err)
         json_object_set(request, "hosts", (json_t *)(uintptr_t)inquiry_hosts(inquiry));
         json_object_set(request, "ahead", (json_t *)(uintptr_t)inquiry_ahead(inquiry));
         json_object_set(request, "facts", (json_t *)(uintptr_t)inquiry_facts(inquiry));
-        rc = ask_all(inquiry, options, request, &answer, err);
+        json_object_set_new(request, "folders", inquiry_folders(inquiry));
+        json_object_set_new(request, "places", inquiry_places(inquiry));
+        rc = diagnosis_make(options->catalogue, inquiry, request, &answer, err);
     }
     if (rc == 0)
         rc = tell(options, inquiry, answer, err);

@@ -2,6 +2,7 @@
 #include "lua/diagnosis.h"
 
 #include "base/io.h"
+#include "lua/interp.h"
 #include "lua/sandbox.h"
 #include "lua/value.h"
 
@@ -12,6 +13,11 @@
 #define CATALOGUE "/etc/migrun/catalogue.lua"
 
 enum { CATALOGUE_MAX = 1 << 20 };
+
+struct diagnosis {
+    struct interp in;
+    int state; // in Lua's registry
+};
 
 struct entry {
     struct diagnosis *d;
@@ -39,17 +45,10 @@ static int take_next(lua_State *L, struct entry *e, struct error *err)
     return 0;
 }
 
-static void push_function(lua_State *L, const char *module, const char *name)
-{
-    push_library(L, module);
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
-}
-
 static int add_catalogue(lua_State *L, void *data, struct error *err)
 {
     struct entry *e = data;
-    push_function(L, "migrun.diagnose.entries", "add");
+    push_library_function(L, "migrun.diagnose.entries", "add");
     const char *chunk = lua_pushfstring(L, "@%s", e->path);
     if (luaL_loadbufferx(L, e->text, e->len, chunk, "t") != LUA_OK)
         lua_error(L);
@@ -67,7 +66,7 @@ static int add_catalogue(lua_State *L, void *data, struct error *err)
 static int begin(lua_State *L, void *data, struct error *err)
 {
     struct entry *e = data;
-    push_function(L, "migrun.diagnose", "begin");
+    push_library_function(L, "migrun.diagnose", "begin");
     lua_push_json(L, e->given);
     lua_call(L, 1, 1);
     return take_next(L, e, err);
@@ -76,7 +75,7 @@ static int begin(lua_State *L, void *data, struct error *err)
 static int take(lua_State *L, void *data, struct error *err)
 {
     struct entry *e = data;
-    push_function(L, "migrun.diagnose", "narrow");
+    push_library_function(L, "migrun.diagnose", "narrow");
     lua_rawgeti(L, LUA_REGISTRYINDEX, e->d->state);
     luaL_unref(L, LUA_REGISTRYINDEX, e->d->state);
     lua_push_json(L, e->given);
@@ -96,21 +95,37 @@ static int read_catalogue(struct diagnosis *d, const char *path, struct error *e
     return interp_enter(&d->in, add_catalogue, &e, err);
 }
 
-int diagnosis_begin(struct diagnosis *d, const char *catalogue, const json_t *request, json_t **next,
-                    struct error *err)
+static int begin_all(struct diagnosis *d, const char *catalogue, const json_t *request, json_t **next,
+                     struct error *err)
 {
     struct entry e = {.d = d, .given = request, .next = next};
-    *next = NULL;
-    if (interp_open(&d->in, open_sandbox, err) < 0 || read_catalogue(d, catalogue, err) < 0)
-        return -1;
-    return interp_enter(&d->in, begin, &e, err);
+    return read_catalogue(d, catalogue, err) < 0 ? -1 : interp_enter(&d->in, begin, &e, err);
 }
 
-int diagnosis_take(struct diagnosis *d, const json_t *answers, json_t **next, struct error *err)
+static int go_on(struct diagnosis *d, const json_t *answers, json_t **next, struct error *err)
 {
     struct entry e = {.d = d, .given = answers, .next = next};
-    *next = NULL;
     return interp_enter(&d->in, take, &e, err);
 }
 
-void diagnosis_end(struct diagnosis *d) { interp_close(&d->in); }
+int diagnosis_make(const char *catalogue, struct inquiry *inquiry, const json_t *request, json_t **answer,
+                   struct error *err)
+{
+    struct diagnosis d;
+    auto_json json_t *next = NULL;
+    int rc = interp_open(&d.in, open_sandbox, err);
+    if (rc == 0)
+        rc = begin_all(&d, catalogue, request, &next, err);
+    while (rc == 0 && !json_object_get(next, "answer")) {
+        auto_json json_t *answers = NULL;
+        rc = inquiry_ask(inquiry, next, &answers, err);
+        json_decref(next);
+        next = NULL;
+        if (rc == 0)
+            rc = go_on(&d, answers, &next, err);
+    }
+    if (rc == 0)
+        *answer = json_incref(json_object_get(next, "answer"));
+    interp_close(&d.in);
+    return rc;
+}

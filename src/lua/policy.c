@@ -5,6 +5,7 @@
 #include "base/mask.h"
 #include "base/spawn.h"
 #include "lua/bindings.h"
+#include "lua/explain.h"
 #include "lua/sandbox.h"
 #include "run/journal.h"
 
@@ -153,20 +154,11 @@ static int fail_syntax(lua_State *L, struct policy *p, struct error *err)
     return error_set(err, ERR_POLICY, 0, "%s", p->mistakes.data);
 }
 
-// Pushes a function of one of the library's modules.
-static void push_function(lua_State *L, const char *module, const char *function)
-{
-    push_library(L, module);
-    lua_pushstring(L, function);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-}
-
 // What Lua finds out only when it gets there: undefined globals, unknown fields. Leaves the positions of the
 // table's parts.
 static int lint(lua_State *L, struct policy *p, struct error *err)
 {
-    push_function(L, "migrun.lint", "check");
+    push_library_function(L, "migrun.lint", "check");
     lua_pushlstring(L, p->text, p->len);
     lua_pushstring(L, p->procedure.name);
     push_source(L, "migrun.meta");
@@ -190,7 +182,7 @@ static int check_table(lua_State *L, struct policy *p, struct error *err)
         return -1;
     lua_insert(L, -2); // positions, chunk
     lua_call(L, 0, 1);
-    push_function(L, "migrun.policy", "check");
+    push_library_function(L, "migrun.policy", "check");
     lua_insert(L, -2);
     lua_pushvalue(L, -3);
     lua_pushstring(L, p->procedure.name);
@@ -296,7 +288,7 @@ static int take_params(lua_State *L, struct policy *p, const json_t *given, stru
 {
     void **values = lua_box(L, box_json);
     *values = json_object();
-    push_function(L, "migrun.policy", "params");
+    push_library_function(L, "migrun.policy", "params");
     lua_getfield(L, -3, "params");
     if (read_secrets(L, p, given, *values, err) < 0)
         return -1;
@@ -413,40 +405,10 @@ static int undo(void *data, size_t step, char **text, struct error *err)
     return answer(&q, text, err);
 }
 
-struct explanation {
-    const struct error *failure;
-    json_t *details;
-};
-
-static int explain_failure(lua_State *L, void *data, struct error *err)
-{
-    struct explanation *e = data;
-    push_function(L, "migrun.diagnose", "explain");
-    push_run(L);
-    lua_createtable(L, 0, 4);
-    lua_pushstring(L, e->failure->message);
-    lua_setfield(L, -2, "message");
-    lua_pushstring(L, error_domain_name(e->failure->domain));
-    lua_setfield(L, -2, "domain");
-    lua_pushinteger(L, e->failure->code);
-    lua_setfield(L, -2, "code");
-    lua_pushstring(L, e->failure->source);
-    lua_setfield(L, -2, "source");
-    push_qemu_log(L);
-    push_nova_log(L);
-    push_source_log(L);
-    lua_call(L, 5, 1);
-    return lua_istable(L, -1) ? lua_to_json(L, -1, &e->details, err) : 0;
-}
-
-// A diagnosis that fails says nothing: the error itself is told in any case.
 static json_t *explain(void *data, const struct error *failure)
 {
     struct policy *p = data;
-    struct explanation e = {.failure = failure};
-    struct error ignored;
-    interp_enter(&p->in, explain_failure, &e, &ignored);
-    return e.details;
+    return explain_failure(&p->in, failure);
 }
 
 static int give_saved(lua_State *L, void *data, struct error *err)

@@ -263,6 +263,14 @@ void push_library(lua_State *L, const char *name)
     lua_settop(L, top + 1);
 }
 
+void push_library_function(lua_State *L, const char *module, const char *function)
+{
+    push_library(L, module);
+    lua_pushstring(L, function);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
 void push_source(lua_State *L, const char *name)
 {
     const struct library_module *module = find_in_library(name);

@@ -13,6 +13,8 @@ void sandbox_module(lua_State *L, const char *name, lua_CFunction open);
 // Pushes what the module of the library returned; neither the policy's globals nor its metatables have a say.
 // Raises.
 void push_library(lua_State *L, const char *name);
+// One of its functions.
+void push_library_function(lua_State *L, const char *module, const char *function);
 // The source of a module of the library.
 void push_source(lua_State *L, const char *name);
 

@@ -218,6 +218,7 @@ static enum made apply_migrate(struct effect *e, struct error *err)
     if (migration_note(e, err) < 0)
         return NOT_MADE;
     run->migration_attempted = true;
+    run->migration_began = wall_time();
     if (virt_migrate_start(run->source->virt, uuid_of(run), json_str(after, "uri", ""), params,
                            json_object_get(after, "flags"), &migration, err) < 0)
         return NOT_MADE;

@@ -196,6 +196,7 @@ static enum made apply_live(struct effect *e, struct error *err)
     if (migration_note(e, err) < 0)
         return NOT_MADE;
     run->migration_attempted = run->by_nova = true;
+    run->migration_began = wall_time();
     int rc = nova_live_migrate(run->cloud, run->server, host, request_id, &refused);
     keep_request_id(e, request_id);
     // What Nova refuses has not begun; an answer that was lost says nothing.

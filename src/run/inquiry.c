@@ -21,9 +21,10 @@ enum { FOLDERS_MOST = 256, SEARCH_MS = 60000, COUNT_MS = 10000 };
 
 struct inquiry {
     struct run_options options;
-    struct run run;  // its hosts
-    json_t *away;    // {host: why it was not reached}
-    json_t *folders; // {host: path}, or NULL
+    struct run own;       // with the hosts that it has connected to
+    struct run *borrowed; // NULL, or a run some of whose hosts are asked
+    json_t *away;         // {host: why it was not reached}
+    json_t *folders;      // {host: path}, or NULL
     json_t *names, *ahead, *facts;
 };
 
@@ -38,7 +39,7 @@ static struct inquiry *inquiry_new(void)
     q->ahead = json_object();
     q->facts = json_object();
     q->away = json_object();
-    q->run = (struct run){.options = &q->options, .janitor = -1, .went_well = true};
+    q->own = (struct run){.options = &q->options, .janitor = -1, .went_well = true};
     return q;
 }
 
@@ -46,14 +47,50 @@ void inquiry_close(struct inquiry *q)
 {
     if (!q)
         return;
-    if (!q->folders)
-        run_close(&q->run);
+    if (q->own.dir)
+        run_close(&q->own);
     json_decref(q->names);
     json_decref(q->ahead);
     json_decref(q->facts);
     json_decref(q->away);
     json_decref(q->folders);
     free(q);
+}
+
+static struct run_host *host_of(const struct inquiry *q, const char *name)
+{
+    struct run_host *h = q->borrowed ? run_find_host(q->borrowed, name) : NULL;
+    return h ? h : run_find_host(&q->own, name);
+}
+
+// ---- where their logs lie ----
+
+json_t *inquiry_places(const struct inquiry *q)
+{
+    json_t *places = json_object(), *name;
+    size_t i;
+    json_array_foreach(q->names, i, name) {
+        const struct run_host *h = host_of(q, json_string_value(name));
+        if (h)
+            json_object_set(places, json_string_value(name),
+                            json_object_get(host_spec(h->agent)->settings, "logs"));
+    }
+    return places;
+}
+
+json_t *inquiry_folders(const struct inquiry *q)
+{
+    auto_json json_t *places = inquiry_places(q);
+    json_t *folders = q->folders ? json_pack("[s]", "/") : json_pack("[s, s]", "/var/log", "/var/log/kolla");
+    const char *host, *key;
+    json_t *logs, *path;
+    json_object_foreach(places, host, logs)
+        json_object_foreach(logs, key, path) {
+            const char *text = json_string_value(path), *slash = strrchr(text, '/');
+            if (strncmp(text, "/var/log/", 9) != 0 && slash > text)
+                json_array_append_new(folders, json_stringn(text, (size_t)(slash - text)));
+        }
+    return folders;
 }
 
 // ---- folders ----
@@ -210,21 +247,21 @@ static int lose(struct inquiry *q, size_t i, const struct error *failure, struct
         *err = *failure;
         return -1;
     }
-    json_object_set_new(q->away, run_host_name(q->run.hosts[i]), json_text(failure->message));
-    run_drop_host(&q->run, i);
+    json_object_set_new(q->away, run_host_name(q->own.hosts[i]), json_text(failure->message));
+    run_drop_host(&q->own, i);
     return 0;
 }
 
 static int learn(struct inquiry *q, struct error *err)
 {
     struct error failure;
-    for (size_t i = 0; i < q->run.n_hosts;)
-        if (measure_clock(q, q->run.hosts[i], &failure) == 0 && facts_ask(q->run.hosts[i], &failure) == 0)
+    for (size_t i = 0; i < q->own.n_hosts;)
+        if (measure_clock(q, q->own.hosts[i], &failure) == 0 && facts_ask(q->own.hosts[i], &failure) == 0)
             i++;
         else if (lose(q, i, &failure, err) < 0)
             return -1;
-    for (size_t i = 0; i < q->run.n_hosts;) {
-        struct run_host *h = q->run.hosts[i];
+    for (size_t i = 0; i < q->own.n_hosts;) {
+        struct run_host *h = q->own.hosts[i];
         if (facts_take(h, &failure) == 0) {
             json_object_set(q->facts, run_host_name(h), h->facts);
             i++;
@@ -239,7 +276,7 @@ int inquiry_of_hosts(const struct site *site, const json_t *hosts, struct inquir
                      struct error *err)
 {
     struct inquiry *q = inquiry_new();
-    q->run.site = site;
+    q->own.site = site;
     *inquiry = q;
     auto_json json_t *wanted = json_object();
     size_t i;
@@ -249,7 +286,7 @@ int inquiry_of_hosts(const struct site *site, const json_t *hosts, struct inquir
             json_array_append(q->names, name);
         json_object_set_new(wanted, json_string_value(name), json_true());
     }
-    if (run_prepare(&q->run, err) < 0 || run_meet(&q->run, wanted, q->away, err) < 0 || learn(q, err) < 0) {
+    if (run_prepare(&q->own, err) < 0 || run_meet(&q->own, wanted, q->away, err) < 0 || learn(q, err) < 0) {
         inquiry_close(q);
         *inquiry = NULL;
         return -1;
@@ -257,13 +294,53 @@ int inquiry_of_hosts(const struct site *site, const json_t *hosts, struct inquir
     return 0;
 }
 
+static void borrow(struct inquiry *q, struct run_host *h)
+{
+    double asked = json_num(json_object_get(h->facts, "clock"), "asked", 0),
+           answered = json_num(json_object_get(h->facts, "clock"), "answered", 0),
+           told = json_num(h->facts, "told", 0), time = json_num(h->facts, "time", 0);
+    json_array_append_new(q->names, json_string(run_host_name(h)));
+    if (!h->facts)
+        return;
+    json_object_set(q->facts, run_host_name(h), h->facts);
+    if (asked > 0 && told > 0)
+        json_object_set_new(q->ahead, run_host_name(h), json_real((told - answered + time - asked) / 2));
+}
+
+int inquiry_of_run(struct run *run, struct inquiry **inquiry, struct error *err)
+{
+    struct inquiry *q = inquiry_new();
+    q->own.site = run->site;
+    q->borrowed = run;
+    borrow(q, run->source);
+    if (run->dest && run->dest != run->source)
+        borrow(q, run->dest);
+    auto_json json_t *wanted = json_object();
+    size_t i;
+    json_t *name;
+    json_array_foreach(run->by_nova ? site_control_names(run->site) : NULL, i, name) {
+        if (run_find_host(run, json_string_value(name)))
+            continue;
+        json_array_append(q->names, name);
+        json_object_set_new(wanted, json_string_value(name), json_true());
+    }
+    *inquiry = q;
+    if (!json_object_size(wanted) || (run_prepare(&q->own, err) == 0 &&
+                                      run_meet(&q->own, wanted, q->away, err) == 0 && learn(q, err) == 0))
+        return 0;
+    inquiry_close(q);
+    *inquiry = NULL;
+    return -1;
+}
+
 static int ask_hosts(struct inquiry *q, json_t *queries, json_t *answers, struct error *err)
 {
     struct error failure;
+    bool interrupted = false;
     const char *host;
     json_t *query;
     json_object_foreach(queries, host, query) {
-        struct run_host *h = run_find_host(&q->run, host);
+        struct run_host *h = host_of(q, host);
         if (!h)
             json_object_set_new(answers, host, error_answer(json_str(q->away, host, "it was not reached")));
         else if (host_send(h->agent, "search", json_deep_copy(query), NULL, 0, &failure) < 0)
@@ -273,14 +350,15 @@ static int ask_hosts(struct inquiry *q, json_t *queries, json_t *answers, struct
         auto_message struct message answer = {0};
         if (json_object_get(answers, host))
             continue;
-        if (host_receive(run_find_host(&q->run, host)->agent, SEARCH_MS, &answer, &failure) == 0)
+        if (host_receive(host_of(q, host)->agent, SEARCH_MS, &answer, &failure) == 0)
             json_object_set(answers, host, json_object_get(answer.head, "result"));
         else if (failure.domain == ERR_INTERRUPTED)
-            return error_set(err, ERR_INTERRUPTED, 0, "interrupted while %s reads its logs", host);
+            interrupted = true; // what the others answer is taken from their streams all the same
         else
             json_object_set_new(answers, host, error_answer(failure.message));
     }
-    return 0;
+    return interrupted ? error_set(err, ERR_INTERRUPTED, 0, "interrupted while the hosts read their logs")
+                       : 0;
 }
 
 // ---- both ----
@@ -314,7 +392,7 @@ json_t *inquiry_count(struct inquiry *q, const char *host, const char *path, jso
         return search_count(&way, query, &result, &err) < 0 ? NULL
                                                             : json_incref(json_object_get(result, "lines"));
     }
-    struct run_host *h = run_find_host(&q->run, host);
+    struct run_host *h = host_of(q, host);
     if (!h || host_call(h->agent, "count", json_incref(query), NULL, 0, COUNT_MS + 5000, &answer, &err) < 0)
         return NULL;
     return json_incref(json_object_get(json_object_get(answer.head, "result"), "lines"));

@@ -136,16 +136,17 @@ struct run {
     const struct effect *undoing; // the one that is being undone, or NULL
     size_t to_undo;               // that one, and those that are still to be
     bool migration_attempted, moved;
-    int64_t stops_at;     // when the migration's timeout is over (now_ms()), 0: none was begun
-    bool by_nova;         // it was Nova that was asked for the migration
-    bool recovers;        // it ends a run that was cut off
-    const char *cause;    // why that one had stopped
-    bool claimed;         // its hosts have its claim
-    bool exclusive;       // which is for the whole of them
-    bool went_well;       // its logins are kept for the next run
-    bool told_lost;       // that a connection is lost was said
-    double downtime;      // seconds, -1: not known
-    double progress_kept; // when progress went into the journal last
+    double migration_began; // epoch; 0: none was attempted
+    int64_t stops_at;       // when the migration's timeout is over (now_ms()), 0: none was begun
+    bool by_nova;           // it was Nova that was asked for the migration
+    bool recovers;          // it ends a run that was cut off
+    const char *cause;      // why that one had stopped
+    bool claimed;           // its hosts have its claim
+    bool exclusive;         // which is for the whole of them
+    bool went_well;         // its logins are kept for the next run
+    bool told_lost;         // that a connection is lost was said
+    double downtime;        // seconds, -1: not known
+    double progress_kept;   // when progress went into the journal last
     struct {
         double done, since;   // bytes that were processed when that last grew, and when
         bool possible, begun; // post-copy: the migration may switch to it, and has

@@ -281,6 +281,36 @@ local MORE = {
     { "During sync_power_state the instance has a pending task (migrating). Skip.", "cause" },
     { "Exceeded max scheduling retries 3 for instance x during live migration", "cause" },
     { "No valid host was found. There are not enough hosts available.", "cause" },
+    { "2026-11-27 23:15:02.074 216 WARNING nova.scheduler.filters.compute_filter [None req-1] (compute-2, "
+        .. "compute-2) ram: 11354MB disk: 7168MB io_ops: 0 instances: 0 has not been heard from in a while", "cause",
+        "nova-compute of compute-2 does not report: it is down, or its clock is wrong" },
+    { "Got no allocation candidates from the Placement API. This could be due to insufficient resources or a "
+        .. "temporary occurrence as compute nodes start up.", "cause" },
+    { "Filter AggregateImagePropertiesIsolation returned 0 hosts", "cause",
+        "Nova's scheduler leaves no host: its AggregateImagePropertiesIsolation refuses all" },
+    { "Cannot 'os-migrateLive' instance 1b2f0322-3b52-48de-bdad-f0c7eb6de657 while it is in vm_state stopped",
+        "cause", "the instance is not in a state for it (vm_state stopped)" },
+    { "Lack of memory(host:-452.67 <= instance:256)", "cause" },
+    { "GLib: ../../../glib/gmem.c:136: failed to allocate 2917184 bytes", "cause" },
+    { "Cannot access backing file '/srv/own/base' of storage file '/x' (as uid:64055, gid:64055): No such file "
+        .. "or directory", "cause", "a file below the guest's disk is not available on compute-2: /srv/own/base" },
+    { "kernel: Out of memory: Killed process 4121 (qemu-system-x86) total-vm:1", "why" },
+    { "kernel: Memory cgroup out of memory: Killed process 4121 (qemu-system-x86)", "why" },
+    { "kernel: oom-kill: Killed process 4121 (qemu-system-x86)", "why" },
+    { "machine-qemu\\x2d1\\x2dg.scope: A process of this unit has been killed by the OOM killer.", "why" },
+    { "machine-qemu\\x2d1\\x2dg.scope: Failed with result 'oom-kill'.", "why" },
+    { "kernel: qemu-system-x86[4121]: segfault at 0 ip 0", "why" },
+    { "systemd[1]: Stopping libvirtd.service - Virtualization daemon...", "why" },
+    { "systemd[1]: virtqemud.service: Main process exited, code=killed, status=9/KILL", "why" },
+    { "kernel: nfs: server filer not responding, still trying", "why" },
+    { "kernel: ixgbe 0000:01:00.0 eth0: NIC Link is Down", "why" },
+    { "dnsmasqCapsNewFromBinary:673 : Unable to find 'dnsmasq' binary in $PATH: No such file or directory", "noise" },
+    { "virHostCPUGetCPUID:1422 : Unable to open /dev/kvm: No such file or directory", "noise" },
+    { "Failed to get udev device for syspath '/sys/devices/virtual/dmi/id'", "noise" },
+    { "Child process (/usr/sbin/dmidecode -q -t 0) unexpected exit status 1", "noise" },
+    { "Configured security driver \"none\" disables default policy to create confined guests", "noise" },
+    { "qemu-system-x86_64: check_section_footer: Read section footer failed: -5", "consequence" },
+    { "qemu-system-x86_64: failed to save SaveStateEntry with id(name): 3(ram): -5", "consequence" },
     { "Unable to read from monitor: Connection reset by peer", "carrier" },
     { "internal error: QEMU unexpectedly closed the monitor (vm='x')", "carrier" },
     { "process exited while connecting to monitor", "carrier" },
@@ -319,11 +349,13 @@ t.run("catalogue: every entry is the first to match one of these errors", functi
 end)
 
 t.run("catalogue: kinds, causes, remedies; a danger's never starts, resumes or deletes anything", function()
-    local kinds = { cause = true, carrier = true, consequence = true, danger = true }
+    local kinds = { cause = true, carrier = true, consequence = true, danger = true, why = true,
+        noise = true }
     for _, entry in ipairs(catalogue) do
         t.ok(kinds[entry[1]], entry[2])
-        t.ok(entry[1] == "consequence" or entry[1] == "carrier" or (entry[3] and entry[4]), entry[2])
-        for _, word in ipairs(entry[1] == "danger" and { "virsh destroy", "virsh resume", "undefine", "rm " }
+        t.ok(entry[1] == "consequence" or entry[1] == "carrier" or entry[1] == "noise" or (entry[3] and entry[4]), entry[2])
+        for _, word in ipairs(entry[1] == "danger" and { "virsh destroy", "virsh resume", "undefine", "rm ",
+            "--postcopy" }
             or {}) do
             t.ok(not entry[4]:find(word, 1, true), entry[2])
         end

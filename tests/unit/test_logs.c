@@ -42,6 +42,7 @@ static void every_form_of_time(void **state)
         {"Nov 24 03:44:59 host libvirtd[12]: x", THEN},
         {"Nov  4 03:44:59 host libvirtd[12]: x", THEN - 20 * 86400},
         {"[Tue Nov 24 03:44:59.500000 2026] [wsgi:error] x", THEN + 0.5},
+        {"[pid: 254|app: 0] 10.77.0.10 () {34 vars} [Tue Nov 24 03:44:59 2026] GET /v2.0/ports", THEN},
         {"10.0.0.1 - - [24/Nov/2026:03:44:59 +0000] \"GET / HTTP/1.1\" 200", THEN},
     };
     for (size_t i = 0; i < COUNT_OF(all); i++)

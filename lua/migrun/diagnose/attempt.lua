@@ -6,7 +6,8 @@ local lines = require "migrun.diagnose.lines"
 
 local attempt = {}
 
-local NEAR_S = 300  -- two signs within it are of one migration
+local NEAR_S = 300   -- arrival and departure within it are of one migration
+local AT_ONCE_S = 5  -- what one host says of one thing, by one clock
 
 local function extend(found, time)
   if not time then return end
@@ -50,49 +51,44 @@ end
 
 -- ---- Nova's requests ----
 
-local MIGRATION_WORDS = { "live migrat", "live-migrat", "live_migrat", "os-migratelive", "livemigrat",
-  "migrat" }
-
-local function is_of_migration(text)
-  local plain = text:lower()
-  for _, word in ipairs(MIGRATION_WORDS) do
-    if plain:find(word, 1, true) then return true end
-  end
-  -- the API's line of an action tells no more
-  return text:find('"POST [^"]*/servers/' .. lines.UUID .. '/action')
+-- How surely a line is of a live migration: 3 it says so; 2 an action of the API that was refused, 1 one that
+-- was accepted (the API's line of an action does not tell which); 0.
+local function migrates(text)
+  if text:lower():find("migrat", 1, true) then return 3 end
+  if not text:find('"POST [^"]*/servers/' .. lines.UUID .. '/action') then return 0 end
+  return text:find("status: [45]%d%d") and 2 or 1
 end
 
--- {id → {began, ended, migrates, failed}} of the requests in lines that name the guest, or the request itself.
+-- {id → {id, began, ended, sure, spans = {host → {began, ended}}}} of the requests in lines of Nova's.
 local function requests_of(known, answers)
   local found = {}
   for host, answer in pairs(answers) do
     for _, line in ipairs(answer.lines or {}) do
-      if answer.files[line.file + 1].set == "nova" then
-        for _, id in ipairs(lines.requests(line.text)) do
-          local request = found[id] or { id = id, hosts = {} }
-          found[id] = request
-          extend(request, line.time)
-          request.hosts[host] = true
-          request.migrates = request.migrates or is_of_migration(line.text)
-          request.failed = request.failed or line.text:find(" ERROR ", 1, true) ~= nil
-            or line.text:find("status: [45]%d%d") ~= nil
-          if known.uuid == nil then known.uuid = line.text:match("%[instance: (" .. lines.UUID .. ")%]") end
-        end
+      local is_nova = answer.files[line.file + 1].set == "nova"
+      for _, id in ipairs(is_nova and lines.requests(line.text) or {}) do
+        local request = found[id] or { id = id, spans = {}, sure = 0 }
+        found[id] = request
+        extend(request, line.time)
+        request.spans[host] = request.spans[host] or {}
+        extend(request.spans[host], line.time)
+        request.sure = math.max(request.sure, migrates(line.text))
+        known.uuid = known.uuid or line.text:match("%[instance: (" .. lines.UUID .. ")%]")
       end
     end
   end
   return found
 end
 
+-- The last request that was for a live migration; where none surely was, the last of any action.
 local function last_request(known, answers)
   local all, last = requests_of(known, answers), nil
   if known.request then return all[known.request] end
   for _, request in pairs(all) do
-    local better = not last or (request.migrates and not last.migrates)
-      or (request.migrates == last.migrates and (request.began or 0) > (last.began or 0))
-    if request.began and better then last = request end
+    local better = not last or (request.sure >= 2 and last.sure < 2)
+      or ((request.sure >= 2) == (last.sure >= 2) and (request.began or 0) > (last.began or 0))
+    if request.began and request.sure > 0 and better then last = request end
   end
-  return last and last.migrates and last or nil
+  return last
 end
 
 -- ---- QEMU's lives ----
@@ -117,16 +113,36 @@ local function lives_of(answer)
   return lives
 end
 
--- The latest arrival or departure of the guest, by its lives on all hosts: {source, dest, began, ended}.
-local function last_move(answers)
-  local arrival, departure
+-- Nova's lines may be in a local time that nobody knows: whole quarters of an hour away.
+local function quarters(seconds) return math.floor(seconds / 900 + 0.5) * 900 end
+
+-- By how much Nova's local time is ahead, if a life of QEMU on this host is the request's; nil: it is not. Both
+-- are told by one clock.
+local function fits(request, host, time, offline)
+  local span = request.spans[host]
+  if not span or not span.began then return nil end
+  if time > span.began - AT_ONCE_S and time < span.ended + AT_ONCE_S then return 0 end
+  local zone = quarters(span.ended - time)
+  local inside = time > span.began - zone - AT_ONCE_S and time < span.ended - zone + AT_ONCE_S
+  return offline and math.abs(zone) <= 14 * 3600 and inside and zone or nil
+end
+
+-- The latest arrival and departure of the guest, by its lives on all hosts (of a request alone, or of any):
+-- {source, dest, began, ended, arrival, departure, zone}.
+local function last_move(answers, request, offline)
+  local arrival, departure, zone
   for host, answer in pairs(answers) do
     for _, life in ipairs(lives_of(answer)) do
-      if life.incoming and life.began and (not arrival or life.began > arrival.began) then
-        arrival = { host = host, began = life.began, ended = life.ended, reason = life.reason }
-      end
-      if life.leaves and (not departure or life.leaves > departure.began) then
-        departure = { host = host, began = life.leaves, ended = life.ended, reason = life.reason }
+      local came, left = life.incoming and life.began, life.leaves
+      local ahead = request and (came or left) and fits(request, host, came or left, offline)
+      if not request or ahead then
+        zone = ahead or zone
+        if came and (not arrival or came > arrival.began) then
+          arrival = { host = host, began = came, ended = life.ended, reason = life.reason }
+        end
+        if left and (not departure or left > departure.began) then
+          departure = { host = host, began = left, ended = life.ended, reason = life.reason }
+        end
       end
     end
   end
@@ -135,7 +151,7 @@ local function last_move(answers)
   end
   if not arrival and not departure then return nil end
   local found = { dest = arrival and arrival.host, source = departure and departure.host, arrival = arrival,
-    departure = departure }
+    departure = departure, zone = zone }
   for _, sign in pairs { arrival, departure } do
     extend(found, sign.began)
     -- one that runs on there ends with what comes next
@@ -145,14 +161,6 @@ local function last_move(answers)
 end
 
 -- ---- all together ----
-
--- Lines of a log without zones are local times: by how many seconds, where Nova's time and QEMU's are of one
--- failure.
-local function zone_between(nova, qemu)
-  local apart = nova - qemu
-  local quarter = math.floor(apart / 900 + 0.5) * 900
-  return math.abs(quarter) <= 14 * 3600 and math.abs(apart - quarter) < 240 and quarter or nil
-end
 
 ---What is asked of all hosts at first: the lines that name it.
 ---@param known table  {subject, uuid, name, request}
@@ -182,31 +190,25 @@ end
 function attempt.find(known, answers, request)
   if learn_names(known, answers) then return nil, true end
   local had_uuid = known.uuid
-  local by_nova, by_qemu = last_request(known, answers), last_move(answers)
+  local by_nova = last_request(known, answers)
   if known.uuid ~= had_uuid then return nil, true end
-  local zones, found = {}, nil
-  if by_nova and by_qemu and request.offline then
-    local zone = zone_between(by_nova.ended, by_qemu.ended) or 0
-    for host in pairs(answers) do zones[host] = zone end
-    by_nova.began, by_nova.ended = by_nova.began - zone, by_nova.ended - zone
-  end
-  if by_nova and by_qemu and math.abs(by_nova.began - by_qemu.began) > NEAR_S
-    and math.abs(by_nova.ended - by_qemu.ended) > NEAR_S then
-    if by_nova.began > by_qemu.began or known.request then by_qemu = nil else by_nova = nil end
+  local by_qemu = last_move(answers, by_nova, request.offline)
+  local other = by_nova and not by_qemu and not known.request and last_move(answers)
+  if other and other.began > by_nova.ended + NEAR_S then by_nova, by_qemu = nil, other end -- somebody else's
+  if not by_nova and not by_qemu then return nil, false end
+  local zones, zone = {}, by_qemu and by_qemu.zone or 0
+  for host in pairs(answers) do zones[host] = zone end
+  local found = { zones = zones, request = by_nova and by_nova.id }
+  if by_nova then
+    extend(found, by_nova.began - zone)
+    extend(found, by_nova.ended - zone)
   end
   if by_qemu then
-    found = { source = by_qemu.source, dest = by_qemu.dest, arrival = by_qemu.arrival,
-      departure = by_qemu.departure }
     extend(found, by_qemu.began)
     extend(found, by_qemu.ended)
+    found.source, found.dest = by_qemu.source, by_qemu.dest
+    found.arrival, found.departure = by_qemu.arrival, by_qemu.departure
   end
-  if by_nova then
-    found = found or {}
-    extend(found, by_nova.began)
-    extend(found, by_nova.ended)
-    found.request = by_nova.id
-  end
-  if found then found.zones = zones end
   return found, false
 end
 

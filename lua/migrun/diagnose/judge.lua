@@ -18,6 +18,7 @@ local function tie_of(record, found, known)
   if record.set == "qemu" then return nil end
   local names_it = known.uuid and text:find(known.uuid, 1, true) or lines.names(text, known.name)
   if record.set == "nova" then
+    if text:find("] GET /", 1, true) then return nil end -- who asks about it
     for _, id in ipairs(lines.requests(text)) do
       if found.requests[id] then return "tied" end
     end
@@ -98,11 +99,11 @@ local function first_of(records)
 end
 
 -- What explains a connection that broke: the last such word of the system before it, or soon after.
-local function why_of(records, carrier)
+local function why_of(records, carrier, began)
   local found
   for _, record in ipairs(records) do
     local apart = record.worth == "why" and carrier.time and record.time and carrier.time - record.time
-    if apart and apart > -SOON_S and apart < 60 then found = record end
+    if apart and apart > -SOON_S and record.time > began - SOON_S then found = record end
   end
   return found
 end
@@ -140,11 +141,15 @@ function judge.verdict(records, found, known)
   for _, record in ipairs(ours) do
     if record.worth == "carrier" and record.entry.cause then carrier = record; break end
   end
-  local why = carrier and why_of(ours, carrier)
+  local why = carrier and why_of(ours, carrier, found.began)
   if why then return by("cause", why) end
-  if first.consequence and first.consequence.text:lower():find("cancel", 1, true)
-    and not (carrier and carrier.entry.cause) then
-    return by("aborted", first.consequence)
+  local cancelled
+  for _, record in ipairs(ours) do
+    local says_so = record.worth == "consequence" and record.text:lower():find("cancel", 1, true)
+    cancelled = cancelled or says_so and record
+  end
+  if cancelled and not (carrier and carrier.entry.cause and carrier.tie ~= "near") then
+    return by("aborted", cancelled)
   end
   if carrier and carrier.entry.cause then return by("carrier", carrier) end
   if first.told then return by("unknown", first.told) end

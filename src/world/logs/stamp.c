@@ -139,10 +139,19 @@ static bool read_unix(struct reader r, struct stamp *stamp)
     return r.p < r.end && *r.p == ' ';
 }
 
-// Apache's errors: "[Tue Nov 24 03:44:59.123456 2026]"
-static bool read_apache(struct reader r, struct stamp *stamp)
+// What both have in a line, and uwsgi, stands behind a '[' that is not far.
+enum { AHEAD = 200 };
+
+static const char *next_bracket(const struct reader *line, const char *from)
 {
-    if (!skip(&r, "[") || r.end - r.p < 4)
+    const char *end = line->end - line->p > AHEAD ? line->p + AHEAD : line->end;
+    return from < end ? memchr(from, '[', (size_t)(end - from)) : NULL;
+}
+
+// "Tue Nov 24 03:44:59.123456 2026]"
+static bool read_apache_at(struct reader r, struct stamp *stamp)
+{
+    if (r.end - r.p < 4)
         return false;
     r.p += 3;
     int month = skip(&r, " ") ? month_of(&r) : -1, day = skip(&r, " ") ? digits(&r, 2) : -1;
@@ -155,12 +164,19 @@ static bool read_apache(struct reader r, struct stamp *stamp)
     return true;
 }
 
+// Apache's errors: "[Tue Nov 24 03:44:59.123456 2026]"; uwsgi's requests have it in their midst.
+static bool read_apache(struct reader r, struct stamp *stamp)
+{
+    for (const char *at = next_bracket(&r, r.p); at; at = next_bracket(&r, at + 1))
+        if (read_apache_at((struct reader){at + 1, r.end}, stamp))
+            return true;
+    return false;
+}
+
 // Its requests: "10.0.0.1 - - [24/Nov/2026:03:44:59 +0000] …"
 static bool read_access(struct reader r, struct stamp *stamp)
 {
-    enum { AHEAD = 120 };
-    size_t len = (size_t)(r.end - r.p);
-    const char *bracket = memchr(r.p, '[', len < AHEAD ? len : AHEAD);
+    const char *bracket = next_bracket(&r, r.p);
     if (!bracket)
         return false;
     r.p = bracket + 1;
