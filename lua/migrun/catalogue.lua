@@ -408,6 +408,7 @@ return {
   -- ---- what is in every start ----
   { "noise", "unable to find '[^']+' binary in %$path" },
   { "noise", "unable to open /dev/kvm" },
+  { "noise", "at least one cgroup controller is required" },
   { "noise", "failed to get udev device for syspath" },
   { "noise", "dmidecode" },
   { "noise", "configured security driver \"none\"" },

@@ -139,7 +139,8 @@ end
 
 -- ---- migrun diagnose: of the logs of all hosts ----
 
-local BEFORE_S, AFTER_S = 5, 10   -- around the migration's first and last sign
+local BEFORE_S, AFTER_S = 5, 10   -- around the migration's first and last sign, for a story
+local AT_ONCE_S = 1               -- before its first sign nothing is its cause
 local SKEW_S = 120                -- clocks that nobody measured
 local ROUNDS = 4
 local CLUSTER_S = 30              -- errors of one failure stand together so closely
@@ -310,6 +311,35 @@ local function name_hosts(found, records, request)
   end
 end
 
+-- When it began, by the clock of the destination, where hosts' clocks had to be estimated.
+local function began_of(found, ahead)
+  local began
+  for _, sign in pairs { found.arrival or false, found.departure or false } do
+    local time = sign and sign.began - (ahead[sign.host] or 0)
+    began = time and math.min(began or time, time) or began
+  end
+  return next(ahead) and began or found.began
+end
+
+-- The records of its time: Nova's go by their request; of QEMU's lives those that had not ended before.
+local function of_its_time(records, found, ahead)
+  local from, ends, life = began_of(found, ahead) - AT_ONCE_S, {}, {}
+  for _, record in ipairs(records) do
+    if record.set == "own" then
+      local place = record.host .. record.path
+      if record.text:find(": starting up", 1, true) or not life[place] then life[place] = {} end
+      record.life = life[place]
+      ends[record.life] = record.time or ends[record.life]
+    end
+  end
+  local inside = {}
+  for _, record in ipairs(records) do
+    local time = record.set == "own" and ends[record.life] or record.time
+    if not time or record.set == "nova" or time >= from then inside[#inside + 1] = record end
+  end
+  return inside
+end
+
 local NOTES = { consequence = "follows from it", carrier = "carries it" }
 local MOST_EVIDENCE = 10
 
@@ -374,11 +404,7 @@ function diagnose.conclude(state, answers)
     end
     table.sort(records, by_time)
   end
-  local inside = {}
-  local from = found.began - BEFORE_S - math.max(0, ahead[found.source] or 0)
-  for _, record in ipairs(records) do
-    if not record.time or record.time >= from then inside[#inside + 1] = record end
-  end
+  local inside = of_its_time(records, found, ahead)
   local verdict = judge.verdict(inside, found, known)
   local names = { d = found.dest or "the destination", s = found.source or "the source",
     h = verdict.record and verdict.record.host,

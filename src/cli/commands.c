@@ -108,8 +108,7 @@ static const struct command_option history_options[] = {
 
 static const struct command_option diagnose_options[] = {
     {OPTION_LOGS, "logs", "DIR",
-     "read no host's logs but copies: DIR holds a folder for each host, with paths as on the host, or a "
-     "sosreport's"},
+     "read copies, and ask no host: DIR holds a folder for each host, with paths as there, or its sosreport"},
     {OPTION_SINCE, "since", "TIME", "look no further back: 2h, 3d, \"2026-11-24 03:44\""},
     {OPTION_UNTIL, "until", "TIME", "nor at what came later"},
     {OPTION_CATALOGUE, "catalogue", "FILE",

@@ -39,6 +39,7 @@ static struct inquiry *inquiry_new(void)
     q->ahead = json_object();
     q->facts = json_object();
     q->away = json_object();
+    q->options.preview = true; // its agents only read
     q->own = (struct run){.options = &q->options, .janitor = -1, .went_well = true};
     return q;
 }

@@ -160,7 +160,7 @@ disk_full() {
 }
 aborted() {
   made 'somebody aborts the migration (virsh domjobabort)'
-  expect unknown ''
+  expect aborted 'aborted'
   boot dirty=40; begin; on "$source" virsh -q migrate-setspeed "$guest" 5 >&2
   migrating; sleep 2; on "$source" virsh -q domjobabort "$guest" >&2; moved
 }

@@ -190,7 +190,7 @@ nova_no_answer() {
 nova_no_memory() {
   made 'libvirtd on compute-2 (and what it starts) may have so little address space that the guest does not fit'
   expect cause 'does not have enough memory'
-  server; on compute-2 sh -c 'prlimit --as=1900000000 --pid "$(pidof libvirtd)"'
+  server; on compute-2 sh -c 'prlimit --as=1600000000 --pid "$(pidof libvirtd)"'
   begin; live_migrate; settle; on compute-2 systemctl restart libvirtd; sleep 10
 }
 nova_dest_killed() {

@@ -306,6 +306,8 @@ local MORE = {
     { "kernel: ixgbe 0000:01:00.0 eth0: NIC Link is Down", "why" },
     { "dnsmasqCapsNewFromBinary:673 : Unable to find 'dnsmasq' binary in $PATH: No such file or directory", "noise" },
     { "virHostCPUGetCPUID:1422 : Unable to open /dev/kvm: No such file or directory", "noise" },
+    { "virCgroupDetectControllers:451 : At least one cgroup controller is required: No such device or address",
+        "noise" },
     { "Failed to get udev device for syspath '/sys/devices/virtual/dmi/id'", "noise" },
     { "Child process (/usr/sbin/dmidecode -q -t 0) unexpected exit status 1", "noise" },
     { "Configured security driver \"none\" disables default policy to create confined guests", "noise" },
