@@ -120,6 +120,10 @@ check: deps
 	-@$(MAKE) --no-print-directory -ks -j$(shell nproc) $(SWEEP) $(BUILD)/tests/unit/test_xml
 	@SWEEP=$(SWEEP) PLAIN=$(BUILD) tests/run $(CHECK) $(TESTS)
 
+# How many of the recorded failures are diagnosed right, each in all variants.
+diagnose-score: all
+	@tests/diagnose/score $(BUILD)/migrun
+
 # clang-tidy, cppcheck, clang-format, line widths, SPDX lines; the fuzzers are built.
 lint: deps
 	@tests/lint
@@ -165,6 +169,6 @@ install: all $(BUILD)/migrun.1 $(BUILD)/migrun.bash
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud lint sweep fuzz \
+.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud diagnose-score lint sweep fuzz \
 	install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -349,8 +349,9 @@ return {
     "nova-compute of %1 does not report: it is down, or its clock is wrong",
     "systemctl status nova-compute there; chronyc tracking" },
   { "cause", "got no allocation candidates from the placement api",
-    "Placement has no host with room for it, of those that Nova may choose from",
-    "openstack resource provider usage show, and inventory list, of the host; migrun preflight.lua asks it" },
+    "Placement offers Nova no host: none has room for it, or those that have are disabled",
+    "openstack compute service list (disabled by itself where libvirtd went away); openstack resource provider "
+      .. "usage show; migrun preflight.lua asks one host" },
   { "cause", "filter (%w+) returned 0 hosts", "Nova's scheduler leaves no host: its %1 refuses all",
     "what that filter asks of a host; migrun preflight.lua asks one host" },
   { "cause", "exceeded max scheduling retries", "no host that Nova's scheduler tried takes the instance",

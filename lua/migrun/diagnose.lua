@@ -185,18 +185,9 @@ function diagnose.read(state)
   return state
 end
 
--- Where nothing names the guest: the last errors of the host that it is on.
-local function look_around(state)
-  local query = attempt.look(state.known, state.request)
-  for _, set in ipairs(query.sets) do
-    if set.name == "libvirt" then set.words = { ": error :" } end
-  end
-  state.query, state.around = query, true
-  return state
-end
-
--- The last of the errors that stand closely together, on a host that has the guest.
-local function last_errors(state, answers)
+-- Where nothing names the guest: the last of libvirtd's errors that stand closely together, on a host that has
+-- the guest.
+local function last_errors(answers)
   local latest, host_of_latest
   for host, answer in pairs(answers) do
     local has_guest = false
@@ -230,22 +221,17 @@ function diagnose.narrow(state, answers)
     state.answer = diagnose.conclude(state, answers)
     return state
   end
-  local found, more
-  if state.around then
-    found = last_errors(state, usable)
-  else
-    found, more = attempt.find(state.known, usable, state.request)
-    state.round = state.round + 1
-    if more and state.round <= ROUNDS then
-      state.query = attempt.look(state.known, state.request)
-      return state
-    end
+  local found, more = attempt.find(state.known, usable, state.request)
+  state.round = state.round + 1
+  if more and state.round <= ROUNDS then
+    state.query = attempt.look(state.known, state.request)
+    return state
   end
+  found = found or last_errors(usable)
   if found then
     state.found = found
     return diagnose.read(state)
   end
-  if not state.around then return look_around(state) end
   state.query = nil
   state.answer = { kind = "nothing", not_read = diagnose.unread(answers), known = state.known }
   return state
@@ -412,7 +398,8 @@ function diagnose.conclude(state, answers)
   local entry, captures = verdict.record and verdict.record.entry, verdict.record and verdict.record.captures
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
     not_read = diagnose.unread(answers), began = found.began, ended = found.ended, source = found.source,
-    dest = found.dest, request = found.request, loose = found.loose, ahead = ahead }
+    dest = found.dest, request = found.request, loose = found.loose, ahead = ahead,
+    later = found.later and { host = found.later.host, time = found.later.time, says = lines.message(found.later.text) } }
   local broken = verdict.kind == "danger" or verdict.record and verdict.record.tie == "own"
   if not broken and has_moved(found, inside, request) then
     answer.kind = "moved"

@@ -122,7 +122,8 @@ static void add_line(struct buf *out, const char *label, const json_t *line)
     size_t shown = text_bytes_in(text, TEXT_SHOWN);
     buf_printf(out, "%-*s", INDENT, label);
     add_time(out, json_num(line, "time", NAN));
-    buf_printf(out, "  %s  %s", json_str(line, "host", "?"), json_str(line, "path", "?"));
+    buf_printf(out, "  %s  %s", json_str(line, "host", "?"),
+               json_str(line, "path", "an error that names no guest: of a later try?"));
     if (json_object_get(line, "line"))
         buf_printf(out, ":%" JSON_INTEGER_FORMAT, (json_int_t)json_int(line, "line", 0));
     buf_printf(out, "%s%s\n%-*s%.*s%s\n", note ? "  — " : "", note ? note : "", INDENT + 2, "", (int)shown,
@@ -187,6 +188,8 @@ static char *screen_of(const struct options *options, const json_t *answer)
         add_row(&out, "Remedy", json_str(answer, "remedy", ""));
     json_array_foreach(json_object_get(answer, "evidence"), i, line)
         add_line(&out, i ? "" : "Evidence", line);
+    if (json_object_get(answer, "later"))
+        add_line(&out, "Later", json_object_get(answer, "later"));
     add_unread(&out, answer);
     json_array_foreach(options->verbose ? json_object_get(answer, "story") : NULL, i, line)
         add_line(&out, i ? "" : "\nStory\n", line);

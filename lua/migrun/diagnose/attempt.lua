@@ -7,6 +7,7 @@ local lines = require "migrun.diagnose.lines"
 local attempt = {}
 
 local NEAR_S = 300   -- arrival and departure within it are of one migration
+local LATER_S = 15   -- after a migration, another one
 local AT_ONCE_S = 5  -- what one host says of one thing, by one clock
 
 local function extend(found, time)
@@ -160,6 +161,43 @@ local function last_move(answers, request, offline)
   return found
 end
 
+-- ---- libvirtd's errors ----
+
+-- The errors of libvirtd, in the order of their times: {time, host, text, names (it names the guest)}.
+local function libvirt_errors(known, answers)
+  local errors = {}
+  for host, answer in pairs(answers) do
+    for _, line in ipairs(answer.lines or {}) do
+      if line.time and answer.files[line.file + 1].set == "libvirt" and line.text:find(": error :", 1, true) then
+        errors[#errors + 1] = { time = line.time, host = host, text = line.text,
+          names = lines.names(line.text, known.name) or lines.names(line.text, known.uuid) }
+      end
+    end
+  end
+  table.sort(errors, function(a, b) return a.time < b.time end)
+  return errors
+end
+
+-- Where the last error that names the guest came later than all else, it is of a migration that left no other
+-- sign: refused before a QEMU was started.
+local function last_named(errors, found)
+  for i = #errors, 1, -1 do
+    local error = errors[i]
+    if error.names then
+      local is_later = not found or error.time > found.ended + AT_ONCE_S
+      return is_later and { began = error.time, ended = error.time } or nil
+    end
+  end
+end
+
+-- An error that names nobody, after all that is known: it may be of a later try.
+local function later_than(errors, found)
+  local last = errors[#errors]
+  local is_later = last and not last.names and last.time > found.ended + LATER_S
+    and (last.host == found.source or not found.source)
+  return is_later and last or nil
+end
+
 -- ---- all together ----
 
 ---What is asked of all hosts at first: the lines that name it.
@@ -173,7 +211,7 @@ function attempt.look(known, request)
   end
   local sets = lines.sets(known.name or known.subject, nil)
   for _, set in ipairs(sets) do
-    if set.name ~= "own" then set.words = {} end
+    if set.name ~= "own" then set.words = set.name == "libvirt" and { ": error :" } or {} end
   end
   -- the system's logs name no request
   sets[#sets], sets[#sets - 1] = nil, nil
@@ -185,7 +223,7 @@ end
 ---@param known table
 ---@param answers table  {host → {lines, files}}
 ---@param request table
----@return table|nil found  {began, ended, source, dest, request, requests, zones}
+---@return table|nil found  {began, ended, source, dest, request, zones, later}
 ---@return boolean more
 function attempt.find(known, answers, request)
   if learn_names(known, answers) then return nil, true end
@@ -195,6 +233,11 @@ function attempt.find(known, answers, request)
   local by_qemu = last_move(answers, by_nova, request.offline)
   local other = by_nova and not by_qemu and not known.request and last_move(answers)
   if other and other.began > by_nova.ended + NEAR_S then by_nova, by_qemu = nil, other end -- somebody else's
+  local errors = libvirt_errors(known, answers)
+  local named = not by_nova and last_named(errors, by_qemu)
+  if named then
+    return { began = named.began, ended = named.ended, zones = {}, later = later_than(errors, named) }, false
+  end
   if not by_nova and not by_qemu then return nil, false end
   local zones, zone = {}, by_qemu and by_qemu.zone or 0
   for host in pairs(answers) do zones[host] = zone end
@@ -209,6 +252,7 @@ function attempt.find(known, answers, request)
     found.source, found.dest = by_qemu.source, by_qemu.dest
     found.arrival, found.departure = by_qemu.arrival, by_qemu.departure
   end
+  found.later = later_than(errors, found)
   return found, false
 end
 
