@@ -72,6 +72,10 @@ return {
     "QEMU is not allowed to open %1: it does not belong to QEMU's user",
     "restore its owner with policies/fix-ownership.lua; see dynamic_ownership and remember_owner in "
       .. "qemu.conf, and root_squash of the export" },
+  { "cause", "could not open disk image ([^:]+): permission denied",
+    "QEMU is not allowed to open %1: it does not belong to QEMU's user",
+    "restore its owner with policies/fix-ownership.lua; see dynamic_ownership in qemu.conf, and root_squash of "
+      .. "the export" },
   { "cause", "could not open '([^']+)': no such file", "%1 is not there on %d",
     "mount the storage there, or bring the file" },
   { "cause", "wrong medium type",
@@ -416,6 +420,7 @@ return {
 
   -- ---- what follows from its end ----
   { "consequence", "read section footer failed" },
+  { "consequence", "terminating on signal 15 from pid %d+%s*$" }, -- old QEMU does not say whose pid that is
   { "consequence", "failed to save savestateentry" },
   { "consequence", "load of migration failed" },
   { "consequence", "canceled by client" },

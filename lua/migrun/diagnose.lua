@@ -288,6 +288,10 @@ local function name_hosts(found, records, request)
   for _, record in ipairs(records) do
     if record.set == "own" or record.set == "qemu" or record.set == "libvirt" then has[record.host] = true end
   end
+  for _, record in ipairs(records) do -- who was refused by the other libvirtd is the source
+    local refused = record.set == "libvirt" and record.text:find("virNetClientProgramDispatchError", 1, true)
+    if refused and not found.source and record.host ~= found.dest then found.source = record.host end
+  end
   local list = {}
   for _, host in ipairs(request.hosts) do if has[host] then list[#list + 1] = host end end
   for _, pair in ipairs { { "source", "dest" }, { "dest", "source" } } do

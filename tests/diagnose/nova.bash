@@ -3,7 +3,7 @@
 nova_cases=(nova-vnc-address nova-same-host nova-unknown-host nova-service-down nova-no-valid-host
   nova-lack-of-memory nova-block-on-shared nova-not-shared nova-port-binding nova-migration-port nova-libvirt-port
   nova-name-unresolved nova-hook-refuses nova-stopped nova-already-migrating nova-aborted nova-timeout
-  nova-no-answer nova-no-memory nova-dest-killed nova-cpu nova-older-hypervisor nova-libvirtd-down nova-tls
+  nova-no-answer nova-no-memory nova-dest-killed nova-older-hypervisor nova-libvirtd-down nova-tls
   nova-disabled nova-disk-denied nova-compute-dies nova-anti-affinity nova-moved)
 
 openstack() {
@@ -201,13 +201,6 @@ nova_dest_killed() {
   expect carrier '(QEMU ended|QEMU on compute.. ended|connection to QEMU)'
   server; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 2'; begin
   live_migrate; sleep 5; on compute-2 pkill -9 -f "$id"; settle
-}
-nova_cpu() {
-  made 'the guest has a CPU model that Nova does not find compatible with compute-2'
-  expect cause '(compares the hosts. CPUs)'
-  lab server --delete web >/dev/null 2>&1
-  nova_conf compute-1 nova-compute libvirt 'cpu_mode = custom' 'cpu_models = Opteron_G3'
-  server; begin; live_migrate; settle; lab server --delete web >&2
 }
 nova_older_hypervisor() {
   made 'compute-2 has an older hypervisor, as Nova has it'

@@ -7,6 +7,7 @@ local lines = require "migrun.diagnose.lines"
 local attempt = {}
 
 local NEAR_S = 300   -- arrival and departure within it are of one migration
+local RETRY_S = 2    -- what libvirtd says of a try comes sooner than that, and of the next one later
 local LATER_S = 15   -- after a migration, another one
 local AT_ONCE_S = 5  -- what one host says of one thing, by one clock
 
@@ -35,7 +36,7 @@ local function learn_names(known, answers)
     for _, line in ipairs(answer.lines or {}) do
       local file = answer.files[line.file + 1]
       local is_qemu = file.set == "qemu" or file.set == "own"
-      local uuid = is_qemu and line.text:match("^%-uuid (" .. lines.UUID .. ")")
+      local uuid = is_qemu and line.text:match("%-uuid (" .. lines.UUID .. ")")
       local name = is_qemu and attempt.guest_of(file.path)
       if uuid and known.uuid == uuid and not known.name then
         known.name, learnt = name, true
@@ -74,6 +75,7 @@ local function requests_of(known, answers)
         extend(request.spans[host], line.time)
         request.sure = math.max(request.sure, migrates(line.text))
         known.uuid = known.uuid or line.text:match("%[instance: (" .. lines.UUID .. ")%]")
+          or line.text:match("/servers/(" .. lines.UUID .. ")/action")
       end
     end
   end
@@ -105,7 +107,7 @@ local function lives_of(answer)
         life = { began = line.time, ended = line.time }
         lives[#lives + 1] = life
       end
-      life.incoming = life.incoming or text:find("^%-incoming") ~= nil
+      life.incoming = life.incoming or text:find("^%-incoming ") ~= nil or text:find("^%u.* %-incoming ") ~= nil
       if text:find("initiating migration", 1, true) then life.leaves = line.time end
       life.reason = text:match("shutting down, reason=(%a+)") or life.reason
       life.ended = line.time or life.ended
@@ -184,7 +186,7 @@ local function last_named(errors, found)
   for i = #errors, 1, -1 do
     local error = errors[i]
     if error.names then
-      local is_later = not found or error.time > found.ended + AT_ONCE_S
+      local is_later = not found or error.time > found.ended + RETRY_S
       return is_later and { began = error.time, ended = error.time } or nil
     end
   end

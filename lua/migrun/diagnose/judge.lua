@@ -35,6 +35,15 @@ local function tie_of(record, found, known)
   return "near"
 end
 
+-- The lines of a traceback name no request: they go with the line of the same moment and process before them.
+-- traced: {path → the beginning of the last line that was tied}.
+local function trace_of(record, traced)
+  if record.set ~= "nova" then return nil end
+  local place, head = record.host .. record.path, record.text:match("^[%d%-]+ [%d:%.]+ %d+ ")
+  if #lines.requests(record.text) == 0 and head and traced[place] == head then return "tied" end
+  traced[place] = nil
+end
+
 -- Other guests whose QEMU failed in these lines, and what they said.
 local function others_of(records)
   local names, said = {}, {}
@@ -84,7 +93,7 @@ local function worth_of(record)
     return explains(kind) and record.tie ~= "near" and kind or kind == "why" and kind or nil
   end
   if kind then return kind end
-  local loud = level == "ERROR" or level == "CRITICAL" or text:find(": error :", 1, true)
+  local loud = level == "ERROR" or level == "CRITICAL" or level == "TRACE" or text:find(": error :", 1, true)
   return loud and "told" or nil
 end
 
@@ -117,10 +126,13 @@ end
 function judge.verdict(records, found, known)
   found.others, found.others_said = others_of(records)
   found.requests = requests_of(records, found.request)
-  local ours = {}
+  local ours, traced = {}, {}
   for _, record in ipairs(records) do
-    record.tie = tie_of(record, found, known)
+    record.tie = tie_of(record, found, known) or trace_of(record, traced)
     if record.tie then
+      if record.set == "nova" then
+        traced[record.host .. record.path] = record.text:match("^[%d%-]+ [%d:%.]+ %d+ ")
+      end
       record.worth = worth_of(record)
       if record.worth then ours[#ours + 1] = record end
     end
