@@ -7,6 +7,10 @@ return {
   -- ["compute-3"] = { address = "10.0.0.13" }.
   hosts = { "compute-1", "compute-2" },
 
+  -- The hosts that run the cloud's own services (API, conductor, scheduler, Placement, Neutron): `migrun
+  -- diagnose` reads their logs, too. They can have values of their own, as `hosts` can.
+  -- control = { "controller-1" },
+
   ssh = {
     -- user = "migrun",          -- ssh's own default
     -- become = "sudo",          -- how that user becomes root there (no password); the only value

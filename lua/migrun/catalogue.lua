@@ -63,7 +63,8 @@ return {
     "a port that the guest must have is taken on %d", "free it there (ss -ltnp)" },
   { "cause", "failed to allocate %d+ bytes", "%d does not have enough memory for it",
     "free memory there, or choose another host" },
-  { "cause", "cannot access backing file '([^']+)'", "a file below the guest's disk is not available on %d: %1",
+  { "cause", "cannot access backing file '([^']+)'",
+    "a file below the guest's disk is not available on %d: %1",
     "mount the storage of the base image there, too; qemu-img info --backing-chain names the files" },
   { "cause", "could not open backing file",
     "a file below the guest's disk is not available on %d, or not QEMU's to read",
@@ -74,8 +75,8 @@ return {
       .. "qemu.conf, and root_squash of the export" },
   { "cause", "could not open disk image ([^:]+): permission denied",
     "QEMU is not allowed to open %1: it does not belong to QEMU's user",
-    "restore its owner with policies/fix-ownership.lua; see dynamic_ownership in qemu.conf, and root_squash of "
-      .. "the export" },
+    "restore its owner with policies/fix-ownership.lua; see dynamic_ownership in qemu.conf, and root_squash "
+      .. "of the export" },
   { "cause", "could not open '([^']+)': no such file", "%1 is not there on %d",
     "mount the storage there, or bring the file" },
   { "cause", "wrong medium type",
@@ -354,8 +355,8 @@ return {
     "systemctl status nova-compute there; chronyc tracking" },
   { "cause", "got no allocation candidates from the placement api",
     "Placement offers Nova no host: none has room for it, or those that have are disabled",
-    "openstack compute service list (disabled by itself where libvirtd went away); openstack resource provider "
-      .. "usage show; migrun preflight.lua asks one host" },
+    "openstack compute service list (disabled by itself where libvirtd went away); openstack resource "
+      .. "provider usage show; migrun preflight.lua asks one host" },
   { "cause", "filter (%w+) returned 0 hosts", "Nova's scheduler leaves no host: its %1 refuses all",
     "what that filter asks of a host; migrun preflight.lua asks one host" },
   { "cause", "exceeded max scheduling retries", "no host that Nova's scheduler tried takes the instance",
@@ -403,7 +404,7 @@ return {
   { "why", "qemu[^:]*%[%d+%]: segfault", "QEMU crashed on %h (segmentation fault)",
     "its core file and release; another release of QEMU, or another host" },
   { "why", "stopping (%w*virt%w+)%.service", "%1 on %h was stopped, or restarted, while the guest moved",
-    "see that nobody restarts it meanwhile (unattended upgrades?); systemctl status %1 there, then try again" },
+    "see that nobody restarts it meanwhile (unattended upgrades?); systemctl status %1 there, then again" },
   { "why", "(%w*virt%w+)%.service: main process exited, code=([^,\n]+)", "%1 on %h ended by itself (%2)",
     "journalctl -u %1 there; then try again" },
   { "why", "nfs: server ([^ ]+) not responding", "the NFS server %1 did not answer %h",

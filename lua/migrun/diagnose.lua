@@ -177,7 +177,8 @@ function diagnose.read(state)
     for _, key in ipairs { "uuid", "name", "request" } do needles[#needles + 1] = state.known[key] end
     if found.request then needles[#needles + 1] = found.request end
     for _, global in ipairs(found.globals or {}) do needles[#needles + 1] = global end
-    queries[host] = { folders = request.folders, sets = sets, needles = needles, journal = not request.offline,
+    queries[host] = { folders = request.folders, sets = sets, needles = needles,
+      journal = not request.offline,
       since = found.began - BEFORE_S - margin + ahead, ["until"] = found.ended + AFTER_S + margin + ahead,
       zone = request.offline and (found.zones[host] or 0) or nil }
   end
@@ -185,8 +186,8 @@ function diagnose.read(state)
   return state
 end
 
--- Where nothing names the guest: the last of libvirtd's errors that stand closely together, on a host that has
--- the guest.
+-- Where nothing names the guest: the last of libvirtd's errors that stand closely together, on a host that
+-- has the guest.
 local function last_errors(answers)
   local latest, host_of_latest
   for host, answer in pairs(answers) do
@@ -403,12 +404,14 @@ function diagnose.conclude(state, answers)
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
     not_read = diagnose.unread(answers), began = found.began, ended = found.ended, source = found.source,
     dest = found.dest, request = found.request, loose = found.loose, ahead = ahead,
-    later = found.later and { host = found.later.host, time = found.later.time, says = lines.message(found.later.text) } }
+    later = found.later and { host = found.later.host, time = found.later.time,
+      says = lines.message(found.later.text) } }
   local broken = verdict.kind == "danger" or verdict.record and verdict.record.tie == "own"
   if not broken and has_moved(found, inside, request) then
     answer.kind = "moved"
   elseif verdict.kind ~= "danger" and request.told and request.told.running then
-    answer.kind, answer.cause = "running", ("nothing yet: Nova says that it is %s"):format(request.told.running)
+    answer.kind = "running"
+    answer.cause = ("nothing yet: Nova says that it is %s"):format(request.told.running)
   elseif verdict.kind == "aborted" then
     answer.cause = ABORTED
   elseif verdict.kind ~= "unknown" and entry and entry.cause then

@@ -111,6 +111,8 @@ static const struct command_option diagnose_options[] = {
      "read copies, and ask no host: DIR holds a folder for each host, with paths as there, or its sosreport"},
     {OPTION_SINCE, "since", "TIME", "look no further back: 2h, 3d, \"2026-11-24 03:44\""},
     {OPTION_UNTIL, "until", "TIME", "nor at what came later"},
+    {OPTION_BUNDLE, "bundle", "FILE",
+     "write the lines that were read into FILE, a packed tar, with secrets masked, for somebody else's eyes"},
     {OPTION_CATALOGUE, "catalogue", "FILE",
      "a site's own causes and remedies (default: /etc/migrun/catalogue.lua)"},
     SITE,

@@ -21,7 +21,8 @@ enum option_id { // of options without a letter; the others have their letter
     OPTION_LOGS,
     OPTION_SINCE,
     OPTION_UNTIL,
-    OPTION_CATALOGUE
+    OPTION_CATALOGUE,
+    OPTION_BUNDLE
 };
 
 struct command_option {

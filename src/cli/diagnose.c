@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/mask.h"
+#include "cli/bundle.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "lua/diagnosis.h"
@@ -259,6 +260,7 @@ int diagnose_run(struct options *options, struct error *err)
 {
     if (options->n_arguments != 1 || !*options->arguments[0])
         return error_set(err, ERR_USAGE, 0, "%s", command_named("diagnose")->missing);
+    auto_json json_t *read = NULL;
     auto_json json_t *request = json_pack("{s:o}", "subject", json_text(options->arguments[0])),
                      *answer = NULL;
     struct site *site = NULL;
@@ -275,8 +277,10 @@ int diagnose_run(struct options *options, struct error *err)
         json_object_set(request, "facts", (json_t *)(uintptr_t)inquiry_facts(inquiry));
         json_object_set_new(request, "folders", inquiry_folders(inquiry));
         json_object_set_new(request, "places", inquiry_places(inquiry));
-        rc = diagnosis_make(options->catalogue, inquiry, request, &answer, err);
+        rc = diagnosis_make(options->catalogue, inquiry, request, &answer, &read, err);
     }
+    if (rc == 0 && options->bundle && !STREQ(json_str(answer, "kind", ""), "nothing"))
+        rc = bundle_write(options->bundle, read, answer, err);
     if (rc == 0)
         rc = tell(options, inquiry, answer, err);
     inquiry_close(inquiry);

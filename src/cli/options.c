@@ -97,6 +97,7 @@ static int take_option(const struct command *command, struct options *options, i
     case OPTION_LOGS: options->logs = value; break;
     case OPTION_SINCE: options->since = value; break;
     case OPTION_UNTIL: options->until = value; break;
+    case OPTION_BUNDLE: options->bundle = value; break;
     case OPTION_CATALOGUE: options->catalogue = value; break;
     case OPTION_PRUNE: options->prune = value; break;
     case OPTION_JSON: options->json = true; break;

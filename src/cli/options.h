@@ -12,7 +12,7 @@ struct options {
     bool preview, unlocked, json, verbose, quiet, yes;
     enum color_when color;
     json_t *params; // object of strings
-    const char *site, *source, *state, *host, *prune, *logs, *since, *until, *catalogue;
+    const char *site, *source, *state, *host, *prune, *logs, *since, *until, *catalogue, *bundle;
     const char **arguments; // all that are not options; the command (or the policy) checks their number
     size_t n_arguments;
     char *command_line; // as a shell would take it, for the record of a run

@@ -109,7 +109,7 @@ static int go_on(struct diagnosis *d, const json_t *answers, json_t **next, stru
 }
 
 int diagnosis_make(const char *catalogue, struct inquiry *inquiry, const json_t *request, json_t **answer,
-                   struct error *err)
+                   json_t **read, struct error *err)
 {
     struct diagnosis d;
     auto_json json_t *next = NULL;
@@ -123,6 +123,8 @@ int diagnosis_make(const char *catalogue, struct inquiry *inquiry, const json_t 
         next = NULL;
         if (rc == 0)
             rc = go_on(&d, answers, &next, err);
+        if (rc == 0 && read && json_object_get(next, "answer"))
+            *read = json_incref(answers);
     }
     if (rc == 0)
         *answer = json_incref(json_object_get(next, "answer"));

@@ -9,7 +9,8 @@
 // request: {subject, offline, folders, hosts, since, until, ahead, places, facts, told}; answer: {kind,
 // cause, remedy, evidence, story, not_read, known, …} (diagnose.begin and .conclude). catalogue: a site's
 // own, or NULL: /etc/migrun/catalogue.lua where there is one; a mistake in it is ERR_SITE.
+// read: NULL, or what the hosts answered last: {host: {lines, files}}.
 int diagnosis_make(const char *catalogue, struct inquiry *inquiry, const json_t *request, json_t **answer,
-                   struct error *err);
+                   json_t **read, struct error *err);
 
 #endif

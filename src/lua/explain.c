@@ -85,7 +85,7 @@ static json_t *look_everywhere(struct run *run)
         inquiry_of_run(run, &inquiry, &ignored) < 0)
         return NULL;
     auto_json json_t *request = request_for(run, inquiry);
-    int rc = diagnosis_make(NULL, inquiry, request, &answer, &ignored);
+    int rc = diagnosis_make(NULL, inquiry, request, &answer, NULL, &ignored);
     inquiry_close(inquiry);
     return rc < 0 ? NULL : details_of(answer);
 }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Failures of migrations that virsh asks for. Sourced by record.
-libvirt_cases=(vnc-address tcp-refused tcp-unreachable name-unresolved migration-port-closed no-free-port disk-missing
-  base-missing disk-denied no-memory unknown-feature hook-refuses defined-already snapshots disk-locked
-  postcopy-broken libvirtd-ends source-killed dest-killed disk-full aborted tls-without-certificates ssh-
-  unknown-host destination-is-localhost same-host disk-sizes keepalive device-missing virtio-features
-  firmware-size machine-type vmdk migration-address unsafe-storage target-differs port-taken tls-forced
-  host-key-denied moved-well)
+libvirt_cases=(
+  vnc-address tcp-refused tcp-unreachable name-unresolved migration-port-closed no-free-port disk-
+  missing base-missing disk-denied no-memory unknown-feature hook-refuses defined-already snapshots
+  disk-locked postcopy-broken libvirtd-ends source-killed dest-killed disk-full aborted tls-without-
+  certificates ssh- unknown-host destination-is-localhost same-host disk-sizes keepalive device-
+  missing virtio-features firmware-size machine-type vmdk migration-address unsafe-storage target-
+  differs port-taken tls-forced host-key-denied moved-well
+)
 
 vnc_address() {
   made 'the guest listens for VNC on an address of compute-1'
@@ -60,26 +62,29 @@ base_missing() {
   begin; migrate --unsafe
 }
 disk_denied() {
-  made 'libvirt on compute-2 does not give the disk to QEMU (dynamic_ownership = 0), and it is root alone who may read it'
+  made 'dynamic_ownership = 0 on compute-2, and the disk is readable for root alone'
   expect cause 'not allowed to open .*/disk'
   boot; conf "$dest" qemu.conf 'dynamic_ownership = 0'
-  on "$source" sh -c 'chown root:root "/var/lib/nova/instances/$1/disk"; chmod 600 "/var/lib/nova/instances/$1/disk"' \
+  on "$source" sh -c 'chown root:root "/var/lib/nova/instances/$1/disk"
+    chmod 600 "/var/lib/nova/instances/$1/disk"' \
     - "$guest"
   begin; migrate --unsafe
 }
 no_memory() {
-  made 'libvirtd on compute-2 (and what it starts) may have so little address space that the guest does not fit'
+  made 'libvirtd on compute-2, and what it starts, may have too little address space for the guest'
   expect cause 'does not have enough memory'
   boot; on "$dest" sh -c 'prlimit --as=2200000000 --pid "$(pidof libvirtd)"'
   on "$source" virsh -q destroy "$guest" >&2
-  on "$source" sh -c 'virsh dumpxml --inactive "$1" | sed -E "s/<memory .*<\/memory>/<memory unit=\"MiB\">900<\/memory>/; /currentMemory/d" >/run/case.xml
+  on "$source" sh -c 'virsh dumpxml --inactive "$1" | 
+    sed -E "s/<memory .*<\/memory>/<memory unit=\"MiB\">900<\/memory>/; /currentMemory/d" >/run/case.xml
     virsh -q define /run/case.xml && virsh -q start "$1"' - "$guest" >&2
   sleep 3; begin; migrate; on "$dest" systemctl restart libvirtd
 }
 unknown_feature() {
   made 'libvirt on compute-2 does not know a feature of the guest CPU (its CPU map lacks it)'
   expect cause 'does not know the CPU feature .?xtpr'
-  boot; edited "s|<model fallback='forbid'>qemu64</model>|&<feature policy='disable' name='xtpr'/>|; s|</features>|&<cpu mode='custom' match='exact'><model>qemu64</model><feature policy='disable' name='xtpr'/></cpu>|"
+  boot; edited "s|<model fallback='forbid'>qemu64</model>|&<feature policy='disable' name='xtpr'/>|
+    s|</features>|&<cpu mode='custom'><model>qemu64</model><feature policy='disable' name='xtpr'/></cpu>|"
   on "$dest" sh -c 'cp /usr/share/libvirt/cpu_map/x86_features.xml /run/features.xml
     perl -0pi -e "s/<feature name=.xtpr.*?<\/feature>//s" /usr/share/libvirt/cpu_map/x86_features.xml
     rm -rf /var/cache/libvirt/qemu/capabilities/*; systemctl restart libvirtd'
@@ -98,14 +103,16 @@ hook_refuses() {
 defined_already() {
   made 'compute-2 has another guest of that name'
   expect cause 'has a (definition|guest) of that name'
-  boot; on "$source" virsh dumpxml --inactive "$guest" | sed 's/<uuid>.*</<uuid>11111111-2222-4333-8444-555555555555</' |
+  boot; on "$source" virsh dumpxml --inactive "$guest" |
+    sed 's/<uuid>.*</<uuid>11111111-2222-4333-8444-555555555555</' |
     ../lab/lab exec "$dest" sh -c 'cat >/run/other.xml; virsh -q define /run/other.xml' >&2
   begin; migrate
 }
 snapshots() {
   made 'the guest has a snapshot'
   expect nothing 'no log'
-  boot; on "$source" sh -c 'cd "/var/lib/nova/instances/$1" && virsh -q snapshot-create-as "$1" one --disk-only --no-metadata=0 2>/dev/null ||
+  boot; on "$source" sh -c 'cd "/var/lib/nova/instances/$1" &&
+    virsh -q snapshot-create-as "$1" one --disk-only --no-metadata=0 2>/dev/null ||
     virsh -q snapshot-create-as "$1" one --disk-only --diskspec vda,file="$PWD/snap.qcow2"' - "$guest" >&2
   begin; migrate
 }
@@ -127,9 +134,11 @@ postcopy_broken() {
   on "$source" virsh -q migrate-setspeed "$guest" 2 --postcopy >&2
   migrating --postcopy; sleep 3; on "$source" virsh -q migrate-postcopy "$guest" >&2; sleep 2
   reject "$dest" 49152-49215
-  on "$source" sh -c 'nft add table inet case; nft "add chain inet case in { type filter hook input priority -10; }"
+  on "$source" sh -c 'nft add table inet case
+    nft "add chain inet case in { type filter hook input priority -10; }"
     nft add rule inet case in tcp sport 49152-49215 reject with tcp reset'
-  for _ in {1..40}; do on "$source" virsh -r domstate --reason "$guest" | grep -q post-copy && break; sleep 0.5; done
+  for _ in {1..40}; do on "$source" virsh -r domstate --reason "$guest" | grep -q post-copy && break
+    sleep 0.5; done
   sleep 2; kill %% 2>/dev/null; both pkill -x virsh
 }
 libvirtd_ends() {
@@ -153,9 +162,11 @@ dest_killed() {
 disk_full() {
   made 'the disk is copied to a file system of compute-2 that is too small'
   expect cause '(no space left|could not be read or written|not as large)'
-  boot; on "$source" sh -c 'mkdir -p /srv/small && dd if=/dev/urandom of=/srv/small/disk2 bs=1M count=30 status=none &&
+  boot; on "$source" sh -c 'mkdir -p /srv/small &&
+    dd if=/dev/urandom of=/srv/small/disk2 bs=1M count=30 status=none &&
     virsh -q attach-disk "$1" /srv/small/disk2 vdb --live --targetbus virtio --subdriver raw' - "$guest" >&2
-  on "$dest" sh -c 'mkdir -p /srv/small && mount -t tmpfs -o size=8M none /srv/small && truncate -s 30M /srv/small/disk2'
+  on "$dest" sh -c 'mkdir -p /srv/small && mount -t tmpfs -o size=8M none /srv/small &&
+    truncate -s 30M /srv/small/disk2'
   begin; migrate --copy-storage-all --migrate-disks vdb --unsafe; on "$dest" umount /srv/small
 }
 aborted() {
@@ -211,8 +222,10 @@ keepalive() {
 }
 
 # QEMU's own arguments are no part of what libvirt compares.
+schema=http://libvirt.org/schemas/domain/qemu/1.0
+with_namespace="s|<domain type='qemu'>|<domain type='qemu' xmlns:qemu='$schema'>|"
 qemu_extra() { # qemu_extra SCRIPT: the definition of the source, by sed, with arguments of QEMU's own
-  edited "s|<domain type='qemu'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|; $1"
+  edited "$with_namespace; $1"
 }
 migrate_without() { # the destination's XML, by sed
   on "$source" sh -c 'virsh dumpxml --migratable "$1" | sed -E "$2" >/run/dest.xml' - "$guest" "$1"
@@ -231,22 +244,24 @@ virtio_features() {
   expect cause 'offers a virtio device less'
   boot; edited "s|<video>|<interface type='user'><model type='virtio'/></interface><video>|"
   on "$source" sh -c 'virsh dumpxml --migratable "$1" | sed -E "$2" >/run/dest.xml' - "$guest" \
-    "s|<domain type='qemu'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|; $(
-      arguments -global virtio-net-pci.mrg_rxbuf=off -global virtio-blk-pci.seg-max-adjust=off -global virtio-blk-pci.discard=off -global virtio-balloon-pci.event_idx=off -global virtio-blk-pci.event_idx=off)"
+    "$with_namespace; $(
+      arguments -global virtio-net-pci.mrg_rxbuf=off -global virtio-blk-pci.seg-max-adjust=off \
+        -global virtio-blk-pci.discard=off -global virtio-balloon-pci.event_idx=off \
+        -global virtio-blk-pci.event_idx=off)"
   sleep 6; begin; migrate --xml /run/dest.xml
 }
 firmware_size() {
   made 'the firmware of compute-2 has another size'
   expect cause '(another size|another firmware)'
   boot; begin
-  migrate_without "s|<domain type='qemu'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|; $(
+  migrate_without "$with_namespace; $(
     arguments -bios bios.bin)"
 }
 machine_type() {
   made 'QEMU on compute-2 has another machine type by that name'
   expect cause '(machine type|does not have the same devices)'
   boot; begin
-  migrate_without "s|<domain type='qemu'>|<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>|; $(
+  migrate_without "$with_namespace; $(
     arguments -machine type=pc-q35-6.0)"
 }
 vmdk() {
@@ -276,10 +291,12 @@ target_differs() {
 port_taken() {
   made 'the fixed VNC port of the guest is taken on compute-2'
   expect cause '(is taken on|could not listen)'
-  boot; edited "s|port='-1' autoport='yes'|port='5990' autoport='no'|; s|autoport='yes'|autoport='no' port='5990'|"
+  boot; edited "s|port='-1' autoport='yes'|port='5990' autoport='no'|
+    s|autoport='yes'|autoport='no' port='5990'|"
   on "$dest" systemd-run -q --unit=taker python3 -c '
 import socket, time
-s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("0.0.0.0", 5990)); s.listen(1); time.sleep(600)'
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("0.0.0.0", 5990))
+  s.listen(1); time.sleep(600)'
   sleep 1; begin; migrate; on "$dest" systemctl stop taker
 }
 tls_forced() {

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Failures of live migrations that Nova is asked for. Sourced by record.
-nova_cases=(nova-vnc-address nova-same-host nova-unknown-host nova-service-down nova-no-valid-host
-  nova-lack-of-memory nova-block-on-shared nova-not-shared nova-port-binding nova-migration-port nova-libvirt-port
-  nova-name-unresolved nova-hook-refuses nova-stopped nova-already-migrating nova-aborted nova-timeout
-  nova-no-answer nova-no-memory nova-dest-killed nova-older-hypervisor nova-libvirtd-down nova-tls
-  nova-disabled nova-disk-denied nova-compute-dies nova-anti-affinity nova-moved)
+nova_cases=(
+  nova-vnc-address nova-same-host nova-unknown-host nova-service-down nova-no-valid-host nova-lack-
+  of-memory nova-block-on-shared nova-not-shared nova-port-binding nova-migration-port nova-libvirt-
+  port nova-name-unresolved nova-hook-refuses nova-stopped nova-already-migrating nova-aborted nova-
+  timeout nova-no-answer nova-no-memory nova-dest-killed nova-older-hypervisor nova-libvirtd-down
+  nova-tls nova-disabled nova-disk-denied nova-compute-dies nova-anti-affinity nova-moved
+)
 
 openstack() {
   on controller env OS_CLOUD=admin OS_COMPUTE_API_VERSION="${minor:-2.92}" openstack "$@"
@@ -22,6 +24,10 @@ server() {
 live_migrate() {
   openstack server migrate --live-migration --host "${1:-compute-2}" "${@:2}" "$guest_name" >"$work/said" 2>&1
   tail -2 "$work/said" >&2
+}
+abort() {
+  openstack server migration abort web \
+    "$(openstack server migration list --server web -f value -c Id | head -1)" >&2
 }
 # until nothing goes on
 settle() {
@@ -43,7 +49,8 @@ restart_nova() {
   on "$1" systemctl restart "$2"
   for ((i = 0; i < 40; i++)); do
     [[ $2 != nova-compute ]] ||
-      [[ $(openstack compute service list --host "$1" --service nova-compute -f value -c State) == up ]] && break
+      [[ $(openstack compute service list --host "$1" --service nova-compute -f value -c State) == up ]] &&
+        break
     sleep 0.5
   done
   sleep 4
@@ -103,7 +110,8 @@ nova_lack_of_memory() {
   server; nova_conf compute-2 nova-compute DEFAULT 'ram_allocation_ratio = 0.005'; sleep 8
   begin
   on controller sh -c 'token=$(OS_CLOUD=admin openstack token issue -f value -c id)
-    curl -s -H "X-Auth-Token: $token" -H "Content-Type: application/json" -H "X-OpenStack-Nova-API-Version: 2.29" \
+    curl -s -H "X-Auth-Token: $token" -H "Content-Type: application/json" \
+      -H "X-OpenStack-Nova-API-Version: 2.29" \
       -d "{\"os-migrateLive\": {\"host\": \"compute-2\", \"block_migration\": \"auto\"}}" \
       "http://controller:8774/v2.1/servers/$1/action"' - "$id" >&2; settle
 }
@@ -115,7 +123,8 @@ nova_block_on_shared() {
 nova_not_shared() {
   made 'the folder of the instances is not the same on compute-2'
   expect cause 'folder is not one'
-  server; on compute-2 sh -c 'mount -t tmpfs none /var/lib/nova/instances; chown nova:nova /var/lib/nova/instances'
+  server; on compute-2 sh -c 'mount -t tmpfs none /var/lib/nova/instances
+    chown nova:nova /var/lib/nova/instances'
   begin; live_migrate compute-2 --shared-migration; settle; on compute-2 umount /var/lib/nova/instances
 }
 nova_port_binding() {
@@ -134,7 +143,8 @@ nova_libvirt_port() {
   made 'a firewall on compute-2 rejects libvirtd'"'"'s port from compute-1'
   expect cause 'cannot connect to libvirtd at compute.2:16509'
   server
-  on compute-2 sh -c 'nft add table inet case; nft "add chain inet case in { type filter hook input priority -10; }"
+  on compute-2 sh -c 'nft add table inet case
+    nft "add chain inet case in { type filter hook input priority -10; }"
     nft add rule inet case in ip saddr 10.77.0.11 tcp dport 16509 reject with tcp reset'
   begin; live_migrate; settle
 }
@@ -155,15 +165,15 @@ nova_hook_refuses() {
 nova_stopped() {
   made 'the instance is stopped'
   expect cause 'not in a state for it'
-  server; openstack server stop web >&2; sleep 6; begin; live_migrate; settle; openstack server start web >&2; sleep 4
+  server; openstack server stop web >&2; sleep 6; begin; live_migrate; settle
+    openstack server start web >&2; sleep 4
 }
-slow() { on compute-1 virsh migrate-setspeed "$(on compute-1 virsh -q list --name --uuid | awk -v id="$id" '$1 == id { print $2 }')" "${1:-1}"; }
 nova_already_migrating() {
   made 'a second live migration is asked for while the first one runs'
   expect cause '(is at work on the instance|not in a state for it)'
   server; begin; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 2'; begin
   live_migrate; sleep 4; live_migrate
-  openstack server migration abort web "$(openstack server migration list --server web -f value -c Id | head -1)" >&2
+  abort
   settle
 }
 nova_aborted() {
@@ -171,26 +181,28 @@ nova_aborted() {
   expect aborted 'aborted'
   server; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 2'; begin
   live_migrate; sleep 5
-  openstack server migration abort web "$(openstack server migration list --server web -f value -c Id | head -1)" >&2
+  abort
   settle
 }
 nova_timeout() {
   made 'Nova'"'"'s own time for a live migration is short'
   expect cause 'own time for it was over'
-  server; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 1' 'live_migration_completion_timeout = 3'
+  server; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 1' \
+    'live_migration_completion_timeout = 3'
   begin; live_migrate; settle 90
 }
 nova_no_answer() {
   made 'nova-compute of compute-2 stands still (SIGSTOP), and Nova waits for 8 s only'
   expect cause 'did not answer in time'
   server; on controller sh -c 'cp -n /etc/nova/nova.conf /run/was-nova.conf
-    sed -i "s/^rpc_response_timeout.*/rpc_response_timeout = 8\nlong_rpc_timeout = 8/" /etc/nova/nova.conf
+    sed -i "s/^rpc_response_timeout.*/rpc_response_timeout = 8\nlong_rpc_timeout = 8\ndebug = true/" \
+      /etc/nova/nova.conf
     systemctl restart nova-conductor nova-scheduler'
   sleep 8; on compute-2 pkill -STOP nova-compute; begin; live_migrate; settle
   on compute-2 pkill -CONT nova-compute
 }
 nova_no_memory() {
-  made 'libvirtd on compute-2 (and what it starts) may have so little address space that the guest does not fit'
+  made 'libvirtd on compute-2, and what it starts, may have too little address space for the guest'
   expect cause 'does not have enough memory'
   server; on compute-2 sh -c 'prlimit --as=1600000000 --pid "$(pidof libvirtd)"'
   begin; live_migrate; settle; on compute-2 systemctl restart libvirtd
@@ -203,15 +215,20 @@ nova_dest_killed() {
   live_migrate; sleep 5; on compute-2 pkill -9 -f "$id"; settle
 }
 nova_older_hypervisor() {
-  made 'compute-2 has an older hypervisor, as Nova has it'
+  made 'compute-2 has an older hypervisor, as Nova has it, and the conductor logs at DEBUG'
   expect cause 'older libvirt or QEMU'
-  server; on controller mysql nova -e "update compute_nodes set hypervisor_version = 6002000 where host = 'compute-2'"
+  server; on controller sh -c 'cp -n /etc/nova/nova.conf /run/was-nova.conf
+    printf "[DEFAULT]\ndebug = true\n" >>/etc/nova/nova.conf; systemctl restart nova-conductor'
+  sleep 8
+  on controller mysql nova -e \
+    "update compute_nodes set hypervisor_version = 6002000 where host = 'compute-2'"
   begin; live_migrate; settle; sleep 2
 }
 nova_libvirtd_down() {
   made 'libvirtd of compute-2 does not run'
   expect cause 'offers Nova no host'
-  server; on compute-2 systemctl stop libvirtd; begin; live_migrate; settle; on compute-2 systemctl start libvirtd
+  server; on compute-2 systemctl stop libvirtd; begin; live_migrate; settle
+    on compute-2 systemctl start libvirtd
   sleep 2; restart_nova compute-2 nova-compute
 }
 nova_tls() {
@@ -221,19 +238,21 @@ nova_tls() {
   begin; live_migrate; settle
 }
 nova_disk_denied() {
-  made 'libvirt on compute-2 does not give files to QEMU (dynamic_ownership = 0), and the disk is root'"'"'s alone'
+  made 'dynamic_ownership = 0 on compute-2, and the disk is readable for root alone'
   expect cause 'not allowed to open'
   server; conf compute-2 qemu.conf 'dynamic_ownership = 0'
-  on compute-1 sh -c 'chown root:root /var/lib/nova/instances/"$1"/disk; chmod 600 /var/lib/nova/instances/"$1"/disk' - "$id"
+  on compute-1 sh -c 'chown root:root /var/lib/nova/instances/"$1"/disk
+    chmod 600 /var/lib/nova/instances/"$1"/disk' - "$id"
   restart_nova compute-2 nova-compute; begin; live_migrate; settle
-  on compute-1 sh -c 'chown libvirt-qemu:kvm /var/lib/nova/instances/"$1"/disk; chmod 644 /var/lib/nova/instances/"$1"/disk' - "$id"
+  on compute-1 sh -c 'chown libvirt-qemu:kvm /var/lib/nova/instances/"$1"/disk
+    chmod 644 /var/lib/nova/instances/"$1"/disk' - "$id"
 }
 nova_compute_dies() {
   made 'nova-compute of compute-1 is killed while the guest moves, and started again'
   expect unknown ''
   server; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 2'; begin
   live_migrate; sleep 5; on compute-1 pkill -9 nova-compute; sleep 3
-  on compute-1 virsh -q domjobabort "$(on compute-1 virsh -q list --name --uuid | awk -v id="$id" '$1 == id { print $2 }')" >&2
+  on compute-1 virsh -q domjobabort "$id" >&2
   on compute-1 systemctl restart nova-compute; sleep 10; settle
   openstack server set --state active web >&2
 }
@@ -242,11 +261,15 @@ nova_anti_affinity() {
   expect cause '(finds no host|server group|leaves no host)'
   openstack server group create --policy anti-affinity apart >&2
   group=$(openstack server group list -f value -c ID | head -1)
-  on controller sh -c 'OS_CLOUD=admin openstack server create --image guest --flavor lab.small --network "$(OS_CLOUD=admin openstack network list -f value -c ID | head -1)" \
-    --hint group="$1" --wait apart-1 && OS_CLOUD=admin openstack server create --image guest --flavor lab.small \
-    --network "$(OS_CLOUD=admin openstack network list -f value -c ID | head -1)" --hint group="$1" --wait apart-2' - "$group" >&2
+  on controller sh -c 'export OS_CLOUD=admin
+    network=$(openstack network list -f value -c ID | head -1)
+    for name in apart-1 apart-2; do
+      openstack server create --image guest --flavor lab.small --network "$network" \
+        --hint group="$1" --wait "$name"
+    done' - "$group" >&2
   guest_name=apart-1; id=$(openstack server show apart-1 -f value -c id); subject "$id"
-  other=compute-2; [[ $(openstack server show apart-1 -f value -c OS-EXT-SRV-ATTR:host) == compute-1 ]] || other=compute-1
+  other=compute-2; [[ $(openstack server show apart-1 -f value -c OS-EXT-SRV-ATTR:host) == compute-1 ]] ||
+    other=compute-1
   begin; live_migrate $other; settle
   openstack server delete apart-1 apart-2 >&2; openstack server group delete "$group" >&2; guest_name=web
 }

@@ -17,7 +17,7 @@ teardown() {
 }
 
 # by_virsh NAME [OPTION …]: a migration that migrun knows nothing of
-by_virsh() { on compute-1 timeout 60 virsh migrate --live --p2p "${@:2}" "$1" "${uri:-qemu+tcp://compute-2/system}"; }
+by_virsh() { on compute-1 timeout 60 virsh migrate --live --p2p "${@:2}" "$1" qemu+tcp://compute-2/system; }
 
 @test "a migration of virsh's: the cause, what to do, the line that says so" {
   idle told compute-1 listen=$net.11
@@ -126,7 +126,8 @@ by_virsh() { on compute-1 timeout 60 virsh migrate --live --p2p "${@:2}" "$1" "$
   idle told compute-1 listen=$net.11
   run by_virsh told
   on controller sh -c 'cat >/etc/migrun/catalogue.lua <<X
-return { { "cause", "cannot assign requested address", "this site knows it: see the wiki", "ask the network team" } }
+return { { "cause", "cannot assign requested address", "this site knows it: see the wiki",
+  "ask the network team" } }
 X'
   run migrun diagnose told
   says "Cause     this site knows it: see the wiki"

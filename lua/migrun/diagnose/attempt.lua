@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Which migration is meant: when it was, between which hosts, by which request. It is known from the journal of
--- a run, from Nova, or found in the logs themselves: Nova's lines of one request, and the lives of the guest's
--- QEMU.
+-- Which migration is meant: when it was, between which hosts, by which request. It is known from the journal
+-- of a run, from Nova, or found in the logs themselves: Nova's lines of one request, and the lives of the
+-- guest's QEMU.
 local lines = require "migrun.diagnose.lines"
 
 local attempt = {}
@@ -31,7 +31,8 @@ local function learn_names(known, answers)
   local learnt = false
   for _, answer in pairs(answers) do
     for _, file in ipairs(answer.files or {}) do
-      if file.set == "own" and attempt.guest_of(file.path) == known.subject then known.name = known.subject end
+      local is_its = file.set == "own" and attempt.guest_of(file.path) == known.subject
+      if is_its then known.name = known.subject end
     end
     for _, line in ipairs(answer.lines or {}) do
       local file = answer.files[line.file + 1]
@@ -107,7 +108,8 @@ local function lives_of(answer)
         life = { began = line.time, ended = line.time }
         lives[#lives + 1] = life
       end
-      life.incoming = life.incoming or text:find("^%-incoming ") ~= nil or text:find("^%u.* %-incoming ") ~= nil
+      life.incoming = life.incoming or text:find("^%-incoming ") ~= nil
+        or text:find("^%u.* %-incoming ") ~= nil -- a line of its own, or all on one
       if text:find("initiating migration", 1, true) then life.leaves = line.time end
       life.reason = text:match("shutting down, reason=(%a+)") or life.reason
       life.ended = line.time or life.ended
@@ -119,8 +121,8 @@ end
 -- Nova's lines may be in a local time that nobody knows: whole quarters of an hour away.
 local function quarters(seconds) return math.floor(seconds / 900 + 0.5) * 900 end
 
--- By how much Nova's local time is ahead, if a life of QEMU on this host is the request's; nil: it is not. Both
--- are told by one clock.
+-- By how much Nova's local time is ahead, if a life of QEMU on this host is the request's; nil: it is not.
+-- Both are told by one clock.
 local function fits(request, host, time, offline)
   local span = request.spans[host]
   if not span or not span.began then return nil end
@@ -170,7 +172,8 @@ local function libvirt_errors(known, answers)
   local errors = {}
   for host, answer in pairs(answers) do
     for _, line in ipairs(answer.lines or {}) do
-      if line.time and answer.files[line.file + 1].set == "libvirt" and line.text:find(": error :", 1, true) then
+      local is_libvirts = answer.files[line.file + 1].set == "libvirt"
+      if line.time and is_libvirts and line.text:find(": error :", 1, true) then
         errors[#errors + 1] = { time = line.time, host = host, text = line.text,
           names = lines.names(line.text, known.name) or lines.names(line.text, known.uuid) }
       end

@@ -4,8 +4,8 @@ local catalogue = require "migrun.catalogue"
 
 local entries = {}
 
--- An entry with its pattern in both cases: a lower-case text is tried first, as most texts match nothing; then
--- the text itself, so that captures keep its own letters.
+-- An entry with its pattern in both cases: a lower-case text is tried first, as most texts match nothing;
+-- then the text itself, so that captures keep its own letters.
 local function compiled(entry)
   local either = entry[2]:gsub("(%%?)(%a)", function(escape, letter)
     return escape == "" and ("[%s%s]"):format(letter, letter:upper()) or escape .. letter
@@ -27,7 +27,8 @@ function entries.add(list)
   local own = {}
   for i, entry in ipairs(list) do
     if type(entry) ~= "table" or not KINDS[entry[1]] then
-      return ("entry %d does not begin with a kind (cause, carrier, consequence, danger, noise, why)"):format(i)
+      return ("entry %d does not begin with a kind (cause, carrier, consequence, danger, noise, why)")
+        :format(i)
     end
     if type(entry[2]) ~= "string" or entry[2] == "" or not pcall(string.find, "", entry[2]) then
       return ("entry %d has no valid pattern of Lua"):format(i)

@@ -10,8 +10,8 @@ local SOON_S = 3 -- clocks are not known better, where they had to be estimated
 
 local function explains(kind) return kind == "cause" or kind == "danger" end
 
--- Whose line it is: "own" (of the guest's QEMU), "tied" (it names the guest, or its request), "near" (it names
--- nobody, and fits the time), nil (somebody else's).
+-- Whose line it is: "own" (of the guest's QEMU), "tied" (it names the guest, or its request), "near" (it
+-- names nobody, and fits the time), nil (somebody else's).
 local function tie_of(record, found, known)
   local text = record.text
   if record.set == "own" then return "own" end
@@ -117,8 +117,8 @@ local function why_of(records, carrier, began)
   return found
 end
 
----Looks at the lines of a migration. Marks each that is worth something (worth, tie), and returns the verdict:
----{kind = cause|danger|carrier|aborted|unknown, record, entry, captures}.
+---Looks at the lines of a migration. Marks each that is worth something (worth, tie), and returns the
+---verdict: {kind = cause|danger|carrier|aborted|unknown, record, entry, captures}.
 ---@param records table[]  {host, path, line, at, time (true, or nil), set, text}, by their times
 ---@param found table  the migration; gets requests, others
 ---@param known table  {uuid, name}
