@@ -173,10 +173,9 @@ function diagnose.read(state)
   for _, host in ipairs(request.hosts) do
     local ahead = (request.ahead or {})[host] or 0
     local sets = lines.sets(state.known.name, (request.places or {})[host])
-    local needles = {}
-    for _, key in ipairs { "uuid", "name", "request" } do needles[#needles + 1] = state.known[key] end
+    local needles = lines.needles { uuid = state.known.uuid, name = state.known.name,
+      request = state.known.request }
     if found.request then needles[#needles + 1] = found.request end
-    for _, global in ipairs(found.globals or {}) do needles[#needles + 1] = global end
     queries[host] = { folders = request.folders, sets = sets, needles = needles,
       journal = not request.offline,
       since = found.began - BEFORE_S - margin + ahead, ["until"] = found.ended + AFTER_S + margin + ahead,
@@ -302,19 +301,25 @@ local function name_hosts(found, records, request)
   end
 end
 
--- When it began, by the clock of the destination, where hosts' clocks had to be estimated.
-local function began_of(found, ahead)
-  local began
+-- When it began and ended, by the clock of the destination, where hosts' clocks had to be estimated.
+local function span_of(found, ahead)
+  local began, ended
   for _, sign in pairs { found.arrival or false, found.departure or false } do
-    local time = sign and sign.began - (ahead[sign.host] or 0)
-    began = time and math.min(began or time, time) or began
+    local skew = sign and ahead[sign.host] or 0
+    if sign then
+      began = math.min(began or sign.began, sign.began - skew)
+      ended = math.max(ended or sign.began, math.min(sign.ended, found.ended) - skew)
+    end
   end
-  return next(ahead) and began or found.began
+  if began and next(ahead) then return began, ended end
+  return found.began, found.ended
 end
 
 -- The records of its time: Nova's go by their request; of QEMU's lives those that had not ended before.
 local function of_its_time(records, found, ahead)
-  local from, ends, life = began_of(found, ahead) - AT_ONCE_S, {}, {}
+  local from, to = span_of(found, ahead)
+  local ends, life = {}, {}
+  from, to = from - AT_ONCE_S, to + AFTER_S
   for _, record in ipairs(records) do
     if record.set == "own" then
       local place = record.host .. record.path
@@ -326,7 +331,8 @@ local function of_its_time(records, found, ahead)
   local inside = {}
   for _, record in ipairs(records) do
     local time = record.set == "own" and ends[record.life] or record.time
-    if not time or record.set == "nova" or time >= from then inside[#inside + 1] = record end
+    local fits = not time or record.set == "nova" or time >= from and (record.set == "own" or time <= to)
+    if fits then inside[#inside + 1] = record end
   end
   return inside
 end

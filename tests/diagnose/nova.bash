@@ -173,6 +173,8 @@ nova_already_migrating() {
   expect cause '(is at work on the instance|not in a state for it)'
   server; begin; nova_conf compute-1 nova-compute libvirt 'live_migration_bandwidth = 2'; begin
   live_migrate; sleep 4; live_migrate
+  asked=$(on controller grep -h "os-migrateLive' instance $id" /var/log/nova/nova-api.log | tail -n 1 |
+    grep -o 'req-[0-9a-f-]*' | head -n 1)
   abort
   settle
 }
@@ -222,7 +224,7 @@ nova_older_hypervisor() {
   sleep 8
   on controller mysql nova -e \
     "update compute_nodes set hypervisor_version = 6002000 where host = 'compute-2'"
-  begin; live_migrate; settle; sleep 2
+  begin; live_migrate; settle; restart_nova compute-2 nova-compute
 }
 nova_libvirtd_down() {
   made 'libvirtd of compute-2 does not run'

@@ -210,17 +210,13 @@ end
 ---@param request table
 ---@return table query
 function attempt.look(known, request)
-  local needles = {}
-  for _, key in ipairs { "subject", "uuid", "name", "request" } do
-    if known[key] then needles[#needles + 1] = known[key] end
-  end
   local sets = lines.sets(known.name or known.subject, nil)
   for _, set in ipairs(sets) do
     if set.name ~= "own" then set.words = set.name == "libvirt" and { ": error :" } or {} end
   end
   -- the system's logs name no request
   sets[#sets], sets[#sets - 1] = nil, nil
-  return { folders = request.folders, sets = sets, needles = needles, last = true, since = request.since,
+  return { folders = request.folders, sets = sets, needles = lines.needles(known), last = true, since = request.since,
     ["until"] = request["until"], zone = request.offline and 0 or nil }
 end
 

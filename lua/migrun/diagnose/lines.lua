@@ -34,6 +34,25 @@ function lines.names(text, name)
   return false
 end
 
+---What is looked for in logs that are not the guest's own. A short name is in every other word: only as it is
+---quoted, or between blanks.
+---@param known table  {subject, uuid, name, request}
+---@return string[]
+function lines.needles(known)
+  local needles = {}
+  for _, key in ipairs { "subject", "uuid", "name", "request" } do
+    local text = known[key]
+    if text and #text >= 4 then
+      needles[#needles + 1] = text
+    elseif text then
+      for _, form in ipairs { "'%s'", '"%s"', " %s ", "=%s,", "-%s." } do
+        needles[#needles + 1] = form:format(text)
+      end
+    end
+  end
+  return needles
+end
+
 ---The level of a line of oslo.log, or nil.
 ---@param text string
 function lines.level(text) return text:match("^[%d%-:%. T]+ %d+ (%u+) [%w_%.%-]+ ") end
