@@ -315,8 +315,8 @@ local function span_of(found, ahead)
   return found.began, found.ended
 end
 
--- The records of its time: Nova's go by their request; of QEMU's lives those that had not ended before.
-local function of_its_time(records, found, ahead)
+-- The records of its time (known_clocks: nil where all are): Nova's go by their request; of QEMU's lives those that had not ended before.
+local function of_its_time(records, found, ahead, known_clocks)
   local from, to = span_of(found, ahead)
   local ends, life = {}, {}
   from, to = from - AT_ONCE_S, to + AFTER_S
@@ -331,7 +331,9 @@ local function of_its_time(records, found, ahead)
   local inside = {}
   for _, record in ipairs(records) do
     local time = record.set == "own" and ends[record.life] or record.time
-    local fits = not time or record.set == "nova" or time >= from and (record.set == "own" or time <= to)
+    local slack = known_clocks and not known_clocks[record.host] and SKEW_S or 0
+    local fits = not time or record.set == "nova"
+      or time >= from - slack and (record.set == "own" or time <= to + slack)
     if fits then inside[#inside + 1] = record end
   end
   return inside
@@ -393,15 +395,16 @@ function diagnose.conclude(state, answers)
   local records = records_of(answers, found.zones, ahead)
   table.sort(records, by_time)
   name_hosts(found, records, request)
+  local known_clocks
   if request.offline then
-    ahead = clocks.apart(records, found)
+    ahead, known_clocks = clocks.apart(records, found)
     for _, record in ipairs(records) do
       local clock = record.quoted and found.dest or record.host
       record.time = record.raw and record.raw - (ahead[clock] or 0)
     end
     table.sort(records, by_time)
   end
-  local inside = of_its_time(records, found, ahead)
+  local inside = of_its_time(records, found, ahead, known_clocks)
   local verdict = judge.verdict(inside, found, known)
   local names = { d = found.dest or "the destination", s = found.source or "the source",
     h = verdict.record and verdict.record.host,

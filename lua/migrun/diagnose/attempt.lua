@@ -7,6 +7,7 @@ local lines = require "migrun.diagnose.lines"
 local attempt = {}
 
 local NEAR_S = 300   -- arrival and departure within it are of one migration
+local SKEW_S = 120   -- clocks that nobody measured
 local RETRY_S = 2    -- what libvirtd says of a try comes sooner than that, and of the next one later
 local LATER_S = 15   -- after a migration, another one
 local AT_ONCE_S = 5  -- what one host says of one thing, by one clock
@@ -136,21 +137,26 @@ end
 -- {source, dest, began, ended, arrival, departure, zone}.
 local function last_move(answers, request, offline)
   local arrival, departure, zone
-  for host, answer in pairs(answers) do
-    for _, life in ipairs(lives_of(answer)) do
-      local came, left = life.incoming and life.began, life.leaves
-      local ahead = request and (came or left) and fits(request, host, came or left, offline)
-      if not request or ahead then
-        zone = ahead or zone
-        if came and (not arrival or came > arrival.began) then
-          arrival = { host = host, began = came, ended = life.ended, reason = life.reason }
-        end
-        if left and (not departure or left > departure.began) then
-          departure = { host = host, began = left, ended = life.ended, reason = life.reason }
+  -- surely: of hosts that tell of the request; else of those that do not, near what the others tell
+  local function look(surely)
+    for host, answer in pairs(answers) do
+      for _, life in ipairs(lives_of(answer)) do
+        local came, left = life.incoming and life.began, life.leaves
+        local first = came or left
+        local other = came and departure or left and arrival or nil
+        local ahead = request and first and fits(request, host, first, offline)
+        local is_near = not surely and not request.spans[host] and other and math.abs(first - other.began) < NEAR_S
+        if first and (not request or (surely and ahead) or is_near) then
+          zone = ahead or zone
+          local sign = { host = host, began = first, ended = life.ended, reason = life.reason }
+          if came and (not arrival or came > arrival.began) then arrival = sign end
+          if not came and (not departure or left > departure.began) then departure = sign end
         end
       end
     end
   end
+  look(true)
+  if request and not (arrival and departure) then look(false) end
   if arrival and departure and math.abs(arrival.began - departure.began) > NEAR_S then
     if arrival.began > departure.began then departure = nil else arrival = nil end
   end
@@ -183,13 +189,23 @@ local function libvirt_errors(known, answers)
   return errors
 end
 
+-- When a host's own sign of a migration ended; else when all of them had.
+local function sign_of(found, host)
+  for _, sign in pairs { found.arrival or false, found.departure or false } do
+    if sign and sign.host == host then return math.min(sign.ended, sign.began + NEAR_S) end
+  end
+  return found.ended
+end
+
 -- Where the last error that names the guest came later than all else, it is of a migration that left no other
 -- sign: refused before a QEMU was started.
-local function last_named(errors, found)
+local function last_named(errors, found, offline)
   for i = #errors, 1, -1 do
     local error = errors[i]
     if error.names then
-      local is_later = not found or error.time > found.ended + RETRY_S
+      local same_clock = found and (error.host == found.dest or error.host == found.source)
+      local later = RETRY_S + (offline and not same_clock and SKEW_S or 0)
+      local is_later = not found or error.time > sign_of(found, error.host) + later
       return is_later and { began = error.time, ended = error.time } or nil
     end
   end
@@ -235,7 +251,7 @@ function attempt.find(known, answers, request)
   local other = by_nova and not by_qemu and not known.request and last_move(answers)
   if other and other.began > by_nova.ended + NEAR_S then by_nova, by_qemu = nil, other end -- somebody else's
   local errors = libvirt_errors(known, answers)
-  local named = not by_nova and last_named(errors, by_qemu)
+  local named = not by_nova and last_named(errors, by_qemu, request.offline)
   if named then
     return { began = named.began, ended = named.ended, zones = {}, later = later_than(errors, named) }, false
   end

@@ -4,7 +4,8 @@ local lines = require "migrun.diagnose.lines"
 
 local clocks = {}
 
-local LEAST_S = 2 -- less than that is the way of a message, and no clock's fault
+local QUOTE_S = 1 -- less than that is the way of a message, and no clock's fault
+local LEAST_S = 10 -- what happens on one host after the other takes its time
 
 -- A line of one host that quotes a line of the destination's QEMU, with its time.
 local function by_quote(records, dest)
@@ -40,24 +41,29 @@ local function by_request(records, dest)
   return apart
 end
 
----By how many seconds each host's clock is ahead of the destination's: {host → seconds}.
+---By how many seconds each host's clock is ahead of the destination's (or the source's, where that is not
+---known): {host → seconds}.
 ---@param records table[]  {host, raw (time by its clock), set, text}
 ---@param found table  the migration (migrun.diagnose.attempt)
 ---@return table<string, number>
+---@return table<string, boolean> known  the hosts whose clock was told by a line
 function clocks.apart(records, found)
-  local dest, apart = found.dest, {}
-  if not dest then return apart end
+  local dest, apart, known = found.dest or found.source, {}, {}
+  if not dest then return apart, known end
+  known[dest] = true
   local requests = by_request(records, dest)
   for host, seconds in pairs(requests) do apart[host] = seconds end
   -- QEMU is there a second or so before the source's begins to send
-  if found.arrival and found.departure then
+  if found.arrival and found.departure and found.source ~= dest then
     apart[found.source] = found.departure.began - found.arrival.began - 1
   end
-  for host, seconds in pairs(by_quote(records, dest)) do apart[host] = seconds end
+  local quotes = by_quote(records, dest)
+  for host, seconds in pairs(quotes) do apart[host] = seconds end
   for host, seconds in pairs(apart) do
-    if math.abs(seconds) < LEAST_S then apart[host] = nil end
+    known[host] = true
+    if math.abs(seconds) < (quotes[host] and QUOTE_S or LEAST_S) then apart[host] = nil end
   end
-  return apart
+  return apart, known
 end
 
 return clocks

@@ -92,6 +92,8 @@ local function worth_of(record)
   if record.set == "system" or record.set == "journal" then
     return explains(kind) and record.tie ~= "near" and kind or kind == "why" and kind or nil
   end
+  -- any client that leaves, virsh or nova-compute, makes libvirtd say so
+  if record.tie == "near" and text:find("End of file while reading data", 1, true) then return nil end
   if kind then return kind end
   local loud = level == "ERROR" or level == "CRITICAL" or level == "TRACE" or text:find(": error :", 1, true)
   return loud and "told" or nil
