@@ -31,7 +31,8 @@ CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 AGENT_SOURCES := $(wildcard src/world/agent/*.c src/world/logs/*.c) src/world/wire.c \
 	$(addprefix src/base/,error.c memory.c text.c clock.c interrupt.c io.c json.c process.c \
 	spawn.c socket.c trust.c lockdown.c lockdown_calls.c lockdown_mounts.c)
-MAIN_SOURCES := $(wildcard $(addsuffix /*.c,src/base src/world src/world/logs src/world/openstack src/run src/lua src/cli))
+MAIN_SOURCES := $(wildcard $(addsuffix /*.c,src/base src/world src/world/logs src/world/openstack src/run \
+	src/lua src/cli))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 MAIN_LIBS  = $(shell pkg-config --libs $(PACKAGES)) -lmd -lpthread
 AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
@@ -106,6 +107,7 @@ demo: deps all
 	@LAB_BUILD=$(BUILD) tests/lab/demo
 
 bench: deps all
+	@LAB_BUILD=$(BUILD) tests/lab/bench-diagnose
 	@LAB_BUILD=$(BUILD) tests/lab/bench
 
 bench-cloud: deps cloud-deps all
@@ -169,6 +171,6 @@ install: all $(BUILD)/migrun.1 $(BUILD)/migrun.bash
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud diagnose-score lint sweep fuzz \
-	install clean
+.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud diagnose-score lint \
+	sweep fuzz install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

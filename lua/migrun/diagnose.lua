@@ -315,7 +315,8 @@ local function span_of(found, ahead)
   return found.began, found.ended
 end
 
--- The records of its time (known_clocks: nil where all are): Nova's go by their request; of QEMU's lives those that had not ended before.
+-- The records of its time: Nova's go by their request; of QEMU's lives those that had not ended before.
+-- known_clocks: hosts, or nil for all.
 local function of_its_time(records, found, ahead, known_clocks)
   local from, to = span_of(found, ahead)
   local ends, life = {}, {}

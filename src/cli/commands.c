@@ -187,11 +187,12 @@ const struct command commands[] = {
     },
     {
         .name = "diagnose",
-        .arguments = "INSTANCE|RUN|REQUEST-ID",
+        .arguments = "WHICH",
         .summary = "tell why a migration failed, by the logs of all hosts",
-        .about = "Reads the logs of the hosts (of QEMU, libvirt, Nova, Neutron, Placement and the system) at "
-                 "the time of the last migration of INSTANCE, whoever asked for it, and tells the first "
-                 "cause, what to do, and the lines that say so. The exit status is 2 where the cause is not "
+        .about = "Reads the logs of the hosts (of QEMU, libvirt, Nova, Neutron, Placement, the system) at "
+                 "the time of a migration, whoever asked for it, and tells the first cause, what to do, and "
+                 "the lines that say so. WHICH is an instance's name or uuid (its last migration), the name "
+                 "of a run, or a request id of Nova's. The exit status is 2 where the cause is not "
                  "known.",
         .example = "migrun diagnose web-17",
         .least = 1,

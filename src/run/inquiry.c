@@ -145,7 +145,7 @@ static void add_folder(struct inquiry *q, const char *path, const char *name)
 
 static void add_folders(struct inquiry *q, DIR *dir, const char *path)
 {
-    char *names[FOLDERS_MOST];
+    char *names[FOLDERS_MOST] = {NULL};
     size_t n = 0;
     for (struct dirent *entry; n < FOLDERS_MOST && (entry = readdir(dir));) {
         auto_free char *inner = xasprintf("%s/%s", path, entry->d_name);

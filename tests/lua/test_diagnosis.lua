@@ -86,11 +86,11 @@ t.run("another guest's failure in the same second is nobody's cause here", funct
   local hosts = {
     ["compute-1"] = answer(qemu({ -900, "2026-11-20 07:00:00.000+0000: starting up" },
       { 0.5, "2026-11-20 07:31:10.500+0000: initiating migration" }),
-      libvirt({ 0.9, "2026-11-20 07:31:10.900+0000: 9: error : f:1 : Cannot access storage file '/n': xxxxx" },
+      libvirt({ 0.9, "2026-11-20 07:31:10.900+0000: 9: error : f:1 : Cannot access storage file '/n': xxx" },
         { 1.0, "2026-11-20 07:31:11.000+0000: 9: error : f:1 : Hook script execution failed: told g17" })),
     ["compute-2"] = answer(arrival({ 2, "2026-11-20 07:31:12.000+0000: shutting down, reason=failed" }),
       { "/var/log/libvirt/qemu/noisy.log", "qemu",
-        { 0.8, "2026-11-20T07:31:10.8Z qemu-system-x86_64: Cannot access storage file '/n': xxxxx" } }),
+        { 0.8, "2026-11-20T07:31:10.8Z qemu-system-x86_64: Cannot access storage file '/n': xxx" } }),
   }
   local found = ask("g17", hosts)
   t.equal(found.kind, "cause")

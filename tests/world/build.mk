@@ -5,8 +5,8 @@
 SWEEP := $(BUILD)/tests/world/sweep
 SWEEP_SANITIZE ?= undefined
 SWEEP_SOURCES := $(wildcard tests/world/*.c) $(filter-out src/base/fault.c,$(wildcard src/base/*.c)) \
-	src/world/site.c src/world/wire.c $(filter-out %/http.c,$(wildcard src/world/openstack/*.c)) \
-	$(wildcard src/run/*.c src/lua/*.c)
+	src/world/site.c src/world/wire.c $(wildcard src/world/logs/*.c) \
+	$(filter-out %/http.c,$(wildcard src/world/openstack/*.c)) $(wildcard src/run/*.c src/lua/*.c)
 SWEEP_OBJECTS := $(patsubst %.c,$(BUILD)/sweep/%.o,$(SWEEP_SOURCES))
 SWEEP_CHECKS := -fsanitize=$(SWEEP_SANITIZE) -fno-sanitize-recover=undefined
 

@@ -145,7 +145,8 @@ local function last_move(answers, request, offline)
         local first = came or left
         local other = came and departure or left and arrival or nil
         local ahead = request and first and fits(request, host, first, offline)
-        local is_near = not surely and not request.spans[host] and other and math.abs(first - other.began) < NEAR_S
+        local is_near = not surely and not request.spans[host] and other
+          and math.abs(first - other.began) < NEAR_S
         if first and (not request or (surely and ahead) or is_near) then
           zone = ahead or zone
           local sign = { host = host, began = first, ended = life.ended, reason = life.reason }
@@ -232,8 +233,8 @@ function attempt.look(known, request)
   end
   -- the system's logs name no request
   sets[#sets], sets[#sets - 1] = nil, nil
-  return { folders = request.folders, sets = sets, needles = lines.needles(known), last = true, since = request.since,
-    ["until"] = request["until"], zone = request.offline and 0 or nil }
+  return { folders = request.folders, sets = sets, needles = lines.needles(known), last = true,
+    since = request.since, ["until"] = request["until"], zone = request.offline and 0 or nil }
 end
 
 ---Reads what the hosts answered. more: something was learnt that makes it worth while to look again.

@@ -99,7 +99,7 @@ static int month_of(struct reader *r)
     if (r->end - r->p < 3)
         return -1;
     for (int i = 0; i < 12; i++)
-        if (memcmp(r->p, names + 3 * i, 3) == 0) {
+        if (memcmp(r->p, names + 3 * (size_t)i, 3) == 0) {
             r->p += 3;
             return i + 1;
         }
@@ -208,8 +208,8 @@ static double in_year(double time, int year)
     time_t seconds = (time_t)time;
     struct tm parts;
     gmtime_r(&seconds, &parts);
-    return (double)(days_of(year, parts.tm_mon + 1, parts.tm_mday) * 86400) +
-           (time - (double)(seconds / 86400 * 86400));
+    int64_t midnight = (int64_t)seconds / 86400 * 86400;
+    return (double)(days_of(year, parts.tm_mon + 1, parts.tm_mday) * 86400) + (time - (double)midnight);
 }
 
 // Whichever year brings it nearest.
