@@ -8,10 +8,15 @@
 --   why          of the system's own: explains a connection that broke, and nothing else
 --   danger       two copies of a guest, or one in two halves: stop; no remedy starts, resumes or deletes
 -- Lua patterns match in either case, as the words change with releases; the first entry that matches counts.
--- A cause may name %d (the destination), %s (the source), %p (the destination's migration ports) and captures
--- %1. Sources: the programs' own texts
+-- A cause may name %d (the destination), %s (the source), %p (the destination's migration ports), %h (the
+-- host that said it), %i (the instance), %m (" (… GiB are available there)", where that is known) and
+-- captures %1. Sources: the programs' own texts
 -- (Nova's exception.py and libvirt driver, libvirt's src/qemu and src/rpc, QEMU's migration/ and hw/), and
 -- failures made in the lab.
+local NOVAS_CPU = "migrun preflight.lua %i %d tells whether the guest's own CPU fits there: if so, it is "
+  .. "Nova's false alarm ([workarounds] skip_cpu_compare_on_dest); else another host (HOST any), or a CPU "
+  .. "that all hosts have (migrun cpu-baseline.lua HOST …)"
+
 return {
   -- ---- danger ----
   { "danger", "failed to get \"write\" lock",
@@ -61,8 +66,8 @@ return {
     "free it there (ss -ltnp), or let libvirt choose one (autoport='yes')" },
   { "cause", "failed to bind socket: address already in use",
     "a port that the guest must have is taken on %d", "free it there (ss -ltnp)" },
-  { "cause", "failed to allocate %d+ bytes", "%d does not have enough memory for it",
-    "free memory there, or choose another host" },
+  { "cause", "failed to allocate %d+ bytes", "%d does not have enough memory for it%m",
+    "free memory there, or another host (migrun preflight.lua %i any)" },
   { "cause", "cannot access backing file '([^']+)'",
     "a file below the guest's disk is not available on %d: %1",
     "mount the storage of the base image there, too; qemu-img info --backing-chain names the files" },
@@ -120,21 +125,21 @@ return {
   -- ---- CPU ----
   { "cause", "doesn't match specification: missing features: ([^\n]+)",
     "%d lacks features of the guest's CPU: %1",
-    "choose a host with them; the same microcode and kernel on all, or a baseline CPU model for guests" },
+    "a host with them (migrun preflight.lua %i any); for guests a CPU that all hosts have (migrun "
+      .. "cpu-baseline.lua HOST …), and the same microcode and kernel on all" },
   { "cause", "doesn't match specification: extra features: ([^\n]+)",
     "%d gives the guest features that its CPU has not: %1",
     "the same QEMU and libvirt on both hosts (libvirt 11.10 and newer take a guest's threads right)" },
   { "cause", "the cpu is incompatible with host cpu: ([^\n]+)", "the guest's CPU does not run on %d: %1",
-    "choose a host with a CPU at least as new" },
+    "a host with a CPU at least as new (migrun preflight.lua %i any); for guests a CPU that all hosts have "
+      .. "(migrun cpu-baseline.lua HOST …)" },
   { "cause", "unknown cpu feature:? ?([^\n]+)", "libvirt on %d does not know the CPU feature %1",
     "upgrade libvirt there" },
   { "cause", "unacceptable cpu info", "Nova compares the hosts' CPUs, and %d's has not all that %s's has",
-    "choose another host, or a baseline of CPU models (cpu_mode = custom, cpu_models in nova.conf); where "
-      .. "the guest's own CPU fits: [workarounds] skip_cpu_compare_on_dest" },
+    NOVAS_CPU },
   { "cause", "cpu doesn't have compatibility",
     "Nova compares the hosts' CPUs, and %d's has not all that %s's has",
-    "choose another host, or a baseline of CPU models (cpu_mode = custom, cpu_models in nova.conf); where "
-      .. "the guest's own CPU fits: [workarounds] skip_cpu_compare_on_dest" },
+    NOVAS_CPU },
   { "cause", "invtsc flag", "the guest's CPU has invtsc, which ties it to its host's clock",
     "drop the feature, or name the TSC's frequency" },
   { "cause", "'invtsc' cpu feature", "the guest's CPU has invtsc, which ties it to its host's clock",
@@ -206,13 +211,13 @@ return {
   { "cause", "lack of memory%(host:(%-?[%d%.]+) <= instance:(%d+)%)",
     "%d has %1 MiB left by Nova's count, and the instance needs %2 (it counts total × ram_allocation_ratio - "
       .. "used; below 0 it is promised out)",
-    "choose another host, free memory there, or raise ram_allocation_ratio" },
-  { "cause", "cannot set up guest memory", "%d does not have enough memory for it",
-    "free memory there, or choose another host" },
+    "another host (migrun preflight.lua %i any), free memory there, or raise ram_allocation_ratio" },
+  { "cause", "cannot set up guest memory", "%d does not have enough memory for it%m",
+    "free memory there, or another host (migrun preflight.lua %i any)" },
   { "cause", "unable to map backing store", "%d does not have enough (huge) pages for it",
     "free or allocate them there" },
-  { "cause", "cannot allocate memory", "%d does not have enough memory for it",
-    "free memory there, or choose another host" },
+  { "cause", "cannot allocate memory", "%d does not have enough memory for it%m",
+    "free memory there, or another host (migrun preflight.lua %i any)" },
 
   -- ---- names, ports, logins ----
   { "cause", "attempt to migrate guest to the same host",
@@ -396,7 +401,7 @@ return {
 
   -- ---- the system's words, which explain why something went away ----
   { "why", "killed process (%d+) %(qemu", "the kernel of %h ended QEMU: out of memory",
-    "free memory there, or choose another host" },
+    "free memory there, or another host (migrun preflight.lua %i any)" },
   { "why", "machine%-qemu.*killed by the oom killer", "the kernel of %h ended QEMU: out of memory",
     "free memory there, or choose another host; see its unit's MemoryMax" },
   { "why", "machine%-qemu.*oom%-kill", "the kernel of %h ended QEMU: out of memory",
@@ -417,6 +422,8 @@ return {
   { "noise", "at least one cgroup controller is required" },
   { "noise", "failed to get udev device for syspath" },
   { "noise", "dmidecode" },
+  { "noise", "libvirt version: %d" },
+  { "noise", "%d%]: hostname: " },
   { "noise", "configured security driver \"none\"" },
 
   -- ---- what follows from its end ----

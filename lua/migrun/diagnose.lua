@@ -59,9 +59,15 @@ local function ports_of(host)
   return ("%d-%d"):format(conf.migration_port_min or 49152, conf.migration_port_max or 49215) -- libvirt's own
 end
 
+local function memory_of(host)
+  local available = host and host.facts and host.facts.memory and host.facts.memory.available
+  return available and (" (%.1f GiB are available there)"):format(available / 2 ^ 30) or ""
+end
+
 local function names_of(run)
   return { p = ports_of(run.dest), d = run.dest and run.dest.name or "the destination",
-    s = run.source and run.source.name or "the source" }
+    s = run.source and run.source.name or "the source", m = memory_of(run.dest),
+    i = run.instance and run.instance.name or "INSTANCE" }
 end
 
 ---Cause and remedy of a text, or nil when none is known.
@@ -143,7 +149,6 @@ local BEFORE_S, AFTER_S = 5, 10   -- around the migration's first and last sign,
 local AT_ONCE_S = 1               -- before its first sign nothing is its cause
 local SKEW_S = 120                -- clocks that nobody measured
 local ROUNDS = 4
-local CLUSTER_S = 30              -- errors of one failure stand together so closely
 
 ---Which question comes first. The answers go to diagnose.narrow.
 ---@param request table  {subject, offline, since, until, folders, hosts: [name], run, nova, quick}
@@ -185,29 +190,6 @@ function diagnose.read(state)
   return state
 end
 
--- Where nothing names the guest: the last of libvirtd's errors that stand closely together, on a host that
--- has the guest.
-local function last_errors(answers)
-  local latest, host_of_latest
-  for host, answer in pairs(answers) do
-    local has_guest = false
-    for _, file in ipairs(answer.files or {}) do has_guest = has_guest or file.set == "own" end
-    for _, line in ipairs(has_guest and answer.lines or {}) do
-      local is_error = answer.files[line.file + 1].set == "libvirt" and line.time
-      if is_error and (not latest or line.time > latest) then latest, host_of_latest = line.time, host end
-    end
-  end
-  if not latest then return nil end
-  local began = latest
-  for _, line in ipairs(answers[host_of_latest].lines) do
-    if line.time and answers[host_of_latest].files[line.file + 1].set == "libvirt"
-      and latest - line.time < CLUSTER_S then
-      began = math.min(began, line.time)
-    end
-  end
-  return { began = began, ended = latest, source = host_of_latest, zones = {}, loose = true }
-end
-
 ---Takes what the hosts answered to the last question; state.query (or .queries) is the next one, and where
 ---there is none state.answer is the end.
 ---@param state table
@@ -227,7 +209,6 @@ function diagnose.narrow(state, answers)
     state.query = attempt.look(state.known, state.request)
     return state
   end
-  found = found or last_errors(usable)
   if found then
     state.found = found
     return diagnose.read(state)
@@ -265,7 +246,9 @@ local function records_of(answers, zones, ahead)
   for host, answer in pairs(answers) do
     for order, line in ipairs(answer.lines or {}) do
       local file = answer.files[line.file + 1]
-      records[#records + 1] = { host = host, path = file.path, set = file.set, line = line.line, at = line.at,
+      local set = file.set
+      if set == "system" or set == "journal" then set = lines.program_set(line.text) end
+      records[#records + 1] = { host = host, path = file.path, set = set, line = line.line, at = line.at,
         raw = line.time, time = line.time and line.time - (ahead[host] or 0), text = line.text, order = order,
         quoted = file.set == "libvirt" and line.text:find(QUOTED) ~= nil }
     end
@@ -282,6 +265,21 @@ local function by_time(a, b)
   return a.order < b.order
 end
 
+-- What the destination's libvirtd refuses, the source's says once more.
+local function name_by_echo(found, records)
+  local first = {}
+  for _, record in ipairs(records) do
+    local message = record.set == "libvirt" and lines.message(record.text) or ""
+    if #message > 20 and not lines.is_idle(message) and entries.kind(message) ~= "noise" then
+      first[message] = first[message] or record.host
+      if first[message] ~= record.host then
+        found.dest, found.source = first[message], record.host
+        return
+      end
+    end
+  end
+end
+
 -- Names the hosts that the lines leave open: with two that run guests, the other one.
 local function name_hosts(found, records, request)
   local has = {}
@@ -292,6 +290,7 @@ local function name_hosts(found, records, request)
     local refused = record.set == "libvirt" and record.text:find("virNetClientProgramDispatchError", 1, true)
     if refused and not found.source and record.host ~= found.dest then found.source = record.host end
   end
+  if not found.source and not found.dest then name_by_echo(found, records) end
   local list = {}
   for _, host in ipairs(request.hosts) do if has[host] then list[#list + 1] = host end end
   for _, pair in ipairs { { "source", "dest" }, { "dest", "source" } } do
@@ -407,9 +406,10 @@ function diagnose.conclude(state, answers)
   end
   local inside = of_its_time(records, found, ahead, known_clocks)
   local verdict = judge.verdict(inside, found, known)
+  local dest = found.dest and { facts = (request.facts or {})[found.dest] }
   local names = { d = found.dest or "the destination", s = found.source or "the source",
-    h = verdict.record and verdict.record.host,
-    p = ports_of(found.dest and { facts = (request.facts or {})[found.dest] }) }
+    h = verdict.record and verdict.record.host, i = known.name or known.uuid or "INSTANCE",
+    p = ports_of(dest), m = memory_of(dest) }
   local entry, captures = verdict.record and verdict.record.entry, verdict.record and verdict.record.captures
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
     not_read = diagnose.unread(answers), began = found.began, ended = found.ended, source = found.source,

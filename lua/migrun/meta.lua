@@ -179,6 +179,13 @@ function Libvirt:domain_capabilities(emulator, arch, machine, virttype) end
 ---@param virttype string|nil
 ---@return table
 function Libvirt:compare_cpu(cpu, emulator, arch, machine, virttype) end
+---A CPU that guests can have on all hosts whose CPUs are given: <cpu> of the host-model of a host's domain
+---capabilities, each.
+---@param cpus string[]
+---@param arch string|nil
+---@param virttype string|nil
+---@return Document
+function Libvirt:baseline_cpu(cpus, arch, virttype) end
 ---{total, free, buffers, cached}
 ---@return table
 function Libvirt:memory() end

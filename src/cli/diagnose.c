@@ -85,7 +85,7 @@ static void count_lines(struct inquiry *inquiry, const json_t *evidence)
     size_t i;
     json_t *line;
     json_array_foreach((json_t *)(uintptr_t)evidence, i, line) {
-        if (json_object_get(line, "line"))
+        if (json_object_get(line, "line") || *json_str(line, "path", "") != '/')
             continue;
         auto_json json_t *numbers = inquiry_count(inquiry, json_str(line, "host", ""),
                                                   json_str(line, "path", ""),

@@ -135,6 +135,25 @@ static int libvirt_compare_cpu(lua_State *L)
     return answer_json(L, json, box, rc, &err);
 }
 
+static int libvirt_baseline_cpu(lua_State *L)
+{
+    struct virt *virt = check_virt(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const char *arch = luaL_optstring(L, 3, NULL), *virttype = luaL_optstring(L, 4, NULL);
+    void **cpus = lua_box(L, box_json), **box = lua_box(L, box_free);
+    struct error err;
+    char *xml = NULL;
+    if (lua_to_json(L, 2, (json_t **)cpus, &err) < 0)
+        return lua_raise(L, &err);
+    bool fits = json_array_size(*cpus) > 0;
+    for (size_t i = 0; i < json_array_size(*cpus); i++)
+        fits = fits && json_is_string(json_array_get(*cpus, i));
+    if (!fits)
+        return lua_mistake(L, "baseline_cpu takes a list of CPUs as XML");
+    int rc = virt_baseline_cpu(virt, *cpus, arch, virttype, &xml, &err);
+    return answer_document(L, xml, box, rc, &err);
+}
+
 static int libvirt_domain(lua_State *L)
 {
     struct connection *c = class_check(L, 1, &connection_class);
@@ -181,6 +200,7 @@ static const luaL_Reg connection_methods[] = {
     {"capabilities", libvirt_capabilities},
     {"domain_capabilities", libvirt_domain_capabilities},
     {"compare_cpu", libvirt_compare_cpu},
+    {"baseline_cpu", libvirt_baseline_cpu},
     {"memory", libvirt_memory},
     {"volume", libvirt_volume},
     {"domain", libvirt_domain},

@@ -61,6 +61,10 @@ int virt_set_full_uri(struct virt *virt, const char *full_uri);
 // emulator/arch/machine/virttype as the domain's.
 int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, const char *machine,
                      const char *virttype, const char *cpu_xml, json_t **answer, struct error *err);
+// A CPU that guests can have on all hosts whose CPUs are given (an array of <cpu>: of host-model in a host's
+// domain capabilities), as XML.
+int virt_baseline_cpu(struct virt *virt, const json_t *cpus, const char *arch, const char *virttype,
+                      char **xml, struct error *err);
 int virt_domain_capabilities(struct virt *virt, const char *emulator, const char *arch, const char *machine,
                              const char *virttype, char **xml, struct error *err);
 // inactive: the persistent definition, as its next start will take it.

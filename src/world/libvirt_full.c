@@ -60,6 +60,32 @@ int virt_compare_cpu(struct virt *virt, const char *emulator, const char *arch, 
     return virt_ask(full, call, 0, answer, NULL, err);
 }
 
+static int run_baseline_cpu(virConnectPtr connection, struct call *call)
+{
+    auto_json json_t *cpus = json_loads(call->args[4], 0, NULL);
+    size_t i, count = json_array_size(cpus);
+    json_t *cpu;
+    auto_free const char **texts = xcalloc(count + 1, sizeof *texts);
+    json_array_foreach(cpus, i, cpu)
+        texts[i] = json_string_value(cpu);
+    call->text = virConnectBaselineHypervisorCPU(connection, NULL, call->args[1], NULL, call->args[3], texts,
+                                                 (unsigned int)count, VIR_CONNECT_BASELINE_CPU_MIGRATABLE);
+    return call->text ? 0 : call_fail(call);
+}
+
+int virt_baseline_cpu(struct virt *virt, const json_t *cpus, const char *arch, const char *virttype,
+                      char **xml, struct error *err)
+{
+    *xml = NULL;
+    struct virt *full = virt_full(virt, err);
+    if (!full)
+        return -1;
+    struct call *call = call_new(run_baseline_cpu, true, "find a CPU that all hosts have");
+    set_machine(call, NULL, arch, NULL, virttype);
+    call->args[4] = json_dumps(cpus, JSON_COMPACT);
+    return virt_ask(full, call, 0, NULL, xml, err);
+}
+
 static int run_domain_capabilities(virConnectPtr connection, struct call *call)
 {
     call->text = virConnectGetDomainCapabilities(connection, call->args[0], call->args[1], call->args[2],

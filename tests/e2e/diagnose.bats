@@ -138,3 +138,51 @@ X'
   ends_with_status 1
   says "/etc/migrun/catalogue.lua: entry 1 does not begin with a kind"
 }
+
+@test "a libvirtd that writes to the journal alone" {
+  idle told compute-1
+  for host in $(computes); do
+    on "$host" sh -c 'cp /etc/libvirt/libvirtd.conf /run/libvirtd.conf
+      sed -i "/^log_outputs/d" /etc/libvirt/libvirtd.conf; systemctl restart libvirtd'
+  done
+  on compute-2 sh -c 'mkdir -p /etc/libvirt/hooks; printf "#!/bin/sh\n[ \"\$2\" != migrate ] || exit 1\n" \
+    >/etc/libvirt/hooks/qemu; chmod 755 /etc/libvirt/hooks/qemu; systemctl restart libvirtd'
+  await 20 on compute-1 virsh -c qemu+tcp://compute-2/system version
+  run by_virsh told
+  [[ $status != 0 ]]
+  run migrun diagnose told
+  for host in $(computes); do
+    on "$host" sh -c 'mv /run/libvirtd.conf /etc/libvirt/libvirtd.conf; systemctl restart libvirtd'
+  done
+  ends_with_status 0
+  says "Cause     the hook /etc/libvirt/hooks/qemu on compute-2 said no"
+  says "compute-2  journal"
+}
+
+@test "--bundle: what was read, without secrets, and diagnosed as before" {
+  idle told compute-1 listen=$net.11
+  on compute-1 sh -c 'echo "$(date -u "+%F %T.000+0000"): 1: error : x:1 : password = geheim" \
+    >>/var/log/libvirt/libvirtd.log'
+  run by_virsh told
+  run migrun diagnose --bundle /run/bundle.tgz told
+  ends_with_status 0
+  [[ $(on controller stat -c %a /run/bundle.tgz) == 600 ]]
+  run migrun diagnose --bundle /run/bundle.tgz told
+  ends_with_status 1
+  says "--bundle /run/bundle.tgz cannot be made: File exists"
+  on controller sh -c 'mkdir /run/bundle && tar -xzf /run/bundle.tgz -C /run/bundle
+    ! grep -r geheim /run/bundle'
+  run migrun diagnose --logs /run/bundle told
+  on controller rm -rf /run/bundle /run/bundle.tgz
+  ends_with_status 0
+  says "Cause     QEMU on compute-2 could not listen on $net.11 for VNC"
+}
+
+@test "the CPU that guests can have on all hosts, and how Nova gives it to them" {
+  run migrun policies/cpu-baseline.lua compute-1 compute-2
+  ends_with_status 0
+  says "[libvirt] cpu_mode = custom, cpu_models = "
+  run migrun policies/cpu-baseline.lua compute-9
+  ends_with_status 2
+  says "unknown host compute-9"
+}

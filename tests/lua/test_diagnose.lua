@@ -310,6 +310,8 @@ local MORE = {
         "noise" },
     { "virHostCPUGetCPUID:1422 : Unable to open /dev/kvm: No such file or directory", "noise" },
     { "virCgroupDetectControllers:451 : At least one cgroup controller is required: x", "noise" },
+    { "compute-1 libvirtd[12]: libvirt version: 9.0.0, package: 9.0.0-4+deb12u2 (Debian)", "noise" },
+    { "compute-1 libvirtd[12]: hostname: compute-1", "noise" },
     { "Failed to get udev device for syspath '/sys/devices/virtual/dmi/id'", "noise" },
     { "Child process (/usr/sbin/dmidecode -q -t 0) unexpected exit status 1", "noise" },
     { "Configured security driver \"none\" disables default policy to create confined guests", "noise" },

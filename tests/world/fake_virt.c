@@ -308,6 +308,15 @@ int virt_domain_capabilities(struct virt *virt, const char *emulator, const char
     return answer_text(virt, "read the domain capabilities", "<domainCapabilities/>", xml, err);
 }
 
+int virt_baseline_cpu(struct virt *virt, const json_t *cpus, const char *arch, const char *virttype,
+                      char **xml, struct error *err)
+{
+    (void)cpus;
+    (void)arch;
+    (void)virttype;
+    return answer_text(virt, "find a CPU that all hosts have", "<cpu><model>qemu64</model></cpu>", xml, err);
+}
+
 int virt_node_memory(struct virt *virt, json_t **memory, struct error *err)
 {
     return answer(virt, "ask for the memory",

@@ -2,12 +2,14 @@
 -- Which migration is meant: when it was, between which hosts, by which request. It is known from the journal
 -- of a run, from Nova, or found in the logs themselves: Nova's lines of one request, and the lives of the
 -- guest's QEMU.
+local entries = require "migrun.diagnose.entries"
 local lines = require "migrun.diagnose.lines"
 
 local attempt = {}
 
 local NEAR_S = 300   -- arrival and departure within it are of one migration
 local SKEW_S = 120   -- clocks that nobody measured
+local CLUSTER_S = 30 -- errors of one failure stand together so closely
 local RETRY_S = 2    -- what libvirtd says of a try comes sooner than that, and of the next one later
 local LATER_S = 15   -- after a migration, another one
 local AT_ONCE_S = 5  -- what one host says of one thing, by one clock
@@ -179,8 +181,12 @@ local function libvirt_errors(known, answers)
   local errors = {}
   for host, answer in pairs(answers) do
     for _, line in ipairs(answer.lines or {}) do
-      local is_libvirts = answer.files[line.file + 1].set == "libvirt"
-      if line.time and is_libvirts and line.text:find(": error :", 1, true) then
+      local set = answer.files[line.file + 1].set
+      local is_libvirts, of_system = set == "libvirt", set == "system" or set == "journal"
+      local said = is_libvirts and line.text:find(": error :", 1, true)
+        or of_system and lines.program_set(line.text) == "libvirt"
+      local is_noise = said and (entries.kind(line.text) == "noise" or lines.is_idle(line.text))
+      if line.time and said and not is_noise then
         errors[#errors + 1] = { time = line.time, host = host, text = line.text,
           names = lines.names(line.text, known.name) or lines.names(line.text, known.uuid) }
       end
@@ -220,6 +226,21 @@ local function later_than(errors, found)
   return is_later and last or nil
 end
 
+-- Where nothing names the guest: the last of libvirtd's errors that stand closely together, on a host that
+-- has the guest.
+local function last_cluster(errors, answers)
+  local has_guest, last, began = {}, nil, nil
+  for host, answer in pairs(answers) do
+    for _, file in ipairs(answer.files or {}) do has_guest[host] = has_guest[host] or file.set == "own" end
+  end
+  for i = #errors, 1, -1 do
+    local error = errors[i]
+    last = last or has_guest[error.host] and error
+    if last and error.host == last.host and last.time - error.time < CLUSTER_S then began = error.time end
+  end
+  return last and { began = began, ended = last.time, source = last.host, zones = {}, loose = true } or nil
+end
+
 -- ---- all together ----
 
 ---What is asked of all hosts at first: the lines that name it.
@@ -229,11 +250,16 @@ end
 function attempt.look(known, request)
   local sets = lines.sets(known.name or known.subject, nil)
   for _, set in ipairs(sets) do
-    if set.name ~= "own" then set.words = set.name == "libvirt" and { ": error :" } or {} end
+    local is_systems = set.name == "system" or set.name == "journal"
+    if is_systems then
+      set.words = {}
+      for i, program in ipairs(lines.LIBVIRTS) do set.words[i] = program .. "[" end
+    elseif set.name ~= "own" then
+      set.words = set.name == "libvirt" and { ": error :" } or {}
+    end
   end
-  -- the system's logs name no request
-  sets[#sets], sets[#sets - 1] = nil, nil
   return { folders = request.folders, sets = sets, needles = lines.needles(known), last = true,
+    journal = not request.offline and lines.LIBVIRTS or nil,
     since = request.since, ["until"] = request["until"], zone = request.offline and 0 or nil }
 end
 
@@ -256,7 +282,7 @@ function attempt.find(known, answers, request)
   if named then
     return { began = named.began, ended = named.ended, zones = {}, later = later_than(errors, named) }, false
   end
-  if not by_nova and not by_qemu then return nil, false end
+  if not by_nova and not by_qemu then return last_cluster(errors, answers), false end
   local zones, zone = {}, by_qemu and by_qemu.zone or 0
   for host in pairs(answers) do zones[host] = zone end
   local found = { zones = zones, request = by_nova and by_nova.id }

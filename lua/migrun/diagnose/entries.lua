@@ -63,13 +63,13 @@ function entries.kind(text)
   return entry and entry.kind
 end
 
----A cause's or remedy's words, with names in the place of %d, %s, %p, %h and captures.
+---A cause's or remedy's words, with names in the place of %d, %s, %p, %h, %i, %m and captures.
 ---@param text string|nil
----@param names table  {d, s, p, h}
+---@param names table  {d, s, p, h, i, m}
 ---@param captures string[]
 ---@return string|nil
 function entries.fill(text, names, captures)
-  return text and (text:gsub("%%([dpsh%d])", function(key)
+  return text and (text:gsub("%%([dpshim%d])", function(key)
     return names[key] or captures[tonumber(key)] or "?"
   end))
 end

@@ -89,13 +89,13 @@ local function worth_of(record)
     if text:find("warning:", 1, true) then return nil end
     return lines.is_error(text) and "error" or nil
   end
-  if record.set == "system" or record.set == "journal" then
+  if record.set == "system" then
     return explains(kind) and record.tie ~= "near" and kind or kind == "why" and kind or nil
   end
-  -- any client that leaves, virsh or nova-compute, makes libvirtd say so
-  if record.tie == "near" and text:find("End of file while reading data", 1, true) then return nil end
+  if record.tie == "near" and lines.is_idle(text) then return nil end
   if kind then return kind end
-  local loud = level == "ERROR" or level == "CRITICAL" or level == "TRACE" or text:find(": error :", 1, true)
+  local is_libvirts = record.set == "libvirt" and not text:find(": warning :", 1, true)
+  local loud = is_libvirts or level == "ERROR" or level == "CRITICAL" or level == "TRACE"
   return loud and "told" or nil
 end
 

@@ -34,6 +34,23 @@ function lines.names(text, name)
   return false
 end
 
+-- Programs that may write into the system's log or the journal, instead of a log of their own.
+lines.LIBVIRTS = { "libvirtd", "virtqemud", "virtproxyd", "virtsecretd", "virtstoraged" }
+
+---Whose line of the system's log or of the journal it is: "libvirt", "nova", or "system".
+---@param text string
+---@return string set
+function lines.program_set(text)
+  local program = text:match("^%S+ ([%w%-_]+)%[%d+%]: ")            -- the journal's
+    or text:match("^%S+ %S+ ([%w%-_]+)%[%d+%]: ")                    -- with its host
+    or text:match("^%a+ +%d+ [%d:]+ %S+ ([%w%-_]+)%[%d+%]: ")        -- syslog's
+  for _, libvirts in ipairs(lines.LIBVIRTS) do
+    if program == libvirts then return "libvirt" end
+  end
+  local part = program and program:match("^%a+")
+  return (part == "nova" or part == "neutron" or part == "placement") and "nova" or "system"
+end
+
 ---What is looked for in logs that are not the guest's own. A short name is in every other word: only as it is
 ---quoted, or between blanks.
 ---@param known table  {subject, uuid, name, request}
@@ -94,10 +111,16 @@ function lines.is_noise(text)
     or text:find("terminating on signal 15 from pid %d+ %(.*/%a+d%)")
 end
 
+---Whether libvirtd says only that somebody left, which any client does, virsh or nova-compute.
+---@param text string
+function lines.is_idle(text) return text:find("End of file while reading data", 1, true) ~= nil end
+
 ---The message of a line without what stands before it: times, levels, names of programs and functions.
 ---@param text string
 function lines.message(text)
-  local message = text:gsub("^%d[%d%-]+[T ][%d:%.,]+[Z%+%d:]* *", "")
+  local message = text:gsub("^%S+ [%w%-_]+%[%d+%]: ", ""):gsub("^%S+ %S+ [%w%-_]+%[%d+%]: ", "")
+  message = message:gsub("^%a+ +%d+ [%d:]+ %S+ [%w%-_]+%[%d+%]: ", "")
+  message = message:gsub("^%d[%d%-]+[T ][%d:%.,]+[Z%+%d:]* *", "")
   message = message:gsub("^%d+: %a+ : [%w_]+:%d+ : ", ""):gsub("^qemu[^ ]*: ", "")
   message = message:gsub("^%d+ %u+ [%w_%.%-]+ ", ""):gsub("^%[[^%]]*%] ", "")
   message = message:gsub("^%[instance: [^%]]*%] *", ""):gsub("%s*%[[%w%-]+ %-?[%w%- ]*%]$", "")
@@ -129,8 +152,8 @@ function lines.sets(own, places)
     paths = at(places.nova_compute, { "*nova*.log*", "*placement*.log*", "*neutron*.log*",
       "*/openvswitch-agent.log*", "*/server.log*", "*nova-api*", "*nova-compute*" }) }
   local system = { "ut of memory", "oom-kill", "Killed process", "No space left", "I/O error", "Remounting",
-    "segfault", "denied", "DENIED", "ibvirt", "virtqemud", "nova-compute", "qemu", "Link is Down",
-    "not responding" }
+    "segfault", "denied", "DENIED", "ibvirt", "virtqemud", "virtproxyd", "nova-compute.service", " ERROR ",
+    "qemu", "Link is Down", "not responding" }
   sets[#sets + 1] = { name = "system", words = system, paths = { "*/syslog*", "*/messages*", "*/kern.log*",
     "*/daemon.log*", "*dmesg*", "*journalctl*", "*journal*.txt*" } }
   sets[#sets + 1] = { name = "journal", words = system, paths = {} }

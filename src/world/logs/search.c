@@ -25,6 +25,8 @@ enum {
     OLD_S = 86400,    // a file that was last written so long before it is not opened
     FOLLOWING_MOST = 20,
     DROP_MOST = 500, // the oldest lines, at a time
+    JOURNAL_S = 2 * 86400,
+    PROGRAMS_MOST = 8,
     TIMEOUT_MS = 20000,
 };
 
@@ -339,7 +341,7 @@ static void read_stream(struct search *s, const struct log_file *file, struct st
                         .file = json_array_size(s->files) - 1,
                         .time = s->carried,
                         .following = s->following,
-                        .number = 1,
+                        .number = file->path ? 1 : 0, // the journal's lines have none
                         .whole = stream->is_plain && stream->size < WHOLE_BELOW};
     int64_t from = 0;
     if (stream->is_plain && !r.whole && !isnan(s->since))
@@ -405,23 +407,35 @@ static void read_files(struct search *s, const json_t *query)
     log_files_free(&found);
 }
 
-// The journal, in the window alone: the set "journal" of the query.
-static void read_journal(struct search *s)
+// The journal: all of the window, or only what programs of some names wrote; of the last days, where there is
+// no window.
+static void read_journal(struct search *s, const json_t *programs)
 {
-    size_t set = 0;
+    size_t set = 0, i;
+    json_t *program;
     while (set < s->n_sets && !STREQ(s->sets[set].name, "journal"))
         set++;
-    if (set == s->n_sets || isnan(s->since))
+    if (set == s->n_sets)
         return;
-    auto_free char *since = xasprintf("--since=@%.0f", floor(s->since)),
+    double from = isnan(s->since) ? s->now - JOURNAL_S : s->since;
+    auto_free char *since = xasprintf("--since=@%.0f", floor(from)),
                    *until = isnan(s->until) ? NULL : xasprintf("--until=@%.0f", ceil(s->until));
-    const char *const argv[] = {"journalctl", "--quiet", "--no-pager", "--output=short-unix",
-                                since,        until,     NULL};
+    enum { OWN_WORDS = 6 };
+    char matches[PROGRAMS_MOST][32];
+    const char *argv[OWN_WORDS + PROGRAMS_MOST + 1] = {
+        "journalctl", "--quiet", "--no-pager", "--output=short-unix", since, until ? until : "--no-hostname"};
+    size_t n = OWN_WORDS;
+    json_array_foreach((json_t *)(uintptr_t)programs, i, program) {
+        if (i >= PROGRAMS_MOST)
+            break;
+        snprintf(matches[i], sizeof matches[i], "_COMM=%s", json_string_value(program));
+        argv[n++] = matches[i]; // what libvirtd writes has no identifier
+    }
     struct stream stream;
     struct error err;
     s->carried = NAN;
     s->following = 0;
-    if (stream_program(argv, -1, &stream, &err) < 0)
+    if (stream_program((const char *const *)argv, -1, &stream, &err) < 0)
         return;
     note_file(s, "journal", "journal", NULL);
     read_stream(s, &(struct log_file){.path = NULL, .set = set}, &stream);
@@ -468,8 +482,9 @@ int search_logs(const struct search_way *way, const json_t *query, json_t **resu
     struct search *s = xcalloc(1, sizeof *s);
     search_begin(s, way, query);
     read_files(s, query);
-    if (json_flag(query, "journal", false))
-        read_journal(s);
+    const json_t *journal = json_object_get(query, "journal");
+    if (json_is_true(journal) || json_array_size(journal))
+        read_journal(s, journal);
     if (json_array_size(s->lines) > s->most)
         drop_oldest(s, json_array_size(s->lines) - s->most);
     *result = json_pack("{s:o, s:o, s:I, s:f}", "lines", s->lines, "files", s->files, "left",
