@@ -65,8 +65,11 @@ static int open_hosts(const struct options *options, const struct site *site, js
                       struct inquiry **inquiry, struct error *err)
 {
     auto_json json_t *hosts = NULL, *told = NULL;
-    if (told_of(site, options->state, options->arguments[0], &told, &hosts, err) < 0)
+    auto_free char *nova = NULL;
+    if (told_of(site, options->state, options->arguments[0], &told, &hosts, &nova, err) < 0)
         return -1;
+    if (nova)
+        json_object_set_new(request, "nova_away", json_text(nova));
     if (told)
         json_object_set(request, "told", told);
     if (!json_array_size(hosts))

@@ -66,7 +66,7 @@ static int add_catalogue(lua_State *L, void *data, struct error *err)
 static int begin(lua_State *L, void *data, struct error *err)
 {
     struct entry *e = data;
-    push_library_function(L, "migrun.diagnose", "begin");
+    push_library_function(L, "migrun.diagnose.inquire", "begin");
     lua_push_json(L, e->given);
     lua_call(L, 1, 1);
     return take_next(L, e, err);
@@ -75,7 +75,7 @@ static int begin(lua_State *L, void *data, struct error *err)
 static int take(lua_State *L, void *data, struct error *err)
 {
     struct entry *e = data;
-    push_library_function(L, "migrun.diagnose", "narrow");
+    push_library_function(L, "migrun.diagnose.inquire", "narrow");
     lua_rawgeti(L, LUA_REGISTRYINDEX, e->d->state);
     luaL_unref(L, LUA_REGISTRYINDEX, e->d->state);
     lua_push_json(L, e->given);

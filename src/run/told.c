@@ -96,9 +96,13 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
     if (nova_actions(cloud, id, &actions, err) < 0 || nova_migrations(cloud, id, &migrations, err) < 0)
         return -1;
     const json_t *action = NULL, *newest = json_array_get(migrations, 0);
-    for (size_t i = 0; !action && i < json_array_size(actions); i++)
-        if (STREQ(json_str(json_array_get(actions, i), "action", ""), "live-migration"))
-            action = json_array_get(actions, i);
+    size_t i;
+    json_t *one;
+    json_array_foreach(actions, i, one) {
+        bool migrates = STREQ(json_str(one, "action", ""), "live-migration");
+        if (migrates && (!action || strcmp(json_str(one, "start", ""), json_str(action, "start", "")) > 0))
+            action = one;
+    }
     if (!action)
         return 0;
     double began = time_of(action, "start"), ended = time_of(action, "updated");
@@ -149,14 +153,18 @@ static int told_by_nova(const struct site *site, const char *subject, json_t **t
 }
 
 int told_of(const struct site *site, const char *state, const char *subject, json_t **told, json_t **hosts,
-            struct error *err)
+            char **nova, struct error *err)
 {
     struct error failure;
+    *nova = NULL;
     auto_json json_t *found = json_array();
     *told = NULL;
     int rc = journal_is_run_name(subject) ? told_by_run(state, subject, told, found, &failure) : -1;
-    if (rc < 0 && told_by_nova(site, subject, told, found, err) < 0)
-        return -1;
+    if (rc < 0 && told_by_nova(site, subject, told, found, &failure) < 0) {
+        if (failure.domain == ERR_INTERRUPTED)
+            return error_set(err, ERR_INTERRUPTED, 0, "%s", failure.message);
+        *nova = xstrdup(failure.message); // the logs tell all the same
+    }
     if (!json_array_size(found))
         add_names(found, site_host_names(site));
     add_names(found, site_control_names(site));

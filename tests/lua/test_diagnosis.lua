@@ -2,8 +2,8 @@
 -- Which migration is meant, whose line a line is, and which of them is the first cause.
 local t = require "t"
 local clocks = require "migrun.diagnose.clocks"
-local diagnose = require "migrun.diagnose"
 local entries = require "migrun.diagnose.entries"
+local inquire = require "migrun.diagnose.inquire"
 local lines = require "migrun.diagnose.lines"
 
 local UUID = "7f3c1b52-0d5e-4c3a-9a55-1f1e2d3c4b5a"
@@ -40,10 +40,10 @@ local function ask(subject, hosts, request)
   request.subject, request.folders, request.hosts = subject, { "/" }, {}
   for host in pairs(hosts) do table.insert(request.hosts, host) end
   table.sort(request.hosts)
-  local state = diagnose.begin(request)
+  local state = inquire.begin(request)
   for _ = 1, 9 do
     if state.answer then return state.answer, state end
-    state = diagnose.narrow(state, hosts)
+    state = inquire.narrow(state, hosts)
   end
   error("it asks on and on")
 end
@@ -65,16 +65,16 @@ t.run("a guest by its name: where it came to, from where, and why not", function
 end)
 
 t.run("by its uuid: the name is learnt from QEMU's log, and asked for", function()
-  local state = diagnose.begin { subject = UUID, offline = true, folders = { "/" }, hosts = { "compute-2" } }
+  local state = inquire.begin { subject = UUID, offline = true, folders = { "/" }, hosts = { "compute-2" } }
   t.equal(state.known.uuid, UUID)
   local log = answer({ "/var/log/libvirt/qemu/g17.log", "qemu", { 0, "-uuid " .. UUID .. " \\" } })
-  state = diagnose.narrow(state, { ["compute-2"] = log })
+  state = inquire.narrow(state, { ["compute-2"] = log })
   t.equal(state.known.name, "g17")
   t.equal(state.query.sets[1].paths[1], "*/g17.log*")
 end)
 
 t.run("told by a run or by Nova: that window alone, by each host's clock", function()
-  local state = diagnose.begin { subject = "x", hosts = { "a", "b" }, ahead = { b = 90 }, places = {},
+  local state = inquire.begin { subject = "x", hosts = { "a", "b" }, ahead = { b = 90 }, places = {},
     told = { began = THEN, ended = THEN + 10, source = "a", dest = "b", uuid = UUID, name = "g17" } }
   t.equal(state.query, nil)
   t.equal(state.queries.b.since - state.queries.a.since, 90)
@@ -248,7 +248,7 @@ t.run("the system's log and the journal: whose line it is", function()
   t.equal(lines.program_set("1795824314.613836 compute-1 virtqemud[78]: internal error: x"), "libvirt")
   t.equal(lines.program_set("2026-11-20T07:31:11.1+0000 compute-1 libvirtd[78]: x"), "libvirt")
   t.equal(lines.program_set("Nov 20 07:31:11 node-a libvirtd[2101]: x"), "libvirt")
-  t.equal(lines.program_set("1795824314.613836 c nova-compute[7]: 2026-11-20 07:31:12.000 7 ERROR nova x"), "nova")
+  t.equal(lines.program_set("1795824314.613836 c nova-compute[7]: 2026-11-20 07:31:12.000 7 ERROR x"), "nova")
   t.equal(lines.program_set("1795824314.613836 c systemd[1]: Stopping libvirtd.service"), "system")
   t.equal(lines.message("1795824314.613836 libvirtd[78]: internal error: x"), "internal error: x")
   t.equal(lines.message("Nov 20 07:31:11 node-a libvirtd[2101]: y"), "y")

@@ -491,6 +491,34 @@ static void why_an_action_failed(void **state)
     assert_null(nova_reason(silent));
 }
 
+// What a newer Nova tells more of is left out where an older one does not; texts alone are taken.
+static void what_was_done_to_a_server(void **state)
+{
+    (void)state;
+    begin_cloud("[]", 0);
+    auto_free char *text = xasprintf(
+        "[{'path': '/8774/v2.1/servers/%s/os-instance-actions?limit=20', 'status': 200, 'body': "
+        "{'instanceActions': [{'action': 'live-migration', 'request_id': 'req-2', 'start_time': "
+        "'2026-11-24T03:44:59.000000', 'updated_at': '2026-11-24T03:45:09.000000', 'message': 'Error'}, "
+        "{'action': 'create', 'request_id': 'req-1', 'start_time': 7}]}}]",
+        server_id);
+    auto_json json_t *first = json_of(text), *actions = NULL;
+    pthread_mutex_lock(&fake.lock);
+    json_array_insert(fake.answers, 0, json_array_get(first, 0));
+    pthread_mutex_unlock(&fake.lock);
+    struct error err = {0};
+    if (nova_actions(cloud, server_id, &actions, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(json_array_size(actions), 2);
+    const json_t *migration = json_array_get(actions, 0), *creation = json_array_get(actions, 1);
+    assert_string_equal(json_str(migration, "action", ""), "live-migration");
+    assert_string_equal(json_str(migration, "request_id", ""), "req-2");
+    assert_string_equal(json_str(migration, "start", ""), "2026-11-24T03:44:59.000000");
+    assert_string_equal(json_str(migration, "updated", ""), "2026-11-24T03:45:09.000000");
+    assert_null(json_object_get(creation, "updated"));
+    assert_string_equal(json_str(creation, "start", "none"), "");
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_cloud)
@@ -517,6 +545,7 @@ int main(void)
         TEST(what_was_asked_ahead_grows_old),
         TEST(no_good_answer_ahead),
         TEST(why_an_action_failed),
+        TEST(what_was_done_to_a_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

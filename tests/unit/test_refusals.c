@@ -332,6 +332,7 @@ static void ask_everything(const char *first, const char *last, const char *auth
     ASK(nova_find(cloud, "one", &answer, &err));
     ASK(nova_services(cloud, NULL, &answer, &err));
     ASK(nova_migrations(cloud, "1", &answer, &err));
+    ASK(nova_actions(cloud, "1", &answer, &err));
     ASK(nova_live_migrate(cloud, server, "h", id, &err));
     ASK(nova_set_lock(cloud, "1", true, "why", id, &err));
     ASK(placement_provider(cloud, "h", &answer, &err));

@@ -63,6 +63,25 @@ function entries.kind(text)
   return entry and entry.kind
 end
 
+local function ports_of(facts)
+  local conf = facts and facts.libvirt and facts.libvirt.conf or {}
+  return ("%d-%d"):format(conf.migration_port_min or 49152, conf.migration_port_max or 49215) -- libvirt's own
+end
+
+local function memory_of(facts)
+  local available = facts and facts.memory and facts.memory.available
+  return available and (" (%.1f GiB are available there)"):format(available / 2 ^ 30) or ""
+end
+
+---What fill puts into words.
+---@param known table  {source, dest, host (that said it), instance: names; facts: the destination's}, as far
+---  as they are known
+---@return table
+function entries.names(known)
+  return { s = known.source or "the source", d = known.dest or "the destination", h = known.host or "a host",
+    i = known.instance or "INSTANCE", p = ports_of(known.facts), m = memory_of(known.facts) }
+end
+
 ---A cause's or remedy's words, with names in the place of %d, %s, %p, %h, %i, %m and captures.
 ---@param text string|nil
 ---@param names table  {d, s, p, h, i, m}

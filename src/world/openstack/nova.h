@@ -41,7 +41,7 @@ int nova_abort(struct cloud *cloud, const char *server, json_int_t migration, st
 // traceback}]}
 int nova_action(struct cloud *cloud, const char *server, const char *request_id, json_t **action,
                 struct error *err);
-// What was done to a server, the newest first: [{action, request_id, start, updated (absent before 2.58),
+// What was done to a server: [{action, request_id, start, updated (absent before 2.58),
 // message}].
 int nova_actions(struct cloud *cloud, const char *server, json_t **actions, struct error *err);
 // Whether Nova had an instance of this id, and has deleted it: what was done to it stays on record

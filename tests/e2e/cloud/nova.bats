@@ -210,6 +210,41 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   says "Nova says that the migration failed, but not why"; says "Remedy"
 }
 
+@test "a migration of Nova's that failed: why, by the instance's name, its id and the request's" {
+  booted still compute-1
+  on compute-2 sh -c 'nft add table inet case
+    nft "add chain inet case in { type filter hook input priority -10; }"
+    nft add rule inet case in tcp dport 49152-49215 reject with tcp reset'
+  openstack server migrate --live-migration --host compute-2 still
+  await 60 eval '[[ $(last_migration still) == error ]]'
+  on compute-2 nft delete table inet case
+  for name in still "$(id_of still)"; do
+    run nova diagnose "$name"
+    ends_with_status 0
+    says "compute-1 → compute-2"
+    says "Cause     the migration port compute-2:49152 does not let compute-1 through"
+    says "asked by req-"
+  done
+  request=$(grep -o 'req-[0-9a-f-]*' <<<"$output" | head -n 1)
+  run migrun diagnose "$request"            # by the logs alone
+  ends_with_status 0
+  says "Cause     the migration port compute-2:49152 does not let compute-1 through"
+  run nova diagnose --json still
+  [[ $(jq -r '.source + " " + .dest + " " + .request' <<<"$output") == "compute-1 compute-2 $request" ]]
+}
+
+@test "a request that Nova's API refused: by its id" {
+  booted still compute-1
+  run openstack server migrate --live-migration --host compute-9 still
+  request=$(grep -o 'req-[0-9a-f-]*' <<<"$output" | head -n 1)
+  run migrun diagnose "$request"
+  ends_with_status 0
+  says "Cause     Nova knows no host compute-9"
+  run migrun diagnose req-00000000-0000-4000-8000-000000000000
+  ends_with_status 1
+  says "no log has a migration of req-00000000-0000-4000-8000-000000000000"
+}
+
 @test "Ctrl-C aborts through Nova, and waits for the outcome" {
   booted mover compute-1
   begins_slowly mover
