@@ -235,8 +235,11 @@ static int fail_nothing(const struct options *options, const json_t *answer, str
     auto_buf struct buf away = {0};
     size_t i;
     json_t *one;
-    json_array_foreach(json_object_get(answer, "not_read"), i, one)
-        buf_printf(&away, "; %s: %s", json_str(one, "host", "?"), json_str(one, "why", ""));
+    json_array_foreach(json_object_get(answer, "not_read"), i, one) {
+        const char *path = json_str(one, "path", "");
+        buf_printf(&away, "; %s%s%s: %s", json_str(one, "host", "?"), *path ? ":" : "", path,
+                   json_str(one, "why", ""));
+    }
     return error_set(
         err, ERR_USAGE, 0,
         "no log has a migration of %s%s%s: is the name right? It takes an instance's name or uuid, "

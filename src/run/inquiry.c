@@ -175,9 +175,10 @@ int inquiry_of_folder(const char *path, struct inquiry **inquiry, struct error *
     else
         add_folders(q, dir, real);
     closedir(dir);
-    *inquiry = q;
-    if (json_array_size(q->names))
+    if (json_array_size(q->names)) {
+        *inquiry = q;
         return 0;
+    }
     inquiry_close(q);
     return error_set(err, ERR_USAGE, 0,
                      "--logs %s holds no logs: it takes a folder with one folder for each host", path);

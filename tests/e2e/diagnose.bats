@@ -106,6 +106,10 @@ by_virsh() { on compute-1 timeout 60 virsh migrate --live --p2p "${@:2}" "$1" qe
   run migrun diagnose --logs /nowhere told
   ends_with_status 1
   says "--logs /nowhere cannot be read: No such file or directory"
+  on controller mkdir -p /run/no-logs
+  run migrun diagnose --logs /run/no-logs told
+  ends_with_status 1
+  says "--logs /run/no-logs holds no logs"
   run migrun diagnose
   ends_with_status 1
   says "diagnose takes the name of one instance, run or request"
