@@ -56,9 +56,11 @@ end
 ---@param known table  {subject, uuid, name, request}
 ---@return string[]
 function lines.needles(known)
-  local needles = {}
+  local needles, seen = {}, {}
   for _, key in ipairs { "subject", "uuid", "name", "request" } do
     local text = known[key]
+    if text and seen[text] then text = nil end
+    if text then seen[text] = true end
     if text and #text >= 4 then
       needles[#needles + 1] = text
     elseif text then
