@@ -187,6 +187,8 @@ static char *screen_of(const struct options *options, const json_t *answer)
     add_head(&out, options->arguments[0], answer);
     if (json_flag(answer, "loose", false))
         add_row(&out, "Note", "no line names the guest: these are the last errors of its host");
+    if (json_str(answer, "verdict", NULL))
+        add_row(&out, "Run", json_str(answer, "verdict", ""));
     add_row(&out, "Cause", cause_text(answer));
     if (json_str(answer, "remedy", NULL))
         add_row(&out, "Remedy", json_str(answer, "remedy", ""));
@@ -282,6 +284,7 @@ int diagnose_run(struct options *options, struct error *err)
         json_object_set(request, "ahead", (json_t *)(uintptr_t)inquiry_ahead(inquiry));
         json_object_set(request, "facts", (json_t *)(uintptr_t)inquiry_facts(inquiry));
         json_object_set_new(request, "folders", inquiry_folders(inquiry));
+        json_object_set_new(request, "now", json_real(wall_time()));
         json_object_set_new(request, "places", inquiry_places(inquiry));
         rc = diagnosis_make(options->catalogue, inquiry, request, &answer, &read, err);
     }

@@ -30,7 +30,7 @@ struct entry {
 // What is of use outside of the state at the top of the stack, which is kept.
 static int take_next(lua_State *L, struct entry *e, struct error *err)
 {
-    static const char *const members[] = {"query", "queries", "answer"};
+    static const char *const members[] = {"queries", "answer"};
     json_t *next = json_object();
     *e->next = next;
     for (size_t i = 0; i < COUNT_OF(members); i++) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Why a migration failed, by lua/migrun/diagnose/inquire.lua: it says which lines of which logs it wants to see, is
-// given them, and ends with an answer.
+// Why a migration failed, by lua/migrun/diagnose/inquire.lua: it says which lines of which logs it wants to
+// see, is given them, and ends with an answer.
 #ifndef MIGRUN_LUA_DIAGNOSIS_H
 #define MIGRUN_LUA_DIAGNOSIS_H
 
 #include "run/inquiry.h"
 
-// request: {subject, offline, folders, hosts, since, until, ahead, places, facts, told}; answer: {kind,
+// request: {subject, offline, folders, hosts, since, until, ahead, places, facts, told, now}; answer: {kind,
 // cause, remedy, evidence, story, not_read, known, …} (inquire.begin and .conclude). catalogue: a site's
 // own, or NULL: /etc/migrun/catalogue.lua where there is one; a mistake in it is ERR_SITE.
 // read: NULL, or what the hosts answered last: {host: {lines, files}}.

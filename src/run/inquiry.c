@@ -367,15 +367,7 @@ static int ask_hosts(struct inquiry *q, json_t *queries, json_t *answers, struct
 
 int inquiry_ask(struct inquiry *q, const json_t *question, json_t **answers, struct error *err)
 {
-    auto_json json_t *queries = json_object();
-    json_t *query = json_object_get(question, "query"), *name;
-    size_t i;
-    json_array_foreach(q->names, i, name) {
-        const char *host = json_string_value(name);
-        json_t *own = query ? query : json_object_get(json_object_get(question, "queries"), host);
-        if (own)
-            json_object_set(queries, host, own);
-    }
+    json_t *queries = json_object_get(question, "queries");
     *answers = json_object();
     if (!q->folders)
         return ask_hosts(q, queries, *answers, err);

@@ -27,7 +27,7 @@ const json_t *inquiry_facts(const struct inquiry *inquiry);
 // Where their logs lie: a new array of folders, and the site's own paths, a new object {host: {qemu, …}}.
 json_t *inquiry_folders(const struct inquiry *inquiry);
 json_t *inquiry_places(const struct inquiry *inquiry);
-// question: {query} of all hosts, or {queries: {host: query}} (world/logs/search.h). answers: {host: what it
+// question: {queries: {host: query}} (world/logs/search.h). answers: {host: what it
 // found, or {error}}. -1: it was interrupted.
 int inquiry_ask(struct inquiry *inquiry, const json_t *question, json_t **answers, struct error *err);
 // The numbers of lines of a file of a host, by their places; NULL: not known.

@@ -53,10 +53,10 @@ static int told_by_run(const char *state, const char *name, json_t **told, json_
         return -1;
     const struct opening *opening = &story.opening;
     const json_t *verdict = story.verdict, *instance = opening->instance;
-    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s*, s:s*, s:b}", "began", opening->time, "ended",
+    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s*, s:s*, s:s*, s:b}", "began", opening->time, "ended",
                       json_num(verdict, "time", wall_time()), "source", opening->source, "dest",
                       opening->dest, "uuid", json_str(instance, "uuid", NULL), "name",
-                      json_str(instance, "name", NULL), "moved",
+                      json_str(instance, "name", NULL), "verdict", json_str(verdict, "line", NULL), "moved",
                       STREQ(json_str(verdict, "outcome", ""), "moved"));
     take_migration(&story, *told);
     if (json_object_get(*told, "at"))
@@ -117,10 +117,10 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
     dest = dest && *dest ? site_name(site, dest) : NULL;
     bool goes_on = *status && !STREQ(status, "completed") && !STREQ(status, "error") &&
                    !STREQ(status, "failed") && !STREQ(status, "cancelled");
-    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b, s:s*}", "began", began, "ended",
+    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b, s:s*, s:b}", "began", began, "ended",
                       ended + 2, "source", source, "dest", dest, "uuid", id, "name",
                       json_str(server, "libvirt_name", NULL), "request", json_str(action, "request_id", NULL),
-                      "moved", STREQ(status, "completed"), "running", goes_on ? status : NULL);
+                      "moved", STREQ(status, "completed"), "running", goes_on ? status : NULL, "by_nova", 1);
     if (source && dest) {
         add_name(hosts, source);
         add_name(hosts, dest);

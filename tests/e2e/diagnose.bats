@@ -73,6 +73,7 @@ by_virsh() { on compute-1 timeout 60 virsh migrate --live --p2p "${@:2}" "$1" qe
   name=$(grep -o '20[0-9]*-[0-9]*-[a-z0-9]*' <<<"$output" | head -n 1)
   run migrun diagnose "$name"
   ends_with_status 0
+  says "Run       Not moved: told runs on compute-1 as before"
   says "Cause     the hook /etc/libvirt/hooks/qemu on compute-2 said no"
 }
 

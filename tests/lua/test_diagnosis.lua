@@ -70,16 +70,31 @@ t.run("by its uuid: the name is learnt from QEMU's log, and asked for", function
   local log = answer({ "/var/log/libvirt/qemu/g17.log", "qemu", { 0, "-uuid " .. UUID .. " \\" } })
   state = inquire.narrow(state, { ["compute-2"] = log })
   t.equal(state.known.name, "g17")
-  t.equal(state.query.sets[1].paths[1], "*/g17.log*")
+  t.equal(state.queries["compute-2"].sets[1].paths[1], "*/g17.log*")
 end)
 
 t.run("told by a run or by Nova: that window alone, by each host's clock", function()
   local state = inquire.begin { subject = "x", hosts = { "a", "b" }, ahead = { b = 90 }, places = {},
     told = { began = THEN, ended = THEN + 10, source = "a", dest = "b", uuid = UUID, name = "g17" } }
-  t.equal(state.query, nil)
   t.equal(state.queries.b.since - state.queries.a.since, 90)
   t.ok(state.queries.a.since < THEN and state.queries.a["until"] > THEN + 10)
   t.equal(state.queries.a.journal, true)
+end)
+
+t.run("what Nova refused after that, of which it keeps no record, is what is meant", function()
+  local function refused(request, text)
+    return answer(nova({ 60, "2026-11-20 07:32:10.000 7 INFO nova.api.openstack.wsgi [None " .. request
+      .. " a b] HTTP exception thrown: " .. text }, { 60, "2026-11-20 07:32:10.000 7 INFO nova.osapi [None "
+      .. request .. " a b] 10.0.0.1 \"POST /v2.1/servers/" .. UUID .. "/action HTTP/1.1\" status: 400" }))
+  end
+  local function told()
+    return { now = THEN + 90, told = { began = THEN, ended = THEN + 9, source = "a", dest = "b", uuid = UUID,
+      name = "g17", request = REQUEST, by_nova = true, moved = true } }
+  end
+  local found = ask("web", { c = refused(SECOND, "Compute host compute-9 could not be found.") }, told())
+  t.equal(found.cause, "Nova knows no host compute-9")
+  t.equal(found.request, SECOND)
+  t.equal(ask("web", { c = answer() }, told()).kind, "moved")
 end)
 
 t.run("another guest's failure in the same second is nobody's cause here", function()

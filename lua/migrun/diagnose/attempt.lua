@@ -243,12 +243,13 @@ end
 
 -- ---- all together ----
 
----What is asked of all hosts at first: the lines that name it.
+---What is asked of a host at first: the lines that name it.
 ---@param known table  {subject, uuid, name, request}
 ---@param request table
+---@param places table|nil  the site's own paths there
 ---@return table query
-function attempt.look(known, request)
-  local sets = lines.sets(known.name or known.subject, nil)
+function attempt.look(known, request, places)
+  local sets = lines.sets(known.name or known.subject, places)
   for _, set in ipairs(sets) do
     local is_systems = set.name == "system" or set.name == "journal"
     if is_systems then
@@ -261,6 +262,19 @@ function attempt.look(known, request)
   return { folders = request.folders, sets = sets, needles = lines.needles(known), last = true,
     journal = not request.offline and lines.LIBVIRTS or nil,
     since = request.since, ["until"] = request["until"], zone = request.offline and 0 or nil }
+end
+
+---What Nova's API was asked after a migration that it keeps a record of, and refused: it keeps none of that.
+---@param known table
+---@param answers table
+---@param told table  the migration
+---@return table|nil found  as attempt.find
+function attempt.later_request(known, answers, told)
+  local request = last_request(known, answers)
+  local is_later = request and request.sure >= 2 and request.id ~= told.request and request.began > told.ended
+  if not is_later then return nil end
+  return { began = request.began, ended = request.ended, request = request.id, source = told.source,
+    zones = {} }
 end
 
 ---Reads what the hosts answered. more: something was learnt that makes it worth while to look again.

@@ -12,11 +12,23 @@ local inquire = {}
 local BEFORE_S, AFTER_S = 5, 10   -- around the migration's first and last sign, for a story
 local AT_ONCE_S = 1               -- before its first sign nothing is its cause
 local SKEW_S = 120                -- clocks that nobody measured
+local LATELY_S = 86400            -- Nova's API is not asked about longer ago
 local ROUNDS = 4
+
+-- Asks each host for the lines that name the guest.
+local function look(state, since)
+  state.queries = {}
+  for _, host in ipairs(state.request.hosts) do
+    local query = attempt.look(state.known, state.request, (state.request.places or {})[host])
+    query.since = since and since + ((state.request.ahead or {})[host] or 0)
+    state.queries[host] = query
+  end
+  return state
+end
 
 ---Which question comes first. The answers go to inquire.narrow.
 ---@param request table  {subject, offline, since, until, folders, hosts: [name], run, nova, quick}
----@return table state  {known, query or queries (by host), found}
+---@return table state  {known, queries (by host), found}
 function inquire.begin(request)
   local subject = request.subject
   local known = { subject = subject }
@@ -27,11 +39,12 @@ function inquire.begin(request)
   if told then
     known.uuid, known.name = told.uuid or known.uuid, told.name
     state.found = { began = told.began, ended = told.ended, source = told.source, dest = told.dest,
-      request = told.request, zones = {}, told = true }
-    return inquire.read(state)
+      request = told.request, zones = {} }
+    if not told.by_nova then return inquire.read(state) end
+    state.checking = true
+    return look(state, math.max(told.ended, (request.now or told.ended) - LATELY_S))
   end
-  state.query = attempt.look(known, request)
-  return state
+  return look(state, request.since)
 end
 
 -- The window of a migration, by each host's clock.
@@ -50,12 +63,12 @@ function inquire.read(state)
       since = found.began - BEFORE_S - margin + ahead, ["until"] = found.ended + AFTER_S + margin + ahead,
       zone = request.offline and (found.zones[host] or 0) or nil }
   end
-  state.query, state.queries, state.reading = nil, queries, true
+  state.queries, state.reading = queries, true
   return state
 end
 
----Takes what the hosts answered to the last question; state.query (or .queries) is the next one, and where
----there is none state.answer is the end.
+---Takes what the hosts answered to the last question; state.queries is the next one, and where there is none
+---state.answer is the end.
 ---@param state table
 ---@param answers table<string, table>  {host → {lines, files, left} or {error}}
 ---@return table state
@@ -63,21 +76,28 @@ function inquire.narrow(state, answers)
   local usable = {}
   for host, answer in pairs(answers) do if not answer.error then usable[host] = answer end end
   if state.reading then
-    state.query, state.queries = nil, nil
+    state.queries = nil
     state.answer = inquire.conclude(state, answers)
     return state
+  end
+  if state.checking then
+    state.checking = nil
+    local later = attempt.later_request(state.known, usable, state.found)
+    if later then
+      state.found, state.request.told = later, nil
+    end
+    return inquire.read(state)
   end
   local found, more = attempt.find(state.known, usable, state.request)
   state.round = state.round + 1
   if more and state.round <= ROUNDS then
-    state.query = attempt.look(state.known, state.request)
-    return state
+    return look(state, state.request.since)
   end
   if found then
     state.found = found
     return inquire.read(state)
   end
-  state.query = nil
+  state.queries = nil
   state.answer = { kind = "nothing", not_read = inquire.unread(answers, state.request.nova_away),
     known = state.known }
   return state
@@ -278,6 +298,7 @@ function inquire.conclude(state, answers)
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
     not_read = inquire.unread(answers, request.nova_away), began = found.began, ended = found.ended,
     source = found.source, dest = found.dest, request = found.request, loose = found.loose, ahead = ahead,
+    verdict = request.told and request.told.verdict,
     later = found.later and { host = found.later.host, time = found.later.time,
       says = lines.message(found.later.text) } }
   local broken = verdict.kind == "danger" or verdict.record and verdict.record.tie == "own"

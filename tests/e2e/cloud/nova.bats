@@ -233,11 +233,14 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
   [[ $(jq -r '.source + " " + .dest + " " + .request' <<<"$output") == "compute-1 compute-2 $request" ]]
 }
 
-@test "a request that Nova's API refused: by its id" {
+@test "a request that Nova's API refused, of which it keeps no record: by its id, and the instance's" {
   booted still compute-1
   run openstack server migrate --live-migration --host compute-9 still
   request=$(grep -o 'req-[0-9a-f-]*' <<<"$output" | head -n 1)
   run migrun diagnose "$request"
+  ends_with_status 0
+  says "Cause     Nova knows no host compute-9"
+  run nova diagnose still
   ends_with_status 0
   says "Cause     Nova knows no host compute-9"
   run migrun diagnose req-00000000-0000-4000-8000-000000000000
