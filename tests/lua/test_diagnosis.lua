@@ -269,7 +269,13 @@ t.run("the system's log and the journal: whose line it is", function()
   t.equal(lines.message("Nov 20 07:31:11 node-a libvirtd[2101]: y"), "y")
 end)
 
-t.run("a site's catalogue: its mistakes", function()
+t.run("a site's catalogue: the example comes before migrun's own; its mistakes", function()
+  local text = "Could not open '/srv/gold-12': Permission denied"
+  t.ok(entries.of(text).cause:find("QEMU is not allowed", 1, true))
+  t.equal(entries.add(dofile("examples/catalogue.lua")), nil)
+  local entry, captures = entries.of(text)
+  t.equal(entries.fill(entry.cause, entries.names { dest = "c" }, captures),
+    "the golden image gold-12 was not brought to c yet")
   t.equal(entries.add {}, nil)
   t.ok(entries.add { { "reason", "x", "y" } }:find("entry 1 does not begin with a kind", 1, true))
   t.ok(entries.add { { "cause", "(", "y" } }:find("entry 1 has no valid pattern", 1, true))
