@@ -217,6 +217,27 @@ static void needles_and_what_follows_them(void **state)
     assert_text(result, 2, "and on");
 }
 
+// What is of no use though it has a needle, but for those lines of it that have a word.
+static void lines_that_are_left_out(void **state)
+{
+    struct world *world = *state;
+    FILE *file = begin_file(world, "a.log");
+    fprintf(file,
+            "2026-11-24 03:44:59.000 7 DEBUG x needle one\n2026-11-24 03:44:59.500 7 INFO x needle two\n"
+            "2026-11-24 03:45:00.000 7 DEBUG x Skipping needle three\n2026-11-24 03:45:00.500 7 INFO four\n");
+    fclose(file);
+    auto_json json_t *query = json_pack("{s:[s], s:[{s:s, s:[s], s:[s], s:[s]}], s:[s], s:f, s:i}", "folders",
+                                        "/log", "sets", "name", "any", "paths", "*.log", "words", "Skipping",
+                                        "without", " DEBUG ", "needles", "needle", "since", THEN - 10, "zone",
+                                        0),
+                     *result = NULL;
+    const struct search_way way = {.root = world->root, .client_fd = -1};
+    assert_int_equal(search_logs(&way, query, &result, NULL), 0);
+    assert_int_equal(count_of(result), 2);
+    assert_text(result, 0, "two");
+    assert_text(result, 1, "three");
+}
+
 // Junk, a line of 3 MB, NULs, no times at all, an empty file, a folder, a link: nothing stops it.
 static void whatever_lies_there(void **state)
 {
@@ -291,6 +312,7 @@ int main(void)
         IN_A_WORLD(over_a_rotation),
         IN_A_WORLD(a_large_file_by_its_times),
         IN_A_WORLD(needles_and_what_follows_them),
+        IN_A_WORLD(lines_that_are_left_out),
         IN_A_WORLD(whatever_lies_there),
         IN_A_WORLD(a_clock_that_jumped),
         IN_A_WORLD(no_more_than_it_may),

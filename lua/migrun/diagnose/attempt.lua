@@ -256,7 +256,7 @@ function attempt.look(known, request, places)
       set.words = {}
       for i, program in ipairs(lines.LIBVIRTS) do set.words[i] = program .. "[" end
     elseif set.name ~= "own" then
-      set.words = set.name == "libvirt" and { ": error :" } or {}
+      set.words, set.without = set.name == "libvirt" and { ": error :" } or {}, nil
     end
   end
   return { folders = request.folders, sets = sets, needles = lines.needles(known), last = true,

@@ -150,7 +150,8 @@ function lines.sets(own, places)
     words = { "qemu-system", "qemu-kvm", "reason=failed", "reason=crashed" } }
   sets[#sets + 1] = { name = "libvirt", words = { ": error :" },
     paths = at(places.libvirtd, { "*libvirtd*.log*", "*virtqemud*", "*virtproxyd*", "*virtlogd*" }) }
-  sets[#sets + 1] = { name = "nova", words = { " ERROR ", " CRITICAL ", " TRACE " },
+  sets[#sets + 1] = { name = "nova", words = { " ERROR ", " CRITICAL ", " TRACE ", "Skipping host" },
+    without = { " DEBUG " },
     paths = at(places.nova_compute, { "*nova*.log*", "*placement*.log*", "*neutron*.log*",
       "*/openvswitch-agent.log*", "*/server.log*", "*nova-api*", "*nova-compute*" }) }
   local system = { "ut of memory", "oom-kill", "Killed process", "No space left", "I/O error", "Remounting",

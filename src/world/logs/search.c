@@ -37,7 +37,7 @@ struct texts {
 
 struct set {
     const char *name;
-    struct texts words;
+    struct texts words, without;
     bool all;
 };
 
@@ -97,9 +97,16 @@ static bool holds(const struct texts *texts, const char *data, size_t len)
 }
 
 // Whether anything in it could be wanted.
-static bool is_wanted(const struct reading *r, const char *data, size_t len)
+static bool may_be_wanted(const struct reading *r, const char *data, size_t len)
 {
     return r->set->all || holds(&r->s->needles, data, len) || holds(&r->set->words, data, len);
+}
+
+static bool is_wanted(const struct reading *r, const char *line, size_t len)
+{
+    if (holds(&r->set->without, line, len))
+        return holds(&r->set->words, line, len);
+    return may_be_wanted(r, line, len);
 }
 
 static bool is_over(const struct search *s)
@@ -181,7 +188,7 @@ static int64_t count_lines(const char *data, size_t len)
 // Where nothing in a piece is wanted, its lines are but counted, and its last time is the next line's.
 static bool pass_over(struct reading *r, const char *data, size_t len)
 {
-    if (r->following || !isnan(r->s->since) || is_wanted(r, data, len))
+    if (r->following || !isnan(r->s->since) || may_be_wanted(r, data, len))
         return false;
     const char *last = len > 1 ? memrchr(data, '\n', len - 1) : NULL;
     last = last ? last + 1 : data;
@@ -464,13 +471,16 @@ static void search_begin(struct search *s, const struct search_way *way, const j
         const json_t *set = json_array_get(sets, i);
         s->sets[i] = (struct set){.name = json_str(set, "name", ""), .all = json_flag(set, "all", false)};
         texts_of(json_object_get(set, "words"), &s->sets[i].words);
+        texts_of(json_object_get(set, "without"), &s->sets[i].without);
     }
 }
 
 static void search_end(struct search *s)
 {
-    for (size_t i = 0; i < s->n_sets; i++)
+    for (size_t i = 0; i < s->n_sets; i++) {
         texts_free(&s->sets[i].words);
+        texts_free(&s->sets[i].without);
+    }
     texts_free(&s->needles);
     free(s->sets);
     free(s);
