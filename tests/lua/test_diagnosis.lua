@@ -95,6 +95,9 @@ t.run("what Nova refused after that, of which it keeps no record, is what is mea
   t.equal(found.cause, "Nova knows no host compute-9")
   t.equal(found.request, SECOND)
   t.equal(ask("web", { c = answer() }, told()).kind, "moved")
+  local asking = answer(nova({ 70, "2026-11-20 07:32:20.000 7 INFO nova.osapi [None " .. SECOND .. " a b] "
+    .. "10.0.0.1 \"GET /v2.1/os-migrations?instance_uuid=" .. UUID .. " HTTP/1.1\" status: 200" }))
+  t.equal(ask("web", { c = asking }, told()).kind, "moved")
 end)
 
 t.run("another guest's failure in the same second is nobody's cause here", function()

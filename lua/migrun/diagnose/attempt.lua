@@ -60,6 +60,7 @@ end
 -- How surely a line is of a live migration: 3 it says so; 2 an action of the API that was refused, 1 one that
 -- was accepted (the API's line of an action does not tell which); 0.
 local function migrates(text)
+  if text:find('"GET ', 1, true) then return 0 end -- who asks how far it is
   if text:lower():find("migrat", 1, true) then return 3 end
   if not text:find('"POST [^"]*/servers/' .. lines.UUID .. '/action') then return 0 end
   return text:find("status: [45]%d%d") and 2 or 1

@@ -216,7 +216,7 @@ is_migrating() { on "$2" virsh -q domjobinfo "$1" 2>/dev/null | grep -q 'Outgoin
     nft "add chain inet case in { type filter hook input priority -10; }"
     nft add rule inet case in tcp dport 49152-49215 reject with tcp reset'
   openstack server migrate --live-migration --host compute-2 still
-  await 60 eval '[[ $(last_migration still) == error ]]'
+  await 60 eval '[[ $(last_migration still) == @(error|failed) ]]'
   on compute-2 nft delete table inet case
   for name in still "$(id_of still)"; do
     run nova diagnose "$name"
