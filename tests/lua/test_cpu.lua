@@ -6,9 +6,9 @@ local fake_document = require "fake_document"
 local cpu = require "migrun.cpu"
 
 local function capabilities(model, features)
+    local named = model and "<model fallback='forbid'>" .. model .. "</model>" or ""
     return fake_document.new(("<domainCapabilities><cpu><mode name='host-model' supported='yes'>%s%s</mode>"
-        .. "</cpu></domainCapabilities>"):format(model and "<model fallback='forbid'>" .. model .. "</model>" or "",
-        features or ""))
+        .. "</cpu></domainCapabilities>"):format(named, features or ""))
 end
 
 -- A host: {name, arch, model, kvm, baseline = what its libvirt answers, or an error}.
@@ -77,7 +77,8 @@ t.run("no host-model, another architecture, hosts that have nothing in common: n
     t.equal(refused(run_of(host { name = "a", model = "EPYC" }, none), cpu.each),
         "b: its libvirt has no host-model for guests of kvm")
     local arm = host { name = "b", model = "x", arch = "aarch64" }
-    t.equal(refused(run_of(host { name = "a", model = "EPYC" }, arm), cpu.each), "b is aarch64, and a is x86_64")
+    t.equal(refused(run_of(host { name = "a", model = "EPYC" }, arm), cpu.each),
+        "b is aarch64, and a is x86_64")
     local apart = host { name = "a", model = "EPYC",
         baseline = { domain = "libvirt", message = "the CPUs are incompatible" } }
     t.equal(refused(run_of(apart, host { name = "b", model = "Haswell" }), cpu.each, cpu.baseline),
