@@ -64,6 +64,34 @@ t.run("a guest by its name: where it came to, from where, and why not", function
   t.equal(found.evidence[2].note, "follows from it")
 end)
 
+t.run("a guest that came and goes back: the way back is what is meant", function()
+  local found = ask("g17", {
+    ["compute-2"] = answer(qemu({ -90, "2026-11-20 07:29:40.000+0000: starting up" },
+      { -90, "-incoming defer \\" },
+      { 0.5, "2026-11-20 07:31:10.500+0000: initiating migration" })),
+    ["compute-1"] = answer(qemu({ -900, "2026-11-20 07:00:00.000+0000: starting up" },
+      { -89, "2026-11-20 07:29:41.000+0000: initiating migration" },
+      { -88, "2026-11-20 07:29:42.000+0000: shutting down, reason=migrated" },
+      { 0, "2026-11-20 07:31:10.000+0000: starting up" }, { 0, "-incoming defer \\" },
+      { 1, "2026-11-20T07:31:11.0Z qemu-system-x86_64: Unknown savevm section" },
+      { 2, "2026-11-20 07:31:12.000+0000: shutting down, reason=failed" })),
+  })
+  t.equal(found.source .. found.dest, "compute-2compute-1")
+  t.equal(found.cause, "QEMU on compute-1 does not have the same devices as on compute-2")
+end)
+
+t.run("no QEMU tells when it left: Nova's line quotes one, and tells its local time", function()
+  local found = ask("g17", {
+    a = answer(nova({ 3601.5, "2026-11-20 08:31:11.500 7 ERROR nova.virt.libvirt.driver [" .. REQUEST
+      .. " a b] [instance: " .. UUID .. "] Live Migration failure: qemu unexpectedly closed the monitor: "
+      .. "2026-11-20T07:31:11.000000Z qemu-kvm: Unknown savevm section" })),
+    b = answer(arrival({ 1, "2026-11-20T07:31:11.0Z qemu-kvm: Unknown savevm section" },
+      { 2, "2026-11-20 07:31:12.000+0000: shutting down, reason=failed" })),
+  })
+  t.equal(found.dest, "b")
+  t.equal(found.evidence[1].host, "b")
+end)
+
 t.run("by its uuid: the name is learnt from QEMU's log, and asked for", function()
   local state = inquire.begin { subject = UUID, offline = true, folders = { "/" }, hosts = { "compute-2" } }
   t.equal(state.known.uuid, UUID)

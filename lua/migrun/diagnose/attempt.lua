@@ -57,6 +57,16 @@ end
 
 -- ---- Nova's requests ----
 
+-- Nova's lines may be in a local time that nobody knows: whole quarters of an hour away.
+local function quarters(seconds) return math.floor(seconds / 900 + 0.5) * 900 end
+
+-- That of a line which quotes one of QEMU's, whose times have a zone.
+local function zone_of(line)
+  local at = line.text:find("%d%d%d%d%-%d%d%-%d%dT[%d:%.]+Z qemu")
+  local quoted = at and at > 1 and lines.time_in(line.text, at)
+  return quoted and line.time and quarters(line.time - quoted) or nil
+end
+
 -- How surely a line is of a live migration: 3 it says so; 2 an action of the API that was refused, 1 one that
 -- was accepted (the API's line of an action does not tell which); 0.
 local function migrates(text)
@@ -79,6 +89,7 @@ local function requests_of(known, answers)
         request.spans[host] = request.spans[host] or {}
         extend(request.spans[host], line.time)
         request.sure = math.max(request.sure, migrates(line.text))
+        request.zone = request.zone or zone_of(line)
         known.uuid = known.uuid or line.text:match("%[instance: (" .. lines.UUID .. ")%]")
           or line.text:match("/servers/(" .. lines.UUID .. ")/action")
       end
@@ -122,9 +133,6 @@ local function lives_of(answer)
   return lives
 end
 
--- Nova's lines may be in a local time that nobody knows: whole quarters of an hour away.
-local function quarters(seconds) return math.floor(seconds / 900 + 0.5) * 900 end
-
 -- By how much Nova's local time is ahead, if a life of QEMU on this host is the request's; nil: it is not.
 -- Both are told by one clock.
 local function fits(request, host, time, offline)
@@ -136,26 +144,38 @@ local function fits(request, host, time, offline)
   return offline and math.abs(zone) <= 14 * 3600 and inside and zone or nil
 end
 
--- The latest arrival and departure of the guest, by its lives on all hosts (of a request alone, or of any):
--- {source, dest, began, ended, arrival, departure, zone}.
+-- Arrivals and departures of the guest by its lives on all hosts: {host, comes, began, ended, reason}.
+local function signs_of(answers)
+  local signs = {}
+  for host, answer in pairs(answers) do
+    for _, life in ipairs(lives_of(answer)) do
+      local function add(comes, time) -- one that came may have left again
+        signs[#signs + 1] = { host = host, comes = comes, began = time, ended = life.ended,
+          reason = life.reason }
+      end
+      if life.incoming and life.began then add(true, life.began) end
+      if life.leaves then add(false, life.leaves) end
+    end
+  end
+  return signs
+end
+
+-- The latest arrival and departure (of a request alone, or of any): {source, dest, began, ended, arrival,
+-- departure, zone}.
 local function last_move(answers, request, offline)
   local arrival, departure, zone
+  local itself = request and request.began and { began = request.began - (offline and request.zone or 0) }
   -- surely: of hosts that tell of the request; else of those that do not, near what the others tell
   local function look(surely)
-    for host, answer in pairs(answers) do
-      for _, life in ipairs(lives_of(answer)) do
-        local came, left = life.incoming and life.began, life.leaves
-        local first = came or left
-        local other = came and departure or left and arrival or nil
-        local ahead = request and first and fits(request, host, first, offline)
-        local is_near = not surely and not request.spans[host] and other
-          and math.abs(first - other.began) < NEAR_S
-        if first and (not request or (surely and ahead) or is_near) then
-          zone = ahead or zone
-          local sign = { host = host, began = first, ended = life.ended, reason = life.reason }
-          if came and (not arrival or came > arrival.began) then arrival = sign end
-          if not came and (not departure or left > departure.began) then departure = sign end
-        end
+    for _, sign in ipairs(signs_of(answers)) do
+      local other = sign.comes and departure or not sign.comes and arrival or itself
+      local ahead = request and fits(request, sign.host, sign.began, offline)
+      local is_near = not surely and not request.spans[sign.host] and other
+        and math.abs(sign.began - other.began) < NEAR_S
+      if not request or (surely and ahead) or is_near then
+        zone = ahead or zone
+        if sign.comes and (not arrival or sign.began > arrival.began) then arrival = sign end
+        if not sign.comes and (not departure or sign.began > departure.began) then departure = sign end
       end
     end
   end
@@ -298,7 +318,7 @@ function attempt.find(known, answers, request)
     return { began = named.began, ended = named.ended, zones = {}, later = later_than(errors, named) }, false
   end
   if not by_nova and not by_qemu then return last_cluster(errors, answers), false end
-  local zones, zone = {}, by_qemu and by_qemu.zone or 0
+  local zones, zone = {}, by_qemu and by_qemu.zone or request.offline and by_nova and by_nova.zone or 0
   for host in pairs(answers) do zones[host] = zone end
   local found = { zones = zones, request = by_nova and by_nova.id }
   if by_nova then

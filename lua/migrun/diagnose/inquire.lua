@@ -147,6 +147,8 @@ local function by_time(a, b)
     if not a.time or not b.time then return b.time == nil and a.time ~= nil end
     return a.time < b.time
   end
+  local a_own, b_own = a.set == "own", b.set == "own"
+  if a_own ~= b_own then return a_own end -- who quotes QEMU did so later
   if a.host ~= b.host then return a.host < b.host end
   return a.order < b.order
 end
@@ -286,7 +288,7 @@ function inquire.conclude(state, answers)
     ahead, known_clocks = clocks.apart(records, found)
     for _, record in ipairs(records) do
       local clock = record.quoted and found.dest or record.host
-      record.time = record.raw and record.raw - (ahead[clock] or 0)
+      record.time = record.raw and math.floor((record.raw - (ahead[clock] or 0)) * 1000 + 0.5) / 1000
     end
     table.sort(records, by_time)
   end
