@@ -101,7 +101,10 @@ end
 -- The last request that was for a live migration; where none surely was, the last of any action.
 local function last_request(known, answers)
   local all, last = requests_of(known, answers), nil
-  if known.request then return all[known.request] end
+  if known.request then
+    local request = all[known.request]
+    return request and request.began and request or nil
+  end
   for _, request in pairs(all) do
     local better = not last or (request.sure >= 2 and last.sure < 2)
       or ((request.sure >= 2) == (last.sure >= 2) and (request.began or 0) > (last.began or 0))
