@@ -156,7 +156,7 @@ t.run("of two requests for one instance, the migration's own counts", function()
   t.equal(found.kind, "cause")
   t.ok(found.cause:find("cannot resolve the name b", 1, true), found.cause)
   -- lines without any time tell of no moment
-  found = ask(REQUEST, { controller = answer(nova({ nil, "ERROR [" .. REQUEST .. "] migration of x failed" })) })
+  found = ask(REQUEST, { controller = answer(nova({ nil, "ERROR [" .. REQUEST .. "] migration failed" })) })
   t.equal(found.kind, "nothing")
   -- and the other one is told where it is asked for
   found = ask(SECOND, { controller = answer(nova(
