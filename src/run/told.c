@@ -117,10 +117,11 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
     dest = dest && *dest ? site_name(site, dest) : NULL;
     bool goes_on = *status && !STREQ(status, "completed") && !STREQ(status, "error") &&
                    !STREQ(status, "failed") && !STREQ(status, "cancelled");
-    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b, s:s*, s:b}", "began", began, "ended",
-                      ended + 2, "source", source, "dest", dest, "uuid", id, "name",
+    *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b, s:s*, s:s*, s:b}", "began", began,
+                      "ended", ended + 2, "source", source, "dest", dest, "uuid", id, "name",
                       json_str(server, "libvirt_name", NULL), "request", json_str(action, "request_id", NULL),
-                      "moved", STREQ(status, "completed"), "running", goes_on ? status : NULL, "by_nova", 1);
+                      "moved", STREQ(status, "completed"), "running", goes_on ? status : NULL, "migration",
+                      its_own ? json_str(newest, "uuid", NULL) : NULL, "by_nova", 1);
     if (source && dest) {
         add_name(hosts, source);
         add_name(hosts, dest);

@@ -206,6 +206,24 @@ t.run("a carrier alone is told as one; what the system says explains it, if it w
   t.equal(ask("g17", { ["compute-2"] = with(-30) }).kind, "carrier")
 end)
 
+t.run("the kernel ended a QEMU: whose it was, by its pid and by its unit", function()
+  local function with(name)
+    local unit = "machine-qemu\\x2d2\\x2d" .. name .. ".scope"
+    return ask("g17", { ["compute-2"] = answer(
+      arrival({ 2.1, "2026-11-20 07:31:12.100+0000: shutting down, reason=crashed" }),
+      libvirt({ 2, "2026-11-20 07:31:12.0+0000: 9: error : f:1 : client socket is closed" }),
+      { "/var/log/syslog", "system",
+        { 1.8, "2026-11-20T07:31:11 c kernel: oom-kill:constraint=x,task_memcg=/machine.slice/" .. unit
+          .. ",task=qemu-system-x86,pid=4121,uid=64055" },
+        { 1.9, "2026-11-20T07:31:11 c kernel: Memory cgroup out of memory: Killed process 4121 (qemu-sys)" },
+        { 1.9, "2026-11-20T07:31:11 c systemd[1]: " .. unit
+          .. ": A process of this unit has been killed by the OOM killer." } }) })
+  end
+  t.equal(with("g17").cause, "the kernel of compute-2 ended QEMU: out of memory")
+  t.equal(with("other").kind, "carrier")
+  t.equal(lines.unit_of("machine-qemu\\x2d2\\x2dweb\\x2d1.scope: x"), "web-1")
+end)
+
 t.run("an earlier life of QEMU is no part of this migration", function()
   local found = ask("g17", { ["compute-2"] = answer(qemu(
     { -3, "2026-11-20 07:31:07.000+0000: starting up" }, { -3, "-incoming defer \\" },

@@ -37,7 +37,7 @@ function inquire.begin(request)
   local state = { request = request, known = known, round = 1 }
   local told = request.told -- by a run's journal, or by Nova
   if told then
-    known.uuid, known.name = told.uuid or known.uuid, told.name
+    known.uuid, known.name, known.migration = told.uuid or known.uuid, told.name, told.migration
     state.found = { began = told.began, ended = told.ended, source = told.source, dest = told.dest,
       request = told.request, zones = {} }
     if not told.by_nova then return inquire.read(state) end
@@ -56,7 +56,7 @@ function inquire.read(state)
     local ahead = (request.ahead or {})[host] or 0
     local sets = lines.sets(state.known.name, (request.places or {})[host])
     local needles = lines.needles { uuid = state.known.uuid, name = state.known.name,
-      request = state.known.request }
+      request = state.known.request, migration = state.known.migration }
     if found.request then needles[#needles + 1] = found.request end
     queries[host] = { folders = request.folders, sets = sets, needles = needles,
       journal = not request.offline,

@@ -17,6 +17,12 @@ local function tie_of(record, found, known)
   if record.set == "own" then return "own" end
   if record.set == "qemu" then return nil end
   local names_it = known.uuid and text:find(known.uuid, 1, true) or lines.names(text, known.name)
+    or known.migration and text:find(known.migration, 1, true)
+  if record.set == "system" and known.name then
+    local killed = text:match("Killed process (%d+)")
+    local guest = lines.unit_of(text) or killed and found.guests[record.host .. killed]
+    if guest then return guest == known.name and "near" or nil end
+  end
   if record.set == "nova" then
     if text:find("] GET /", 1, true) then return nil end -- who asks about it
     for _, id in ipairs(lines.requests(text)) do
@@ -56,6 +62,16 @@ local function others_of(records)
     end
   end
   return names, said
+end
+
+-- Whose QEMU a pid is, as the kernel says when it ends one for its memory: {host and pid → name}.
+local function guests_of(records)
+  local guests = {}
+  for _, record in ipairs(records) do
+    local name, pid = lines.unit_of(record.set == "system" and record.text or "")
+    if pid then guests[record.host .. pid] = name end
+  end
+  return guests
 end
 
 -- All request ids of this migration: the ids that stand beside its own.
@@ -127,6 +143,7 @@ end
 ---@return table verdict
 function judge.verdict(records, found, known)
   found.others, found.others_said = others_of(records)
+  found.guests = guests_of(records)
   found.requests = requests_of(records, found.request)
   local ours, traced = {}, {}
   for _, record in ipairs(records) do

@@ -53,11 +53,11 @@ end
 
 ---What is looked for in logs that are not the guest's own. A short name is in every other word: only as it is
 ---quoted, or between blanks.
----@param known table  {subject, uuid, name, request}
+---@param known table  {subject, uuid, name, request, migration (its uuid)}
 ---@return string[]
 function lines.needles(known)
   local needles, seen = {}, {}
-  for _, key in ipairs { "subject", "uuid", "name", "request" } do
+  for _, key in ipairs { "subject", "uuid", "name", "request", "migration" } do
     local text = known[key]
     if text and seen[text] then text = nil end
     if text then seen[text] = true end
@@ -111,6 +111,18 @@ function lines.is_noise(text)
     or text:find("char device redirected", 1, true) or text:find("initiating migration", 1, true)
     -- libvirtd's own, for a reason that stands elsewhere
     or text:find("terminating on signal 15 from pid %d+ %(.*/%a+d%)")
+end
+
+---The guest whose unit a line of systemd or of the kernel names ("machine-qemu\\x2d2\\x2dweb.scope"), and the
+---pid of its QEMU, where the line has one.
+---@param text string
+---@return string|nil name
+---@return string|nil pid
+function lines.unit_of(text)
+  local escaped = text:match("machine%-qemu\\x2d%d+\\x2d([^%s/,]-)%.scope")
+  if not escaped then return nil end
+  local name = escaped:gsub("\\x(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+  return name, text:match("[,%s]pid=(%d+)")
 end
 
 ---Whether libvirtd says only that somebody left, which any client does, virsh or nova-compute.
