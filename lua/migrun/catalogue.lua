@@ -10,15 +10,28 @@
 -- Lua patterns match in either case, as the words change with releases; the first entry that matches counts.
 -- A cause may name %d (the destination), %s (the source), %p (the destination's migration ports), %h (the
 -- host that said it), %i (the instance), %m (" (… GiB are available there)", where that is known) and
--- captures %1. Sources: the programs' own texts
--- (Nova's exception.py and libvirt driver, libvirt's src/qemu and src/rpc, QEMU's migration/ and hw/), and
--- failures made in the lab.
+-- captures %1. Each part names who says it (by), and where in the programs' sources the words stand (source);
+-- an entry may name releases that are known to say so.
 local NOVAS_CPU = "migrun preflight.lua %i %d tells whether the guest's own CPU fits there: if so, it is "
   .. "Nova's false alarm ([workarounds] skip_cpu_compare_on_dest); else another host (HOST any), or a CPU "
   .. "that all hosts have (migrun cpu-baseline.lua HOST …)"
 
-return {
+-- One list of all parts' entries, in their order.
+local function joined(parts)
+  local all = {}
+  for _, part in ipairs(parts) do
+    for _, entry in ipairs(part) do
+      entry.by, entry.source = part.by, part.source
+      all[#all + 1] = entry
+    end
+  end
+  return all
+end
+
+return joined { {
   -- ---- danger ----
+  by = "QEMU, libvirt, Nova",
+  source = "block/file-posix.c, migration/migration.c; src/qemu/qemu_migration.c; nova/compute",
   { "danger", "failed to get \"write\" lock",
     "the disk is locked by another QEMU: the guest may be running twice",
     "stop here, and find the other QEMU before anything else (lslocks, fuser on every host that mounts the "
@@ -39,8 +52,10 @@ return {
     "the guest has moved, and Placement still counts it on its old host",
     "look where it runs (virsh list on both hosts), then: openstack server show, and nova-manage placement "
       .. "heal_allocations" },
-
+}, {
   -- ---- what QEMU could not open, bind or load ----
+  by = "QEMU, and libvirt of storage",
+  source = "block/, ui/vnc.c, util/qemu-sockets.c; src/storage_file",
   { "cause", "%-vnc ([%x%.:%[%]]+):%d+.*failed to bind socket: cannot assign requested address",
     "QEMU on %d could not listen on %1 for VNC: that address is not %d's",
     "rewrite the address on the way (policies/libvirt.lua does), or let guests listen on each host's own "
@@ -53,10 +68,12 @@ return {
     "migration_address or migration_host in qemu.conf of %d names another host's" },
   { "cause", "inet_listen_opts: bind%(ipv%d,([%x%.:]+),%d+%): cannot assign requested address",
     "QEMU on %d could not listen on %1: that address is not %d's",
-    "rewrite the address on the way (policies/libvirt.lua or, for this old QEMU, policies/status-xml.lua)" },
+    "rewrite the address on the way (policies/libvirt.lua or, for this old QEMU, policies/status-xml.lua)",
+    releases = "QEMU 1.4" },
   { "cause", "failed to start vnc server on [`'\"]?([%x%.:%[%]]+):%d+.*cannot assign requested address",
     "QEMU on %d could not listen on %1 for VNC: that address is not %d's",
-    "rewrite the address on the way (policies/libvirt.lua or, for an old QEMU, policies/status-xml.lua)" },
+    "rewrite the address on the way (policies/libvirt.lua or, for an old QEMU, policies/status-xml.lua)",
+    releases = "QEMU 1.4" },
   { "cause", "cannot assign requested address",
     "QEMU on %d could not listen on an address that is not %d's",
     "rewrite the address on the way (policies/libvirt.lua does), or let guests listen on each host's own "
@@ -81,7 +98,8 @@ return {
   { "cause", "could not open disk image ([^:]+): permission denied",
     "QEMU is not allowed to open %1: it does not belong to QEMU's user",
     "restore its owner with policies/fix-ownership.lua; see dynamic_ownership in qemu.conf, and root_squash "
-      .. "of the export" },
+      .. "of the export",
+    releases = "QEMU 1.4" },
   { "cause", "could not open '([^']+)': no such file", "%1 is not there on %d",
     "mount the storage there, or bring the file" },
   { "cause", "wrong medium type",
@@ -97,8 +115,10 @@ return {
   { "cause", "unable to access credentials ([^ :]+)",
     "QEMU on %d cannot read its certificate or key (%1)",
     "/etc/pki/qemu there, readable for QEMU's group: migrun prepare-host.lua -p transport=tls" },
-
+}, {
   -- ---- what the two QEMUs do not agree on ----
+  by = "QEMU",
+  source = "hw/virtio/virtio.c, migration/savevm.c, migration/ram.c, system/physmem.c",
   { "cause", "features (0x%x+) unsupported%. allowed features: (0x%x+)",
     "QEMU or the kernel of %d offers a virtio device less than the guest uses (%1, and there is %2)",
     "a host with the same QEMU and kernel as %s, or a newer one" },
@@ -117,19 +137,23 @@ return {
     "a machine type with a version" },
   { "cause", "error while loading state section id %d+",
     "QEMU on %d cannot read what QEMU on %s sends of a device: they are of different releases",
-    "the same QEMU on both hosts; a newer one where it can be had" },
+    "the same QEMU on both hosts; a newer one where it can be had",
+    releases = "QEMU 1.4" },
   { "cause", "error while loading state for instance [^ ]+ of device '([^']+)'",
     "QEMU on %d cannot load the state of %1: another release, or another set-up of it",
     "the same QEMU on both hosts, or a machine type that both have; compare the live XML" },
-
+}, {
   -- ---- CPU ----
+  by = "libvirt, QEMU, Nova",
+  source = "src/cpu, target/i386; nova/virt/libvirt/driver.py",
   { "cause", "doesn't match specification: missing features: ([^\n]+)",
     "%d lacks features of the guest's CPU: %1",
     "a host with them (migrun preflight.lua %i any); for guests a CPU that all hosts have (migrun "
       .. "cpu-baseline.lua HOST …), and the same microcode and kernel on all" },
   { "cause", "doesn't match specification: extra features: ([^\n]+)",
     "%d gives the guest features that its CPU has not: %1",
-    "the same QEMU and libvirt on both hosts (libvirt 11.10 and newer take a guest's threads right)" },
+    "the same QEMU and libvirt on both hosts (libvirt 11.10 and newer take a guest's threads right)",
+    releases = "libvirt before 11.10" },
   { "cause", "the cpu is incompatible with host cpu: ([^\n]+)", "the guest's CPU does not run on %d: %1",
     "a host with a CPU at least as new (migrun preflight.lua %i any); for guests a CPU that all hosts have "
       .. "(migrun cpu-baseline.lua HOST …)" },
@@ -148,8 +172,10 @@ return {
     "the guest takes whatever of Hyper-V its host has (hv-passthrough)", "name the features that it needs" },
   { "cause", "sev: migration is not implemented", "a guest of AMD SEV cannot be moved while it runs",
     "stop it, and start it there" },
-
+}, {
   -- ---- what cannot go along ----
+  by = "libvirt, QEMU",
+  source = "src/qemu/qemu_migration.c; migration/, hw/vfio, block/",
   { "cause", "cannot migrate domain with (%d+) snapshots", "the guest has %1 internal snapshots",
     "delete them, with --metadata where only libvirt's record is meant" },
   { "cause", "domain has active block job", "a block job runs on one of the guest's disks",
@@ -180,8 +206,10 @@ return {
     "a hard reboot makes it anew" },
   { "cause", "bitmap already exists", "a backup's checkpoint of the guest is on the disk already",
     "make checkpoints known to libvirt on %d (virsh checkpoint-create --redefine), or begin a full backup" },
-
+}, {
   -- ---- disks ----
+  by = "libvirt, QEMU, Nova",
+  source = "src/qemu/qemu_migration.c; block/; nova/exception.py",
   { "cause", "unsafe migration: migration without shared storage is unsafe",
     "a disk lies on storage that libvirt does not recognize as shared",
     "mount it as a shared file system, name it in shared_filesystems of qemu.conf, or, when you know that "
@@ -206,8 +234,10 @@ return {
   { "cause", "the supplied disk path %(([^)]+)%) already exists",
     "%d has %1 already, left by an earlier try",
     "make sure that no guest uses it (virsh list --all, fuser there), then move it out of the way" },
-
+}, {
   -- ---- memory ----
+  by = "Nova, QEMU",
+  source = "nova/conductor/tasks/live_migrate.py; util/oslib-posix.c, system/physmem.c",
   { "cause", "lack of memory%(host:(%-?[%d%.]+) <= instance:(%d+)%)",
     "%d has %1 MiB left by Nova's count, and the instance needs %2 (it counts total × ram_allocation_ratio - "
       .. "used; below 0 it is promised out)",
@@ -218,8 +248,10 @@ return {
     "free or allocate them there" },
   { "cause", "cannot allocate memory", "%d does not have enough memory for it%m",
     "free memory there, or another host (migrun preflight.lua %i any)" },
-
+}, {
   -- ---- names, ports, logins ----
+  by = "libvirt, ssh, GnuTLS, QEMU",
+  source = "src/rpc, src/qemu/qemu_migration.c, src/util/virportallocator.c",
   { "cause", "attempt to migrate guest to the same host",
     "both names lead to one host, or both hosts have one uuid",
     "give each host its own uuid (host_uuid in libvirtd.conf) or machine id" },
@@ -261,8 +293,10 @@ return {
     "flags = { \"TLS\" } in the policy; for Nova live_migration_with_native_tls = True" },
   { "cause", "keepalive timeout", "the network between %s and %d broke",
     "check the network; the guest is where the verdict says" },
-
+}, {
   -- ---- who else is at it ----
+  by = "libvirt, QEMU",
+  source = "src/conf/virdomainjob.c, src/conf/virdomainobjlist.c, src/conf/domain_conf.c",
   { "cause", "another migration job is already running", "another migration of this guest is under way",
     "wait for its end: virsh domjobinfo" },
   { "cause", "is being actively monitored by another thread", "another migration of this guest is under way",
@@ -284,15 +318,18 @@ return {
     "a policy may change only what belongs to the host" },
   { "cause", "hook script execution failed", "the hook /etc/libvirt/hooks/qemu on %d said no",
     "run it there by hand with the guest's XML" },
-
+}, {
   -- ---- post-copy, flags, parameters ----
+  by = "QEMU, libvirt",
+  source = "migration/postcopy-ram.c, migration/options.c; src/libvirt-domain.c",
   { "cause", "postcopy is not supported", "the kernel of a host does not let QEMU use userfaultfd",
     "vm.unprivileged_userfaultfd = 1 on both" },
   { "cause", "userfaultfd not available", "the kernel of a host does not let QEMU use userfaultfd",
     "vm.unprivileged_userfaultfd = 1 on both" },
   { "cause", "postcopy is not yet compatible with multifd",
     "post-copy and several connections exclude each other before QEMU 10.1",
-    "one of the two: without parallel connections, or without post-copy" },
+    "one of the two: without parallel connections, or without post-copy",
+    releases = "QEMU before 10.1" },
   { "cause", "cannot abort migration in post%-copy mode",
     "the guest runs on %d already: there is no way back", "wait for its end" },
   { "cause", "postcopy migration in progress, cannot cancel",
@@ -305,8 +342,10 @@ return {
     "a smaller one, in MiB/s" },
   { "cause", "zero copy only available for non%-compressed non%-tls multifd migration",
     "zero copy goes with parallel connections alone, without TLS and compression", "without ZEROCOPY" },
-
+}, {
   -- ---- Nova ----
+  by = "Nova",
+  source = "nova/exception.py, nova/conductor, nova/scheduler, nova/compute/manager.py",
   { "cause", "requires a newer hypervisor version than has been provided",
     "%d has an older libvirt or QEMU than %s", "upgrade it, or choose another host" },
   { "cause", "supplied hypervisor type of is invalid", "%d is of another hypervisor than %s",
@@ -368,8 +407,10 @@ return {
     "the conductor's log names why, host by host (Skipping host: … because: …, debug = True)" },
   { "cause", "no valid host was found", "Nova's scheduler finds no host for it, and does not say why",
     "the scheduler's and the conductor's log name the filters; migrun preflight.lua asks one host" },
-
+}, {
   -- ---- who only passes it on ----
+  by = "libvirt, Nova",
+  source = "src/rpc, src/qemu; nova/compute/manager.py",
   { "carrier", "end of file while reading data", "libvirtd at the other end went away",
     "its log on that host says why; is it running again?" },
   { "carrier", "client socket is closed",
@@ -398,8 +439,10 @@ return {
   { "carrier", "error while check_can_live_migrate" },
   { "carrier", "live migration failure" },
   { "carrier", "bad request" },
-
+}, {
   -- ---- the system's words, which explain why something went away ----
+  by = "Linux, systemd",
+  source = "mm/oom_kill.c, fs/nfs; src/core",
   { "why", "killed process (%d+) %(qemu", "the kernel of %h ended QEMU: out of memory",
     "free memory there, or another host (migrun preflight.lua %i any)" },
   { "why", "machine%-qemu.*killed by the oom killer", "the kernel of %h ended QEMU: out of memory",
@@ -415,8 +458,10 @@ return {
   { "why", "nfs: server ([^ ]+) not responding", "the NFS server %1 did not answer %h",
     "see it and the network; the guest may stand paused" },
   { "why", "link is down", "a network link of %h went down", "its cable, switch port or bond" },
-
+}, {
   -- ---- what is in every start ----
+  by = "libvirt",
+  source = "src/util, src/node_device, src/security",
   { "noise", "unable to find '[^']+' binary in %$path" },
   { "noise", "unable to open /dev/kvm" },
   { "noise", "at least one cgroup controller is required" },
@@ -425,12 +470,15 @@ return {
   { "noise", "libvirt version: %d" },
   { "noise", "%d%]: hostname: " },
   { "noise", "configured security driver \"none\"" },
-
+}, {
   -- ---- what follows from its end ----
+  by = "QEMU, libvirt, Nova",
+  source = "migration/; src/qemu/qemu_migration.c; nova/virt/libvirt/driver.py",
   { "consequence", "read section footer failed" },
   { "consequence", "terminating on signal 15 from pid %d+%s*$" }, -- old QEMU does not say whose pid that is
-  { "consequence", "failed to save savestateentry" },
+  { "consequence", "failed to save savestateentry",
+    releases = "QEMU 1.4" },
   { "consequence", "load of migration failed" },
   { "consequence", "canceled by client" },
   { "consequence", "migration operation has aborted" },
-}
+} }

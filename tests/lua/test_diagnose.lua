@@ -362,6 +362,7 @@ t.run("catalogue: kinds, causes, remedies; a danger's never starts, resumes or d
         noise = true }
     for _, entry in ipairs(catalogue) do
         t.ok(kinds[entry[1]], entry[2])
+        t.ok(entry.by and entry.source, entry[2])
         local needs_none = { consequence = true, carrier = true, noise = true }
         t.ok(needs_none[entry[1]] or (entry[3] and entry[4]), entry[2])
         for _, word in ipairs(entry[1] == "danger" and { "virsh destroy", "virsh resume", "undefine", "rm ",

@@ -12,7 +12,8 @@ local function compiled(entry)
   end)
   return { kind = entry[1], lower = entry[2]:gsub("(%%?)(%a)", function(escape, letter)
     return escape .. (escape == "" and letter:lower() or letter)
-  end), pattern = either, cause = entry[3], remedy = entry[4] }
+  end), pattern = either, cause = entry[3], remedy = entry[4], by = entry.by, source = entry.source,
+    releases = entry.releases }
 end
 
 local known = {}
@@ -43,7 +44,7 @@ end
 
 ---The first entry that matches a text, and its captures; nil: none does.
 ---@param text string
----@return table|nil entry  {kind, pattern, cause, remedy}
+---@return table|nil entry  {kind, pattern, cause, remedy, by, source, releases}
 ---@return string[]|nil captures
 function entries.of(text)
   local lower = text:lower()

@@ -313,6 +313,7 @@ function inquire.conclude(state, answers)
     answer.cause = ABORTED
   elseif verdict.kind ~= "unknown" and entry and entry.cause then
     answer.cause = entries.fill(entry.cause, names, captures)
+    answer.by, answer.releases = entry.by, entry.releases
     answer.remedy = entries.fill(entry.remedy, names, captures)
   end
   for i, record in ipairs(inside) do
