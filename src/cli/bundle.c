@@ -52,7 +52,8 @@ static char *name_of(const char *host, const char *path)
 static int write_file(const char *folder, const char *host, const json_t *answer, size_t index,
                       struct error *err)
 {
-    const char *path = json_str(json_array_get(json_object_get(answer, "files"), index), "path", "");
+    const json_t *file = json_array_get(json_object_get(answer, "files"), index);
+    const char *path = json_str(file, "as", json_str(file, "path", ""));
     auto_buf struct buf text = {0};
     size_t i;
     json_t *line;

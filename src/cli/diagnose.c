@@ -106,7 +106,7 @@ static void add_time(struct buf *out, double time)
     if (isnan(time) || !localtime_r(&seconds, &parts))
         return buf_printf(out, "%-10s", "?");
     strftime(text, sizeof text, "%H:%M:%S", &parts);
-    buf_printf(out, "%s.%d", text, (int)((time - floor(time)) * 10));
+    buf_printf(out, "%s.%d", text, (int)((time - floor(time)) * 10 + 1e-6));
 }
 
 static void add_row(struct buf *out, const char *label, const char *text)

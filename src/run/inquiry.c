@@ -25,6 +25,7 @@ struct inquiry {
     struct run *borrowed; // NULL, or a run some of whose hosts are asked
     json_t *away;         // {host: why it was not reached}
     json_t *folders;      // {host: path}, or NULL
+    json_t *prefixes; // {host: with which the names of its files begin}, of a folder of several hosts' files
     json_t *names, *ahead, *facts;
 };
 
@@ -55,6 +56,7 @@ void inquiry_close(struct inquiry *q)
     json_decref(q->facts);
     json_decref(q->away);
     json_decref(q->folders);
+    json_decref(q->prefixes);
     free(q);
 }
 
@@ -160,6 +162,39 @@ static void add_folders(struct inquiry *q, DIR *dir, const char *path)
     }
 }
 
+// "compute-1-nova-compute.log" is compute-1's. The length of what stands before the log's own name; 0:
+// nothing.
+static size_t prefix_length(const char *name)
+{
+    static const char *const own[] = {"nova-",     "libvirtd", "virtqemud", "neutron-",
+                                      "placement", "syslog",   "messages"};
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        const char *at = strstr(name, own[i]);
+        if (at && at > name + 1 && strchr("-_.", at[-1]))
+            return (size_t)(at - name);
+    }
+    return 0;
+}
+
+// The files of several hosts in one folder. false: their names do not begin with the hosts'.
+static bool add_prefixes(struct inquiry *q, DIR *dir, const char *path)
+{
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        size_t len = prefix_length(entry->d_name);
+        if (!len)
+            continue;
+        auto_free char *prefix = xstrndup(entry->d_name, len), *name = xstrndup(entry->d_name, len - 1),
+                       *host = printable(name);
+        if (json_object_get(q->folders, host))
+            continue;
+        json_object_set_new(q->folders, host, json_string(path));
+        json_object_set_new(q->prefixes, host, json_text(prefix));
+        json_array_append_new(q->names, json_text(host));
+    }
+    rewinddir(dir);
+    return json_object_size(q->prefixes) > 0;
+}
+
 int inquiry_of_folder(const char *path, struct inquiry **inquiry, struct error *err)
 {
     auto_free char *real = realpath(path, NULL);
@@ -170,10 +205,11 @@ int inquiry_of_folder(const char *path, struct inquiry **inquiry, struct error *
                          path, strerror(errno));
     struct inquiry *q = inquiry_new();
     q->folders = json_object();
-    if (is_one_host(dir))
-        add_folder(q, real, strrchr(real, '/') + 1);
-    else
+    q->prefixes = json_object();
+    if (!is_one_host(dir))
         add_folders(q, dir, real);
+    else if (!add_prefixes(q, dir, real))
+        add_folder(q, real, strrchr(real, '/') + 1);
     closedir(dir);
     if (json_array_size(q->names)) {
         *inquiry = q;
@@ -212,6 +248,8 @@ static void ask_folders(struct inquiry *q, json_t *queries, json_t *answers)
     json_t *query;
     json_object_foreach(queries, host, query) {
         struct reader *r = &readers[n++];
+        if (json_object_get(q->prefixes, host))
+            json_object_set(query, "prefix", json_object_get(q->prefixes, host));
         r->root = json_str(q->folders, host, "");
         r->query = query;
         r->started = thread_start(&r->thread, read_folder, r) == 0;

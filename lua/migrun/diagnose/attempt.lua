@@ -34,14 +34,14 @@ local function learn_names(known, answers)
   local learnt = false
   for _, answer in pairs(answers) do
     for _, file in ipairs(answer.files or {}) do
-      local is_its = file.set == "own" and attempt.guest_of(file.path) == known.subject
+      local is_its = file.set == "own" and attempt.guest_of(file.as or file.path) == known.subject
       if is_its then known.name = known.subject end
     end
     for _, line in ipairs(answer.lines or {}) do
       local file = answer.files[line.file + 1]
       local is_qemu = file.set == "qemu" or file.set == "own"
       local uuid = is_qemu and line.text:match("%-uuid (" .. lines.UUID .. ")")
-      local name = is_qemu and attempt.guest_of(file.path)
+      local name = is_qemu and attempt.guest_of(file.as or file.path)
       if uuid and known.uuid == uuid and not known.name then
         known.name, learnt = name, true
       elseif uuid and known.name and known.name == name and not known.uuid then

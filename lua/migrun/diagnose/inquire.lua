@@ -134,7 +134,7 @@ local function records_of(answers, zones, ahead)
       local file = answer.files[line.file + 1]
       local set = file.set
       if set == "system" or set == "journal" then set = lines.program_set(line.text) end
-      records[#records + 1] = { host = host, path = file.path, set = set, line = line.line, at = line.at,
+      records[#records + 1] = { host = host, path = file.path, as = file.as or file.path, set = set, line = line.line, at = line.at,
         raw = line.time, time = line.time and line.time - (ahead[host] or 0), text = line.text, order = order,
         quoted = file.set == "libvirt" and line.text:find(QUOTED) ~= nil }
     end

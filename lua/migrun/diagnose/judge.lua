@@ -54,8 +54,8 @@ end
 local function others_of(records)
   local names, said = {}, {}
   for _, record in ipairs(records) do
-    if record.set == "qemu" and not record.path:find("%-swtpm%.log") then
-      local name = record.path:match("([^/]+)%.log[^/]*$")
+    if record.set == "qemu" and not record.as:find("%-swtpm%.log") then
+      local name = record.as:match("([^/]+)%.log[^/]*$")
       if name then names[name] = true end
       local message = lines.message(record.text)
       if #message > 20 and lines.is_error(message) then said[message] = true end

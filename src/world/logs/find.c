@@ -14,6 +14,7 @@
 
 struct finding {
     const json_t *sets;
+    const char *prefix;
     struct log_files *found;
     size_t room, looked_at;
 };
@@ -42,12 +43,23 @@ static bool fits(const json_t *patterns, const char *path)
     return false;
 }
 
+// A path without the prefix of its last part; NULL: it has another one. Caller frees.
+static char *without_prefix(const char *path, const char *prefix)
+{
+    const char *name = strrchr(path, '/') + 1;
+    size_t len = strlen(prefix);
+    if (strncmp(name, prefix, len) != 0)
+        return NULL;
+    return xasprintf("%.*s%s", (int)(name - path), path, name + len);
+}
+
 static void take_file(struct finding *f, const char *path, const struct stat *st)
 {
     size_t i;
     json_t *set;
+    auto_free char *as = without_prefix(path, f->prefix);
     json_array_foreach((json_t *)(uintptr_t)f->sets, i, set) {
-        if (!fits(json_object_get(set, "paths"), path))
+        if (!as || !fits(json_object_get(set, "paths"), as))
             continue;
         struct log_files *found = f->found;
         if (found->n == f->room) {
@@ -56,6 +68,7 @@ static void take_file(struct finding *f, const char *path, const struct stat *st
         }
         found->v[found->n++] = (struct log_file){
             .path = xstrdup(path),
+            .as = steal(&as),
             .stem = stem_length(path),
             .set = i,
             .mtime = (double)st->st_mtim.tv_sec,
@@ -111,17 +124,20 @@ static void drop_twins(struct log_files *found)
         bool twin = false;
         for (size_t k = 0; k < n && !twin; k++)
             twin = found->v[k].inode == found->v[i].inode && found->v[k].device == found->v[i].device;
-        if (twin)
+        if (twin) {
             free(found->v[i].path);
-        else
+            free(found->v[i].as);
+        } else {
             found->v[n++] = found->v[i];
+        }
     }
     found->n = n;
 }
 
-void find_logs(const char *root, const json_t *folders, const json_t *sets, struct log_files *found)
+void find_logs(const char *root, const json_t *folders, const json_t *sets, const char *prefix,
+               struct log_files *found)
 {
-    struct finding f = {.sets = sets, .found = found};
+    struct finding f = {.sets = sets, .prefix = prefix, .found = found};
     size_t i;
     json_t *folder;
     json_array_foreach((json_t *)(uintptr_t)folders, i, folder) {
@@ -137,8 +153,10 @@ void find_logs(const char *root, const json_t *folders, const json_t *sets, stru
 
 void log_files_free(struct log_files *files)
 {
-    for (size_t i = 0; i < files->n; i++)
+    for (size_t i = 0; i < files->n; i++) {
         free(files->v[i].path);
+        free(files->v[i].as);
+    }
     free(files->v);
     *files = (struct log_files){0};
 }

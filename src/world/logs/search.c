@@ -333,9 +333,9 @@ static int by_begin(const void *one, const void *other)
     return (a->begin > b->begin) - (a->begin < b->begin);
 }
 
-static void note_file(struct search *s, const char *path, const char *set, const char *error)
+static void note_file(struct search *s, const char *path, const char *as, const char *set, const char *error)
 {
-    json_t *file = json_pack("{s:o, s:s}", "path", json_text(path), "set", set);
+    json_t *file = json_pack("{s:o, s:o, s:s}", "path", json_text(path), "as", json_text(as), "set", set);
     if (error)
         json_object_set_new(file, "error", json_text(error));
     json_array_append_new(s->files, file);
@@ -374,7 +374,7 @@ static void read_file(struct search *s, const struct log_file *file)
     struct stream stream;
     struct error err;
     int rc = stream_open(path, &stream, &err);
-    note_file(s, file->path, s->sets[file->set].name, rc < 0 ? err.message : NULL);
+    note_file(s, file->path, file->as, s->sets[file->set].name, rc < 0 ? err.message : NULL);
     if (rc == 0)
         read_stream(s, file, &stream);
 }
@@ -403,7 +403,8 @@ static void read_group(struct search *s, struct log_file *files, size_t n)
 static void read_files(struct search *s, const json_t *query)
 {
     struct log_files found = {0};
-    find_logs(s->way->root, json_object_get(query, "folders"), json_object_get(query, "sets"), &found);
+    find_logs(s->way->root, json_object_get(query, "folders"), json_object_get(query, "sets"),
+              json_str(query, "prefix", ""), &found);
     for (size_t i = 0, n; i < found.n; i += n) {
         const struct log_file *first = &found.v[i];
         for (n = 1; i + n < found.n && found.v[i + n].stem == first->stem &&
@@ -444,7 +445,7 @@ static void read_journal(struct search *s, const json_t *programs)
     s->following = 0;
     if (stream_program((const char *const *)argv, -1, &stream, &err) < 0)
         return;
-    note_file(s, "journal", "journal", NULL);
+    note_file(s, "journal", "journal", "journal", NULL);
     read_stream(s, &(struct log_file){.path = NULL, .set = set}, &stream);
 }
 
