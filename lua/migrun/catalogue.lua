@@ -11,7 +11,8 @@
 -- A cause may name %d (the destination), %s (the source), %p (the destination's migration ports), %h (the
 -- host that said it), %i (the instance), %m (" (… GiB are available there)", where that is known) and
 -- captures %1. Each part names who says it (by), and where in the programs' sources the words stand (source);
--- an entry may name releases that are known to say so.
+-- an entry may name releases that are known to say so, and what its captures say that the guest needs (needs:
+-- diagnose/fits.lua).
 local NOVAS_CPU = "migrun preflight.lua %i %d tells whether the guest's own CPU fits there: if so, it is "
   .. "Nova's false alarm ([workarounds] skip_cpu_compare_on_dest); else another host (HOST any), or a CPU "
   .. "that all hosts have (migrun cpu-baseline.lua HOST …)"
@@ -149,14 +150,14 @@ return joined { {
   { "cause", "doesn't match specification: missing features: ([^\n]+)",
     "%d lacks features of the guest's CPU: %1",
     "a host with them (migrun preflight.lua %i any); for guests a CPU that all hosts have (migrun "
-      .. "cpu-baseline.lua HOST …), and the same microcode and kernel on all" },
+      .. "cpu-baseline.lua HOST …), and the same microcode and kernel on all", needs = "features" },
   { "cause", "doesn't match specification: extra features: ([^\n]+)",
     "%d gives the guest features that its CPU has not: %1",
     "the same QEMU and libvirt on both hosts (libvirt 11.10 and newer take a guest's threads right)",
     releases = "libvirt before 11.10" },
   { "cause", "the cpu is incompatible with host cpu: ([^\n]+)", "the guest's CPU does not run on %d: %1",
     "a host with a CPU at least as new (migrun preflight.lua %i any); for guests a CPU that all hosts have "
-      .. "(migrun cpu-baseline.lua HOST …)" },
+      .. "(migrun cpu-baseline.lua HOST …)", needs = "features" },
   { "cause", "unknown cpu feature:? ?([^\n]+)", "libvirt on %d does not know the CPU feature %1",
     "upgrade libvirt there" },
   { "cause", "unacceptable cpu info", "Nova compares the hosts' CPUs, and %d's has not all that %s's has",
@@ -241,7 +242,8 @@ return joined { {
   { "cause", "lack of memory%(host:(%-?[%d%.]+) <= instance:(%d+)%)",
     "%d has %1 MiB left by Nova's count, and the instance needs %2 (it counts total × ram_allocation_ratio - "
       .. "used; below 0 it is promised out)",
-    "another host (migrun preflight.lua %i any), free memory there, or raise ram_allocation_ratio" },
+    "another host (migrun preflight.lua %i any), free memory there, or raise ram_allocation_ratio",
+    needs = "memory" },
   { "cause", "cannot set up guest memory", "%d does not have enough memory for it%m",
     "free memory there, or another host (migrun preflight.lua %i any)" },
   { "cause", "unable to map backing store", "%d does not have enough (huge) pages for it",

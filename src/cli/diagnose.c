@@ -80,6 +80,35 @@ static int open_hosts(const struct options *options, const struct site *site, js
     return inquiry_of_hosts(site, hosts, inquiry, err);
 }
 
+// What the answer says that the guest needs: who has it, of all hosts of the site.
+static int add_fits(const struct site *site, const struct inquiry *inquiry, json_t *answer, struct error *err)
+{
+    json_t *need = json_object_get(answer, "need"), *name;
+    if (!need || !site)
+        return 0;
+    auto_json json_t *facts = json_object(), *others = json_array();
+    size_t i;
+    json_array_foreach(site_host_names(site), i, name) {
+        json_t *its = json_object_get(inquiry_facts(inquiry), json_string_value(name));
+        if (its)
+            json_object_set(facts, json_string_value(name), its);
+        else
+            json_array_append(others, name);
+    }
+    struct inquiry *more = NULL;
+    if (json_array_size(others) && inquiry_of_hosts(site, others, &more, err) < 0)
+        return -1;
+    if (more)
+        json_object_update(facts, (json_t *)(uintptr_t)inquiry_facts(more));
+    inquiry_close(more);
+    json_object_set_new(answer, "fits", diagnosis_fits(need, facts));
+    const char *dest = json_str(answer, "dest", NULL);
+    auto_free char *sum = json_object_get(need, "memory") && dest ? told_memory(dest) : NULL;
+    if (sum)
+        json_object_set_new(answer, "memory", json_text(sum));
+    return 0;
+}
+
 // ---- the answer ----
 
 // Lines of large files are counted only now, for those that are shown.
@@ -179,6 +208,18 @@ static void add_unread(struct buf *out, const json_t *answer)
     }
 }
 
+static void add_fitting(struct buf *out, const json_t *fits)
+{
+    enum { SHOWN = 5 };
+    auto_buf struct buf text = {0};
+    size_t i, count = json_array_size(fits);
+    for (i = 0; i < count && i < SHOWN; i++)
+        buf_printf(&text, "%s%s", i ? ", " : "", json_string_value(json_array_get(fits, i)));
+    if (count > SHOWN)
+        buf_printf(&text, " and %zu more", count - SHOWN);
+    add_row(out, "Fits", count ? text.data : "no host of the site that was asked");
+}
+
 static char *screen_of(const struct options *options, const json_t *answer)
 {
     struct buf out = {0};
@@ -192,6 +233,10 @@ static char *screen_of(const struct options *options, const json_t *answer)
     add_row(&out, "Cause", cause_text(answer));
     if (json_str(answer, "remedy", NULL))
         add_row(&out, "Remedy", json_str(answer, "remedy", ""));
+    if (json_str(answer, "memory", NULL))
+        add_row(&out, "Memory", json_str(answer, "memory", ""));
+    if (json_object_get(answer, "fits"))
+        add_fitting(&out, json_object_get(answer, "fits"));
     json_array_foreach(json_object_get(answer, "evidence"), i, line)
         add_line(&out, i ? "" : "Evidence", line);
     if (json_object_get(answer, "later"))
@@ -219,7 +264,7 @@ static int put_screen(const struct options *options, const json_t *answer)
 // Lua's empty tables are objects.
 static void mend_lists(json_t *answer)
 {
-    static const char *const lists[] = {"evidence", "story", "not_read"};
+    static const char *const lists[] = {"evidence", "story", "not_read", "fits"};
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         if (json_is_object(json_object_get(answer, lists[i])))
             json_object_set_new(answer, lists[i], json_array());
@@ -288,6 +333,8 @@ int diagnose_run(struct options *options, struct error *err)
         json_object_set_new(request, "places", inquiry_places(inquiry));
         rc = diagnosis_make(options->catalogue, inquiry, request, &answer, &read, err);
     }
+    if (rc == 0)
+        rc = add_fits(site, inquiry, answer, err);
     if (rc == 0 && options->bundle && !STREQ(json_str(answer, "kind", ""), "nothing"))
         rc = bundle_write(options->bundle, read, answer, err);
     if (rc == 0)

@@ -131,3 +131,28 @@ int diagnosis_make(const char *catalogue, struct inquiry *inquiry, const json_t 
     interp_close(&d.in);
     return rc;
 }
+
+struct fitting {
+    const json_t *need, *facts;
+    json_t *texts;
+};
+
+static int fit(lua_State *L, void *data, struct error *err)
+{
+    struct fitting *f = data;
+    push_library_function(L, "migrun.diagnose.fits", "hosts");
+    lua_push_json(L, f->need);
+    lua_push_json(L, f->facts);
+    lua_call(L, 2, 1);
+    return lua_to_json(L, -1, &f->texts, err);
+}
+
+json_t *diagnosis_fits(const json_t *need, const json_t *facts)
+{
+    struct interp in;
+    struct fitting f = {.need = need, .facts = facts};
+    if (interp_open(&in, open_sandbox, NULL) == 0)
+        interp_enter(&in, fit, &f, NULL);
+    interp_close(&in);
+    return f.texts;
+}

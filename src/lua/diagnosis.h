@@ -13,4 +13,7 @@
 int diagnosis_make(const char *catalogue, struct inquiry *inquiry, const json_t *request, json_t **answer,
                    json_t **read, struct error *err);
 
+// Which hosts could take the guest: answer's need, and {host: facts}. An array of texts, or NULL.
+json_t *diagnosis_fits(const json_t *need, const json_t *facts);
+
 #endif

@@ -129,6 +129,27 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
     return 0;
 }
 
+static bool has_cloud(void) { return getenv("OS_CLOUD") || getenv("OS_AUTH_URL"); }
+
+char *told_memory(const char *host)
+{
+    struct cloud *cloud = NULL;
+    auto_json json_t *provider = NULL;
+    if (!has_cloud() || cloud_open(&cloud, NULL) < 0)
+        return NULL;
+    int rc = placement_provider_of(cloud, host, &provider, NULL);
+    cloud_close(cloud);
+    const json_t *memory = json_object_get(json_object_get(provider, "inventories"), "MEMORY_MB");
+    if (rc < 0 || !memory)
+        return NULL;
+    int64_t total = json_int(memory, "total", 0), reserved = json_int(memory, "reserved", 0),
+            used = json_int(json_object_get(provider, "usages"), "MEMORY_MB", 0);
+    double ratio = json_num(memory, "allocation_ratio", 1);
+    return xasprintf("%s, in MiB: (%lld total − %lld reserved) × %g − %lld used = %.0f left", host,
+                     (long long)total, (long long)reserved, ratio, (long long)used,
+                     (double)(total - reserved) * ratio - (double)used);
+}
+
 static bool is_request(const char *subject) { return strncmp(subject, "req-", 4) == 0; }
 
 // A cloud that is not set up, or has no such instance, tells nothing.
@@ -138,7 +159,7 @@ static int told_by_nova(const struct site *site, const char *subject, json_t **t
     struct cloud *cloud = NULL;
     auto_json json_t *server = NULL;
     struct error failure;
-    if ((!getenv("OS_CLOUD") && !getenv("OS_AUTH_URL")) || is_request(subject))
+    if (!has_cloud() || is_request(subject))
         return 0;
     if (cloud_open(&cloud, err) < 0)
         return -1;

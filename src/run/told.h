@@ -13,4 +13,7 @@
 int told_of(const struct site *site, const char *state, const char *subject, json_t **told, json_t **hosts,
             char **nova, struct error *err);
 
+// The memory of a host as Placement counts it, as a sum; NULL where no cloud can be asked. Caller frees.
+char *told_memory(const char *host);
+
 #endif

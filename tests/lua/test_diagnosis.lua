@@ -3,6 +3,7 @@
 local t = require "t"
 local clocks = require "migrun.diagnose.clocks"
 local entries = require "migrun.diagnose.entries"
+local fits = require "migrun.diagnose.fits"
 local inquire = require "migrun.diagnose.inquire"
 local lines = require "migrun.diagnose.lines"
 
@@ -222,6 +223,32 @@ t.run("the kernel ended a QEMU: whose it was, by its pid and by its unit", funct
   t.equal(with("g17").cause, "the kernel of compute-2 ended QEMU: out of memory")
   t.equal(with("other").kind, "carrier")
   t.equal(lines.unit_of("machine-qemu\\x2d2\\x2dweb\\x2d1.scope: x"), "web-1")
+end)
+
+t.run("what the guest needs, and who has it", function()
+  local found = ask(REQUEST, { ["compute-2"] = answer(nova({ 1, "2026-11-20 07:31:11.000 7 ERROR nova.x ["
+    .. REQUEST .. " a b] Unable to migrate " .. UUID .. " to compute-2: Lack of memory(host:-3400 <= "
+    .. "instance:4096)" })) })
+  t.equal(found.dest, "compute-2")
+  t.ok(found.cause:find("^compute%-2 has %-3400 MiB left"), found.cause)
+  t.equal(found.need.memory, 4096)
+  local function host(gib, flags)
+    return { guests = {}, memory = { available = gib * 2 ^ 30 },
+      cpu = { model = "EPYC", flags = flags or {} } }
+  end
+  local facts = { ["compute-2"] = host(64), ["compute-3"] = host(8), ["compute-4"] = host(16), ["compute-5"] =
+    host(2), ["compute-6"] = { guests = {} } }
+  t.equal(table.concat(fits.hosts(found.need, facts), ", "),
+    "compute-4 (16.0 GiB available), compute-3 (8.0 GiB available)")
+  local entry, captures = entries.of("guest CPU doesn't match specification: missing features: avx2,sse4.1")
+  local need = fits.need(entry, captures)
+  need.except = {}
+  t.equal(table.concat(need.features, " "), "avx2 sse4.1")
+  facts = { a = host(1, { "avx2" }), b = host(1, { "avx2", "sse4_1" }) }
+  t.equal(table.concat(fits.hosts(need, facts), ", "), "b (EPYC)")
+  entry, captures = entries.of("the CPU is incompatible with host CPU: Host CPU does not provide required "
+    .. "features: svm, vmx")
+  t.equal(table.concat(fits.need(entry, captures).features, " "), "svm vmx")
 end)
 
 t.run("an earlier life of QEMU is no part of this migration", function()

@@ -13,7 +13,7 @@ local function compiled(entry)
   return { kind = entry[1], lower = entry[2]:gsub("(%%?)(%a)", function(escape, letter)
     return escape .. (escape == "" and letter:lower() or letter)
   end), pattern = either, cause = entry[3], remedy = entry[4], by = entry.by, source = entry.source,
-    releases = entry.releases }
+    releases = entry.releases, needs = entry.needs }
 end
 
 local known = {}

@@ -4,6 +4,7 @@
 local attempt = require "migrun.diagnose.attempt"
 local clocks = require "migrun.diagnose.clocks"
 local entries = require "migrun.diagnose.entries"
+local fits = require "migrun.diagnose.fits"
 local judge = require "migrun.diagnose.judge"
 local lines = require "migrun.diagnose.lines"
 
@@ -134,7 +135,8 @@ local function records_of(answers, zones, ahead)
       local file = answer.files[line.file + 1]
       local set = file.set
       if set == "system" or set == "journal" then set = lines.program_set(line.text) end
-      records[#records + 1] = { host = host, path = file.path, as = file.as or file.path, set = set, line = line.line, at = line.at,
+      records[#records + 1] = { host = host, path = file.path, as = file.as or file.path, set = set,
+        line = line.line, at = line.at,
         raw = line.time, time = line.time and line.time - (ahead[host] or 0), text = line.text, order = order,
         quoted = file.set == "libvirt" and line.text:find(QUOTED) ~= nil }
     end
@@ -153,6 +155,24 @@ local function by_time(a, b)
   return a.order < b.order
 end
 
+-- Nova's lines that name the destination.
+local TO_HOST = { "nable to migrate [%x%-]+ to ([%w%.%-]+): ", "on destination host ([%w%.%-]+[%w])",
+  "igration of instance [%x%-]+ to host ([%w%.%-]+[%w]) " }
+
+local function name_by_nova(found, records, request, known)
+  local asked = {}
+  for _, host in ipairs(request.hosts) do asked[host] = true end
+  for _, record in ipairs(records) do
+    for _, pattern in ipairs(record.set == "nova" and not found.dest and TO_HOST or {}) do
+      local host = record.text:match(pattern)
+      local is_its = found.request and record.text:find(found.request, 1, true)
+        or known.uuid and record.text:find(known.uuid, 1, true)
+      if is_its and asked[host] then found.dest = host end
+      if is_its then found.named = found.named or host end -- also one whose logs are not here
+    end
+  end
+end
+
 -- What the destination's libvirtd refuses, the source's says once more.
 local function name_by_echo(found, records)
   local first = {}
@@ -169,7 +189,7 @@ local function name_by_echo(found, records)
 end
 
 -- Names the hosts that the lines leave open: with two that run guests, the other one.
-local function name_hosts(found, records, request)
+local function name_hosts(found, records, request, known)
   local has = {}
   for _, record in ipairs(records) do
     if record.set == "own" or record.set == "qemu" or record.set == "libvirt" then has[record.host] = true end
@@ -178,6 +198,7 @@ local function name_hosts(found, records, request)
     local refused = record.set == "libvirt" and record.text:find("virNetClientProgramDispatchError", 1, true)
     if refused and not found.source and record.host ~= found.dest then found.source = record.host end
   end
+  if not found.dest then name_by_nova(found, records, request, known) end
   if not found.source and not found.dest then name_by_echo(found, records) end
   local list = {}
   for _, host in ipairs(request.hosts) do if has[host] then list[#list + 1] = host end end
@@ -282,7 +303,7 @@ function inquire.conclude(state, answers)
   for host, seconds in pairs(request.ahead or {}) do ahead[host] = seconds end
   local records = records_of(answers, found.zones, ahead)
   table.sort(records, by_time)
-  name_hosts(found, records, request)
+  name_hosts(found, records, request, known)
   local known_clocks
   if request.offline then
     ahead, known_clocks = clocks.apart(records, found)
@@ -294,12 +315,12 @@ function inquire.conclude(state, answers)
   end
   local inside = of_its_time(records, found, ahead, known_clocks)
   local verdict = judge.verdict(inside, found, known)
-  local names = entries.names { source = found.source, dest = found.dest, instance = known.name or known.uuid,
+  local names = entries.names { source = found.source, dest = found.dest or found.named, instance = known.name or known.uuid,
     host = verdict.record and verdict.record.host, facts = (request.facts or {})[found.dest] }
   local entry, captures = verdict.record and verdict.record.entry, verdict.record and verdict.record.captures
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
     not_read = inquire.unread(answers, request.nova_away), began = found.began, ended = found.ended,
-    source = found.source, dest = found.dest, request = found.request, loose = found.loose, ahead = ahead,
+    source = found.source, dest = found.dest or found.named, request = found.request, loose = found.loose, ahead = ahead,
     verdict = request.told and request.told.verdict,
     later = found.later and { host = found.later.host, time = found.later.time,
       says = lines.message(found.later.text) } }
@@ -314,6 +335,10 @@ function inquire.conclude(state, answers)
   elseif verdict.kind ~= "unknown" and entry and entry.cause then
     answer.cause = entries.fill(entry.cause, names, captures)
     answer.by, answer.releases = entry.by, entry.releases
+    answer.need = fits.need(entry, captures)
+    if answer.need then
+      answer.need.except = { [found.source or ""] = true, [found.dest or ""] = true }
+    end
     answer.remedy = entries.fill(entry.remedy, names, captures)
   end
   for i, record in ipairs(inside) do
