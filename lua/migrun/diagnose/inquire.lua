@@ -13,6 +13,7 @@ local inquire = {}
 local BEFORE_S, AFTER_S = 5, 10   -- around the migration's first and last sign, for a story
 local AT_ONCE_S = 1               -- before its first sign nothing is its cause
 local SKEW_S = 120                -- clocks that nobody measured
+local STORY_MOST = 5000
 local LATELY_S = 86400            -- Nova's API is not asked about longer ago
 local ROUNDS = 4
 
@@ -128,7 +129,7 @@ end
 -- In libvirtd's log: a line of QEMU, with QEMU's own time, which may be another host's.
 local QUOTED = "^%d%d%d%d%-%d%d%-%d%dT[%d:%.]+Z qemu"
 
-local function records_of(answers, zones, ahead)
+local function records_of(answers, ahead)
   local records = {}
   for host, answer in pairs(answers) do
     for order, line in ipairs(answer.lines or {}) do
@@ -293,18 +294,14 @@ local function is_idle(record)
       or text:find("shutting down", 1, true))
 end
 
----The end: what the lines of all hosts say of the migration.
----@param state table
----@param answers table<string, table>
----@return table answer  {kind, cause, remedy, evidence, story, not_read, known, found}
-function inquire.conclude(state, answers)
-  local found, request, known = state.found, state.request, state.known
-  local ahead = {}
-  for host, seconds in pairs(request.ahead or {}) do ahead[host] = seconds end
-  local records = records_of(answers, found.zones, ahead)
+-- All lines in the order of their true times, and by how much each host's clock is ahead: measured, or, of
+-- copies, told by the lines themselves (known_clocks: of these hosts).
+local function in_order(state, answers)
+  local found, request, known_clocks = state.found, state.request, nil
+  local ahead = request.ahead or {}
+  local records = records_of(answers, ahead)
   table.sort(records, by_time)
-  name_hosts(found, records, request, known)
-  local known_clocks
+  name_hosts(found, records, request, state.known)
   if request.offline then
     ahead, known_clocks = clocks.apart(records, found)
     for _, record in ipairs(records) do
@@ -313,40 +310,61 @@ function inquire.conclude(state, answers)
     end
     table.sort(records, by_time)
   end
-  local inside = of_its_time(records, found, ahead, known_clocks)
-  local verdict = judge.verdict(inside, found, known)
-  local names = entries.names { source = found.source, dest = found.dest or found.named, instance = known.name or known.uuid,
-    host = verdict.record and verdict.record.host, facts = (request.facts or {})[found.dest] }
-  local entry, captures = verdict.record and verdict.record.entry, verdict.record and verdict.record.captures
-  local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = {}, known = known,
-    not_read = inquire.unread(answers, request.nova_away), began = found.began, ended = found.ended,
-    source = found.source, dest = found.dest or found.named, request = found.request, loose = found.loose, ahead = ahead,
-    verdict = request.told and request.told.verdict,
+  return of_its_time(records, found, ahead, known_clocks), ahead
+end
+
+-- Puts the verdict's cause into words, and what to do.
+local function explain(answer, verdict, names)
+  local record = verdict.record
+  local entry, captures = record.entry, record.captures
+  if not (entry and entry.cause) then return end
+  answer.cause = entries.fill(entry.cause, names, captures)
+  answer.remedy = entries.fill(entry.remedy, names, captures)
+  answer.by, answer.releases = entry.by, entry.releases
+  answer.need = fits.need(entry, captures)
+  if answer.need then
+    answer.need.except = { [answer.source or ""] = true, [answer.dest or ""] = true }
+  end
+end
+
+local function story_of(records)
+  local story = {}
+  for _, record in ipairs(records) do
+    if record.tie and not is_idle(record) then
+      story[#story + 1] = { host = record.host, path = record.path, line = record.line, at = record.at,
+        time = record.time, text = record.text, worth = record.worth }
+    end
+    if #story >= STORY_MOST then break end
+  end
+  return story
+end
+
+---The end: what the lines of all hosts say of the migration.
+---@param state table
+---@param answers table<string, table>
+---@return table answer  {kind, cause, remedy, by, releases, need, evidence, story, not_read, known, source,
+---  dest, began, ended, request, loose, later, verdict, ahead}
+function inquire.conclude(state, answers)
+  local found, request, known = state.found, state.request, state.known
+  local records, ahead = in_order(state, answers)
+  local verdict, told = judge.verdict(records, found, known), request.told or {}
+  local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = story_of(records),
+    known = known, not_read = inquire.unread(answers, request.nova_away), source = found.source,
+    dest = found.dest or found.named, began = found.began, ended = found.ended, request = found.request,
+    loose = found.loose, verdict = told.verdict, ahead = ahead,
     later = found.later and { host = found.later.host, time = found.later.time,
       says = lines.message(found.later.text) } }
   local broken = verdict.kind == "danger" or verdict.record and verdict.record.tie == "own"
-  if not broken and has_moved(found, inside, request) then
+  if not broken and has_moved(found, records, request) then
     answer.kind = "moved"
-  elseif verdict.kind ~= "danger" and request.told and request.told.running then
-    answer.kind = "running"
-    answer.cause = ("nothing yet: Nova says that it is %s"):format(request.told.running)
+  elseif verdict.kind ~= "danger" and told.running then
+    answer.kind, answer.cause = "running", ("nothing yet: Nova says that it is %s"):format(told.running)
   elseif verdict.kind == "aborted" then
     answer.cause = ABORTED
-  elseif verdict.kind ~= "unknown" and entry and entry.cause then
-    answer.cause = entries.fill(entry.cause, names, captures)
-    answer.by, answer.releases = entry.by, entry.releases
-    answer.need = fits.need(entry, captures)
-    if answer.need then
-      answer.need.except = { [found.source or ""] = true, [found.dest or ""] = true }
-    end
-    answer.remedy = entries.fill(entry.remedy, names, captures)
-  end
-  for i, record in ipairs(inside) do
-    if record.tie and not is_idle(record) then
-      answer.story[#answer.story + 1] = { host = record.host, path = record.path, line = record.line,
-        at = record.at, time = record.time, text = record.text, worth = record.worth }
-    end
-    if i > 5000 then break end
+  elseif verdict.kind ~= "unknown" then
+    explain(answer, verdict, entries.names { source = answer.source, dest = answer.dest,
+      instance = known.name or known.uuid, host = verdict.record.host,
+      facts = (request.facts or {})[found.dest] })
   end
   return answer
 end
