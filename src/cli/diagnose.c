@@ -217,7 +217,7 @@ static void add_fitting(struct buf *out, const json_t *fits)
         buf_printf(&text, "%s%s", i ? ", " : "", json_string_value(json_array_get(fits, i)));
     if (count > SHOWN)
         buf_printf(&text, " and %zu more", count - SHOWN);
-    add_row(out, "Fits", count ? text.data : "no host of the site that was asked");
+    add_row(out, "Fits", count ? text.data : "no other host of the site that answered");
 }
 
 static char *screen_of(const struct options *options, const json_t *answer)

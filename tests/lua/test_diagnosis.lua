@@ -232,6 +232,7 @@ t.run("what the guest needs, and who has it", function()
   t.equal(found.dest, "compute-2")
   t.ok(found.cause:find("^compute%-2 has %-3400 MiB left"), found.cause)
   t.equal(found.need.memory, 4096)
+  t.equal(found.known.uuid, UUID)
   local function host(gib, flags)
     return { guests = {}, memory = { available = gib * 2 ^ 30 },
       cpu = { model = "EPYC", flags = flags or {} } }

@@ -92,6 +92,7 @@ local function requests_of(known, answers)
         request.zone = request.zone or zone_of(line)
         known.uuid = known.uuid or line.text:match("%[instance: (" .. lines.UUID .. ")%]")
           or line.text:match("/servers/(" .. lines.UUID .. ")/action")
+          or line.text:match("nable to migrate (" .. lines.UUID .. ") to ")
       end
     end
   end
