@@ -144,6 +144,19 @@ t.run("another guest's failure in the same second is nobody's cause here", funct
   t.ok(found.cause:find("hook", 1, true), found.cause)
 end)
 
+t.run("another guest's failure just before: what libvirtd says of it later is not ours", function()
+  local vnc = "-vnc 10.0.0.11:0: Failed to bind socket: Cannot assign requested address"
+  local found = ask("g17", {
+    ["compute-1"] = answer(qemu({ -900, "2026-11-20 07:00:00.000+0000: starting up" }), libvirt(
+      { -0.8, "2026-11-20 07:31:09.2+0000: 9: error : f:1 : qemu unexpectedly closed the monitor: "
+        .. "2026-11-20T07:31:08.5Z qemu-system-x86_64: " .. vnc },
+      { 0, "2026-11-20 07:31:10.0+0000: 9: error : f:1 : Hook script execution failed: qemu g17 migrate" })),
+    ["compute-2"] = answer({ "/var/log/libvirt/qemu/noisy.log", "qemu",
+      { -1.5, "2026-11-20T07:31:08.5Z qemu-system-x86_64: " .. vnc } }),
+  })
+  t.ok(found.cause:find("hook", 1, true), found.cause)
+end)
+
 t.run("of two requests for one instance, the migration's own counts", function()
   local function line(request, level, text)
     return ("2026-11-20 07:31:12.000 7 %s nova.x [None %s a b] [instance: %s] %s")

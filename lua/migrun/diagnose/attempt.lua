@@ -168,14 +168,18 @@ end
 -- departure, zone}.
 local function last_move(answers, request, offline)
   local arrival, departure, zone
-  local itself = request and request.began and { began = request.began - (offline and request.zone or 0) }
+  local zone_there = offline and request and request.zone or 0
+  local slack = AT_ONCE_S + (offline and SKEW_S or 0)
+  local function is_at_its_time(sign)
+    return sign.began > request.began - zone_there - slack and sign.began < request.ended - zone_there + slack
+  end
   -- surely: of hosts that tell of the request; else of those that do not, near what the others tell
   local function look(surely)
     for _, sign in ipairs(signs_of(answers)) do
-      local other = sign.comes and departure or not sign.comes and arrival or itself
+      local other = sign.comes and departure or not sign.comes and arrival or nil
       local ahead = request and fits(request, sign.host, sign.began, offline)
-      local is_near = not surely and not request.spans[sign.host] and other
-        and math.abs(sign.began - other.began) < NEAR_S
+      local is_near = not surely and not request.spans[sign.host]
+        and (other and math.abs(sign.began - other.began) < NEAR_S or not other and is_at_its_time(sign))
       if not request or (surely and ahead) or is_near then
         zone = ahead or zone
         if sign.comes and (not arrival or sign.began > arrival.began) then arrival = sign end

@@ -294,8 +294,8 @@ local function is_idle(record)
       or text:find("shutting down", 1, true))
 end
 
--- All lines in the order of their true times, and by how much each host's clock is ahead: measured, or, of
--- copies, told by the lines themselves (known_clocks: of these hosts).
+-- The lines of its time, and all, in the order of their true times; and by how much each host's clock is ahead:
+-- measured, or, of copies, told by the lines themselves (known_clocks: of these hosts).
 local function in_order(state, answers)
   local found, request, known_clocks = state.found, state.request, nil
   local ahead = request.ahead or {}
@@ -310,7 +310,7 @@ local function in_order(state, answers)
     end
     table.sort(records, by_time)
   end
-  return of_its_time(records, found, ahead, known_clocks), ahead
+  return of_its_time(records, found, ahead, known_clocks), records, ahead
 end
 
 -- Puts the verdict's cause into words, and what to do.
@@ -346,8 +346,8 @@ end
 ---  dest, began, ended, request, loose, later, verdict, ahead}
 function inquire.conclude(state, answers)
   local found, request, known = state.found, state.request, state.known
-  local records, ahead = in_order(state, answers)
-  local verdict, told = judge.verdict(records, found, known), request.told or {}
+  local records, all, ahead = in_order(state, answers)
+  local verdict, told = judge.verdict(records, all, found, known), request.told or {}
   local answer = { kind = verdict.kind, evidence = evidence_of(verdict), story = story_of(records),
     known = known, not_read = inquire.unread(answers, request.nova_away), source = found.source,
     dest = found.dest or found.named, began = found.began, ended = found.ended, request = found.request,

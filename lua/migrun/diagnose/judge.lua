@@ -138,11 +138,12 @@ end
 ---Looks at the lines of a migration. Marks each that is worth something (worth, tie), and returns the
 ---verdict: {kind = cause|danger|carrier|aborted|unknown, record, entry, captures}.
 ---@param records table[]  {host, path, line, at, time (true, or nil), set, text}, by their times
+---@param all table[]  the same, of a time before and after the migration, too
 ---@param found table  the migration; gets requests, others
 ---@param known table  {uuid, name}
 ---@return table verdict
-function judge.verdict(records, found, known)
-  found.others, found.others_said = others_of(records)
+function judge.verdict(records, all, found, known)
+  found.others, found.others_said = others_of(all)
   found.guests = guests_of(records)
   found.requests = requests_of(records, found.request)
   local ours, traced = {}, {}
