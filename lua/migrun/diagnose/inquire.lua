@@ -294,8 +294,8 @@ local function is_idle(record)
       or text:find("shutting down", 1, true))
 end
 
--- The lines of its time, and all, in the order of their true times; and by how much each host's clock is ahead:
--- measured, or, of copies, told by the lines themselves (known_clocks: of these hosts).
+-- The lines of its time, and all, in the order of their true times; and by how much each host's clock is
+-- ahead: measured, or, of copies, told by the lines themselves (known_clocks: of these hosts).
 local function in_order(state, answers)
   local found, request, known_clocks = state.found, state.request, nil
   local ahead = request.ahead or {}
