@@ -5,6 +5,16 @@
 
 void util_json_decref(json_t **json) { json_decref(*json); }
 
+void json_add_once(json_t *array, const char *text)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach(array, i, other)
+        if (STREQ(json_string_value(other), text))
+            return;
+    json_array_append_new(array, json_text(text));
+}
+
 json_t *json_text(const char *text)
 {
     auto_free char *clean = valid_utf8(text);

@@ -14,6 +14,7 @@ const char *json_str(const json_t *object, const char *key, const char *fallback
 int64_t json_int(const json_t *object, const char *key, int64_t fallback);
 double json_num(const json_t *object, const char *key, double fallback);
 bool json_flag(const json_t *object, const char *key, bool fallback);
+void json_add_once(json_t *array, const char *text); // to an array of texts, where it is not in it yet
 // A JSON string of any bytes: invalid UTF-8 is escaped as in printable().
 json_t *json_text(const char *text);
 // What somebody else wrote, by jansson's flags. NULL (*why, if wanted): it is not JSON, or it would take far

@@ -40,13 +40,12 @@ static bool same_host(const char *one, const char *other)
     return STREQ(one, other) || (len == n && memcmp(one, other, len) == 0 && (!one[len] || !other[n]));
 }
 
-// The site's name of a host that Nova names; Nova's own where the site has none.
-static const char *site_name_of(const struct run *run, const char *nova_name)
+const char *site_name_of(const struct site *site, const char *nova_name)
 {
     size_t i;
     json_t *name;
     const char *found = NULL;
-    json_array_foreach(site_host_names(run->site), i, name) {
+    json_array_foreach(site_host_names(site), i, name) {
         if (STREQ(json_string_value(name), nova_name))
             return nova_name;
         if (!found && same_host(json_string_value(name), nova_name))
@@ -137,7 +136,7 @@ int run_find_server(struct run *run, struct error *err)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "%s is on no host (status %s): only what runs is migrated live",
                          json_str(run->server, "name", ""), status);
-    if (run_start_host(run, site_name_of(run, host), false, &run->source, err) < 0)
+    if (run_start_host(run, site_name_of(run->site, host), false, &run->source, err) < 0)
         return -1;
     set_nova_name(run->source, host);
     if (run->options->source && !STREQ(run->options->source, run_host_name(run->source)))
@@ -222,7 +221,7 @@ int run_adopt_dest(struct run *run, const char *nova_name, struct error *err)
     struct run_host *h;
     if (run->dest)
         return 0;
-    if (run_join_host(run, site_name_of(run, nova_name), &h, err) < 0)
+    if (run_join_host(run, site_name_of(run->site, nova_name), &h, err) < 0)
         return -1;
     run->dest = h; // its claim, and the others', name it
     if (run->claimed && run_claim(run, run->exclusive, err) < 0) {
@@ -296,7 +295,7 @@ static bool is_left(struct run *run, const json_t *migration, char **text)
     *text = xasprintf("Nova's record of the migration (%lld) says %s, but nova-compute on %s, which works on "
                       "it, is down: start it, which settles it",
                       (long long)json_int(migration, "id", 0), json_str(migration, "status", ""),
-                      site_name_of(run, host));
+                      site_name_of(run->site, host));
     return true;
 }
 

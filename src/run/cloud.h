@@ -20,6 +20,8 @@ int run_show_server(struct run *run, struct error *err);
 void run_ask_ahead(struct run *run);
 // The id of the instance in Nova: its uuid in libvirt.
 const char *run_server_id(const struct run *run);
+// The site's name of a host that Nova names; Nova's own where the site has none.
+const char *site_name_of(const struct site *site, const char *nova_name);
 // A host as Nova names it.
 const char *run_nova_name(const struct run_host *h);
 // What the operator calls the instance.

@@ -399,16 +399,6 @@ static int take_opening(const json_t *line, struct story *story, struct error *e
     return 0;
 }
 
-static void add_host(json_t *hosts, const char *name)
-{
-    size_t i;
-    json_t *other;
-    json_array_foreach(hosts, i, other)
-        if (STREQ(json_string_value(other), name))
-            return;
-    json_array_append_new(hosts, json_string(name));
-}
-
 static int take_hosts(struct story *story, struct error *err)
 {
     const struct opening *o = &story->opening;
@@ -417,12 +407,12 @@ static int take_hosts(struct story *story, struct error *err)
     json_array_foreach((json_t *)(uintptr_t)o->hosts, i, name) {
         if (!json_is_string(name))
             return error_set(err, ERR_SYSTEM, EBADMSG, "'hosts' must be a list of names");
-        add_host(story->hosts, json_string_value(name));
+        json_add_once(story->hosts, json_string_value(name));
     }
     if (o->source)
-        add_host(story->hosts, o->source);
+        json_add_once(story->hosts, o->source);
     if (o->dest)
-        add_host(story->hosts, o->dest);
+        json_add_once(story->hosts, o->dest);
     return 0;
 }
 
@@ -447,7 +437,7 @@ static int take_effect(struct story *story, int64_t number, const json_t *data, 
         return error_set(err, ERR_SYSTEM, EBADMSG, "change %lld is not an effect", (long long)number);
     story->effects = xrealloc(story->effects, (story->n_effects + 1) * sizeof *story->effects);
     story->effects[story->n_effects++] = (struct told_effect){.number = (int)number, .data = data};
-    add_host(story->hosts, json_str(data, "host", ""));
+    json_add_once(story->hosts, json_str(data, "host", ""));
     return 0;
 }
 
@@ -501,7 +491,7 @@ static int take_record(struct story *story, const json_t *record, struct error *
     }
     if (STREQ(type, "dest")) {
         story->opening.dest = json_str(record, "dest", "?");
-        add_host(story->hosts, story->opening.dest);
+        json_add_once(story->hosts, story->opening.dest);
     } else if (STREQ(type, "recover")) {
         story->verdict = NULL;
         story->undoes = json_flag(record, "undoes", false);

@@ -2,32 +2,21 @@
 #include "run/told.h"
 
 #include "base/clock.h"
+#include "run/cloud.h"
 #include "run/journal.h"
-#include "run/run.h"
 #include "world/logs/stamp.h"
-#include "world/openstack/nova.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static void add_name(json_t *hosts, const char *name)
-{
-    size_t i;
-    json_t *other;
-    json_array_foreach(hosts, i, other)
-        if (STREQ(json_string_value(other), name))
-            return;
-    json_array_append_new(hosts, json_text(name));
-}
-
 static void add_names(json_t *hosts, const json_t *names)
 {
     size_t i;
     json_t *name;
     json_array_foreach((json_t *)(uintptr_t)names, i, name)
-        add_name(hosts, json_string_value(name));
+        json_add_once(hosts, json_string_value(name));
 }
 
 // ---- by a run ----
@@ -74,20 +63,6 @@ static double time_of(const json_t *object, const char *key)
     return stamp_read(text, strlen(text), &stamp) ? stamp_time(&stamp, 0, wall_time()) : NAN;
 }
 
-// The site's name of a host that Nova names.
-static const char *site_name(const struct site *site, const char *nova)
-{
-    size_t i, len = strcspn(nova, ".");
-    json_t *name;
-    json_array_foreach(site_host_names(site), i, name) {
-        const char *own = json_string_value(name);
-        if (STREQ(own, nova) ||
-            (strcspn(own, ".") == len && strncmp(own, nova, len) == 0 && (!own[len] || !nova[len])))
-            return own;
-    }
-    return nova;
-}
-
 static int told_by_server(const struct site *site, struct cloud *cloud, const json_t *server, json_t **told,
                           json_t *hosts, struct error *err)
 {
@@ -113,8 +88,8 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
     double updated = its_own ? time_of(newest, "updated") : NAN;
     if (isnan(ended) || updated > ended)
         ended = isnan(updated) ? began + 60 : updated;
-    source = source && *source ? site_name(site, source) : NULL;
-    dest = dest && *dest ? site_name(site, dest) : NULL;
+    source = source && *source ? site_name_of(site, source) : NULL;
+    dest = dest && *dest ? site_name_of(site, dest) : NULL;
     bool goes_on = *status && !STREQ(status, "completed") && !STREQ(status, "error") &&
                    !STREQ(status, "failed") && !STREQ(status, "cancelled");
     *told = json_pack("{s:f, s:f, s:s*, s:s*, s:s, s:s*, s:s*, s:b, s:s*, s:s*, s:b}", "began", began,
@@ -123,8 +98,8 @@ static int told_by_server(const struct site *site, struct cloud *cloud, const js
                       "moved", STREQ(status, "completed"), "running", goes_on ? status : NULL, "migration",
                       its_own ? json_str(newest, "uuid", NULL) : NULL, "by_nova", 1);
     if (source && dest) {
-        add_name(hosts, source);
-        add_name(hosts, dest);
+        json_add_once(hosts, source);
+        json_add_once(hosts, dest);
     }
     return 0;
 }
@@ -193,7 +168,7 @@ int told_of(const struct site *site, const char *state, const char *subject, jso
     if (!json_array_size(site_control_names(site))) {
         char here[256] = "";
         if (gethostname(here, sizeof here - 1) == 0 && *here)
-            add_name(found, here); // where nobody says so, this machine may be the one
+            json_add_once(found, here); // where nobody says so, this machine may be the one
     }
     *hosts = steal(&found);
     return 0;

@@ -11,7 +11,7 @@ libvirt_cases=(
 
 vnc_address() {
   made 'the guest listens for VNC on an address of compute-1'
-  expect cause 'could not listen on 10.77.0.11 for VNC'
+  expect cause "could not listen on $net.11 for VNC"
   boot listen=own; begin; migrate
 }
 tcp_refused() {
@@ -197,7 +197,7 @@ destination_is_localhost() {
   made 'compute-2 takes its own name for localhost'
   expect cause 'calls itself localhost'
   boot; on "$dest" sh -c 'hostname >/run/hostname; hostname localhost; systemctl restart libvirtd'
-  begin; uri=qemu+tcp://10.77.0.12/system migrate
+  begin; uri=qemu+tcp://$net.12/system migrate
   on "$dest" sh -c 'hostname "$(cat /run/hostname)"; systemctl restart libvirtd'
 }
 same_host() {

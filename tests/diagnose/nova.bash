@@ -71,8 +71,8 @@ nova_tidy() {
 
 nova_vnc_address() {
   made 'Nova lets guests listen for VNC on an address of compute-1 on both hosts'
-  expect cause 'could not listen on 10.77.0.11 for VNC'
-  lab server --delete web >/dev/null 2>&1; lab listen 10.77.0.11 >&2; server; begin; live_migrate; settle
+  expect cause "could not listen on $net.11 for VNC"
+  lab server --delete web >/dev/null 2>&1; lab listen $net.11 >&2; server; begin; live_migrate; settle
   lab listen any >&2; lab server --delete web >&2
 }
 nova_same_host() {
@@ -145,7 +145,7 @@ nova_libvirt_port() {
   server
   on compute-2 sh -c 'nft add table inet case
     nft "add chain inet case in { type filter hook input priority -10; }"
-    nft add rule inet case in ip saddr 10.77.0.11 tcp dport 16509 reject with tcp reset'
+    nft add rule inet case in ip saddr $1.11 tcp dport 16509 reject with tcp reset' - "$net"
   begin; live_migrate; settle
 }
 nova_name_unresolved() {

@@ -129,6 +129,17 @@ t.run("what Nova refused after that, of which it keeps no record, is what is mea
   t.equal(ask("web", { c = asking }, told()).kind, "moved")
 end)
 
+t.run("--since and --until count for what Nova tells, too", function()
+  local function asked(bounds)
+    bounds.told = { began = THEN, ended = THEN + 9, by_nova = true, moved = true }
+    return ask("web", { c = answer() }, bounds).kind
+  end
+  t.equal(asked {}, "moved")
+  t.equal(asked { since = THEN - 1, ["until"] = THEN + 99 }, "moved")
+  t.equal(asked { since = THEN + 60 }, "nothing")
+  t.equal(asked { ["until"] = THEN - 60 }, "nothing")
+end)
+
 t.run("another guest's failure in the same second is nobody's cause here", function()
   local hosts = {
     ["compute-1"] = answer(qemu({ -900, "2026-11-20 07:00:00.000+0000: starting up" },
@@ -153,7 +164,7 @@ t.run("another guest's failure just before: what libvirtd says of it later is no
       { 0, "2026-11-20 07:31:10.0+0000: 9: error : f:1 : Hook script execution failed: qemu g17 migrate" })),
     ["compute-2"] = answer({ "/var/log/libvirt/qemu/noisy.log", "qemu",
       { -1.5, "2026-11-20T07:31:08.5Z qemu-system-x86_64: " .. vnc } }),
-  })
+  }, {}) -- hosts whose clocks are measured: nothing is taken of a time before
   t.ok(found.cause:find("hook", 1, true), found.cause)
 end)
 

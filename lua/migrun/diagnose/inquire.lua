@@ -29,7 +29,8 @@ local function look(state, since)
 end
 
 ---Which question comes first. The answers go to inquire.narrow.
----@param request table  {subject, offline, since, until, folders, hosts: [name], run, nova, quick}
+---@param request table  {subject, offline, since, until, folders, hosts: [name], ahead, places, facts, told,
+---  now, nova_away}
 ---@return table state  {known, queries (by host), found}
 function inquire.begin(request)
   local subject = request.subject
@@ -38,6 +39,10 @@ function inquire.begin(request)
   elseif lines.is_uuid(subject) then known.uuid = subject:lower() end
   local state = { request = request, known = known, round = 1 }
   local told = request.told -- by a run's journal, or by Nova
+  if told and told.by_nova and (told.ended < (request.since or told.ended)
+    or told.began > (request["until"] or told.began)) then
+    request.told, told = nil, nil -- not what is asked for
+  end
   if told then
     known.uuid, known.name, known.migration = told.uuid or known.uuid, told.name, told.migration
     state.found = { began = told.began, ended = told.ended, source = told.source, dest = told.dest,
