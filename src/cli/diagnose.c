@@ -341,5 +341,8 @@ int diagnose_run(struct options *options, struct error *err)
         rc = tell(options, inquiry, answer, err);
     inquiry_close(inquiry);
     site_free(site);
-    return rc;
+    if (rc >= 0 || err->domain != ERR_INTERRUPTED)
+        return rc;
+    output_mistake(err, false);
+    return OUTCOME_INTERRUPTED;
 }

@@ -83,23 +83,23 @@ static int take(lua_State *L, void *data, struct error *err)
     return take_next(L, e, err);
 }
 
-static int read_catalogue(struct diagnosis *d, const char *path, struct error *err)
+int diagnosis_catalogue(struct interp *in, const char *path, struct error *err)
 {
     auto_free char *text = NULL;
-    struct entry e = {.d = d, .path = path ? path : CATALOGUE};
+    struct entry e = {.path = path ? path : CATALOGUE};
     if (!path && access(CATALOGUE, F_OK) < 0)
         return 0;
     if (read_whole_file(e.path, CATALOGUE_MAX, &text, &e.len) < 0)
         return error_set(err, ERR_SITE, 0, "the catalogue %s cannot be read: %s", e.path, strerror(errno));
     e.text = text;
-    return interp_enter(&d->in, add_catalogue, &e, err);
+    return interp_enter(in, add_catalogue, &e, err);
 }
 
 static int begin_all(struct diagnosis *d, const char *catalogue, const json_t *request, json_t **next,
                      struct error *err)
 {
     struct entry e = {.d = d, .given = request, .next = next};
-    return read_catalogue(d, catalogue, err) < 0 ? -1 : interp_enter(&d->in, begin, &e, err);
+    return diagnosis_catalogue(&d->in, catalogue, err) < 0 ? -1 : interp_enter(&d->in, begin, &e, err);
 }
 
 static int go_on(struct diagnosis *d, const json_t *answers, json_t **next, struct error *err)

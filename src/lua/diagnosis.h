@@ -4,7 +4,12 @@
 #ifndef MIGRUN_LUA_DIAGNOSIS_H
 #define MIGRUN_LUA_DIAGNOSIS_H
 
+#include "lua/interp.h"
 #include "run/inquiry.h"
+
+// Puts a site's own catalogue (path, or NULL: /etc/migrun/catalogue.lua where there is one) before migrun's,
+// for what an interpreter explains. ERR_SITE: a mistake in it.
+int diagnosis_catalogue(struct interp *in, const char *path, struct error *err);
 
 // request: {subject, offline, folders, hosts, since, until, ahead, places, facts, told, now}; answer: {kind,
 // cause, remedy, evidence, story, not_read, known, …} (inquire.begin and .conclude). catalogue: a site's

@@ -105,6 +105,7 @@ json_t *explain_failure(struct interp *in, const struct error *failure)
 {
     struct explanation e = {.failure = failure};
     struct error ignored;
+    diagnosis_catalogue(in, NULL, &ignored);
     interp_enter(in, explain, &e, &ignored);
     bool from_outside = failure->domain == ERR_LIBVIRT || failure->domain == ERR_OPENSTACK;
     json_t *more = from_outside && !is_explained(e.details) ? look_everywhere(in->run) : NULL;

@@ -137,6 +137,9 @@ X'
   run migrun diagnose told
   says "Cause     this site knows it: see the wiki"
   says "Remedy    ask the network team"
+  run migrun tests/e2e/policies/as-it-is.lua told compute-2     # the verdict of a run
+  ends_with_status 3
+  says "Cause   this site knows it: see the wiki"
   on controller sh -c 'echo "return { { \"reason\", \"x\" } }" >/etc/migrun/catalogue.lua'
   run migrun diagnose told
   on controller rm /etc/migrun/catalogue.lua

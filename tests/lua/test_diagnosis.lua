@@ -81,6 +81,18 @@ t.run("a guest that came and goes back: the way back is what is meant", function
   t.equal(found.cause, "QEMU on compute-1 does not have the same devices as on compute-2")
 end)
 
+t.run("it left a host, and came back there: one of the two is meant, the later", function()
+  local found = ask("g17", { ["compute-2"] = answer(qemu({ -90, "2026-11-20 07:29:40.000+0000: starting up" },
+    { -6, "2026-11-20 07:31:04.000+0000: initiating migration" },
+    { -5, "2026-11-20 07:31:05.000+0000: shutting down, reason=migrated" },
+    { 0, "2026-11-20 07:31:10.000+0000: starting up" }, { 0, "-incoming defer \\" },
+    { 1, "2026-11-20T07:31:11.0Z qemu-system-x86_64: Unknown savevm section" },
+    { 2, "2026-11-20 07:31:12.000+0000: shutting down, reason=failed" })) })
+  t.equal(found.dest, "compute-2")
+  t.equal(found.source, nil)
+  t.equal(found.began, THEN)
+end)
+
 t.run("no QEMU tells when it left: Nova's line quotes one, and tells its local time", function()
   local found = ask("g17", {
     a = answer(nova({ 3601.5, "2026-11-20 08:31:11.500 7 ERROR nova.virt.libvirt.driver [" .. REQUEST

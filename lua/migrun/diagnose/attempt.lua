@@ -10,7 +10,7 @@ local attempt = {}
 local NEAR_S = 300   -- arrival and departure within it are of one migration
 local SKEW_S = 120   -- clocks that nobody measured
 local CLUSTER_S = 30 -- errors of one failure stand together so closely
-local RETRY_S = 2    -- what libvirtd says of a try comes sooner than that, and of the next one later
+local RETRY_S = 0.7  -- what libvirtd says of a try comes sooner than that, and of the next one later
 local LATER_S = 15   -- after a migration, another one
 local AT_ONCE_S = 5  -- what one host says of one thing, by one clock
 
@@ -189,7 +189,9 @@ local function last_move(answers, request, offline)
   end
   look(true)
   if request and not (arrival and departure) then look(false) end
-  if arrival and departure and math.abs(arrival.began - departure.began) > NEAR_S then
+  local apart = arrival and departure and (arrival.host == departure.host -- there and back
+    or math.abs(arrival.began - departure.began) > NEAR_S)
+  if apart then
     if arrival.began > departure.began then departure = nil else arrival = nil end
   end
   if not arrival and not departure then return nil end
