@@ -111,6 +111,11 @@ function Host:refused_by(uri) end
 ---@param after number|nil  seconds to wait first
 ---@return table<string, table>
 function Host:storage(paths, after) end
+---Who listens on TCP ports of this host: {{address, port, pid, program}, …}; pid and program are nil where
+---they may not be seen (in a preview).
+---@param ports integer|integer[]
+---@return table[]
+function Host:listeners(ports) end
 ---A log file, from its present end on.
 ---@param path string
 ---@return Log
@@ -194,6 +199,11 @@ function Libvirt:memory() end
 ---@param name string
 ---@return table
 function Libvirt:volume(pool, name) end
+---What guests refer to by name: {networks = {{name, active, bridge, forward, mtu, address, portgroups,
+---devices}, …}, secrets = {{uuid, usage}, …}, filters = {name, …}, unknown = {networks|secrets|filters = why it
+---cannot be listed}}
+---@return table
+function Libvirt:resources() end
 ---A domain by name or uuid, or nil.
 ---@param name string
 ---@return Domain|nil

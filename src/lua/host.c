@@ -37,6 +37,12 @@ struct run_host *check_host(lua_State *L, int index)
     return ((struct host_ref *)class_check(L, index, &host_class))->h;
 }
 
+struct run_host *test_host(lua_State *L, int index)
+{
+    struct host_ref *ref = luaL_testudata(L, index, HOST_KEY);
+    return ref ? ref->h : NULL;
+}
+
 void push_host(lua_State *L, struct run_host *h)
 {
     if (!h) {
@@ -91,24 +97,6 @@ static int host_stat(lua_State *L)
     void **box = lua_box(L, box_json);
     struct error err;
     if (run_stat(h, path, (json_t **)box, &err) < 0)
-        return lua_raise(L, &err);
-    lua_push_json(L, *box);
-    return 1;
-}
-
-static int host_storage(lua_State *L)
-{
-    struct run_host *h = check_host(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    int64_t wait = lua_isnoneornil(L, 3) ? 0 : read_seconds(L, 3, "storage", 0);
-    void **paths = lua_box(L, box_json), **box = lua_box(L, box_json);
-    struct error err;
-    if (lua_to_json(L, 2, (json_t **)paths, &err) < 0)
-        return lua_raise(L, &err);
-    for (size_t i = 0; i < json_array_size(*paths); i++)
-        if (!json_is_string(json_array_get(*paths, i)))
-            return lua_mistake(L, "paths are a list of strings");
-    if (run_storage(h, *paths, wait, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
     lua_push_json(L, *box);
     return 1;
@@ -477,54 +465,6 @@ static int host_command(lua_State *L)
     return 1;
 }
 
-// ---- the network ----
-
-static int host_reach(lua_State *L)
-{
-    struct run_host *h = check_host(L, 1);
-    struct host_ref *other = luaL_testudata(L, 2, HOST_KEY);
-    const char *name = other ? run_host_name(other->h) : luaL_checkstring(L, 2);
-    int64_t timeout = read_seconds(L, 4, "reach", 5);
-    void **ports = lua_box(L, box_json), **box = lua_box(L, box_json);
-    struct error err;
-    if (lua_to_json(L, 3, (json_t **)ports, &err) < 0)
-        return lua_raise(L, &err);
-    if (json_is_integer((json_t *)*ports))
-        *ports = json_pack("[o]", *ports);
-    for (size_t i = 0; i < json_array_size(*ports); i++)
-        if (!json_is_integer(json_array_get(*ports, i)))
-            return lua_mistake(L, "a port is a whole number");
-    if (json_array_size(*ports) == 0)
-        return lua_mistake(L, "name a port, or a list of ports");
-    if (run_reach(h, name, *ports, timeout, (json_t **)box, &err) < 0)
-        return lua_raise(L, &err);
-    const json_t *result = *box;
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, json_str(result, "address", NULL));
-    lua_setfield(L, -2, "address");
-    lua_newtable(L);
-    const char *port;
-    json_t *tried;
-    json_object_foreach(json_object_get(result, "ports"), port, tried) {
-        lua_push_json(L, tried);
-        lua_rawseti(L, -2, atoi(port));
-    }
-    lua_setfield(L, -2, "ports");
-    return 1;
-}
-
-static int host_refused_by(lua_State *L)
-{
-    struct run_host *h = check_host(L, 1);
-    const char *uri = luaL_checkstring(L, 2);
-    void **box = lua_box(L, box_free);
-    struct error err;
-    if (run_login(h, uri, (char **)box, &err) < 0)
-        return lua_raise(L, &err);
-    lua_pushstring(L, *box);
-    return 1;
-}
-
 // ---- Service ----
 
 static int host_service(lua_State *L)
@@ -754,10 +694,11 @@ static const luaL_Reg host_methods[] = {
     {"remove", host_remove},
     {"service", host_service},
     {"command", host_command},
-    {"reach", host_reach},
-    {"refused_by", host_refused_by},
+    {"reach", look_reach},
+    {"refused_by", look_refused_by},
     {"log", host_log},
-    {"storage", host_storage},
+    {"storage", look_storage},
+    {"listeners", look_listeners},
     {NULL, NULL},
 };
 static const struct class_field host_fields[] = {

@@ -100,6 +100,16 @@ static int libvirt_volume(lua_State *L)
     return answer_json(L, json, box, rc, &err);
 }
 
+static int libvirt_resources(lua_State *L)
+{
+    struct virt *virt = check_virt(L);
+    void **box = lua_box(L, box_json);
+    struct error err;
+    json_t *json = NULL;
+    int rc = virt_resources(virt, &json, &err);
+    return answer_json(L, json, box, rc, &err);
+}
+
 static int libvirt_capabilities(lua_State *L)
 {
     struct virt *virt = check_virt(L);
@@ -203,6 +213,7 @@ static const luaL_Reg connection_methods[] = {
     {"baseline_cpu", libvirt_baseline_cpu},
     {"memory", libvirt_memory},
     {"volume", libvirt_volume},
+    {"resources", libvirt_resources},
     {"domain", libvirt_domain},
     {"domains", libvirt_domains},
     {NULL, NULL},

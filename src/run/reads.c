@@ -294,3 +294,12 @@ int run_storage(struct run_host *h, const json_t *paths, int64_t wait_ms, json_t
     *storage = json_incref(json_object_get(json_object_get(answer.head, "result"), "paths"));
     return 0;
 }
+
+int run_listeners(struct run_host *h, const json_t *ports, json_t **listeners, struct error *err)
+{
+    auto_message struct message answer = {0};
+    if (host_call(h->agent, "listeners", json_pack("{s:O}", "ports", ports), NULL, 0, 0, &answer, err) < 0)
+        return -1;
+    *listeners = json_incref(json_object_get(json_object_get(answer.head, "result"), "listeners"));
+    return 0;
+}

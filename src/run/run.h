@@ -244,6 +244,8 @@ int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_
 // What lies below each of these paths, after a wait: {path: …}.
 // Whether the libvirtd that a URI names lets this host in: refused NULL, or why not (caller frees).
 int run_login(struct run_host *h, const char *uri, char **refused, struct error *err);
+// Who listens on these ports there: an array (ops.h).
+int run_listeners(struct run_host *h, const json_t *ports, json_t **listeners, struct error *err);
 int run_storage(struct run_host *h, const json_t *paths, int64_t wait_ms, json_t **storage,
                 struct error *err);
 void overlay_set(struct run_host *h, const char *kind, const char *target, json_t *value); // value stolen

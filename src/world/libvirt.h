@@ -26,7 +26,7 @@ int virt_facts_finish(struct virt *virt, int64_t timeout_ms, json_t **facts, str
 
 // A domain by name or uuid: {name, uuid, id, state: running|paused|shut off|crashed|blocked|pmsuspended|…,
 // reason: "booted"|"user"| "migrated"|"post-copy failed"…, persistent, autostart, memory, max_memory (bytes),
-// vcpus, updated, snapshots, managed_save, job: none|{type, operation}, os_type}. VIR_ERR_NO_DOMAIN when
+// vcpus, updated, snapshots, checkpoints: [names], managed_save, job: none|{type, operation}, os_type}. VIR_ERR_NO_DOMAIN when
 // there is none.
 int virt_domain(struct virt *virt, const char *name_or_uuid, json_t **domain, struct error *err);
 int virt_domain_xml(struct virt *virt, const char *uuid, unsigned int flags, char **xml, struct error *err);
@@ -45,6 +45,9 @@ int virt_disk_errors(struct virt *virt, const char *uuid, json_t **errors, struc
 // A volume of a storage pool: {path, key, source: where the pool has it from ("rbd HOST POOL", "netfs HOST
 // FOLDER", "dir")}
 int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **volume, struct error *err);
+// What guests refer to by name: {networks: [{name, active, bridge, forward, mtu, address, portgroups: […],
+// devices: […]}], secrets: [{uuid, usage}], filters: [names], unknown: {KIND: why it could not be listed}}
+int virt_resources(struct virt *virt, json_t **resources, struct error *err);
 int virt_capabilities(struct virt *virt, char **xml, struct error *err);
 int virt_node_memory(struct virt *virt, json_t **memory,
                      struct error *err); // {total, free, buffers, cached} bytes

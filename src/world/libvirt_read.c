@@ -165,6 +165,20 @@ static virDomainPtr find_domain(virConnectPtr connection, struct call *call)
     return found;
 }
 
+// The names of a domain's checkpoints; NULL: none can be asked for.
+static json_t *checkpoints_of(virDomainPtr domain)
+{
+    virDomainCheckpointPtr *list = NULL;
+    int count = virDomainListAllCheckpoints(domain, &list, 0);
+    json_t *names = count < 0 ? NULL : json_array();
+    for (int i = 0; i < count; i++) {
+        json_array_append_new(names, json_text(virDomainCheckpointGetName(list[i])));
+        virDomainCheckpointFree(list[i]);
+    }
+    free(list);
+    return names;
+}
+
 static int run_domain(virConnectPtr connection, struct call *call)
 {
     auto_domain virDomainPtr domain = find_domain(connection, call);
@@ -186,6 +200,9 @@ static int run_domain(virConnectPtr connection, struct call *call)
     // Not every driver has these.
     if ((snapshots = virDomainSnapshotNum(domain, 0)) >= 0)
         json_object_set_new(object, "snapshots", json_integer(snapshots));
+    json_t *checkpoints = checkpoints_of(domain);
+    if (checkpoints)
+        json_object_set_new(object, "checkpoints", checkpoints);
     if ((managed_save = virDomainHasManagedSaveImage(domain, 0)) >= 0)
         json_object_set_new(object, "managed_save", json_boolean(managed_save));
     auto_free char *os_type = virDomainGetOSType(domain);

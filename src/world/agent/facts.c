@@ -7,15 +7,10 @@
 #include "base/clock.h"
 #include "base/io.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <ifaddrs.h>
 #include <limits.h>
-#include <net/if.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -25,40 +20,6 @@
 #include <unistd.h>
 
 enum { FILE_MOST = 4 << 20, UNITS_MS = 5000 };
-
-static char *file_text(const char *path)
-{
-    char *text;
-    size_t len;
-    return read_whole_file(path, FILE_MOST, &text, &len) == 0 ? text : NULL;
-}
-
-// Cuts the next line off a text; NULL at its end.
-static char *next_line(char **text)
-{
-    char *line = *text, *end = line ? strchr(line, '\n') : NULL;
-    if (!line || !*line)
-        return NULL;
-    *text = end ? end + 1 : line + strlen(line);
-    if (end)
-        *end = '\0';
-    return line;
-}
-
-static char *trimmed(char *text)
-{
-    while (isspace((unsigned char)*text))
-        text++;
-    for (size_t len = strlen(text); len && isspace((unsigned char)text[len - 1]); len--)
-        text[len - 1] = '\0';
-    return text;
-}
-
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    if (text)
-        json_object_set_new(object, key, json_text(text));
-}
 
 static void set_file(json_t *object, const char *key, const char *path)
 {
@@ -88,6 +49,23 @@ static void add_names(json_t *facts)
     set_text(facts, "fqdn", fqdn);
 }
 
+// What its own name leads to by /etc/hosts: its own address, where another one may float from host to host.
+static json_t *own_addresses(const json_t *facts)
+{
+    json_t *all = json_array();
+    auto_free char *hosts = file_text("/etc/hosts");
+    for (char *rest = hosts, *line, *state; (line = next_line(&rest));) {
+        line[strcspn(line, "#")] = '\0';
+        const char *address = strtok_r(line, " \t", &state);
+        for (char *word; address && (word = strtok_r(NULL, " \t", &state));)
+            if (STREQ(word, json_str(facts, "hostname", "")) || STREQ(word, json_str(facts, "fqdn", ""))) {
+                json_array_append_new(all, json_text(address));
+                break;
+            }
+    }
+    return all;
+}
+
 // The value of a line KEY=value of os-release, without its quotes.
 static void add_os(json_t *facts)
 {
@@ -104,6 +82,7 @@ static void add_system(json_t *facts)
 {
     struct utsname system;
     add_names(facts);
+    json_object_set_new(facts, "own_addresses", own_addresses(facts));
     set_file(facts, "machine_id", "/etc/machine-id");
     set_file(facts, "boot_id", "/proc/sys/kernel/random/boot_id");
     json_object_set_new(facts, "time", json_real(wall_time()));
@@ -133,36 +112,23 @@ static json_t *units_of(const struct agent *agent, const json_t *names)
     return all;
 }
 
-static bool is_of_interest(const struct ifaddrs *interface)
+static bool is_of_interest(const char *address)
 {
-    const struct sockaddr *address = interface->ifa_addr;
-    if (!address || (interface->ifa_flags & IFF_LOOPBACK))
-        return false;
-    if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 16 !=
-               0xa9fe; // 169.254.0.0/16
-    return address->sa_family == AF_INET6 &&
-           !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+    return strncmp(address, "169.254.", 8) != 0 && strncmp(address, "127.", 4) != 0 &&
+           strncmp(address, "fe80:", 5) != 0 && !STREQ(address, "::1");
 }
 
-static json_t *addresses(void)
+// Those that others may reach it by, of all interfaces.
+static json_t *addresses_of(const json_t *interfaces)
 {
     json_t *all = json_array();
-    struct ifaddrs *interfaces;
-    if (getifaddrs(&interfaces) < 0)
-        return all;
-    for (const struct ifaddrs *i = interfaces; i; i = i->ifa_next) {
-        char text[INET6_ADDRSTRLEN];
-        if (!is_of_interest(i))
-            continue;
-        const void *bytes =
-            i->ifa_addr->sa_family == AF_INET
-                ? (const void *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr
-                : (const void *)&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
-        if (inet_ntop(i->ifa_addr->sa_family, bytes, text, sizeof text))
-            json_array_append_new(all, json_string(text));
-    }
-    freeifaddrs(interfaces);
+    size_t i, k;
+    json_t *interface, *entry;
+    json_array_foreach(interfaces, i, interface)
+        json_array_foreach(json_object_get(interface, "addresses"), k, entry)
+            if (!STREQ(json_str(interface, "name", ""), "lo") &&
+                is_of_interest(json_str(entry, "address", "")))
+                json_array_append(all, json_object_get(entry, "address"));
     return all;
 }
 
@@ -179,63 +145,6 @@ static void add_instances(json_t *facts, const char *path)
                         json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", path, "fstype",
                                   json_str(mount, "fstype", ""), "source", json_str(mount, "source", ""),
                                   "device", (json_int_t)st.st_dev, "inode", (json_int_t)st.st_ino));
-}
-
-// ---- memory, CPU ----
-
-static json_t *memory(void)
-{
-    static const struct {
-        const char *line, *name;
-    } wanted[] = {
-        {"MemTotal:", "total"},
-        {"MemAvailable:", "available"},
-        {"HugePages_Total:", "hugepages_total"},
-        {"HugePages_Free:", "hugepages_free"},
-        {"Hugepagesize:", "hugepage_size"},
-    };
-    json_t *all = json_object();
-    auto_free char *text = file_text("/proc/meminfo");
-    for (char *rest = text, *line; (line = next_line(&rest));)
-        for (size_t i = 0; i < COUNT_OF(wanted); i++)
-            if (strncmp(line, wanted[i].line, strlen(wanted[i].line)) == 0) {
-                long long value = strtoll(line + strlen(wanted[i].line), NULL, 10);
-                json_object_set_new(all, wanted[i].name,
-                                    json_integer(strstr(line, " kB") ? value * 1024 : value));
-            }
-    return all;
-}
-
-static json_t *words_of(char *text)
-{
-    json_t *all = json_array();
-    char *state;
-    for (char *word = strtok_r(text, " ", &state); word; word = strtok_r(NULL, " ", &state))
-        json_array_append_new(all, json_text(word));
-    return all;
-}
-
-// Only the first CPU's lines are read: on a large host the kernel takes its time for all of them.
-static json_t *cpu(void)
-{
-    json_t *all = json_pack("{s:I}", "count", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN));
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    auto_free char *line = NULL;
-    size_t size = 0;
-    while (file && getline(&line, &size, file) > 1) {
-        char *colon = strchr(line, ':');
-        if (!colon)
-            continue;
-        *colon = '\0';
-        const char *key = trimmed(line);
-        if (STREQ(key, "model name") || STREQ(key, "cpu"))
-            set_text(all, "model", trimmed(colon + 1));
-        else if (STREQ(key, "flags") || STREQ(key, "Features") || STREQ(key, "features"))
-            json_object_set_new(all, "flags", words_of(trimmed(colon + 1)));
-    }
-    if (file)
-        fclose(file);
-    return all;
 }
 
 // ---- the settings of libvirt that matter to a migration, and users ----
@@ -302,6 +211,7 @@ static json_t *libvirt_settings(const char *folder)
                                        "group",
                                        "migrate_tls_force",
                                        "shared_filesystems",
+                                       "cgroup_controllers",
                                        NULL};
     static const struct {
         const char *name;
@@ -524,11 +434,12 @@ SERVE(serve_facts)
     json_t *facts = json_object();
     add_system(facts);
     json_object_set_new(facts, "units", units_of(agent, json_object_get(request, "units")));
-    json_object_set_new(facts, "addresses", addresses());
+    json_t *interfaces = links();
+    json_object_set_new(facts, "interfaces", interfaces);
+    json_object_set_new(facts, "addresses", addresses_of(interfaces));
     json_object_set_new(facts, "mounts", mounts());
     add_instances(facts, json_str(request, "instances", NULL));
-    json_object_set_new(facts, "memory", memory());
-    json_object_set_new(facts, "cpu", cpu());
+    add_hardware(facts);
     json_t *libvirt = libvirt_settings(json_str(request, "config", "/etc/libvirt"));
     const json_t *conf = json_object_get(libvirt, "conf");
     json_object_set_new(facts, "libvirt", libvirt);

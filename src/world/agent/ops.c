@@ -49,6 +49,7 @@ const struct op ops[] = {
     {"login", NULL, serve_login},
     {"facts", NULL, serve_facts},
     {"storage", NULL, serve_storage},
+    {"listeners", NULL, serve_listeners},
     {"log", NULL, serve_log},
     {"search", NULL, serve_search},
     {"count", NULL, serve_count},

@@ -32,6 +32,7 @@ SERVE(serve_service);
 SERVE(serve_reach);
 SERVE(serve_login);
 SERVE(serve_facts);
+SERVE(serve_listeners);
 SERVE(serve_storage);
 
 const struct op *op_find(const char *name); // NULL: there is none
@@ -88,6 +89,17 @@ int attributes_set(int fd, const char *shown, const json_t *wanted, struct error
 // Mounts of this host, in their order: [{target, source, fstype}]; and the one that a path lies on.
 json_t *mounts(void);
 const json_t *mount_below(const json_t *all, const char *path);
+
+// The network interfaces (links.c), and memory, CPUs, NUMA nodes and huge pages (hardware.c): ops.h, facts.
+json_t *links(void);
+void add_hardware(json_t *facts);
+
+// Of texts of the kernel's. file_text: NULL where it cannot be read; caller frees. next_line cuts the next line
+// off a text, NULL at its end; trimmed takes blanks away, in place.
+char *file_text(const char *path);
+char *next_line(char **text);
+char *trimmed(char *text);
+void set_text(json_t *object, const char *key, const char *text); // nothing where text is NULL
 
 // A user's or group's name, or NULL when the host knows none. Caller frees.
 char *user_name(uid_t uid);
