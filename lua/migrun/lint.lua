@@ -581,7 +581,7 @@ local function member_problem(classes, node, params)
         return hint ~= "" and ("unknown field '%s' of %s%s"):format(name, global, hint)
     elseif params and asked.kind == "index" and asked.key.value == "params"
         and type_of(classes, asked.object) == "Run" then
-        return not params[name] and ("the policy has no parameter '%s'%s")
+        return not params[name] and name ~= "i_know" and ("the policy has no parameter '%s'%s")
             :format(name, lint.did_you_mean(name, sorted_keys(params)))
     end
     return nil

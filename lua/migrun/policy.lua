@@ -9,7 +9,7 @@ local policy = {}
 local PHASES = {"check", "prepare", "migrate", "fixup"}
 local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
 local POLICY_KEYS = {"api", "audits", "nova", "params", "steps", "summary", "takes"}
-local STEP_KEYS = {"needs", "phase", "run", "temporary", "undo", "verify", "when"}
+local STEP_KEYS = {"needs", "phase", "run", "temporary", "topic", "undo", "verify", "when"}
 local ONLY_OF = {undo = "prepare", verify = "fixup"}
 local PARAM_KEYS = {"choices", "default", "help", "max", "min", "type"}
 local BOUNDED = {integer = "", number = "", duration = " s"} -- and the unit of their bounds
@@ -253,6 +253,10 @@ function Check:params(params)
         return result
     end
     for name, param in pairs(params or {}) do result[name] = self:param(name, param) end
+    if result.i_know then
+        self:problem("params.i_know", "i_know is a parameter of every policy: what its operator knows better "
+            .. "than a check of that topic")
+    end
     return result
 end
 
@@ -348,6 +352,20 @@ function Check:needs(step, path, title, phase)
     return result
 end
 
+function Check:topic(step, path, title, phase)
+    local topic = step.topic
+    if topic == nil then return nil end
+    if type(topic) ~= "string" or not topic:find("^%l[%l%d_]*$") then
+        self:problem(path .. ".topic", "the topic of step '%s' is a word of small letters, not %s", title,
+            show(topic))
+        return nil
+    elseif phase and phase ~= "check" then
+        self:problem(path .. ".topic", "step '%s' (%s) has a topic; only a check has one", title, phase)
+    end
+    self.topics[topic] = true
+    return topic
+end
+
 function Check:need(need, path, title)
     if self.steps_by_title[need] ~= "check" then
         local earlier = {}
@@ -372,10 +390,16 @@ function Check:step(step, number)
     self:functions(step, path, title, phase)
     local temporary = self:temporary(step, path, title, phase)
     local needs = self:needs(step, path, title, phase)
+    local topic = self:topic(step, path, title, phase)
     if phase then self:order(phase, path, title) end
     self.steps_by_title[title] = phase or "unknown"
     return {title = title, phase = phase, needs = needs, run = step.run, when = step.when,
-        undo = step.undo, verify = step.verify, temporary = temporary}
+        undo = step.undo, verify = step.verify, temporary = temporary, topic = topic}
+end
+
+-- A list of steps among the steps stands for these: check.all is one.
+local function is_list(value)
+    return type(value) == "table" and type(value[1]) == "table" and value.phase == nil
 end
 
 function Check:steps(steps)
@@ -388,7 +412,11 @@ function Check:steps(steps)
     local indices, holes = self:indices(steps, "steps", "steps",
         "step %d is nil: a misspelt name of a library's step?")
     if #indices + holes == 0 then self:problem("steps", "the list of steps is empty") end
-    for _, i in ipairs(indices) do result[#result + 1] = self:step(steps[i], i) end
+    for _, i in ipairs(indices) do
+        for _, step in ipairs(is_list(steps[i]) and steps[i] or {steps[i]}) do
+            result[#result + 1] = self:step(step, i)
+        end
+    end
     return result
 end
 
@@ -429,18 +457,18 @@ function Check:policy(value)
         summary = value.summary, takes = {table.unpack(takes)}, takes_instance = contains(takes, "instance"),
         takes_host = contains(takes, "host"), takes_hosts = contains(takes, "hosts"),
         migrates = self.migrates, nova = value.nova == true, audits = value.audits == true, params = params,
-        steps = steps,
+        steps = steps, topics = sorted_names(self.topics),
     }
 end
 
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance,
 ---takes_host, takes_hosts, migrates, nova, audits, params = {[name] = {type, default, help, choices, min,
----max}}, steps = {{title, phase, needs, run, when, undo, verify, temporary}, …}}; durations are seconds or
----"auto".
+---max}}, steps = {{title, phase, needs, topic, run, when, undo, verify, temporary}, …}, topics = {word, …}};
+---durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
-        migrates = false}, Check)
+        topics = {}, migrates = false}, Check)
     local result
     if type(value) == "table" then
         result = check:policy(value)
@@ -456,13 +484,33 @@ function policy.check(value, positions, name)
     return #check.problems == 0 and result or nil, check.problems
 end
 
+-- What an operator knows better, as "storage,cpu": {storage = true, cpu = true}.
+local function topics_of(text, topics, problems)
+    local known = {}
+    for topic in (text or ""):gmatch("[^,%s]+") do
+        known[topic] = true
+        if not contains(topics, topic) then
+            local near = words.nearest(topic, topics)
+            problems[#problems + 1] = ("parameter 'i_know': no check of the policy has the topic '%s'%s; %s")
+                :format(topic, near and (" (did you mean '%s'?)"):format(near) or "", #topics == 0
+                    and "none has any" or "topics are " .. table.concat(topics, ", "))
+        end
+    end
+    return known
+end
+
 ---The values of a policy's parameters (policy.check's params) from what the command line gives, texts by
----name, and the problems: sentences.
-function policy.params(spec, given)
+---name, and the problems: sentences. topics: policy.check's.
+function policy.params(spec, given, topics)
     local values, problems = {}, {}
+    values.i_know = topics_of(given.i_know, topics or {}, problems)
     local names = sorted_names(spec)
     for name, param in pairs(spec) do values[name] = param.default end
-    for _, name in ipairs(sorted_names(given)) do
+    local rest = {}
+    for name, text in pairs(given) do
+        if name ~= "i_know" then rest[name] = text end
+    end
+    for _, name in ipairs(sorted_names(rest)) do
         local param, text = spec[name], given[name]
         local value = param and TYPES[param.type].parse(text)
         if not param then

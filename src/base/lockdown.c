@@ -98,9 +98,24 @@ int lockdown_self(struct error *err)
     return 0;
 }
 
+// What a process inherited it would pass on to the program that it becomes, past the bounding set: a login under
+// a newer systemd, or a container's manager, may leave everything there.
+static int drop_inherited(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &head, sets) < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT_OF(sets); i++)
+        sets[i].inheritable = 0; // and what is ambient goes with it
+    return (int)syscall(SYS_capset, &head, sets);
+}
+
 // Root's other powers (firewall, links, time, reboot, other processes): only reading any file stays.
 static int drop_capabilities(void)
 {
+    if (drop_inherited() < 0)
+        return -1;
     for (unsigned long capability = 0; capability < 64; capability++)
         if (capability != CAP_DAC_READ_SEARCH && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
             errno == EPERM)

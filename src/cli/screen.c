@@ -446,6 +446,7 @@ static char *answer_text(const struct screen *s, const json_t *event, enum hue *
         enum hue hue;
     } answers[] = {
         {"refused", "NO", RED},
+        {"accepted", "ACCEPTED", YELLOW},
         {"skipped", "skipped", DIM},
     };
     const char *status = json_str(event, "status", ""), *text = json_str(event, "text", "");

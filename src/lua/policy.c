@@ -293,7 +293,8 @@ static int take_params(lua_State *L, struct policy *p, const json_t *given, stru
     if (read_secrets(L, p, given, *values, err) < 0)
         return -1;
     lua_push_json(L, *values);
-    lua_call(L, 2, 2);
+    lua_getfield(L, -5, "topics");
+    lua_call(L, 3, 2);
     if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) {
         lua_rawgeti(L, -1, 1);
         return error_set(err, ERR_USAGE, 0, "%s: %s", p->procedure.name, lua_tostring(L, -1));
@@ -460,12 +461,27 @@ static enum phase phase_field(lua_State *L, int index)
     return (enum phase)i;
 }
 
-static void read_step(lua_State *L, struct step *step)
+// Whether a list "storage,cpu" has the word.
+static bool lists(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += len)
+        if ((at == list || strchr(", ", at[-1])) && (!at[len] || strchr(", ", at[len])))
+            return true;
+    return false;
+}
+
+static void read_step(lua_State *L, struct step *step, const json_t *params)
 {
     step->phase = phase_field(L, -1);
     step->title = text_field(L, -1, "title");
     step->temporary = flag_field(L, -1, "temporary");
     step->undoes = flag_field(L, -1, "undo");
+    lua_getfield(L, -1, "topic");
+    const char *topic = lua_tostring(L, -1);
+    step->topic = topic ? xstrdup(topic) : NULL;
+    step->known = topic && lists(json_str(params, "i_know", ""), topic);
+    lua_pop(L, 1);
     lua_getfield(L, -1, "needs");
     size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
     step->needs = xcalloc(count + 1, sizeof *step->needs);
@@ -478,7 +494,7 @@ static void read_step(lua_State *L, struct step *step)
     lua_pop(L, 1);
 }
 
-static void read_procedure(lua_State *L, struct policy *p)
+static void read_procedure(lua_State *L, struct policy *p, const json_t *params)
 {
     struct procedure *procedure = &p->procedure;
     procedure->path = p->path;
@@ -496,7 +512,7 @@ static void read_procedure(lua_State *L, struct policy *p)
     procedure->steps = xcalloc(count + 1, sizeof *procedure->steps);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        read_step(L, &procedure->steps[procedure->n_steps++]);
+        read_step(L, &procedure->steps[procedure->n_steps++], params);
         lua_pop(L, 1);
     }
     p->steps = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -519,7 +535,7 @@ static int check_all(lua_State *L, void *data, struct error *err)
     const struct reading *reading = data;
     if (check_table(L, reading->policy, err) < 0 || take_params(L, reading->policy, reading->params, err) < 0)
         return -1;
-    read_procedure(L, reading->policy);
+    read_procedure(L, reading->policy, reading->params);
     return 0;
 }
 
@@ -590,6 +606,7 @@ void policy_free(struct policy *p)
             free((void *)(uintptr_t)step->needs[n]);
         free(step->needs);
         free((void *)(uintptr_t)step->title);
+        free((void *)(uintptr_t)step->topic);
     }
     free(p->procedure.steps);
     free((void *)(uintptr_t)p->procedure.summary);

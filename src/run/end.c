@@ -76,6 +76,16 @@ int end_mistaken(struct run *run, struct tally *tally, const struct error *err)
 
 int end_refused(struct run *run, struct tally *tally)
 {
+    auto_buf struct buf topics = {0};
+    const char *topic;
+    json_t *unused;
+    json_object_foreach(tally->topics, topic, unused)
+        buf_printf(&topics, "%s%s", topics.len ? "," : "", topic);
+    if (topics.len) {
+        auto_free char *advice = xasprintf("-p i_know=%s, where you know better than such a check",
+                                           topics.data);
+        verdict_detail(tally->details, "Or", advice);
+    }
     return verdict_tell(run, OUTCOME_REFUSED, "refused", steal(&tally->details),
                         "Refused, nothing was touched: %zu of %zu check%s say%s no (%s).", tally->refused,
                         tally->checks, plural(tally->checks), tally->refused == 1 ? "s" : "",

@@ -76,6 +76,17 @@ static bool may_ask(const struct run *run, size_t i, const struct tally *tally, 
     return true;
 }
 
+// The operator knows better: what the check said is told, kept and shown with the verdict, and does not
+// count.
+static void accept(struct run *run, size_t i, struct tally *tally, const char *text)
+{
+    const struct step *step = &run->procedure->steps[i];
+    auto_free char *detail = xasprintf("%s (i_know=%s)", text, step->topic);
+    tell_step(run, i, "accepted", text, 0);
+    verdict_detail(tally->details, "Accepted", detail);
+    tally->answers[i] = ANSWER_YES;
+}
+
 // All checks are asked before anything is said of the whole. -1: a mistake or an interrupt, which ends it.
 static int ask_checks(struct run *run, struct tally *tally, struct error *err)
 {
@@ -104,7 +115,13 @@ static int ask_checks(struct run *run, struct tally *tally, struct error *err)
         bool refusal = err->domain == ERR_REFUSED && err->code == REFUSED_CHECK;
         auto_free char *text = refusal ? xstrdup(err->message)
                                        : xasprintf("could not find out: %s", err->message);
+        if (procedure->steps[i].known) {
+            accept(run, i, tally, text);
+            continue;
+        }
         tell_step(run, i, "refused", text, 0);
+        if (procedure->steps[i].topic && !json_object_get(tally->topics, procedure->steps[i].topic))
+            json_object_set_new(tally->topics, procedure->steps[i].topic, json_true());
         buf_printf(&tally->refusing, "%s%s", tally->refused++ ? ", " : "", procedure->steps[i].title);
     }
     return 0;
@@ -465,7 +482,7 @@ static int execute(struct run *run, struct tally *tally)
 
 static int with_tally(struct run *run, int (*perform_all)(struct run *, struct tally *))
 {
-    struct tally tally = {.details = json_array()};
+    struct tally tally = {.details = json_array(), .topics = json_object()};
     tally.answers = xcalloc(run->procedure->n_steps + 1, sizeof *tally.answers);
     for (size_t i = 0; i < run->procedure->n_steps; i++)
         tally.answers[i] = ANSWER_SKIPPED;
@@ -479,6 +496,7 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
         procedure->attach(procedure->data, NULL);
     free(tally.answers);
     json_decref(tally.details);
+    json_decref(tally.topics);
     buf_free(&tally.refusing);
     buf_free(&tally.warning);
     buf_free(&tally.verified);

@@ -42,8 +42,10 @@ struct step {
     enum phase phase;
     const char **needs; // titles of checks
     size_t n_needs;
-    bool temporary; // what it changes is taken back at every end of the run, last first
-    bool undoes;    // it has a function that takes back what it did (procedure->undo)
+    const char *topic; // of a check that an operator may know better about (-p i_know=TOPIC), or NULL
+    bool known;        // and does: its refusal is told, and does not count
+    bool temporary;    // what it changes is taken back at every end of the run, last first
+    bool undoes;       // it has a function that takes back what it did (procedure->undo)
 };
 
 struct run;

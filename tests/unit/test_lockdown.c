@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -454,8 +455,25 @@ static char *outcome(const char *name, bool locked, struct error *err)
     return said;
 }
 
+// As systemd, a container's manager or a login may leave them: whatever this process may do, a program that it
+// becomes may do, too.
+static void inherit_capabilities(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &head, sets) < 0)
+        _exit(22);
+    for (size_t i = 0; i < COUNT_OF(sets); i++)
+        sets[i].inheritable = sets[i].permitted;
+    if (syscall(SYS_capset, &head, sets) < 0)
+        _exit(23);
+    for (unsigned long capability = 0; capability < 64; capability++)
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+}
+
 static void become(uid_t uid)
 {
+    inherit_capabilities();
     if (geteuid() == 0 && uid && (setgid(uid) < 0 || setuid(uid) < 0))
         _exit(21);
     prctl(PR_SET_DUMPABLE, 1);
