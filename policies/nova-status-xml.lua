@@ -9,7 +9,6 @@
 -- libvirtd is down, and the instance is locked in Nova so that nobody else works on it meanwhile. A lock
 -- keeps a plain user from migrating, so it is removed just before. In every case the lock is restored in the
 -- end, and nova-compute is up, enabled or disabled as before.
-local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
 local nova   = require "migrun.nova"
 local status = require "migrun.status"
@@ -28,8 +27,7 @@ return {
   },
 
   steps = {
-    nova.instance_is_ready,
-    nova.services_are_up,
+    nova.all,
     { "the destination is named", phase = "check",
       run = function(run)
         if not run.dest then
@@ -37,16 +35,6 @@ return {
         end
         return run.dest.name
       end },
-    check.guest_is_running,
-    nova.of_destination(check.destination_is_another_host),
-    nova.of_destination(nova.hosts_are_in_one_cell),
-    nova.of_destination(check.hosts_reach_each_other),
-    nova.of_destination(check.guest_is_not_on_destination),
-    nova.of_destination(nova.cpu_is_compatible(check.cpu_is_compatible)),
-    nova.of_destination(nova.placement_has_room),
-    nova.of_destination(check.memory_fits),
-    nova.of_destination(nova.server_group_allows),
-    nova.of_destination(check.same_storage),
 
     { "surgery", phase = "prepare",
       when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,

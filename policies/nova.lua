@@ -7,12 +7,9 @@
 -- Where VNC or a serial port listens on an address that only the source has, a current Nova rewrites it to
 -- the destination's, if each host's nova.conf has its own (server_listen, proxyclient_address). For an older
 -- Nova, see policies/nova-status-xml.lua.
-local check = require "migrun.check"
 local fixup = require "migrun.fixup"
 local nova  = require "migrun.nova"
 local window = require "migrun.host.window"
-
-local there = nova.of_destination
 
 return {
   api     = 1,
@@ -25,18 +22,7 @@ return {
   },
 
   steps = {
-    nova.instance_is_ready,
-    nova.services_are_up,
-    check.guest_is_running,
-    there(check.destination_is_another_host),
-    there(nova.hosts_are_in_one_cell),
-    there(check.hosts_reach_each_other),
-    there(check.guest_is_not_on_destination),
-    there(nova.cpu_is_compatible(check.cpu_is_compatible)),
-    there(nova.placement_has_room),
-    there(check.memory_fits),
-    there(nova.server_group_allows),
-    there(check.same_storage),
+    nova.all,
 
     window.open,
 

@@ -17,27 +17,12 @@ return {
   params = {
     timeout = { type = "duration", default = "auto", min = 1,
       help = "abort after this time; auto: 800 s per GiB of memory" },
-    unsafe  = { type = "boolean", default = false,
-      help = "migrate even if libvirt calls the storage unsafe" },
   },
 
   steps = {
-    check.guest_is_running,
-    check.no_block_jobs,
-    check.no_snapshots,
-    check.no_host_devices,
-    check.devices_can_move,
-    check.destination_is_another_host,
-    check.hosts_reach_each_other,
-    check.clocks_agree,
-    check.same_qemu_user,
-    check.guest_is_not_on_destination,
-    check.machine_exists,
-    check.cpu_is_compatible,
-    check.memory_fits,
-    check.same_storage,
-    check.libvirt_calls_it_safe,
+    check.all_but { check.listen_addresses_exist },
     check.status_listens_at_source,
+    check.nothing_is_renamed,
 
     { "listen on every address", phase = "prepare",
       when = function(run) return #status.bound(run) > 0 or status.has_flag(run, FLAG) end,
@@ -59,7 +44,7 @@ return {
     { "the guest", phase = "migrate",
       run = function(run)
         run.instance:migrate(run.dest,
-          { timeout = run.params.timeout, flags = run.params.unsafe and { "UNSAFE" } or {} })
+          { timeout = run.params.timeout, flags = run.params.i_know.unsafe and { "UNSAFE" } or {} })
       end },
 
     fixup.own_instance_files,

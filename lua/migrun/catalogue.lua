@@ -214,10 +214,10 @@ return joined { {
   { "cause", "unsafe migration: migration without shared storage is unsafe",
     "a disk lies on storage that libvirt does not recognize as shared",
     "mount it as a shared file system, name it in shared_filesystems of qemu.conf, or, when you know that "
-      .. "it is shared, -p unsafe=true" },
+      .. "it is shared, -p i_know=unsafe" },
   { "cause", "unsafe migration: migration may lead to data corruption",
     "a disk has a cache mode that this libvirt does not consider safe to migrate",
-    "cache='none' and a hard reboot of the guest, or newer libvirt (5.6) and QEMU (4.0); -p unsafe=true "
+    "cache='none' and a hard reboot of the guest, or newer libvirt (5.6) and QEMU (4.0); -p i_know=unsafe "
       .. "only when you know that the storage is coherent" },
   { "cause", "source and target image have different sizes", "the disk on %d is not as large as on %s",
     "make it anew there with the size that qemu-img info tells of %s's" },

@@ -1,20 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- Checks that ask Nova and Placement. A policy with nova = true uses them together with those of
 -- migrun.check.
+local check = require "migrun.check"
+local common = require "migrun.check.common"
+local step, there = common.step, common.there
+
 local nova = {}
-
-local function step(title, run, needs)
-  return { title, phase = "check", run = run, needs = needs }
-end
-
--- A check of the destination: left out when the scheduler chooses it (HOST is any), as Nova asks the same
--- then.
-function nova.of_destination(check)
-  local copy = {}
-  for key, value in pairs(check) do copy[key] = value end
-  copy.when = function(run) return run.dest ~= nil and (check.when == nil or check.when(run)) end
-  return copy
-end
 
 nova.instance_is_ready = step("instance is ready in Nova", function(run)
   local server = run.nova.instance
@@ -97,7 +88,7 @@ local function queue_of(host)
   end
 end
 
-nova.hosts_are_in_one_cell = step("both are in one cell", function(run)
+nova.hosts_are_in_one_cell = there("both are in one cell", function(run)
   local here, there = queue_of(run.source), queue_of(run.dest)
   if not here or not there then
     return "not known: no transport_url in a host's /etc/nova/nova.conf; Nova will say"
@@ -122,7 +113,7 @@ local function room(provider, class)
   return { capacity = capacity, used = used, free = capacity - used, inventory = inventory }
 end
 
-nova.placement_has_room = step("Placement has room", function(run)
+nova.placement_has_room = there("Placement has room", function(run)
   local flavor, provider, seen = run.nova.instance.flavor, run.nova:provider(run.dest), {}
   for _, wanted in ipairs { { "MEMORY_MB", flavor.ram, "MiB" }, { "VCPU", flavor.vcpus, "VCPUs" } } do
     local class, need, unit = table.unpack(wanted)
@@ -141,19 +132,19 @@ nova.placement_has_room = step("Placement has room", function(run)
   return #seen > 0 and table.concat(seen, "; ") or "Nova does not show the flavor; its scheduler decides"
 end)
 
-nova.server_group_allows = step("server group allows it", function(run)
-  local groups = run.nova.instance.groups
+nova.server_group_allows = there("server group allows it", function(run)
+  local groups, dest = run.nova.instance.groups, nova.compute_service(run, run.dest).host -- as Nova calls it
   if not groups or #groups == 0 then return groups and "in no server group" or "not shown by this Nova" end
   for _, id in ipairs(groups) do
     local group = run.nova:request("GET", "/os-server-groups/" .. id, nil,
       { microversion = "2.64" }).server_group
     if group.policy == "anti-affinity" or group.policy == "affinity" then
       for _, member in ipairs(group.members) do
-        local there = member ~= run.nova.instance.id and run.nova:server(member).host == run.dest.name
-        if there and group.policy == "anti-affinity" then
+        local is_there = member ~= run.nova.instance.id and run.nova:server(member).host == dest
+        if is_there and group.policy == "anti-affinity" then
           run:refuse(("the server group %s is anti-affinity, and its member %s is on %s")
             :format(group.name, member, run.dest.name))
-        elseif member ~= run.nova.instance.id and not there and group.policy == "affinity" then
+        elseif member ~= run.nova.instance.id and not is_there and group.policy == "affinity" then
           run:refuse(("the server group %s is affinity, and its member %s is not on %s")
             :format(group.name, member, run.dest.name))
         end
@@ -164,18 +155,30 @@ nova.server_group_allows = step("server group allows it", function(run)
 end)
 
 -- Nova compares CPUs by libvirt, and is known to say no where the guest would run.
-nova.cpu_is_compatible = function(check)
-  return { check[1], phase = "check", when = check.when, needs = check.needs, run = function(run)
-    local ok, answer = pcall(check.run, run)
-    if ok then return answer end
-    local text = type(answer) == "table" and answer.message or tostring(answer)
-    if text:lower():find("unknown cpu feature", 1, true) then
-      run:refuse(text .. " (Nova is known to say no for this where the guest would run: "
-        .. "skip_cpu_compare_on_dest in nova.conf's [workarounds], or a newer libvirt there)")
-    end
-    error(answer, 0)
-  end }
-end
+nova.cpu_is_compatible = there(check.cpu_is_compatible[1], function(run)
+  local ok, answer = pcall(check.cpu_is_compatible.run, run)
+  if ok then return answer end
+  local text = type(answer) == "table" and answer.message or tostring(answer)
+  if text:lower():find("unknown cpu feature", 1, true) then
+    run:refuse(text .. " (Nova is known to say no for this where the guest would run: "
+      .. "skip_cpu_compare_on_dest in nova.conf's [workarounds], or a newer libvirt there)")
+  end
+  error(answer, 0)
+end, { topic = "cpu" })
+
+-- What Nova itself asks, chooses or makes on the destination: devices and pins that it hands out anew, the plugs
+-- of Neutron's ports, console ports and the addresses that they listen on.
+local left_to_nova = {
+  check.no_host_devices, check.pins_exist, check.network, check.ports_are_free, check.listen_addresses_exist,
+  check.cpu_is_compatible,
+}
+
+---Every question about a Nova instance: Nova's own, Placement's, and those of check.all that Nova does not ask.
+nova.all = {
+  nova.instance_is_ready, nova.services_are_up, nova.hosts_are_in_one_cell, nova.cpu_is_compatible,
+  nova.placement_has_room, nova.server_group_allows,
+}
+for _, asked in ipairs(check.all_but(left_to_nova)) do table.insert(nova.all, asked) end
 
 -- The live migration itself.
 nova.live_migration = { "live migration by Nova", phase = "migrate",

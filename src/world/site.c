@@ -203,6 +203,8 @@ static const struct key site_keys[] = {{"hosts", NULL, NULL, NULL},
                                        {"control", NULL, NULL, NULL},
                                        {"ssh", NULL, NULL, ssh_keys},
                                        {"libvirt", NULL, NULL, libvirt_keys},
+                                       {"maps", NULL, NULL, NULL},
+                                       {"known_bad", NULL, NULL, NULL},
                                        PLACE_KEYS,
                                        {0}};
 
@@ -272,6 +274,14 @@ static int wrong_value(const struct checking *c, const char *where, const char *
     return wrong(c, dot ? dot + 1 : where, "%s should be %s, but is %s", where, expected, found);
 }
 
+static bool is_one_of(const char *const *names, size_t count, const char *name)
+{
+    size_t i = 0;
+    while (i < count && !STREQ(names[i], name))
+        i++;
+    return i < count;
+}
+
 static bool is_position(const char *key) { return *key && key[strspn(key, "0123456789")] == '\0'; }
 
 static int check_services(const struct checking *c, const char *where, const json_t *services);
@@ -330,6 +340,50 @@ static int check_services(const struct checking *c, const char *where, const jso
                 "a unit's name, or a table { unit =, state =, start =, stop =, restart =, sockets = }",
                 value);
     }
+    return 0;
+}
+
+// What is called otherwise on a host: {HOST: {KIND: {FROM: TO}}}, by destination.lua's kinds.
+static int check_maps(const struct checking *c, const json_t *maps)
+{
+    static const char *const kinds[] = {"bridge", "network", "device", "path", "cpu", "node"};
+    const char *host, *kind, *from;
+    json_t *of_host, *map, *to;
+    if (maps && !json_is_object(maps))
+        return wrong_value(c, "maps", "a table of hosts, each with what is called otherwise there", maps);
+    json_object_foreach((json_t *)(uintptr_t)maps, host, of_host) {
+        auto_free char *where = xasprintf("maps.%s", host);
+        if (!json_is_object(of_host) || is_position(host))
+            return wrong_value(c, where, "a table { bridge = { [\"br-a\"] = \"br-b\" } }", of_host);
+        json_object_foreach(of_host, kind, map) {
+            auto_free char *inner = xasprintf("%s.%s", where, kind);
+            const char *near = nearest_name(kind, kinds, COUNT_OF(kinds));
+            if (!is_one_of(kinds, COUNT_OF(kinds), kind))
+                return wrong(c, kind,
+                             "unknown kind '%s' of %s%s%s%s (bridge, network, device, path, cpu, node)", kind,
+                             where, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            if (!json_is_object(map))
+                return wrong_value(c, inner, "a table of names: [\"here\"] = \"there\"", map);
+            json_object_foreach(map, from, to)
+                if (!json_string_length(to) || !*from)
+                    return wrong_value(c, inner, "a table of names: [\"here\"] = \"there\"", to);
+        }
+    }
+    return 0;
+}
+
+// Its entries are checked where they are used (known_bad.lua).
+static int check_known_bad(const struct checking *c, const json_t *entries)
+{
+    size_t i;
+    json_t *entry;
+    if (entries && !json_is_array(entries) && json_object_size(entries) > 0)
+        return wrong_value(c, "known_bad", "a list of entries { says = …, dest = { qemu = \">=10\" }, … }",
+                           entries);
+    json_array_foreach((json_t *)(uintptr_t)entries, i, entry)
+        if (!json_is_object(entry))
+            return wrong_value(c, "known_bad",
+                               "a list of entries { says = …, dest = { qemu = \">=10\" }, … }", entry);
     return 0;
 }
 
@@ -456,7 +510,9 @@ int site_from_json(const json_t *table, const char *path, const char *text, stru
     auto_json json_t *hosts = json_object(), *control = json_object(),
                      *own = table ? json_copy((json_t *)(uintptr_t)table) : json_object();
     if (hosts_from(&c, "hosts", json_object_get(own, "hosts"), hosts) < 0 ||
-        hosts_from(&c, "control", json_object_get(own, "control"), control) < 0)
+        hosts_from(&c, "control", json_object_get(own, "control"), control) < 0 ||
+        check_maps(&c, json_object_get(own, "maps")) < 0 ||
+        check_known_bad(&c, json_object_get(own, "known_bad")) < 0)
         return -1;
     json_object_del(own, "hosts");
     json_object_del(own, "control");

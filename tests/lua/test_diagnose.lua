@@ -28,7 +28,7 @@ local KNOWN = {
         .. "Is another process using the image [/x/disk]?",
         "the disk is locked by another QEMU: the guest may be running twice", "stop here" },
     { "Unsafe migration: Migration without shared storage is unsafe",
-        "a disk lies on storage that libvirt does not recognize as shared", "%-p unsafe=true" },
+        "a disk lies on storage that libvirt does not recognize as shared", "%-p i_know=unsafe" },
     { "Unsafe migration: Migration may lead to data corruption if disks use cache other than none or "
         .. "directsync",
         "a disk has a cache mode that this libvirt does not consider safe to migrate", "cache='none'" },

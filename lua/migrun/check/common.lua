@@ -4,8 +4,22 @@ local xml = require "migrun.xml"
 
 local common = {}
 
-function common.step(title, run, when)
-  return { title, phase = "check", run = run, when = when }
+---A check. options: {topic: what an operator may know better (-p i_know=TOPIC), when}
+function common.step(title, run, options)
+  options = options or {}
+  return { title, phase = "check", run = run, topic = options.topic, when = options.when }
+end
+
+---A check of the destination: it is left out where there is none yet (Nova's scheduler chooses).
+function common.there(title, run, options)
+  local when = options and options.when
+  return common.step(title, run, { topic = options and options.topic,
+    when = function(run) return run.dest ~= nil and (when == nil or when(run)) end })
+end
+
+---Whether a guest's XML has something at a place.
+function common.has(run, place)
+  return #run.instance:xml():fragments(place) > 0
 end
 
 ---Bytes as people read them.
@@ -37,17 +51,61 @@ function common.refuse_all(run, reasons)
   if #reasons > 0 then run:refuse(table.concat(reasons, "; ")) end
 end
 
----The guest's disks: {target, type, path (of a file or a device), protocol, name, pool, volume, readonly,
----shareable, transient, cache, format, backing (files below it), document}; a drive with nothing in it is
----left out.
-function common.disks(run)
+---libvirt's own refusal as an answer; other errors are raised on.
+function common.ask(run, question, ...)
+  local ok, answer = pcall(question, ...)
+  if ok then return answer end
+  if type(answer) ~= "table" or answer.domain ~= "libvirt" then error(answer, 0) end
+  run:refuse(answer.message)
+end
+
+local capabilities = setmetatable({}, { __mode = "k" }) -- by host
+
+---What the destination's libvirt can give to guests of this one's kind: its domain capabilities, asked once.
+function common.capabilities(run)
+  local document, libvirt = run.instance:xml(), run.dest.libvirt
+  if not capabilities[run.dest] then
+    capabilities[run.dest] = common.ask(run, libvirt.domain_capabilities, libvirt,
+      document:get("devices/emulator"), document:get("os/type/@arch"), document:get("os/type/@machine"),
+      document:get("@type"))
+  end
+  return capabilities[run.dest]
+end
+
+local resources = setmetatable({}, { __mode = "k" })
+
+---Networks, secrets or filters of a host's libvirt, asked once; refuses where it cannot list them.
+function common.resources(run, host, kind)
+  if not resources[host] then resources[host] = host.libvirt:resources() end
+  local known = resources[host]
+  if not known[kind] then
+    run:refuse(("libvirt on %s does not list its %s (%s): does their daemon run there?")
+      :format(host.name, kind, known.unknown and known.unknown[kind] or "unknown"))
+  end
+  return known[kind]
+end
+
+---A size that libvirt writes with its unit, in bytes (https://libvirt.org/formatdomain.html, KiB where none is
+---given).
+function common.bytes(number, unit)
+  local factors = { b = 1, bytes = 1, kb = 1000, k = 1024, kib = 1024, mb = 10 ^ 6, m = 2 ^ 20, mib = 2 ^ 20,
+    gb = 10 ^ 9, g = 2 ^ 30, gib = 2 ^ 30, tb = 10 ^ 12, t = 2 ^ 40, tib = 2 ^ 40 }
+  local factor = factors[(unit or "KiB"):lower()]
+  return factor and tonumber(number) and math.tointeger(tonumber(number) * factor)
+end
+
+---The guest's disks: {target, device, type, path (of a file or a device), protocol, name, pool, volume, readonly,
+---shareable, transient, cache, format, startup (its startupPolicy), backing (files below it), document}; a drive
+---with nothing in it is left out. document: another XML of the guest than the source's.
+function common.disks(run, document)
   local disks = {}
-  for _, fragment in ipairs(run.instance:xml():fragments("devices/disk")) do
+  for _, fragment in ipairs((document or run.instance:xml()):fragments("devices/disk")) do
     local disk = xml.parse(fragment)
     local function has(element) return #disk:fragments(element) > 0 end
     if has("source") then
       disks[#disks + 1] = {
         document = disk, target = disk:get("target/@dev") or "a disk", type = disk:get("@type"),
+        device = disk:get("@device") or "disk", startup = disk:get("source/@startupPolicy"),
         path = disk:get("source/@file") or disk:get("source/@dev"),
         protocol = disk:get("source/@protocol"), name = disk:get("source/@name"),
         pool = disk:get("source/@pool"), volume = disk:get("source/@volume"),

@@ -85,7 +85,7 @@ check.no_host_devices = step("no device of the host", function(run)
       .. "migrate leaves this check out"):format(table.concat(found, ", "), run.source.name))
   end
   return teamed > 0 and ("%d, unplugged by QEMU for the move"):format(teamed) or "it uses none"
-end)
+end, { topic = "devices" })
 
 -- Image formats whose drivers in QEMU block a migration.
 local fixed_formats = { qcow = true, vdi = true, vhdx = true, vmdk = true, vpc = true }
@@ -144,18 +144,7 @@ check.devices_can_move = step("its devices can move", function(run)
       :format(share:get("target/@dir") or "a folder of the host"))
   end
   return "no transient disk, shared folder or memory, TPM of the host, or fixed image"
-end)
-
-local function tpm_text(document, run)
-  local tpm = document:fragments("devices/tpm")[1]
-  if not tpm then return nil end
-  local secret = xml.parse(tpm):get("backend/encryption/@secret")
-  if secret then
-    run:warn(("its TPM is encrypted: the secret %s must be defined on %s too (virsh secret-list there)")
-      :format(secret, run.dest.name))
-  end
-  return ("its TPM's state goes along; %s needs swtpm"):format(run.dest.name)
-end
+end, { topic = "devices" })
 
 local function nvram_text(document, run)
   local path = document:get("os/nvram/source/@file") or document:get("os/nvram")
@@ -166,7 +155,7 @@ local function nvram_text(document, run)
     :format(run.dest.name, path, run.source.name)
 end
 
-check.what_goes_along = step("what goes along", function(run)
+check.what_goes_along = common.there("what goes along", function(run)
   local document, guest, told = run.instance:xml(), run.instance.facts, {}
   told[1] = guest.persistent and "its definition"
     or "no definition: it is transient, and libvirt forgets it when it stops"
@@ -177,7 +166,6 @@ check.what_goes_along = step("what goes along", function(run)
     told[#told + 1] = "definition and running guest differ: its next start there takes the definition"
   end
   told[#told + 1] = nvram_text(document, run)
-  told[#told + 1] = tpm_text(document, run)
   return table.concat(told, "; ")
 end)
 

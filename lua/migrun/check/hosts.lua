@@ -3,7 +3,7 @@
 local common = require "migrun.check.common"
 local tls = require "migrun.host.tls"
 local window = require "migrun.host.window"
-local step, contains = common.step, common.contains
+local step, contains = common.there, common.contains
 
 local check = {}
 
@@ -51,19 +51,56 @@ local function refuse_own_address(run, from, name, address)
   end
 end
 
--- Whether migrations from one host arrive at the other: under the name that its libvirtd will give to the
--- source.
-local function reach_migrations(run, from, to, name, answers)
-  local first, last = migration_ports(to)
-  local there = answers or from:reach(name, { first, last })
-  refuse_own_address(run, from, name, there.address)
-  for _, port in ipairs { first, last } do
+-- Under which name, or address, and on which ports the guest's memory arrives at a host: by the site's own
+-- migrate_uri, else by its qemu.conf, else by the name that its libvirtd has.
+local function arrival(host)
+  local uri, conf = host.settings.libvirt.migrate_uri, conf_of(host)
+  local name, port = (uri or ""):gsub("%%s", host.name):match("^%w+:/*%[?([^%]/?]-)%]?:?(%d*)[/?]?$")
+  if name and name ~= "" then
+    local only = math.tointeger(tonumber(port))
+    local first, last = migration_ports(host)
+    return { name = name, first = only or first, last = only or last, setting = "migrate_uri of the site file" }
+  end
+  local first, last = migration_ports(host)
+  return { name = conf.migration_host or host.facts.libvirt.hostname or host.name, first = first, last = last,
+    setting = conf.migration_host and "migration_host in its qemu.conf" }
+end
+
+local anywhere = { ["0.0.0.0"] = true, ["::"] = true }
+
+-- QEMU there listens on migration_address, and the source is sent to where the name leads: either has to be that
+-- host's own.
+local function refuse_foreign_address(run, from, to, at, address)
+  local own, conf = to.facts.addresses, conf_of(to)
+  local listens = conf.migration_address
+  if listens and not anywhere[listens] and not contains(own, listens) then
+    run:refuse(("migration_address in the qemu.conf of %s is %s, which is %s: its QEMU could not listen there "
+      .. "(remove the line, or write %s's own)"):format(to.name, listens,
+      contains(from.facts.addresses, listens) and ("an address of %s"):format(from.name)
+      or ("no address of %s"):format(to.name), to.name))
+  end
+  if at.setting and address and not contains(own, address) then
+    run:refuse(("%s leads from %s to %s (%s), which is no address of %s: the guest's memory would be sent there")
+      :format(at.setting, from.name, at.name, address, to.name))
+  end
+end
+
+-- Whether migrations from one host arrive at the other. answers: of ports that were tried already.
+local function reach_migrations(run, from, to, at, answers, say)
+  local ports = at.first == at.last and { at.first } or { at.first, at.last }
+  local there = answers or from:reach(at.name, ports)
+  refuse_own_address(run, from, at.name, there.address)
+  refuse_foreign_address(run, from, to, at, there.address)
+  for _, port in ipairs(ports) do
     if is_blocked(there.ports[port]) then
-      run:refuse(("%s cannot reach %s:%d (%s): migrations arrive on ports %d-%d, which a firewall should "
-        .. "let through")
-        :format(from.name, name, port, there.ports[port].error, first, last))
+      return say(run, ("%s cannot reach %s:%d (%s): migrations arrive on ports %d-%d, which a firewall should "
+        .. "let through"):format(from.name, at.name, port, there.ports[port].error, at.first, at.last))
     end
   end
+end
+
+local function ports_text(at)
+  return at.first == at.last and ("%d"):format(at.first) or ("%d-%d"):format(at.first, at.last)
 end
 
 -- A login is tried where there is one; plain TCP has none, and other URIs name programs of the site's own.
@@ -73,23 +110,43 @@ local function refuse_without_login(run, from, to)
   if transport == "tls" then tls.ask_dates(run, { from, to }) end
   if transport ~= "tls" and transport ~= "ssh" then return end
   local why = from:refused_by(uri)
-  if why then
+  if why and transport == "ssh" then
+    local user = uri:match("://(.-)@") or "root"
+    run:refuse(("root on %s, as whom libvirt there logs in, is not let in by %s (%s: %s): see it as root on %s "
+      .. "(ssh %s@%s true), or let migrun prepare-host.lua %s %s set a way up"):format(from.name, to.name, uri,
+      why, from.name, user, to.name, from.name, to.name))
+  elseif why then
     run:refuse(("libvirt of %s is not let in by that of %s (%s: %s): migrun prepare-host.lua %s %s sets a "
       .. "way up"):format(from.name, to.name, uri, why, from.name, to.name))
   end
 end
 
+-- The way back is for the guest's next move: where it is closed, that is said.
+local function ask_way_back(run, source, dest)
+  local at, port = arrival(source), libvirt_port(source.settings.libvirt.uri)
+  local asked = at.name == source.name and { port, at.first, at.last } or { port }
+  local ok, here = pcall(dest.reach, dest, source, asked)
+  if not ok then
+    if type(here) ~= "table" or here.domain ~= "host" then error(here, 0) end
+    return run:warn(("the way back is closed: %s"):format(here.message))
+  end
+  local function warn(_, text) run:warn("the way back is closed: " .. text) end
+  refuse_own_address(run, dest, source.name, here.address)
+  if is_blocked(here.ports[port]) then
+    return warn(run, ("%s cannot reach %s:%d (%s)"):format(dest.name, source.name, port, here.ports[port].error))
+  end
+  if at.name == source.name then reach_migrations(run, dest, source, at, here, warn) end
+end
+
 check.hosts_reach_each_other = step("hosts reach each other", function(run)
   local source, dest = run.source, run.dest
-  local first, last = migration_ports(dest)
-  local port = libvirt_port(dest.settings.libvirt.uri)
-  local name = conf_of(dest).migration_host or dest.facts.libvirt.hostname or dest.name
-  if name:find("^localhost") then
+  local at, port = arrival(dest), libvirt_port(dest.settings.libvirt.uri)
+  if at.name:find("^localhost") then
     run:refuse(("libvirtd on %s calls itself %s, and %s would be told to send the guest there: give its "
-      .. "own address a line with its name in /etc/hosts"):format(dest.name, name, source.name))
+      .. "own address a line with its name in /etc/hosts"):format(dest.name, at.name, source.name))
   end
   window.warn_of_open(run, { source, dest })
-  local there = source:reach(dest, { port, first, last })
+  local there = source:reach(dest, { port, at.first, at.last })
   refuse_own_address(run, source, dest.name, there.address)
   local is_guarded = window.is_guarded(dest)
   if is_guarded and there.ports[port].open and transport_of(dest.settings.libvirt.uri) == "tcp" then
@@ -100,18 +157,12 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
       :format(source.name, dest.name, port, there.ports[port].error))
   end
   refuse_without_login(run, source, dest)
-  reach_migrations(run, source, dest, name, name == dest.name and there)
-  local back = libvirt_port(source.settings.libvirt.uri)
-  local from, to = migration_ports(source)
-  local here = dest:reach(source, { back, from, to })
-  refuse_own_address(run, dest, source.name, here.address)
-  if is_blocked(here.ports[back]) then
-    run:refuse(("%s cannot reach %s:%d (%s)"):format(dest.name, source.name, back, here.ports[back].error))
-  end
-  reach_migrations(run, dest, source, source.name, here)
-  return ("%s → %s:%d, %d-%d · %s → %s")
-    :format(source.name, dest.name, port, first, last, dest.name, source.name)
-end)
+  reach_migrations(run, source, dest, at, at.name == dest.name and there, run.refuse)
+  ask_way_back(run, source, dest)
+  return ("%s → %s:%d, %s%s · %s → %s")
+    :format(source.name, dest.name, port, at.name ~= dest.name and at.name ~= (dest.facts.libvirt.hostname
+    or dest.name) and at.name .. ":" or "", ports_text(at), dest.name, source.name)
+end, { topic = "transport" })
 
 check.guest_is_not_on_destination = step("guest is not there yet", function(run)
   local guest, there = run.instance, run.dest.facts
@@ -158,7 +209,7 @@ check.same_qemu_user = step("same QEMU user", function(run)
       :format(user_text(here), run.source.name, user_text(there), run.dest.name))
   end
   return user_text(here) .. " on both hosts"
-end)
+end, { topic = "users" })
 
 -- By how many seconds at least and at most a host's clock is ahead of this machine's: its first word came
 -- after the question was sent, its last before the answer was there.
@@ -178,7 +229,7 @@ check.clocks_agree = step("clocks agree", function(run)
       :format(run.source.name, run.dest.name, least))
   end
   return ("at most %.2f s apart"):format(most)
-end)
+end, { topic = "clock" })
 
 check.transport_is_guarded = step("transport is guarded", function(run)
   if conf_of(run.source).migrate_tls_force == 1 or conf_of(run.dest).migrate_tls_force == 1 then

@@ -2,24 +2,14 @@
 -- Of the guest's storage: that both hosts mean the same disk by the same name, proven by what each of them
 -- sees of it.
 local common = require "migrun.check.common"
-local step, contains, size = common.step, common.contains, common.size
+local destination = require "migrun.destination"
+local sharing = require "migrun.check.sharing"
+local contains, size = common.contains, common.size
+local behind, is_same_state = sharing.behind, sharing.is_same_state
 
 local check = {}
 
--- The file behind a path, as it was seen with the facts, or as it is now.
-local function behind(host, path)
-  local seen = host.facts.storage[path]
-  return seen or host:storage({ path })[path]
-end
-
 -- ---- files ----
-
--- Each write gives a file another time of change, to the nanosecond, which nobody can set: two hosts that see
--- the same one see one file.
-local function is_same_state(one, other)
-  return one.size == other.size and one.mtime == other.mtime and one.ctime == other.ctime
-    and (one.inode == other.inode or one.ctime % 1000000000 ~= 0)
-end
 
 local function time_text(nanoseconds)
   return ("%s.%06d"):format(os.date("%H:%M:%S", nanoseconds // 1000000000), nanoseconds % 1000000000 // 1000)
@@ -91,7 +81,7 @@ local function one_device(run, path, here, there)
   end
   if #here.ids == 0 or #there.ids == 0 then
     return nil, ("it cannot be told whether %s is the same device on %s: it has no WWN, serial or "
-      .. "device-mapper uuid on %s")
+      .. "device-mapper uuid on %s (a loop device, DRBD)")
       :format(path, run.dest.name, #here.ids == 0 and run.source.name or run.dest.name)
   end
   return nil, ("%s is another device on %s: %s there, %s on %s")
@@ -191,11 +181,11 @@ end
 -- ---- what is only read ----
 
 -- Such a file need not be one and the same: it must be there, as long as here.
-local function is_there(run, path)
-  local here, there = behind(run.source, path), behind(run.dest, path)
+local function is_there(run, path, there_path)
+  local here, there = behind(run.source, path), behind(run.dest, there_path)
   if not here then return true end
   if not there then
-    return false, ("%s is not on %s: is its storage mounted there?"):format(path, run.dest.name)
+    return false, ("%s is not on %s: is its storage mounted there?"):format(there_path, run.dest.name)
   end
   if here.size ~= there.size then
     return false, ("%s is another file on %s: %d bytes there, %d on %s")
@@ -204,25 +194,53 @@ local function is_there(run, path)
   return true
 end
 
-local function read_only_paths(run, disks)
-  local document, paths = run.instance:xml(), {}
-  for _, disk in ipairs(disks) do
-    if disk.readonly and disk.path then paths[#paths + 1] = disk.path end
-    for _, path in ipairs(disk.backing) do paths[#paths + 1] = path end
+-- Media that libvirt drops on the way where they are missing (startupPolicy), so that the guest finds an empty
+-- drive (https://libvirt.org/formatdomain.html).
+local dropped = { optional = true, requisite = true }
+
+-- Files that are only read: {here, there, disk (of a medium)}, …
+local function read_only_files(run, disks, disks_there)
+  local document, other, files = run.instance:xml(), destination.document(run), {}
+  for i, disk in ipairs(disks) do
+    if disk.readonly and disk.path then
+      files[#files + 1] = { here = disk.path, there = disks_there[i].path or disk.path, disk = disk }
+    end
+    for k, path in ipairs(disk.backing) do
+      files[#files + 1] = { here = path, there = disks_there[i].backing[k] or path }
+    end
   end
   for _, place in ipairs { "os/kernel", "os/initrd", "os/dtb", "os/loader" } do
-    for _, path in ipairs(document:find(place)) do paths[#paths + 1] = path end
+    local there = other:find(place)
+    for i, path in ipairs(document:find(place)) do
+      files[#files + 1] = { here = path, there = there[i] or path }
+    end
   end
-  return paths
+  return files
+end
+
+-- Whether such a file is there; or that it is a medium which the guest goes without, or one to be taken out.
+local function file_or_medium(run, file, seen)
+  local ok, problem = is_there(run, file.here, file.there)
+  local disk = file.disk
+  if ok or not disk or (disk.device ~= "cdrom" and disk.device ~= "floppy") then return ok, problem end
+  if dropped[disk.startup] and not behind(run.dest, file.there) then
+    run:warn(("%s: %s is not on %s: libvirt takes it out of the drive on the way (startupPolicy='%s')")
+      :format(disk.target, file.here, run.dest.name, disk.startup))
+    seen[#seen + 1] = ("%s goes along empty"):format(disk.target)
+    return true
+  end
+  return false, ("%s; take the medium out for the move: virsh change-media %s %s --eject"):format(problem,
+    run.instance.name, disk.target)
 end
 
 -- ---- the checks ----
 
-local function one_disk_of_any_kind(run, disk)
+-- there: the same disk as the destination gets it.
+local function one_disk_of_any_kind(run, disk, there)
   if disk.type == "nvme" or disk.type == "vhostuser" or disk.type == "vhostvdpa" or disk.type == "dir" then
     return nil, ("it is %s's own (%s)"):format(run.source.name, disk.type)
   elseif disk.path then
-    return one_disk(run, disk.path, disk.path)
+    return one_disk(run, disk.path, there.path or disk.path)
   elseif disk.protocol then
     local text, problem = one_network_disk(run, disk)
     return text and ("%s %s, %s"):format(disk.protocol, disk.name or "", text),
@@ -233,11 +251,12 @@ local function one_disk_of_any_kind(run, disk)
   return nil, ("a disk of the type %s is not known here"):format(disk.type)
 end
 
-check.same_storage = step("same disks on both hosts", function(run)
-  local disks, seen, problems, others = common.disks(run), {}, {}, 0
-  for _, disk in ipairs(disks) do
+check.same_storage = common.there("same disks on both hosts", function(run)
+  local disks, there = common.disks(run), common.disks(run, destination.document(run))
+  local seen, problems, others = {}, {}, 0
+  for i, disk in ipairs(disks) do
     if not (disk.readonly and disk.path) then
-      local text, problem = one_disk_of_any_kind(run, disk)
+      local text, problem = one_disk_of_any_kind(run, disk, there[i])
       if text then
         seen[#seen + 1] = ("%s: %s"):format(disk.target, text)
       else
@@ -245,8 +264,8 @@ check.same_storage = step("same disks on both hosts", function(run)
       end
     end
   end
-  for _, path in ipairs(read_only_paths(run, disks)) do
-    local ok, problem = is_there(run, path)
+  for _, file in ipairs(read_only_files(run, disks, there)) do
+    local ok, problem = file_or_medium(run, file, seen)
     if ok then others = others + 1 else problems[#problems + 1] = problem end
   end
   common.refuse_all(run, problems)
@@ -254,36 +273,7 @@ check.same_storage = step("same disks on both hosts", function(run)
     seen[#seen + 1] = ("%d read-only file%s there too"):format(others, others == 1 and "" or "s")
   end
   return #seen > 0 and table.concat(seen, "; ") or "the guest has no disk"
-end)
-
--- What libvirt takes for shared (by the kind of the file system, whatever it really is), and of these what
--- stays coherent by itself.
-local shared_types = {
-  nfs = true, nfs4 = true, gfs2 = true, ocfs2 = true, afs = true, cifs = true, smb3 = true, ceph = true,
-  gpfs = true, acfs = true, beegfs = true,
-  ["fuse.glusterfs"] = true, ["fuse.quobyte"] = true,
-}
-local cluster_types = { gfs2 = true, ocfs2 = true, ceph = true }
-
--- The type that libvirt sees: for FUSE it takes the first mount of the longest target.
-local function type_for_libvirt(host, seen)
-  if seen.fstype:sub(1, 4) ~= "fuse" then return seen.fstype end
-  local best
-  for _, mount in ipairs(host.facts.mounts or {}) do
-    local inside = mount.target == "/" or seen.path == mount.target
-      or seen.path:sub(1, #mount.target + 1) == mount.target .. "/"
-    if inside and (not best or #mount.target > #best.target) then best = mount end
-  end
-  return best and best.fstype or seen.fstype
-end
-
-local function is_listed_as_shared(host, path)
-  for _, folder in ipairs((host.facts.libvirt.conf or {}).shared_filesystems or {}) do
-    folder = folder:gsub("/+$", "")
-    if path == folder or path:sub(1, #folder + 1) == folder .. "/" then return true end
-  end
-  return false
-end
+end, { topic = "storage" })
 
 -- Why libvirt calls a disk unsafe, or nil; it asks no read-only disk, and no network disk.
 local function unsafe_reason(run, disk)
@@ -292,12 +282,12 @@ local function unsafe_reason(run, disk)
   if disk.type == "file" then
     local seen = behind(host, disk.path)
     if not seen then return nil end
-    local fstype = type_for_libvirt(host, seen)
-    if not shared_types[fstype] and not is_listed_as_shared(host, seen.path) then
+    local fstype = sharing.type_for_libvirt(host, seen)
+    if not sharing.is_known(host, seen) then
       return ("%s lies on %s (%s), which libvirt does not recognize as shared storage")
         :format(disk.target, fstype, seen.source)
     end
-    coherent = cluster_types[fstype]
+    coherent = sharing.cluster_types[fstype]
   end
   local facts = host.facts.libvirt
   local drops_cache = common.at_least(facts.libvirt, "5.6.0") and common.at_least(facts.hypervisor, "4.0.0")
@@ -309,8 +299,8 @@ local function unsafe_reason(run, disk)
   end
 end
 
--- Left out where the policy's parameter `unsafe` is true: its operator knows better than libvirt.
-check.libvirt_calls_it_safe = step("libvirt calls it safe", function(run)
+-- Where its operator knows better than libvirt (i_know=unsafe), a policy moves the guest with the flag UNSAFE.
+check.libvirt_calls_it_safe = common.there("libvirt calls it safe", function(run)
   local reasons, seen = {}, {}
   for _, disk in ipairs(common.disks(run)) do
     if not disk.readonly and disk.type ~= "network" then
@@ -320,10 +310,10 @@ check.libvirt_calls_it_safe = step("libvirt calls it safe", function(run)
   end
   if #reasons > 0 then
     run:refuse(table.concat(reasons, "; ")
-      .. ": libvirt would call the migration unsafe. Where both hosts do share the storage, -p unsafe=true "
-      .. "(of libvirt.lua) passes it, or shared_filesystems in qemu.conf (libvirt 11)")
+      .. ": libvirt would call the migration unsafe. Where both hosts do share the storage, -p i_know=unsafe "
+      .. "passes it, or shared_filesystems in qemu.conf (libvirt 11)")
   end
   return #seen > 0 and table.concat(seen, ", ") or "no disk that it asks about"
-end, function(run) return not run.params.unsafe end)
+end, { topic = "unsafe" })
 
 return check

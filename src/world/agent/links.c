@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
@@ -42,14 +43,24 @@ static json_int_t number_of(const struct rtattr *at)
     return number;
 }
 
-// "bridge", "vlan", "openvswitch", …: what made it; NULL: a driver of real hardware.
-static char *kind_of(const struct rtattr *info)
+// What made it, "bridge", "vlan", "openvswitch", … (absent: a driver of real hardware), and its VLAN.
+static void add_kind(json_t *link, const struct rtattr *info)
 {
-    const struct rtattr *sorted[IFLA_INFO_KIND + 1];
+    const struct rtattr *sorted[IFLA_INFO_DATA + 1], *of_vlan[IFLA_VLAN_ID + 1];
     if (!info)
-        return NULL;
+        return;
     sort_attributes(RTA_DATA(info), RTA_PAYLOAD(info), sorted, COUNT_OF(sorted));
-    return text_of(sorted[IFLA_INFO_KIND]);
+    auto_free char *kind = text_of(sorted[IFLA_INFO_KIND]);
+    set_text(link, "kind", kind);
+    if (!kind || !STREQ(kind, "vlan") || !sorted[IFLA_INFO_DATA])
+        return;
+    const struct rtattr *data = sorted[IFLA_INFO_DATA];
+    uint16_t vlan;
+    sort_attributes(RTA_DATA(data), RTA_PAYLOAD(data), of_vlan, COUNT_OF(of_vlan));
+    if (!of_vlan[IFLA_VLAN_ID] || RTA_PAYLOAD(of_vlan[IFLA_VLAN_ID]) < sizeof vlan)
+        return;
+    memcpy(&vlan, RTA_DATA(of_vlan[IFLA_VLAN_ID]), sizeof vlan);
+    json_object_set_new(link, "vlan", json_integer(vlan));
 }
 
 static json_t *with_index(json_t *all, json_int_t index)
@@ -69,14 +80,13 @@ static void take_link(const struct nlmsghdr *message, json_t *all)
     if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_LENGTH(sizeof *info))
         return;
     sort_attributes(IFLA_RTA(info), IFLA_PAYLOAD(message), sorted, COUNT_OF(sorted));
-    auto_free char *name = text_of(sorted[IFLA_IFNAME]), *kind = kind_of(sorted[IFLA_LINKINFO]);
+    auto_free char *name = text_of(sorted[IFLA_IFNAME]);
     if (!name)
         return;
     json_t *link = json_pack("{s:o, s:i, s:I, s:b, s:[]}", "name", json_text(name), "index", info->ifi_index,
                              "mtu", number_of(sorted[IFLA_MTU]), "up", (info->ifi_flags & IFF_UP) != 0,
                              "addresses");
-    if (kind)
-        json_object_set_new(link, "kind", json_text(kind));
+    add_kind(link, sorted[IFLA_LINKINFO]);
     if (sorted[IFLA_MASTER])
         json_object_set_new(link, "master", json_integer(number_of(sorted[IFLA_MASTER])));
     json_array_append_new(all, link);

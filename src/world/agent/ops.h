@@ -70,7 +70,7 @@
 // Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the beginning and at the end),
 //   kernel, os, arch, units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
 //   own_addresses: [those that its own name has in /etc/hosts],
-//   interfaces: [{name, mtu, up, kind: "bridge", "openvswitch", "vlan", … (absent: a real device), master,
+//   interfaces: [{name, mtu, up, kind: "bridge", "openvswitch", "vlan", … (absent: a real device), vlan, master,
 //   addresses: [{address, prefix, secondary: it came later than another of its network, or is to go}]}],
 //   mounts: [{target, source, fstype}], memory: {total, available, hugepages_total, hugepages_free,
 //   hugepage_size (bytes), hugepages: [{size (bytes), total, free (pages)}]}, nodes: [{node, cpus: "0-3", total,
