@@ -68,12 +68,13 @@ end
 ---@param run Run
 ---@return string[]
 function destination.renamed(run)
-  local texts, document = {}, run.instance:xml()
+  local texts, seen, document = {}, {}, run.instance:xml()
   for kind, map in pairs(destination.maps(run)) do
     for _, place in ipairs(places[kind] or {}) do
       for _, value in ipairs(document:find(place)) do
         local other = mapped(kind, value, map)
-        if other ~= value then texts[#texts + 1] = ("%s → %s"):format(value, other) end
+        if other ~= value and not seen[value] then texts[#texts + 1] = ("%s → %s"):format(value, other) end
+        seen[value] = true
       end
     end
   end

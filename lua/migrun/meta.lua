@@ -16,7 +16,9 @@
 ---@field hosts Host[]        all hosts of this run: source and dest, or those that were named
 ---@field here Host           the machine that migrun runs on
 ---@field instance Instance|nil
----@field params table<string, any>   the policy's parameters, converted to their declared types
+---The policy's parameters, converted to their declared types; and i_know, the topics that the operator knows
+---better than a check: {storage = true}.
+---@field params table<string, any>
 ---@field saved table         data shared by steps; plain data, kept in the journal
 ---@field preview boolean     true in a --dry-run
 ---@field nova Nova        Nova, with Placement and Neutron; without credentials every request is an error
@@ -411,13 +413,15 @@ function json.decode(text) end
 ---@field takes string[]|nil   { "instance", "host" } (default), { "instance" }, { "host" }, { "hosts" } or {}
 ---@field audits boolean|nil   its preview ends with status 2 where a check warns: cron can ask it
 ---@field params table<string, Param>|nil
----@field steps Step[]
+---@field steps (Step|Step[])[]  a list among them stands for its steps (check.all)
 -- and a step is
 ---@class Step
 ---@field [1] string     title, unique in the policy
 ---@field phase "check"|"prepare"|"migrate"|"fixup"
 ---@field when (fun(run: Run): boolean|string|nil)|nil   false/nil: skip the step; a string: why it runs
 ---@field needs string[]|nil   titles of the checks that must pass before this check runs
+---Of a check that an operator may know better about: -p i_know=TOPIC tells its refusal, and goes on.
+---@field topic string|nil
 ---@field run fun(run: Run): string|nil    returns a description of what it found, or did
 ---Of a prepare step: its changes are for the time of the move, and undone at every end, also after the guest
 ---has moved.

@@ -46,8 +46,10 @@ local select
 local function holds(node, predicate)
     for test in (predicate .. " or "):gmatch("(.-) or ") do
         local path, wanted = test:match("^([^=]*)='([^']*)'$")
-        for _, found in ipairs(select(node, path or test)) do
-            if not wanted or text_of(found) == wanted then return true end
+        local compared, least = test:match("^(@%w+) > (%d+)$")
+        for _, found in ipairs(select(node, path or compared or test)) do
+            if least and tonumber(text_of(found)) > tonumber(least) then return true end
+            if not least and (not wanted or text_of(found) == wanted) then return true end
         end
     end
     return false
@@ -55,6 +57,17 @@ end
 
 -- The elements, or attributes {owner, attribute}, that the path leads to from a node.
 function select(node, path)
+    if path == "." then return { node } end
+    local above, below = path:match("^(.-)//(.*)$")
+    if above then
+        local found = {}
+        local function descend(at)
+            for _, inner in ipairs(select(at, below)) do table.insert(found, inner) end
+            for _, child in ipairs(at.children) do if type(child) == "table" then descend(child) end end
+        end
+        for _, top in ipairs(select(node, above)) do descend(top) end
+        return found
+    end
     local attribute = path:match("^@([%w:]+)$")
     if attribute then
         return node.attributes[attribute] and { { owner = node, attribute = attribute } } or {}

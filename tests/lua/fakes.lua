@@ -27,6 +27,7 @@ function fakes.fake_host(name, host)
             return host.capabilities(...)
         end,
         volume = function(_, pool, name) return host.volumes(pool, name) end,
+        resources = function() return host.resources end,
         compare_cpu = function(_, ...)
             table.insert(fake.done, { "compare_cpu", ... })
             return host.cpu
@@ -56,6 +57,10 @@ function fakes.fake_host(name, host)
         if path == host.refused then error({ domain = "refused", message = path .. " is refused" }) end
         table.insert(self.done, { "chown", path, uid, gid })
         host.files[path].uid, host.files[path].gid = uid, gid
+    end
+    function fake:listeners(ports)
+        table.insert(self.done, { "listeners", ports })
+        return host.listeners
     end
     function fake:reach(other, ports)
         local name = type(other) == "table" and other.name or other
@@ -90,6 +95,7 @@ function fakes.world()
             cpu = lab.cpu, texts = {}, looks = {}, capabilities = function()
                 return fake_document.new(lab.capabilities)
             end,
+            resources = { networks = {}, secrets = {}, filters = {}, unknown = {} }, listeners = {},
             volumes = function() error({ domain = "libvirt", message = "Storage pool not found" }, 0) end,
         }
     end
@@ -108,7 +114,7 @@ end
 ---A run in that world. world.moved: the guest is at the destination; world.preview.
 function fakes.fake_run(world)
     local uuid = world.instance.uuid
-    local run = { params = {}, preview = world.preview or false, warnings = {} }
+    local run = { params = { i_know = {} }, site = world.site or {}, preview = world.preview or false, warnings = {} }
     run.source = fakes.fake_host("compute-1", world.source)
     run.dest = not world.alone and fakes.fake_host("compute-2", world.dest) or nil
     if not world.moved then world.source.domains[uuid] = fake_domain(world, world.xml) end

@@ -63,6 +63,7 @@ t.run("a good policy, in its one form", function()
             {title = "move", phase = "migrate", needs = {}, run = nothing},
             {title = "own", phase = "fixup", needs = {}, run = nothing, verify = verify},
         },
+        topics = {},
     })
 end)
 
@@ -79,7 +80,7 @@ t.run("unknown keys", function()
     expect_step({"a", phase = "check", run = nothing, wehn = nothing},
         "unknown key 'wehn' of step 'a'; did you mean 'when'?")
     expect_step({"a", "b", phase = "check", run = nothing},
-        "unknown key 2 of step 'a'; known are needs, phase, run, temporary, undo, verify, when")
+        "unknown key 2 of step 'a'; known are needs, phase, run, temporary, topic, undo, verify, when")
     expect_step({"a", phase = "prepare", run = nothing, temporay = true},
         "unknown key 'temporay' of step 'a'; did you mean 'temporary'?")
     expect_step({"a", phase = "prepare", run = nothing, undone = nothing},
@@ -363,7 +364,7 @@ end
 
 t.run("defaults, and converted values", function()
     t.equal(policy.params(SPEC, {}), {timeout = "auto", count = 3, force = false, mode = "fast",
-        wait = "auto"})
+        wait = "auto", i_know = {}})
     local good = {
         timeout = {["90s"] = 90, auto = "auto"}, count = {["7"] = 7, ["-1"] = -1},
         ratio = {["0.5"] = 0.5, ["2"] = 2}, mode = {safe = "safe"},
@@ -407,4 +408,33 @@ t.run("unknown parameters", function()
     t.equal(problems, {"unknown parameter 'x'; the policy takes none"})
     _, problems = policy.params(SPEC, {x = "1", count = "y", ratio = "z"})
     t.equal(#problems, 3)
+end)
+
+t.run("what an operator knows better: topics of checks", function()
+    local function topic(name) return {"check " .. name, phase = "check", run = nothing, topic = name} end
+    local checked = policy.check {api = 1, summary = "x", steps = {topic "storage", topic "cpu"}}
+    t.equal(checked.topics, {"cpu", "storage"})
+    local values, problems = policy.params({}, {i_know = "storage, cpu"}, checked.topics)
+    t.equal({values, problems}, {{i_know = {storage = true, cpu = true}}, {}})
+    _, problems = policy.params({}, {i_know = "storge"}, checked.topics)
+    t.equal(problems, {"parameter 'i_know': no check of the policy has the topic 'storge' (did you mean "
+        .. "'storage'?); topics are cpu, storage"})
+    _, problems = policy.params({}, {i_know = "storage"}, {})
+    t.equal(problems, {"parameter 'i_know': no check of the policy has the topic 'storage'; none has any"})
+    expect_step({"a", phase = "check", run = nothing, topic = "Storage!"},
+        "the topic of step 'a' is a word of small letters, not 'Storage!'")
+    expect_step({"a", phase = "prepare", run = nothing, topic = "storage"},
+        "step 'a' (prepare) has a topic; only a check has one")
+    expect({params = {i_know = {type = "string"}}}, "i_know is a parameter of every policy: what its operator knows "
+        .. "better than a check of that topic")
+end)
+
+t.run("a list of steps among the steps stands for its steps", function()
+    local checked, problems = policy.check {api = 1, summary = "x",
+        steps = {{check_step "one", check_step "two"}, check_step "three"}}
+    t.equal(problems, {})
+    local titles = {}
+    for i, step in ipairs(checked.steps) do titles[i] = step.title end
+    t.equal(titles, {"one", "two", "three"})
+    expect({steps = {{check_step "one"}, check_step "one"}}, "two steps have the title 'one'; titles are unique")
 end)

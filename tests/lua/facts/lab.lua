@@ -7,7 +7,16 @@ return {
         time = 1795491600.5,
         told = 1795491600.625,
         boot_id = "8c82333a-e23e-41d4-ae6e-b1bae9c974b0",
-        cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
+        interfaces = {
+            { name = "lo", mtu = 65536, up = true, addresses = {} },
+            { name = "eth1", mtu = 1500, up = true, master = "br0", addresses = {} },
+            { name = "br0", mtu = 1500, up = true, kind = "bridge", addresses = {} },
+        },
+        nodes = {
+            { node = 0, cpus = "0-1", total = 25276514304, free = 23976218624,
+                hugepages = { { size = 2097152, total = 0, free = 0 } } },
+        },
+        cpu = { count = 2, online = "0-1", vendor = "AuthenticAMD", flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
             "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
         guests = {
@@ -57,7 +66,16 @@ return {
         time = 1795491600.5,
         told = 1795491600.625,
         boot_id = "e4e6bee1-fcaa-42f1-9265-3696ae11989e",
-        cpu = { count = 2, flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
+        interfaces = {
+            { name = "lo", mtu = 65536, up = true, addresses = {} },
+            { name = "eth1", mtu = 1500, up = true, master = "br0", addresses = {} },
+            { name = "br0", mtu = 1500, up = true, kind = "bridge", addresses = {} },
+        },
+        nodes = {
+            { node = 0, cpus = "0-1", total = 25276514304, free = 23976218624,
+                hugepages = { { size = 2097152, total = 0, free = 0 } } },
+        },
+        cpu = { count = 2, online = "0-1", vendor = "AuthenticAMD", flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
             "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
         guests = {
@@ -121,7 +139,13 @@ return {
     },
     capabilities = "<domainCapabilities><path>/usr/bin/qemu-system-x86_64</path><domain>qemu</domain>"
         .. "<machine>pc-q35-7.2</machine>"
-        .. "<arch>x86_64</arch><vcpu max='288'/></domainCapabilities>",
+        .. "<arch>x86_64</arch><vcpu max='288'/><os><loader supported='yes'>"
+        .. "<value>/usr/share/OVMF/OVMF_CODE_4M.fd</value></loader></os>"
+        .. "<cpu><mode name='host-model' supported='yes'><model fallback='forbid'>EPYC</model>"
+        .. "<vendor>AMD</vendor><feature policy='require' name='x2apic'/></mode></cpu>"
+        .. "<devices><tpm supported='yes'><enum name='model'><value>tpm-tis</value></enum>"
+        .. "<enum name='backendModel'><value>passthrough</value><value>emulator</value></enum>"
+        .. "<enum name='backendVersion'><value>2.0</value></enum></tpm></devices></domainCapabilities>",
     settings = {
         instances = "/var/lib/nova/instances",
         libvirt = { socket = "/run/libvirt/libvirt-sock", socket_ro = "/run/libvirt/libvirt-sock-ro",
