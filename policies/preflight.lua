@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Runs every check that the library has, and moves nothing: `migrun preflight.lua INSTANCE HOST`. A warning
--- does not keep a guest from moving. A policy that moves guests picks the checks that it needs.
+-- Asks everything that the policies which move guests ask, and moves nothing: `migrun preflight.lua INSTANCE
+-- HOST`. Of several hosts, or of any (all in the site file), it shows side by side which can take the guest, and
+-- ends with 0 where one can. A warning does not keep a guest from moving.
 local check = require "migrun.check"
 
 return {
   api     = 1,
-  summary = "Check whether a guest could move; nothing is changed",
+  summary = "Check whether a guest could move, and to which hosts; nothing is changed",
+  takes   = { "instance", "hosts" },
 
   steps = {
     check.all,

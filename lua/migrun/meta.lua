@@ -410,7 +410,9 @@ function json.decode(text) end
 ---@field api 1
 ---@field summary string
 ---@field nova boolean|nil     the instance is Nova's: INSTANCE is a name or id in Nova, HOST may be "any"
----@field takes string[]|nil   { "instance", "host" } (default), { "instance" }, { "host" }, { "hosts" } or {}
+---What its arguments are: { "instance", "host" } (default), { "instance" }, { "host" }, { "hosts" }, {}, or
+---{ "instance", "hosts" }: checks alone, asked of each host (first without any: run.dest is nil).
+---@field takes string[]|nil
 ---@field audits boolean|nil   its preview ends with status 2 where a check warns: cron can ask it
 ---@field params table<string, Param>|nil
 ---@field steps (Step|Step[])[]  a list among them stands for its steps (check.all)

@@ -13,7 +13,7 @@ local STEP_KEYS = {"needs", "phase", "run", "temporary", "topic", "undo", "verif
 local ONLY_OF = {undo = "prepare", verify = "fixup"}
 local PARAM_KEYS = {"choices", "default", "help", "max", "min", "type"}
 local BOUNDED = {integer = "", number = "", duration = " s"} -- and the unit of their bounds
-local TAKES = {{"instance", "host"}, {"instance"}, {"host"}, {"hosts"}, {}}
+local TAKES = {{"instance", "host"}, {"instance", "hosts"}, {"instance"}, {"host"}, {"hosts"}, {}}
 
 -- ---- values ----
 
@@ -302,7 +302,10 @@ function Check:order(phase, path, title)
         self.last = {title = title, phase = phase}
     end
     self.migrates = self.migrates or phase == "migrate"
-    if phase == "migrate" and self.takes and #self.takes < 2 then
+    if phase ~= "check" and self.takes and contains(self.takes, "instance") and contains(self.takes, "hosts") then
+        self:problem(path, "step '%s' (%s): a policy that takes { \"instance\", \"hosts\" } has checks alone",
+            title, phase)
+    elseif phase == "migrate" and self.takes and #self.takes < 2 then
         self:problem(path, "step '%s' migrates; a policy that migrates takes { \"instance\", \"host\" }",
             title)
     end
@@ -429,8 +432,8 @@ function Check:takes_of(takes)
         if same then return known end
     end
     self:problem("takes",
-        "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\" }, { \"host\" }, "
-        .. "{ \"hosts\" } or {}")
+        "takes is { \"instance\", \"host\" } (as when it is left out), { \"instance\", \"hosts\" }, "
+        .. "{ \"instance\" }, { \"host\" }, { \"hosts\" } or {}")
     return nil
 end
 

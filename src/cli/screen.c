@@ -18,6 +18,7 @@ enum {
     BELOW_AT = 11,
     SECONDS_END = 95,
     LABEL_WIDTH = 8,
+    ANSWER_WIDTH = 11, // of a survey
     NARROWEST = 20
 };
 enum { NO_LIMIT = 1 << 20, TERMINAL_COLUMNS = 80, PROGRESS_COLUMNS = 76, PROGRESS_EVERY = 5 };
@@ -448,6 +449,7 @@ static char *answer_text(const struct screen *s, const json_t *event, enum hue *
         {"refused", "NO", RED},
         {"accepted", "ACCEPTED", YELLOW},
         {"skipped", "skipped", DIM},
+        {"not_needed", "skipped", DIM},
     };
     const char *status = json_str(event, "status", ""), *text = json_str(event, "text", "");
     *hue = PLAIN;
@@ -520,6 +522,9 @@ static void on_step(struct screen *s, const json_t *event)
 {
     bool check = STREQ(json_str(event, "phase", ""), "check"),
          starts = STREQ(json_str(event, "status", ""), "start");
+    // What the guest does not have is no question.
+    if (check && !s->verbose && STREQ(json_str(event, "status", ""), "not_needed"))
+        return;
     if (!check)
         put_checks(s);
     else if (s->checks_begun <= 0)
@@ -569,6 +574,11 @@ static void on_begin(struct screen *s, const json_t *event)
 {
     s->preview = json_flag(event, "preview", false);
     s->asks = json_flag(event, "asks", false);
+    size_t i;
+    json_t *host;
+    json_array_foreach(json_object_get(event, "hosts"), i, host)
+        if (text_columns(json_string_value(host)) > s->host_width)
+            s->host_width = text_columns(json_string_value(host));
     free(s->instance);
     free(s->uuid);
     s->instance = xstrdup(json_str(event, "instance", ""));
@@ -594,6 +604,27 @@ static void on_message(struct screen *s, const json_t *event)
         put_row(s, phase_of(s->step), json_str(s->step, "title", ""), said, hue, NULL);
     else
         put_line(s, said, hue);
+}
+
+// A row of a survey: a host, whether it can take the guest, and why.
+static void on_host(struct screen *s, const json_t *event)
+{
+    static const struct {
+        const char *answer, *word;
+        enum hue hue;
+    } words[] = {{"yes", "yes", GREEN}, {"no", "no", RED}, {"not_known", "not known", YELLOW}};
+    enum hue hue = PLAIN;
+    const char *word = "";
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (STREQ(words[i].answer, json_str(event, "answer", ""))) {
+            word = words[i].word;
+            hue = words[i].hue;
+        }
+    size_t width = s->host_width > LABEL_WIDTH ? s->host_width : LABEL_WIDTH;
+    size_t column = add_cell(s, &s->out, json_str(event, "name", ""), width + 2);
+    put_painted(s, word, strlen(word), hue);
+    spaces(&s->out, ANSWER_WIDTH - strlen(word));
+    put_text(s, json_str(event, "text", ""), column + ANSWER_WIDTH, column + ANSWER_WIDTH, PLAIN, NULL);
 }
 
 static enum hue verdict_hue(const json_t *event)
@@ -674,6 +705,7 @@ static void on_event(void *data, const json_t *event)
     } types[] = {
         {"begin", on_begin, false},       {"step", on_step, false},      {"effect", on_effect, false},
         {"progress", on_progress, false}, {"message", on_message, true}, {"verdict", on_verdict, true},
+        {"host", on_host, false},
     };
     struct screen *s = data;
     if (s->quiet && STREQ(json_str(event, "type", ""), "step"))

@@ -24,8 +24,9 @@ struct screen {
     double progress_told;  // when some of it was printed
     json_t *checks;        // a run's checks, until all are answered
     double checks_begun;
-    struct buf out;  // the output of this event
-    char *live_line; // below it, until the next event
+    size_t host_width; // of the longest name in a survey
+    struct buf out;    // the output of this event
+    char *live_line;   // below it, until the next event
     bool live_stands;
 };
 struct listener screen_listener(struct screen *screen);

@@ -32,6 +32,11 @@ json_t *run_masked(const struct run *run, const json_t *data)
 void run_emit(struct run *run, const char *type, json_t *fields)
 {
     auto_json json_t *event = json_object(), *own = fields, *masked = run_masked(run, own);
+    if (run->heard && (STREQ(type, "step") || STREQ(type, "message"))) {
+        if (STREQ(json_str(masked, "level", ""), "warning"))
+            json_array_append(run->heard, json_object_get(masked, "text"));
+        return;
+    }
     json_object_set_new(event, "time", json_real(wall_time()));
     json_object_set_new(event, "run", run->options->preview ? json_null() : json_string(run->id));
     json_object_set_new(event, "type", json_string(type));

@@ -19,6 +19,7 @@ struct tally {
     size_t disagree;         // points in which Nova, Placement and Neutron say otherwise
     json_t *details;         // for the verdict
     json_t *topics;          // of those that said no, and that an operator may know better about (an object)
+    json_t *reasons;         // why checks said no: [{title, text}]
     struct buf refusing;     // titles of the checks that said no
     struct buf warning;      // of those that passed with a warning
     size_t warned;           // how many did

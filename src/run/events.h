@@ -7,7 +7,7 @@
 //   begin     instance, uuid, source, dest, policy (as given), summary, preview: bool, memory (bytes), vcpus,
 //             sentence ("Moving … from … to …, by …"; a policy without instance: "On compute-1, by …")
 //   step      phase: check|prepare|migrate|fixup, title, index, status:
-//               start | ok (text: what was seen) | refused (text) | skipped (text: why) |
+//               start | ok (text: what was seen) | refused (text) | skipped (text: why) | not_needed |
 //               failed (text, error)
 //             seconds (but at start), and for a preview ok means "would be done"
 //   effect    step (title), kind: "file.write", "service", "libvirt.migrate", … (EFFECT_KINDS, gate.h),
@@ -17,6 +17,9 @@
 //             dirty_rate (bytes/s), iteration, elapsed, left (seconds or null), last: bool, post_copy: bool,
 //             stalled: seconds since when nothing was sent, 0: it goes on
 //   message   level: info|warning|error, text; answers: true where it answers a Ctrl-C
+//   host      name, answer: yes|no|not_known, text: of a yes what it has, else the first reason, reasons: [{title,
+//             text}], warnings: [text], asked: how many checks (of a survey: which host can take the guest);
+//             begin's hosts: [the names of all]
 //   verdict   outcome: moved|moved_but|not_moved|deleted|refused|in_doubt|interrupted|done|recovered|would|
 //             would_not|mistake, status (exit), line (the one line, begins with Moved, Not moved, Refused,
 //             In doubt, Interrupted, Done or Would), seconds, downtime (s or null),

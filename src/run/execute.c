@@ -3,10 +3,13 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "run/change.h"
+#include "run/checks.h"
 #include "run/cloud.h"
 #include "run/end.h"
 #include "run/gate.h"
+#include "run/hosts.h"
 #include "run/journal.h"
+#include "run/survey.h"
 #include "run/verdict.h"
 
 #include <stdlib.h>
@@ -14,118 +17,6 @@
 #include <unistd.h>
 
 static const char *instance_name(const struct run *run) { return run_instance_name(run); }
-
-static void tell_a_step(struct run *run, const struct step *step, size_t i, const char *status,
-                        const char *text, double since)
-{
-    json_t *fields = json_pack("{s:s, s:s, s:i, s:s, s:o*}", "phase", phase_names[step->phase], "title",
-                               step->title, "index", (int)i, "status", status, "text",
-                               text ? json_text(text) : NULL);
-    if (since > 0)
-        json_object_set_new(fields, "seconds", json_real(wall_time() - since));
-    run_emit(run, "step", fields);
-}
-
-static void tell_step(struct run *run, size_t i, const char *status, const char *text, double since)
-{
-    tell_a_step(run, &run->procedure->steps[i], i, status, text, since);
-}
-
-// Runs a step: 0 done or left out, -1 failed.
-static int perform(struct run *run, size_t i, struct tally *tally, struct error *err)
-{
-    const struct procedure *procedure = run->procedure;
-    auto_free char *why = NULL, *text = NULL;
-    bool wanted = true;
-    double since = wall_time();
-    run->step = &procedure->steps[i];
-    run->phase = run->step->phase;
-    int rc = procedure->wanted(procedure->data, i, &wanted, &why, err);
-    if (rc == 0 && !wanted) {
-        tally->answers[i] = ANSWER_LEFT_OUT;
-        tell_step(run, i, "skipped", "not needed here", 0);
-        run->step = NULL;
-        return 0;
-    }
-    if (rc == 0) {
-        tell_step(run, i, "start", why, 0);
-        rc = gate_enter(run, err) < 0 || procedure->perform(procedure->data, i, &text, err) < 0
-                 ? -1
-                 : gate_leave(run, err);
-    }
-    run->step = NULL;
-    tally->answers[i] = rc == 0 ? ANSWER_YES : ANSWER_NO;
-    if (rc == 0)
-        tell_step(run, i, "ok", text ? text : why, since);
-    return rc;
-}
-
-// ---- check ----
-
-static bool may_ask(const struct run *run, size_t i, const struct tally *tally, char **why)
-{
-    const struct procedure *procedure = run->procedure;
-    const struct step *step = &procedure->steps[i];
-    for (size_t n = 0; n < step->n_needs; n++)
-        for (size_t j = 0; j < procedure->n_steps; j++)
-            if (STREQ(procedure->steps[j].title, step->needs[n]) &&
-                (tally->answers[j] == ANSWER_NO || tally->answers[j] == ANSWER_SKIPPED)) {
-                *why = xasprintf("'%s' must be answered first", step->needs[n]);
-                return false;
-            }
-    return true;
-}
-
-// The operator knows better: what the check said is told, kept and shown with the verdict, and does not
-// count.
-static void accept(struct run *run, size_t i, struct tally *tally, const char *text)
-{
-    const struct step *step = &run->procedure->steps[i];
-    auto_free char *detail = xasprintf("%s (i_know=%s)", text, step->topic);
-    tell_step(run, i, "accepted", text, 0);
-    verdict_detail(tally->details, "Accepted", detail);
-    tally->answers[i] = ANSWER_YES;
-}
-
-// All checks are asked before anything is said of the whole. -1: a mistake or an interrupt, which ends it.
-static int ask_checks(struct run *run, struct tally *tally, struct error *err)
-{
-    const struct procedure *procedure = run->procedure;
-    for (size_t i = 0; i < procedure->n_steps && procedure->steps[i].phase == PHASE_CHECK; i++) {
-        auto_free char *why = NULL;
-        size_t warnings = run->n_warnings;
-        if (interrupt_count > 0) // perhaps while the run was opened, where it ended a wait that may fail
-            return error_set(err, ERR_INTERRUPTED, 0, "interrupted before '%s'", procedure->steps[i].title);
-        tally->checks++;
-        if (!may_ask(run, i, tally, &why)) {
-            tally->answers[i] = ANSWER_SKIPPED;
-            tell_step(run, i, "skipped", why, 0);
-            continue;
-        }
-        if (perform(run, i, tally, err) == 0) {
-            tally->checks -= tally->answers[i] == ANSWER_LEFT_OUT;
-            if (run->n_warnings > warnings)
-                buf_printf(&tally->warning, "%s%s", tally->warned++ ? ", " : "", procedure->steps[i].title);
-            continue;
-        }
-        if (err->domain == ERR_INTERRUPTED || err->domain == ERR_POLICY || err->domain == ERR_BUG) {
-            tell_step(run, i, "failed", err->message, 0);
-            return -1;
-        }
-        bool refusal = err->domain == ERR_REFUSED && err->code == REFUSED_CHECK;
-        auto_free char *text = refusal ? xstrdup(err->message)
-                                       : xasprintf("could not find out: %s", err->message);
-        if (procedure->steps[i].known) {
-            accept(run, i, tally, text);
-            continue;
-        }
-        tell_step(run, i, "refused", text, 0);
-        if (procedure->steps[i].topic && !json_object_get(tally->topics, procedure->steps[i].topic))
-            json_object_set_new(tally->topics, procedure->steps[i].topic, json_true());
-        buf_printf(&tally->refusing, "%s%s", tally->refused++ ? ", " : "", procedure->steps[i].title);
-    }
-    return 0;
-}
 
 // ---- the other phases ----
 
@@ -138,8 +29,8 @@ static int run_phase(struct run *run, enum phase phase, struct tally *tally, str
         if (interrupt_count > 0)
             return error_set(err, ERR_INTERRUPTED, 0, "interrupted before '%s'",
                              run->procedure->steps[i].title);
-        if (perform(run, i, tally, err) < 0) {
-            tell_step(run, i, "failed", err->message, 0);
+        if (step_perform(run, i, tally, err) < 0) {
+            step_tell(run, i, "failed", err->message, 0);
             return -1;
         }
     }
@@ -154,8 +45,8 @@ static void run_fixups(struct run *run, struct tally *tally)
         struct error err = {0};
         if (procedure->steps[i].phase != PHASE_FIXUP)
             continue;
-        if (perform(run, i, tally, &err) < 0) {
-            tell_step(run, i, "failed", err.message, 0);
+        if (step_perform(run, i, tally, &err) < 0) {
+            step_tell(run, i, "failed", err.message, 0);
             auto_free char *text = xasprintf("'%s' failed: %s", procedure->steps[i].title, err.message);
             verdict_detail(tally->details, "", text);
             tally->not_fixed++;
@@ -167,7 +58,7 @@ static void run_fixups(struct run *run, struct tally *tally)
         int rc = run->options->preview ? 1 : procedure->verify(procedure->data, i, &seen, &err);
         if (rc < 0) {
             auto_free char *text = xasprintf("'%s': %s", procedure->steps[i].title, err.message);
-            tell_step(run, i, "failed", err.message, 0);
+            step_tell(run, i, "failed", err.message, 0);
             verdict_detail(tally->details, "", text);
             tally->not_fixed++;
         } else {
@@ -265,7 +156,12 @@ static void tell_begin(struct run *run)
     auto_buf struct buf hosts = {0};
     for (size_t i = 0; i < run->n_hosts && (i == 0 || procedure->takes_hosts); i++)
         buf_printf(&hosts, "%s%s", i ? ", " : "", run_host_name(run->hosts[i]));
-    if (procedure->migrates)
+    auto_json json_t *asked = run->surveys ? survey_names(run) : NULL;
+    if (run->surveys)
+        sentence = xasprintf("Which of %zu host%s can take %s, on %s now, by %s", json_array_size(asked),
+                             json_array_size(asked) == 1 ? "" : "s", name, run_host_name(run->source),
+                             procedure->name);
+    else if (procedure->migrates)
         sentence = xasprintf("%s %s from %s to %s, by %s",
                              run->options->preview ? "Preview of moving" : "Moving", name,
                              run_host_name(run->source), run_dest_name(run), procedure->name);
@@ -280,7 +176,7 @@ static void tell_begin(struct run *run)
                                            : "this machine",
                              procedure->name);
     run_emit(run, "begin",
-             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:f, s:I, s:o}", "instance",
+             json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:f, s:I, s:o, s:O*}", "instance",
                        run->instance ? json_text(name) : json_null(), "uuid",
                        run->instance ? json_string(json_str(run->instance, "uuid", "")) : json_null(),
                        "source", run->source ? json_text(run_host_name(run->source)) : json_null(), "dest",
@@ -288,7 +184,7 @@ static void tell_begin(struct run *run)
                        procedure->name, "summary", procedure->summary, "preview", run->options->preview,
                        "asks", only_checks(procedure), "memory", json_num(run->instance, "memory", 0),
                        "vcpus", (json_int_t)json_int(run->instance, "vcpus", 0), "sentence",
-                       json_text(sentence)));
+                       json_text(sentence), "hosts", asked));
 }
 
 static json_t *names_of_hosts(const struct run *run)
@@ -354,11 +250,11 @@ static void keep_autostart(struct run *run, struct tally *tally)
         return;
     run->step = &step;
     run->phase = step.phase;
-    tell_a_step(run, &step, run->procedure->n_steps, "start", NULL, 0);
+    step_tell_of(run, &step, run->procedure->n_steps, "start", NULL, 0);
     int rc = change_autostart(run->dest, true, &err);
     run->step = NULL;
-    tell_a_step(run, &step, run->procedure->n_steps, rc < 0 ? "failed" : "ok", rc < 0 ? err.message : NULL,
-                since);
+    step_tell_of(run, &step, run->procedure->n_steps, rc < 0 ? "failed" : "ok", rc < 0 ? err.message : NULL,
+                 since);
     if (rc == 0)
         return;
     auto_free char *text = xasprintf("its autostart could not be set on %s: %s", run_dest_name(run),
@@ -457,10 +353,15 @@ static int execute(struct run *run, struct tally *tally)
     bool preview = run->options->preview;
     struct error err = {0};
     tell_begin(run);
-    if (ask_checks(run, tally, &err) < 0)
+    if (run->surveys)
+        return survey(run, tally);
+    if (checks_ask(run, tally, NULL, &err) < 0)
         return end_mistaken(run, tally, &err);
+    if (tally->refused && procedure->migrates)
+        survey_others(run, tally);
     if (tally->refused)
         return end_refused(run, tally);
+    run_drop_spares(run);
     bool begun = only_checks(procedure) ||
                  (preview ? run_claim(run, false, &err) : begin_changes(run, &err)) == 0;
     if (!begun && err.domain == ERR_INTERRUPTED)
@@ -482,10 +383,8 @@ static int execute(struct run *run, struct tally *tally)
 
 static int with_tally(struct run *run, int (*perform_all)(struct run *, struct tally *))
 {
-    struct tally tally = {.details = json_array(), .topics = json_object()};
-    tally.answers = xcalloc(run->procedure->n_steps + 1, sizeof *tally.answers);
-    for (size_t i = 0; i < run->procedure->n_steps; i++)
-        tally.answers[i] = ANSWER_SKIPPED;
+    struct tally tally;
+    tally_begin(&tally, run);
     const struct procedure *procedure = run->procedure;
     if (procedure->attach)
         procedure->attach(procedure->data, run);
@@ -494,14 +393,7 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     run_answer_interrupts(NULL);
     if (procedure->attach)
         procedure->attach(procedure->data, NULL);
-    free(tally.answers);
-    json_decref(tally.details);
-    json_decref(tally.topics);
-    buf_free(&tally.refusing);
-    buf_free(&tally.warning);
-    buf_free(&tally.verified);
-    free(tally.after_move);
-    seen_guest_free(&tally.seen);
+    tally_free(&tally);
     return status;
 }
 

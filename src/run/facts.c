@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/xml.h"
+#include "run/hosts.h"
 
 #include <string.h>
 
@@ -112,6 +113,31 @@ int run_gather_facts(struct run *run, struct error *err)
     for (size_t i = 0; i < run->n_hosts; i++)
         if (take_libvirt_facts(run->hosts[i], err) < 0)
             return -1;
+    return 0;
+}
+
+// One that fails is no spare any more: 0, or -1 when it was interrupted.
+static int give_up_spare(struct run *run, size_t i, const struct error *failure, struct error *err)
+{
+    if (failure->domain == ERR_INTERRUPTED)
+        return error_set(err, ERR_INTERRUPTED, 0, "%s", failure->message);
+    json_object_set_new(run->away, run_host_name(run->spares[i]), json_text(failure->message));
+    run_drop_spare(run, i);
+    return 0;
+}
+
+int run_gather_spares(struct run *run, struct error *err)
+{
+    struct error failure;
+    for (size_t i = run->n_spares; i-- > 0;)
+        if ((run->spares[i]->virt && virt_facts_start(run->spares[i]->virt, &failure) < 0) ||
+            facts_take(run->spares[i], &failure) < 0 || ask_storage(run, run->spares[i], &failure) < 0)
+            if (give_up_spare(run, i, &failure, err) < 0)
+                return -1;
+    for (size_t i = run->n_spares; i-- > 0;)
+        if (take_storage(run->spares[i], &failure) < 0 || take_libvirt_facts(run->spares[i], &failure) < 0)
+            if (give_up_spare(run, i, &failure, err) < 0)
+                return -1;
     return 0;
 }
 

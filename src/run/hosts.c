@@ -116,6 +116,32 @@ int run_start_host(struct run *run, const char *name, bool local, struct run_hos
     return 0;
 }
 
+void run_spare_host(struct run *run, size_t i)
+{
+    run->spares = xrealloc(run->spares, (run->n_spares + 1) * sizeof(struct run_host *));
+    run->spares[run->n_spares++] = run->hosts[i];
+    memmove(run->hosts + i, run->hosts + i + 1, (run->n_hosts - i - 1) * sizeof(struct run_host *));
+    run->n_hosts--;
+}
+
+void run_drop_spare(struct run *run, size_t i)
+{
+    close_host(run->spares[i]);
+    memmove(run->spares + i, run->spares + i + 1, (run->n_spares - i - 1) * sizeof(struct run_host *));
+    run->n_spares--;
+}
+
+void run_drop_spares(struct run *run)
+{
+    for (size_t i = 0; i < run->n_spares; i++) {
+        virt_close(steal(&run->spares[i]->virt));
+        host_leave(run->spares[i]->agent);
+    }
+    while (run->n_spares)
+        run_drop_spare(run, run->n_spares - 1);
+    free(steal(&run->spares));
+}
+
 void run_drop_host(struct run *run, size_t i)
 {
     close_host(run->hosts[i]);
@@ -183,14 +209,13 @@ static bool is_wanted(const struct run *run, const struct run_host *h)
 
 // A host that was only to be asked for the instance may be away: it is dropped, and remembered. Else the
 // failure is the run's.
-static bool do_without(struct run *run, size_t i, const struct error *failure, struct buf *away,
-                       struct error *err)
+static bool do_without(struct run *run, size_t i, const struct error *failure, struct error *err)
 {
     if (is_wanted(run, run->hosts[i]) || failure->domain == ERR_INTERRUPTED) {
         *err = *failure;
         return false;
     }
-    buf_printf(away, "%s%s", away->len ? "; " : "", failure->message);
+    json_object_set_new(run->away, run_host_name(run->hosts[i]), json_text(failure->message));
     host_end_login(run->hosts[i]->agent);
     run_drop_host(run, i);
     return true;
@@ -228,7 +253,7 @@ static int fail_with_others(const struct run *run, size_t failed, int64_t deadli
     return -1;
 }
 
-static int finish_agents(struct run *run, struct buf *away, struct error *err)
+static int finish_agents(struct run *run, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++)
         if (host_check_login(run->hosts[i]->agent, err) < 0)
@@ -238,7 +263,7 @@ static int finish_agents(struct run *run, struct buf *away, struct error *err)
         struct run_host *h = run->hosts[i];
         struct error failure;
         if (host_finish(h->agent, deadline, &failure) < 0) {
-            if (!do_without(run, i, &failure, away, err))
+            if (!do_without(run, i, &failure, err))
                 return fail_with_others(run, i, deadline, err);
             continue;
         }
@@ -287,7 +312,7 @@ static int start_libvirt(struct run *run, struct error *err)
     return 0;
 }
 
-static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
+static int finish_libvirt(struct run *run, struct error *err)
 {
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct run_host *h = run->hosts[i];
@@ -295,7 +320,7 @@ static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
         if (virt_finish(h->virt, LIBVIRT_MS, &failure) == 0)
             continue;
         if (facts_take(h, &lost) < 0) { // they come first
-            if (!do_without(run, i--, &lost, away, err))
+            if (!do_without(run, i--, &lost, err))
                 return -1;
             continue;
         }
@@ -309,26 +334,26 @@ static int finish_libvirt(struct run *run, struct buf *away, struct error *err)
         h->virt = NULL;
         h->libvirt_error = xstrdup(failure.message);
         host_end_login(h->agent);
-        buf_printf(away, "%s%s", away->len ? "; " : "", failure.message);
+        json_object_set_new(run->away, run_host_name(h), json_text(failure.message));
     }
     return 0;
 }
 
 // The agents gather their hosts' facts meanwhile, and while the instance is looked for.
-int run_connect(struct run *run, struct buf *away, struct error *err)
+int run_connect(struct run *run, struct error *err)
 {
-    if (finish_agents(run, away, err) < 0 || (run->options->preview && lock_in(run, err) < 0))
+    if (finish_agents(run, err) < 0 || (run->options->preview && lock_in(run, err) < 0))
         return -1;
     for (size_t i = 0; i < run->n_hosts; i++) {
         struct error failure;
         if (host_keep_alive(run->hosts[i]->agent, err) < 0)
             return -1;
-        if (facts_ask(run->hosts[i], &failure) < 0 && !do_without(run, i--, &failure, away, err))
+        if (facts_ask(run->hosts[i], &failure) < 0 && !do_without(run, i--, &failure, err))
             return -1;
     }
     if (start_libvirt(run, err) < 0)
         return -1;
-    return finish_libvirt(run, away, err);
+    return finish_libvirt(run, err);
 }
 
 static int join(struct run_host *h, struct error *err)
@@ -388,6 +413,7 @@ int run_meet(struct run *run, const json_t *hosts, json_t *away, struct error *e
 // Side by side: ssh ends when both the agent and what it forwards have.
 void run_leave_hosts(struct run *run)
 {
+    run_drop_spares(run);
     // After a failure somebody mends something, and ssh may have to log in anew to see it (a group, a key).
     for (size_t i = 0; i < run->n_hosts; i++) {
         if (!run->went_well)

@@ -11,8 +11,8 @@ int run_make_folder(struct run *run, struct error *err);
 int run_start_host(struct run *run, const char *name, bool local, struct run_host **started,
                    struct error *err);
 // Waits for the agents that were started, locks a preview in, connects to the libvirtds. A host that the run
-// can do without may be away.
-int run_connect(struct run *run, struct buf *away, struct error *err);
+// can do without may be away (run->away says why).
+int run_connect(struct run *run, struct error *err);
 // Connects to the agents of hosts (an object's keys), side by side: all are waited for once. A host that
 // cannot be reached gets its sentence in away (an object); -1 when it was interrupted.
 int run_meet(struct run *run, const json_t *hosts, json_t *away, struct error *err);
@@ -22,6 +22,10 @@ struct run_host *run_find_host(const struct run *run, const char *name);
 int run_join_host(struct run *run, const char *name, struct run_host **joined, struct error *err);
 // Closes the connections to one host, by its place among the run's; to all.
 void run_drop_host(struct run *run, size_t i);
+// Puts one of the run's hosts among its spares, behind those that are there.
+void run_spare_host(struct run *run, size_t i);
+void run_drop_spare(struct run *run, size_t i);
+void run_drop_spares(struct run *run);
 void run_leave_hosts(struct run *run);
 
 #endif

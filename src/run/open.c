@@ -120,15 +120,20 @@ static int take_sighting(struct sighting *found, struct sighting *seen, const ch
 }
 
 static int fail_nowhere(const struct run *run, const char *wanted, const char *shown, const struct buf *asked,
-                        const struct buf *away, struct error *err)
+                        struct error *err)
 {
+    auto_buf struct buf away = {0};
+    const char *host;
+    json_t *why;
+    json_object_foreach(run->away, host, why)
+        buf_printf(&away, "%s%s", away.len ? "; " : "", json_string_value(why));
     if (run->server && run->source)
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "Nova says that %s (%s, %s) is on %s, but libvirtd there does not know it: find it "
                          "before anything else (virsh list --all on every host)",
                          json_str(run->server, "name", ""), wanted, json_str(run->server, "status", ""),
                          run_host_name(run->source));
-    auto_free char *not_asked = away->len ? xasprintf(" (not asked: %s)", away->data) : xstrdup("");
+    auto_free char *not_asked = away.len ? xasprintf(" (not asked: %s)", away.data) : xstrdup("");
     return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                      "no instance '%s' on %s%s; virsh list --all shows their names", shown,
                      asked->len ? asked->data : "any host", not_asked);
@@ -158,7 +163,7 @@ static int look_for(struct run *run, const char *wanted, const char *shown, stru
     return 0;
 }
 
-static int find_instance(struct run *run, const struct buf *away, struct error *err)
+static int find_instance(struct run *run, struct error *err)
 {
     const char *wanted = run->server ? run_server_id(run) : run->options->arguments[0];
     auto_free char *whole = printable(wanted), *shown = strlen(whole) <= NAME_SHOWN
@@ -171,7 +176,7 @@ static int find_instance(struct run *run, const struct buf *away, struct error *
         return -1;
     }
     if (!found.domain)
-        return fail_nowhere(run, wanted, shown, &asked, away, err);
+        return fail_nowhere(run, wanted, shown, &asked, err);
     run->source = found.host;
     run->instance = found.domain;
     if (run->server)
@@ -189,13 +194,14 @@ int run_prepare(struct run *run, struct error *err)
     run->saved = json_object();
     run->overlay = json_object();
     run->kept = json_array();
+    run->away = json_object();
     return run_make_folder(run, err);
 }
 
 // Those that the policy takes, each once.
 static int start_named(struct run *run, struct error *err)
 {
-    for (size_t i = 0; i < run->options->n_arguments; i++) {
+    for (size_t i = run->procedure->takes_instance; i < run->options->n_arguments; i++) {
         size_t before = run->n_hosts;
         const char *name = run->options->arguments[i];
         if (run_start_host(run, name, false, NULL, err) < 0)
@@ -218,47 +224,90 @@ static int check_machines(const struct run *run, struct error *err)
     return 0;
 }
 
-int run_open(struct run *run, struct error *err)
+// The host that the guest is to go to, or NULL: several, or the choice of Nova's scheduler.
+static const char *destination_of(const struct run *run)
 {
     const struct procedure *procedure = run->procedure;
     const struct run_options *options = run->options;
-    const char *dest = procedure->takes_host ? options->arguments[options->n_arguments - 1] : NULL;
-    bool asks_nova = procedure->nova && procedure->takes_instance;
-    if (asks_nova && dest && STREQ(dest, "any"))
-        dest = NULL; // the scheduler's choice
-    auto_buf struct buf away = {0};
+    const char *last = options->n_arguments ? options->arguments[options->n_arguments - 1] : NULL;
+    if (procedure->takes_instance && procedure->takes_hosts)
+        return options->n_arguments == 2 && !STREQ(last, "any") ? last : NULL;
+    if (!procedure->takes_host || (procedure->nova && procedure->takes_instance && STREQ(last, "any")))
+        return NULL;
+    return last;
+}
+
+// Among the arguments; "any" stands for all.
+static bool is_named(const struct run *run, const struct run_host *h)
+{
+    for (size_t i = 1; i < run->options->n_arguments; i++)
+        if (STREQ(run->options->arguments[i], "any") || STREQ(run->options->arguments[i], run_host_name(h)))
+            return true;
+    return false;
+}
+
+// Hosts that were only asked where the guest is: those that it might go to are kept as spares.
+static void put_apart(struct run *run)
+{
+    for (size_t i = 0; i < run->n_hosts;)
+        if (run->hosts[i] == run->source || run->hosts[i] == run->dest)
+            i++;
+        else if (run->surveys ? is_named(run, run->hosts[i]) : run->procedure->migrates)
+            run_spare_host(run, i);
+        else
+            run_drop_host(run, i);
+}
+
+// The hosts that the command line and the policy ask for.
+static int start_hosts(struct run *run, struct error *err)
+{
+    const struct procedure *procedure = run->procedure;
+    const char *dest = destination_of(run);
     struct run_host *target = NULL;
+    run->surveys = procedure->takes_instance && procedure->takes_hosts && !dest;
+    bool any = run->surveys && run->options->n_arguments == 2;
+    if ((dest && run_start_host(run, dest, false, &target, err) < 0) ||
+        (procedure->takes_hosts && !dest && !any && start_named(run, err) < 0))
+        return -1;
+    if (!procedure->takes_instance)
+        return 0;
+    run->dest = target;
+    if (any && run->options->source) { // the others are asked all the same
+        json_t *name;
+        size_t i;
+        json_array_foreach(site_host_names(run->site), i, name)
+            if (run_start_host(run, json_string_value(name), false, NULL, err) < 0)
+                return -1;
+    }
+    return procedure->nova ? run_find_server(run, err) : start_candidates(run, err);
+}
+
+int run_open(struct run *run, struct error *err)
+{
+    const struct procedure *procedure = run->procedure;
     if (run_prepare(run, err) < 0)
         return -1;
     name_run(run);
-    if ((dest && run_start_host(run, dest, false, &target, err) < 0) ||
-        (procedure->takes_hosts && start_named(run, err) < 0))
-        return -1;
-    if (procedure->takes_instance) {
-        run->dest = target;
-        if ((asks_nova ? run_find_server(run, err) : start_candidates(run, err)) < 0)
-            return -1;
-    }
-    run_ask_ahead(run);
-    if (run_connect(run, &away, err) < 0)
+    if (start_hosts(run, err) < 0)
         return -1;
     run_ask_ahead(run);
-    if (procedure->takes_hosts && check_machines(run, err) < 0)
+    if (run_connect(run, err) < 0)
+        return -1;
+    run_ask_ahead(run);
+    if (procedure->takes_hosts && !procedure->takes_instance && check_machines(run, err) < 0)
         return -1;
     if (procedure->takes_instance) {
-        if (find_instance(run, &away, err) < 0)
+        if (find_instance(run, err) < 0)
             return -1;
         if (run->source == run->dest && procedure->migrates)
             return error_set(err, ERR_REFUSED, REFUSED_OTHER, "%s is on %s already: name another host",
                              run_instance_name(run), run_host_name(run->dest));
-        for (size_t i = run->n_hosts; i-- > 0;)
-            if (run->hosts[i] != run->source && run->hosts[i] != run->dest)
-                run_drop_host(run, i);
+        put_apart(run);
     }
     if (run->instance && virt_domain_xml(run->source->virt, json_str(run->instance, "uuid", ""), 0,
                                          &run->instance_xml, err) < 0)
         return -1;
-    if (run_gather_facts(run, err) < 0)
+    if (run_gather_facts(run, err) < 0 || (run->surveys && run_gather_spares(run, err) < 0))
         return -1;
     run_ask_ahead(run);
     if (run->server && run_show_server(run, err) < 0)
@@ -286,6 +335,7 @@ void run_close(struct run *run)
     json_decref(run->saved);
     json_decref(run->overlay);
     json_decref(run->kept);
+    json_decref(run->away);
     free(run->spoilt);
     free(run->unlocked);
     journal_close(run->journal);

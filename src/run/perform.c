@@ -6,7 +6,9 @@
 
 static const char *usage_of(const struct procedure *procedure)
 {
-    return procedure->takes_instance ? procedure->takes_host ? " INSTANCE HOST" : " INSTANCE"
+    return procedure->takes_instance ? procedure->takes_host    ? " INSTANCE HOST"
+                                       : procedure->takes_hosts ? " INSTANCE HOST…|any"
+                                                                : " INSTANCE"
            : procedure->takes_host   ? " HOST"
            : procedure->takes_hosts  ? " HOST…"
                                      : "";
@@ -19,10 +21,12 @@ static int count_arguments(const struct procedure *procedure, const struct run_o
     if (options->n_arguments == expected && !procedure->takes_hosts)
         return 0;
     if (procedure->takes_hosts)
-        return options->n_arguments
+        return options->n_arguments > expected
                    ? 0
-                   : error_set(err, ERR_USAGE, 0, "%s takes one or more hosts: migrun [options] %s%s",
-                               procedure->name, procedure->name, usage_of(procedure));
+                   : error_set(err, ERR_USAGE, 0, "%s takes %sone or more hosts%s: migrun [options] %s%s",
+                               procedure->name, procedure->takes_instance ? "an instance and " : "",
+                               procedure->takes_instance ? ", or any" : "", procedure->name,
+                               usage_of(procedure));
     return error_set(err, ERR_USAGE, 0, "%s takes %zu argument%s, not %zu: migrun [options] %s%s",
                      procedure->name, expected, expected == 1 ? "" : "s", options->n_arguments,
                      procedure->name, usage_of(procedure));

@@ -100,7 +100,6 @@ static int start_hosts(struct run *run, const struct story *story, struct error 
 static int reopen(struct run *run, const struct story *story, bool undoes, struct error *err)
 {
     const struct opening *opening = &story->opening;
-    auto_buf struct buf away = {0};
     run->recovers = true;
     run->claimed = !run->options->preview && !undoes; // one that has ended has none any more
     if (run_prepare(run, err) < 0)
@@ -113,7 +112,7 @@ static int reopen(struct run *run, const struct story *story, bool undoes, struc
         json_decref(run->saved);
         run->saved = json_incref((json_t *)(uintptr_t)story->saved);
     }
-    if (start_hosts(run, story, err) < 0 || run_connect(run, &away, err) < 0 ||
+    if (start_hosts(run, story, err) < 0 || run_connect(run, err) < 0 ||
         run_gather_facts(run, err) < 0)
         return -1;
     for (size_t i = 0; i < story->n_effects; i++)

@@ -57,7 +57,8 @@ struct procedure {
     json_t *secrets;         // what its secret parameters hold (mask_forms), or NULL: never shown nor kept
     json_t *modules;         // of the site's own that it required: {name: text}, for a recovery
     const char *summary;
-    bool takes_instance, takes_host, takes_hosts, migrates; // hosts: one or more
+    // hosts: one or more; with an instance: to be asked about it, or "any" for all of the site
+    bool takes_instance, takes_host, takes_hosts, migrates;
     bool nova;   // its instance is Nova's: the source is asked of Nova, HOST may be "any", the verdict asks
                  // Nova too
     bool audits; // a preview ends with status 2 where a check warns
@@ -120,6 +121,13 @@ struct run {
     struct run_host **hosts; // all that are open
     size_t n_hosts;
     struct run_host *source, *dest, *here;
+    // Hosts of the site that were asked for the guest too: which of them could take it is asked when the
+    // named one cannot, or by a survey. None is left once something is changed.
+    struct run_host **spares;
+    size_t n_spares;
+    bool surveys;        // the policy's checks are asked of several hosts (survey.c)
+    json_t *away;        // {host: why it could not be asked}
+    json_t *heard;       // the warnings of checks whose answers are not shown, or NULL
     json_t *instance;    // virt_domain at the source, and its QEMU's pid, uid, gid, user, group, files
     char *instance_xml;  // its live XML then
     struct cloud *cloud; // NULL: nobody asked for it yet (run/cloud.h)
