@@ -24,7 +24,7 @@ DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev
 DEPS += lua5.4 libcmocka-dev libssl-dev bats valgrind clang libclang-rt-dev clang-tidy clang-format cppcheck
 DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time \
-	openssl nftables tcpdump jq
+	openssl nftables tcpdump jq swtpm swtpm-tools ovmf qemu-utils
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.

@@ -11,7 +11,7 @@ local destination = {}
 -- seen by the guest (https://libvirt.org/formatdomain.html).
 local places = {
   bridge  = { "devices/interface[@type='bridge']/source/@bridge" },
-  network = { "devices/interface[@type='network']/source/@network" },
+  network = { "devices/interface/source/@network" },
   device  = { "devices/interface[@type='direct']/source/@dev" },
   path    = {
     "devices/disk/source/@file", "devices/disk/source/@dev", "os/nvram", "os/nvram/source/@file", "os/loader",

@@ -94,6 +94,10 @@ t.run("network: one of libvirt's", function()
     local bridged = { name = "prod", active = true, forward = "bridge", bridge = "br0", portgroups = { "web" } }
     sees(check.network, "52:54:00:00:00:01: network prod, bridge br0 there, too, MTU 1500, by eth1",
         has(bridged, bridged))
+    -- As libvirt shows it while the guest runs.
+    refuses(check.network, "52:54:00:00:00:05: libvirt's network prod is not defined on compute-2: virsh net-dumpxml "
+        .. "prod here, net-define and net-autostart there", with("<interface type='bridge'><mac "
+        .. "address='52:54:00:00:00:05'/><source network='prod' portid='x' bridge='br0'/></interface>"))
     refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is not defined on compute-2: virsh net-dumpxml "
         .. "prod here, net-define and net-autostart there", has(bridged, nil))
     refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is not started on compute-2: virsh net-start "
@@ -356,6 +360,8 @@ t.run("media: what libvirt drops on the way passes, and is said", function()
         t.equal(run.warnings, { ("sda: /iso is not on compute-2: libvirt takes it out of the drive on the way "
             .. "(startupPolicy='%s')"):format(policy) })
     end
+    local left = with "<disk type='file' device='cdrom'><source index='2'/><target dev='sda'/><readonly/></disk>"
+    t.match((fakes.ask(check.same_storage, left)), "^vda: one file", "a drive whose medium was taken out")
     refuses(check.same_storage, "/iso is not on compute-2: is its storage mounted there?; take the medium out for the "
         .. "move: virsh change-media instance-00000001 sda --eject", both(medium(""), only_here))
 end)

@@ -102,7 +102,11 @@ function common.disks(run, document)
   for _, fragment in ipairs((document or run.instance:xml()):fragments("devices/disk")) do
     local disk = xml.parse(fragment)
     local function has(element) return #disk:fragments(element) > 0 end
-    if has("source") then
+    local kind = disk:get("@type")
+    -- A medium that was taken out leaves its source, without a file.
+    local is_empty = (kind == "file" or kind == "block") and not disk:get("source/@file")
+      and not disk:get("source/@dev")
+    if has("source") and not is_empty then
       disks[#disks + 1] = {
         document = disk, target = disk:get("target/@dev") or "a disk", type = disk:get("@type"),
         device = disk:get("@device") or "disk", startup = disk:get("source/@startupPolicy"),

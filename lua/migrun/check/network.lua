@@ -192,7 +192,8 @@ check.network = common.there("its network is there", function(run)
   end
   for i, interface in ipairs(there) do
     local kind, mac = interface:get("@type"), interface:get("mac/@address") or ("interface %d"):format(i)
-    local ask, text, problem = kinds[kind]
+    -- Live, an interface of libvirt's network has the type of what it is plugged into.
+    local ask, text, problem = kinds[interface:get("source/@network") and "network" or kind]
     if ask then text, problem = ask(run, here[i], interface) end
     if problem then problems[#problems + 1] = ("%s: %s"):format(mac, problem) end
     if text then seen[#seen + 1] = ("%s: %s"):format(mac, text) end
