@@ -122,7 +122,8 @@ static int end_survey(struct run *run, struct tally *tally, size_t asked, size_t
 static int ask_all(struct run *run, struct tally *tally)
 {
     struct error err = {0};
-    auto_json json_t *names = survey_names(run), *name;
+    auto_json json_t *names = survey_names(run);
+    json_t *name;
     auto_free char *refused = NULL;
     size_t i, yes = 0, unknown = 0;
     json_array_foreach(names, i, name) {

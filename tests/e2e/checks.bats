@@ -195,8 +195,9 @@ passes() { asked "$@"; ends_with_status 0; }
   on compute-1 sed -i.kept "s/$net\.11/$net.12/g" /run/libvirt/qemu/still.xml
   run migrun -n status-xml still compute-2
   ends_with_status 2
-  local text="status XML listens here NO: vnc would listen on $net.12, which only compute-2 has: after a move that"
-  [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text fails the guest could not start on compute-1"* ]] || fail "$output"
+  local text="status XML listens here NO: vnc would listen on $net.12, which only compute-2 has: after a "
+  text+="move that fails the guest could not start on compute-1"
+  [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text"* ]] || fail "$output"
   on compute-1 mv /run/libvirt/qemu/still.xml.kept /run/libvirt/qemu/still.xml
 }
 

@@ -71,8 +71,9 @@ forget() {
 }
 
 # idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [os=XML] [vnc=ATTRIBUTES] [devices=XML] [folder=PATH]
-# [emulator=PATH] [verb=define]: a small guest of any name, running (or only defined) there and nowhere else. Its
-# boot sector halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as Nova's are.
+# [emulator=PATH] [verb=define]: a small guest of any name, running (or only defined) there and nowhere else.
+# Its boot sector halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as
+# Nova's are.
 idle() {
   local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' os='' vnc='' devices='' folder=$instances \
     emulator=/usr/bin/qemu-system-x86_64 verb=start uuid xml

@@ -106,8 +106,8 @@ t.run("takes", function()
     end
     local bad = {{"host", "instance"}, {"guest"}, "host", {"host", "host"}, {"instance", "hosts"}}
     for _, takes in ipairs(bad) do
-        expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), { "instance" }, '
-            .. '{ "host" }, { "hosts" } or {}')
+        expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), '
+            .. '{ "instance", "hosts" }, { "instance" }, { "host" }, { "hosts" } or {}')
     end
 end)
 
@@ -425,7 +425,8 @@ t.run("what an operator knows better: topics of checks", function()
         "the topic of step 'a' is a word of small letters, not 'Storage!'")
     expect_step({"a", phase = "prepare", run = nothing, topic = "storage"},
         "step 'a' (prepare) has a topic; only a check has one")
-    expect({params = {i_know = {type = "string"}}}, "i_know is a parameter of every policy: what its operator knows "
+    expect({params = {i_know = {type = "string"}}}, "i_know is a parameter of every policy: what its "
+        .. "operator knows "
         .. "better than a check of that topic")
 end)
 
@@ -436,5 +437,6 @@ t.run("a list of steps among the steps stands for its steps", function()
     local titles = {}
     for i, step in ipairs(checked.steps) do titles[i] = step.title end
     t.equal(titles, {"one", "two", "three"})
-    expect({steps = {{check_step "one"}, check_step "one"}}, "two steps have the title 'one'; titles are unique")
+    expect({steps = {{check_step "one"}, check_step "one"}}, "two steps have the title 'one'; titles are "
+        .. "unique")
 end)

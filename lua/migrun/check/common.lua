@@ -85,7 +85,8 @@ function common.resources(run, host, kind)
   return known[kind]
 end
 
----A size that libvirt writes with its unit, in bytes (https://libvirt.org/formatdomain.html, KiB where none is
+---A size that libvirt writes with its unit, in bytes (https://libvirt.org/formatdomain.html, KiB where none
+---is
 ---given).
 function common.bytes(number, unit)
   local factors = { b = 1, bytes = 1, kb = 1000, k = 1024, kib = 1024, mb = 10 ^ 6, m = 2 ^ 20, mib = 2 ^ 20,
@@ -94,8 +95,10 @@ function common.bytes(number, unit)
   return factor and tonumber(number) and math.tointeger(tonumber(number) * factor)
 end
 
----The guest's disks: {target, device, type, path (of a file or a device), protocol, name, pool, volume, readonly,
----shareable, transient, cache, format, startup (its startupPolicy), backing (files below it), document}; a drive
+---The guest's disks: {target, device, type, path (of a file or a device), protocol, name, pool, volume,
+---readonly,
+---shareable, transient, cache, format, startup (its startupPolicy), backing (files below it), document}; a
+---drive
 ---with nothing in it is left out. document: another XML of the guest than the source's.
 function common.disks(run, document)
   local disks = {}
