@@ -104,11 +104,15 @@ t.run("takes", function()
         t.equal({checked.takes_instance, checked.takes_host, checked.takes_hosts},
             {takes[1] == "instance", takes[#takes] == "host", takes[1] == "hosts"})
     end
-    local bad = {{"host", "instance"}, {"guest"}, "host", {"host", "host"}, {"instance", "hosts"}}
+    local bad = {{"host", "instance"}, {"guest"}, "host", {"host", "host"}}
     for _, takes in ipairs(bad) do
         expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), '
             .. '{ "instance", "hosts" }, { "instance" }, { "host" }, { "hosts" } or {}')
     end
+    local asks = with {takes = {"instance", "hosts"}, steps = {check_step "one"}}
+    t.equal(policy.check(asks).takes_hosts, true)
+    expect({takes = {"instance", "hosts"}, steps = {{"note", phase = "prepare", run = nothing}}},
+        "step 'note' (prepare): a policy that takes { \"instance\", \"hosts\" } has checks alone")
 end)
 
 t.run("parameters", function()
