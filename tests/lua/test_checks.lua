@@ -2,7 +2,7 @@
 -- The checks, over facts recorded in a lab: no host is asked. Both answers of each.
 local t = require "t"
 local fakes = require "fakes"
-local fake_document = require "fake_document"
+local xml = require "migrun.xml"
 local check = require "migrun.check"
 local listen = require "migrun.listen"
 local prepare = require "migrun.prepare"
@@ -242,7 +242,7 @@ t.run("cpu is compatible: a guest with its host's own CPU, or with none", functi
         .. "has no "
         .. "host-model", function(world)
         on_kvm("maximum")(world)
-        world.source.capabilities = function() return fake_document.new("<domainCapabilities/>") end
+        world.source.capabilities = function() return xml.parse("<domainCapabilities/>") end
     end)
     sees(check.cpu_is_compatible, "guest names no CPU: QEMU's own runs on compute-2", function(world)
         world.xml = world.xml:gsub("<cpu .-</cpu>", "")
@@ -558,7 +558,7 @@ end)
 
 t.run("machine exists there", function()
     sees(check.machine_exists, "pc-q35-7.2 of /usr/bin/qemu-system-x86_64 on compute-2", function(world)
-        world.dest.capabilities = function() return fake_document.new("<domainCapabilities/>") end
+        world.dest.capabilities = function() return xml.parse("<domainCapabilities/>") end
     end)
     local text, _, run = fakes.ask(check.machine_exists)
     t.equal(text, "pc-q35-7.2 of /usr/bin/qemu-system-x86_64 on compute-2, up to 288 vCPUs")
@@ -616,7 +616,7 @@ t.run("status XML listens here", function()
     refuses(check.status_listens_at_source, refusal, status_with("10.89.0.12"))
     local run = fakes.fake_run(fakes.world())
     local ok, err = pcall(listen.refuse_destination, run,
-        fake_document.new("<domain><devices><graphics type='vnc' listen='10.89.0.12'/></devices></domain>"))
+        xml.parse("<domain><devices><graphics type='vnc' listen='10.89.0.12'/></devices></domain>"))
     t.equal({ ok, err.message }, { false, refusal }, "a domain's XML")
 end)
 

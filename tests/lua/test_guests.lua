@@ -3,7 +3,7 @@
 -- its check, over recorded facts (tests/lua/facts), changed to what such a host has.
 local t = require "t"
 local fakes = require "fakes"
-local fake_document = require "fake_document"
+local xml = require "migrun.xml"
 local check = require "migrun.check"
 local destination = require "migrun.destination"
 local ranges = require "migrun.ranges"
@@ -212,11 +212,11 @@ local STATE = "/var/lib/libvirt/swtpm/86586fce-b10a-0fc5-c713-67c64d50a7bf/tpm2/
 
 local function capabilities_without(text)
     return function(world)
-        local xml = world.lab.capabilities
-        local first, last = xml:find(text, 1, true)
+        local whole = world.lab.capabilities
+        local first, last = whole:find(text, 1, true)
         assert(first, text)
         world.dest.capabilities = function()
-            return fake_document.new(xml:sub(1, first - 1) .. xml:sub(last + 1))
+            return xml.parse(whole:sub(1, first - 1) .. whole:sub(last + 1))
         end
     end
 end
@@ -231,7 +231,7 @@ t.run("TPM", function()
     refuses(check.tpm_can_run, "libvirt on compute-2 does not tell whether it can emulate a TPM",
         both(with(TPM),
         function(world)
-        world.dest.capabilities = function() return fake_document.new("<domainCapabilities/>") end
+        world.dest.capabilities = function() return xml.parse("<domainCapabilities/>") end
     end))
     local function state(fstype)
         return both(with(TPM), function(world)
