@@ -6,6 +6,7 @@
 #include "base/socket.h"
 #include "base/spawn.h"
 #include "world/agent/surgery.h"
+#include "world/agent/watch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -79,6 +80,8 @@ static int serve(struct agent *agent, const char *missing)
             open = false;
     }
     surgery_leave(agent);
+    watch_leave(agent);
+    pulse_leave(agent);
     wire_reader_free(&reader);
     return status;
 }

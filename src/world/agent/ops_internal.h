@@ -30,6 +30,8 @@ SERVE(serve_count);
 SERVE(serve_command);
 SERVE(serve_service);
 SERVE(serve_reach);
+SERVE(serve_watch);
+SERVE(serve_pulse);
 SERVE(serve_login);
 SERVE(serve_facts);
 SERVE(serve_storage);
@@ -88,6 +90,11 @@ int attributes_set(int fd, const char *shown, const json_t *wanted, struct error
 // Mounts of this host, in their order: [{target, source, fstype}]; and the one that a path lies on.
 json_t *mounts(void);
 const json_t *mount_below(const json_t *all, const char *path);
+
+// The addresses of a name; an error tells the remedy.
+struct addrinfo;
+int resolve(const char *host, struct addrinfo **addresses, struct error *err);
+void free_addresses(struct addrinfo **addresses);
 
 // A user's or group's name, or NULL when the host knows none. Caller frees.
 char *user_name(uid_t uid);
