@@ -36,6 +36,21 @@ return {
   -- systemd).
   services = { libvirtd = "libvirtd" },
 
+  -- A guest's network after its move. What the guest announces on the destination (RARP, gratuitous ARP) is
+  -- listened for; a probe is asked before the move and after it. The guest's address is the one that Neutron
+  -- knows, the probe's own, or the one that the guest announces. Name a probe only where the host that asks
+  -- has a way to the guests' network.
+  network = {
+    -- probe = { ping = true },                      -- asked all the time: its longest gap is told
+    -- probe = { tcp = 22 },                         -- a port that is open
+    -- probe = { session = 7,                        -- a TCP session through the move, with what echoes there
+    --   address = "%s.guests.example.org",          -- %s: the guest's name
+    --   from = "here" },                            -- the host with migrun; "destination"
+    announce = 0,                                    -- more announcements by QEMU (libvirt notes that its
+                                                     -- monitor was used: the guest is tainted)
+    within = 10,                                     -- seconds to wait for all that
+  },
+
   nova = { config = "/etc/nova" },                   -- Kolla: "/etc/kolla/nova-compute"
 
   logs = { qemu = "/var/log/libvirt/qemu/%s.log", libvirtd = "/var/log/libvirt/libvirtd.log",

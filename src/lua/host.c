@@ -477,54 +477,6 @@ static int host_command(lua_State *L)
     return 1;
 }
 
-// ---- the network ----
-
-static int host_reach(lua_State *L)
-{
-    struct run_host *h = check_host(L, 1);
-    struct host_ref *other = luaL_testudata(L, 2, HOST_KEY);
-    const char *name = other ? run_host_name(other->h) : luaL_checkstring(L, 2);
-    int64_t timeout = read_seconds(L, 4, "reach", 5);
-    void **ports = lua_box(L, box_json), **box = lua_box(L, box_json);
-    struct error err;
-    if (lua_to_json(L, 3, (json_t **)ports, &err) < 0)
-        return lua_raise(L, &err);
-    if (json_is_integer((json_t *)*ports))
-        *ports = json_pack("[o]", *ports);
-    for (size_t i = 0; i < json_array_size(*ports); i++)
-        if (!json_is_integer(json_array_get(*ports, i)))
-            return lua_mistake(L, "a port is a whole number");
-    if (json_array_size(*ports) == 0)
-        return lua_mistake(L, "name a port, or a list of ports");
-    if (run_reach(h, name, *ports, timeout, (json_t **)box, &err) < 0)
-        return lua_raise(L, &err);
-    const json_t *result = *box;
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, json_str(result, "address", NULL));
-    lua_setfield(L, -2, "address");
-    lua_newtable(L);
-    const char *port;
-    json_t *tried;
-    json_object_foreach(json_object_get(result, "ports"), port, tried) {
-        lua_push_json(L, tried);
-        lua_rawseti(L, -2, atoi(port));
-    }
-    lua_setfield(L, -2, "ports");
-    return 1;
-}
-
-static int host_refused_by(lua_State *L)
-{
-    struct run_host *h = check_host(L, 1);
-    const char *uri = luaL_checkstring(L, 2);
-    void **box = lua_box(L, box_free);
-    struct error err;
-    if (run_login(h, uri, (char **)box, &err) < 0)
-        return lua_raise(L, &err);
-    lua_pushstring(L, *box);
-    return 1;
-}
-
 // ---- Service ----
 
 static int host_service(lua_State *L)
@@ -756,6 +708,10 @@ static const luaL_Reg host_methods[] = {
     {"command", host_command},
     {"reach", host_reach},
     {"refused_by", host_refused_by},
+    {"watch", host_watch},
+    {"watched", host_watched},
+    {"ask", host_ask},
+    {"answered", host_answered},
     {"log", host_log},
     {"storage", host_storage},
     {NULL, NULL},

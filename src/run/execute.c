@@ -129,6 +129,17 @@ static int run_phase(struct run *run, enum phase phase, struct tally *tally, str
     return 0;
 }
 
+// A fix-up that says no (run:refuse) says so in the verdict's own line, by its words before a colon: "its
+// network is silent: …".
+static void take_refusal(struct tally *tally, const struct error *err)
+{
+    if (err->domain != ERR_REFUSED || err->code != REFUSED_CHECK)
+        return;
+    const char *colon = strstr(err->message, ": ");
+    free(tally->refusal);
+    tally->refusal = xstrndup(err->message, colon ? (size_t)(colon - err->message) : strlen(err->message));
+}
+
 // Every fix-up runs, whatever became of the others; then each is asked whether all is right now.
 static void run_fixups(struct run *run, struct tally *tally)
 {
@@ -141,6 +152,7 @@ static void run_fixups(struct run *run, struct tally *tally)
             tell_step(run, i, "failed", err.message, 0);
             auto_free char *text = xasprintf("'%s' failed: %s", procedure->steps[i].title, err.message);
             verdict_detail(tally->details, "", text);
+            take_refusal(tally, &err);
             tally->not_fixed++;
             continue;
         }
@@ -152,6 +164,7 @@ static void run_fixups(struct run *run, struct tally *tally)
             auto_free char *text = xasprintf("'%s': %s", procedure->steps[i].title, err.message);
             tell_step(run, i, "failed", err.message, 0);
             verdict_detail(tally->details, "", text);
+            take_refusal(tally, &err);
             tally->not_fixed++;
         } else {
             tally->fixed++;
@@ -483,6 +496,7 @@ static int with_tally(struct run *run, int (*perform_all)(struct run *, struct t
     buf_free(&tally.warning);
     buf_free(&tally.verified);
     free(tally.after_move);
+    free(tally.refusal);
     seen_guest_free(&tally.seen);
     return status;
 }

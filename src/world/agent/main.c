@@ -55,6 +55,7 @@ static int serve(struct agent *agent, const char *missing)
     for (bool open = true; open;) {
         auto_message struct message request = {0};
         struct error err;
+        watch_take(agent); // at the latest with migrun's next ping
         int taken = wire_take(&reader, &request, &err);
         if (taken < 0) {
             status = complain("%s", err.message);

@@ -63,13 +63,11 @@
 //     look    timeout (ms): for one more, at most so long → {frames: [{mac, kind: rarp|garp|arp, interface,
 //             out: sent there by this host (else it came in), count, first, last (epoch) [, vlan, address:
 //             the sender's, of an ARP]}], lost: frames}; {} where nobody listens (any more)
-//     end     the same, and listens no more
 //   pulse     asks an address ten times a second whether it answers, by its action; one at a time:
-//     begin   host [, port: a TCP session with what echoes there; else by ICMP] → {address}
+//     begin   host [, port: in a TCP session with what echoes there; else by ICMP] → {address}
 //     look    timeout (ms): for an answer from now on, at most so long → {address, answered: bool, answers,
-//             longest: between two answers (ms), at (epoch): when that one was over [, error]}; {} where
-//             nobody asks (any more)
-//     end     the same, and asks no more
+//             longest: between two answers (s), at (epoch): when that was over [, error: what ended the
+//             session]}; {} where nobody asks (any more)
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the
 // original's bytes and what it takes to restore it, synced before the change is made. With --read-only only

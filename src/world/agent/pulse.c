@@ -214,19 +214,20 @@ SERVE(serve_pulse)
     int64_t timeout = json_int(request, "timeout", 0);
     if (STREQ(action, "begin"))
         return begin(agent, request, result, err);
-    if (!STREQ(action, "look") && !STREQ(action, "end"))
+    if (!STREQ(action, "look"))
         return error_set(err, ERR_BUG, 0, "pulse has no action '%s'", action);
     const struct pulse *p = agent->pulse;
-    if (!p)
+    if (!p) {
+        *result = json_object();
         return 0;
+    }
     const struct beats *b = p->beats;
     int64_t deadline = now_ms() + (timeout < LOOK_MOST_MS ? timeout : LOOK_MOST_MS), before = b->answers;
     while (b->answers == before && !b->error && now_ms() < deadline)
         nap_ms(LOOK_EVERY_MS);
-    *result = json_pack("{s:s, s:b, s:I, s:I, s:f, s:s*}", "address", p->address, "answered",
+    *result = json_pack("{s:s, s:b, s:I, s:f, s:f, s:s*}", "address", p->address, "answered",
                         b->answers > before, "answers", (json_int_t)b->answers, "longest",
-                        (json_int_t)b->longest, "at", b->at, "error", b->error ? strerror(b->error) : NULL);
-    if (STREQ(action, "end"))
-        pulse_leave(agent);
+                        (double)b->longest / 1000, "at", b->at, "error",
+                        b->error ? strerror(b->error) : NULL);
     return 0;
 }

@@ -192,6 +192,12 @@ static bool drain(struct watch *w)
     return any;
 }
 
+void watch_take(struct agent *agent)
+{
+    if (agent->watch)
+        drain(agent->watch);
+}
+
 static json_t *frames_of(const struct watch *w)
 {
     static const char *const kinds[] = {"rarp", "garp", "arp"};
@@ -245,7 +251,7 @@ static int keep_out_others(int fd, const struct watch *w)
 }
 
 // It is bound to a protocol, and so gets frames, once it has its filter.
-static int begin(struct agent *agent, const json_t *macs, struct error *err)
+static int begin(struct agent *agent, const json_t *macs, json_t **result, struct error *err)
 {
     size_t count = json_array_size(macs);
     if (!count || count > MACS_MOST)
@@ -274,6 +280,7 @@ static int begin(struct agent *agent, const json_t *macs, struct error *err)
         watch_leave(agent);
         return error_errno(err, why, "cannot listen for frames");
     }
+    *result = json_object();
     return 0;
 }
 
@@ -282,19 +289,19 @@ SERVE(serve_watch)
     const char *action = json_str(request, "action", "");
     int64_t timeout = json_int(request, "timeout", 0);
     if (STREQ(action, "begin"))
-        return begin(agent, json_object_get(request, "macs"), err);
-    if (!STREQ(action, "look") && !STREQ(action, "end"))
+        return begin(agent, json_object_get(request, "macs"), result, err);
+    if (!STREQ(action, "look"))
         return error_set(err, ERR_BUG, 0, "watch has no action '%s'", action);
     struct watch *w = agent->watch;
-    if (!w)
+    if (!w) {
+        *result = json_object();
         return 0;
+    }
     int64_t deadline = now_ms() + (timeout < LOOK_MOST_MS ? timeout : LOOK_MOST_MS);
     while (!drain(w) && now_ms() < deadline) {
         struct pollfd in = {.fd = w->fd, .events = POLLIN};
         poll(&in, 1, deadline_poll_ms(deadline));
     }
     *result = json_pack("{s:o, s:I}", "frames", frames_of(w), "lost", (json_int_t)w->lost);
-    if (STREQ(action, "end"))
-        watch_leave(agent);
     return 0;
 }

@@ -18,6 +18,9 @@ bool announcement_parse(const unsigned char *frame, size_t len, struct announcem
 // "52:54:00:12:34:56" into its bytes. -1: it is none.
 int mac_parse(const char *text, unsigned char mac[6]);
 
+// Takes what has been heard from the kernel, which keeps some 2000 frames. Called every few seconds, as a
+// migration may take hours.
+void watch_take(struct agent *agent);
 void watch_leave(struct agent *agent); // ends what is watched
 void pulse_leave(struct agent *agent); // ends what is asked
 
