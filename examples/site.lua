@@ -38,12 +38,28 @@ return {
 
   -- What a guest's XML calls otherwise on a host; asked and renamed as it goes there. Of kinds bridge,
   -- network (libvirt's), device (macvtap's), path (folders), cpu and node (pins: as many numbers on either
-  -- side). maps = { ["compute-2"] = { bridge = { ["br-a"] = "br-b" }, cpu = { ["0-3"] = "8-11" } } },
+  -- side).
+  -- maps = { ["compute-2"] = { bridge = { ["br-a"] = "br-b" }, cpu = { ["0-3"] = "8-11" } } },
 
   -- Pairs of versions that this site knows to be bad, as those in lua/migrun/known_bad.lua.
   -- known_bad = { { action = "refuse", source = { qemu = "<8" }, dest = { qemu = ">=9 <9.0.2" },
-  --                 guest = "devices/tpm", says = "our guests with a TPM stop on {dest}", remedy = "QEMU
-  --                 9.0.2" } },
+  --                 guest = "devices/tpm", says = "our guests with a TPM stop on {dest}",
+  --                 remedy = "QEMU 9.0.2" } },
+
+  -- A guest's network after its move. What the guest announces on the destination (RARP, gratuitous ARP) is
+  -- listened for; a probe is asked before the move and after it. The guest's address is the one that Neutron
+  -- knows, the probe's own, or the one that the guest announces. Name a probe only where the host that asks
+  -- has a way to the guests' network.
+  network = {
+    -- probe = { ping = true },                      -- asked all the time: its longest gap is told
+    -- probe = { tcp = 22 },                         -- a port that is open
+    -- probe = { session = 7,                        -- a TCP session through the move, with what echoes there
+    --   address = "%s.guests.example.org",          -- %s: the guest's name
+    --   from = "here" },                            -- the host with migrun; "destination"
+    announce = 0,                                    -- more announcements by QEMU (libvirt notes that its
+                                                     -- monitor was used: the guest is tainted)
+    within = 10,                                     -- seconds to wait for all that
+  },
 
   nova = { config = "/etc/nova" },                   -- Kolla: "/etc/kolla/nova-compute"
 

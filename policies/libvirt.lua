@@ -6,6 +6,7 @@
 local check  = require "migrun.check"
 local destination = require "migrun.destination"
 local fixup  = require "migrun.fixup"
+local network = require "migrun.network"
 local window = require "migrun.host.window"
 
 return {
@@ -22,6 +23,7 @@ return {
     check.all,
 
     window.open,
+    network.watch,
 
     { "the guest", phase = "migrate",
       run = function(run)
@@ -34,5 +36,6 @@ return {
       end },
 
     fixup.own_instance_files,
+    fixup.network_answers,
   },
 }

@@ -10,6 +10,7 @@
 -- keeps a plain user from migrating, so it is removed just before. In every case the lock is restored in the
 -- end, and nova-compute is up, enabled or disabled as before.
 local fixup  = require "migrun.fixup"
+local network = require "migrun.network"
 local nova   = require "migrun.nova"
 local status = require "migrun.status"
 local window = require "migrun.host.window"
@@ -58,6 +59,7 @@ return {
       end },
 
     window.open,
+    network.watch,
 
     { "live migration by Nova", phase = "migrate",
       run = function(run)
@@ -68,5 +70,6 @@ return {
     nova.lock_as_found,
     nova.service_as_found,
     fixup.own_instance_files,
+    fixup.network_answers,
   },
 }

@@ -8,6 +8,7 @@
 -- the destination's, if each host's nova.conf has its own (server_listen, proxyclient_address). For an older
 -- Nova, see policies/nova-status-xml.lua.
 local fixup = require "migrun.fixup"
+local network = require "migrun.network"
 local nova  = require "migrun.nova"
 local window = require "migrun.host.window"
 
@@ -25,9 +26,11 @@ return {
     nova.all,
 
     window.open,
+    network.watch,
 
     nova.live_migration,
 
     fixup.own_instance_files,
+    fixup.network_answers,
   },
 }

@@ -5,6 +5,7 @@
 -- needs none of this.
 local check  = require "migrun.check"
 local fixup  = require "migrun.fixup"
+local network = require "migrun.network"
 local status = require "migrun.status"
 local window = require "migrun.host.window"
 
@@ -40,6 +41,7 @@ return {
       end },
 
     window.open,
+    network.watch,
 
     { "the guest", phase = "migrate",
       run = function(run)
@@ -48,5 +50,6 @@ return {
       end },
 
     fixup.own_instance_files,
+    fixup.network_answers,
   },
 }

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Fix-ups: steps that put right what a migration leaves behind, on the host where the guest is, after success
 -- and after failure.
+local network = require "migrun.network"
+
 local fixup = {}
 
 -- The files that the guest's XML names, by the user who writes them. Only the disk itself, never the files
@@ -165,5 +167,8 @@ fixup.own_instance_files = {
     return "files owned right"
   end,
 }
+
+-- Needs network.watch before the move, to have heard what was announced.
+fixup.network_answers = network.answers
 
 return fixup

@@ -24,7 +24,8 @@
 ---@field nova Nova        Nova, with Placement and Neutron; without credentials every request is an error
 ---@field site table          the site file's values, defaults filled in (read-only)
 local Run = {}
----Refuses, with a reason. In a check: the other checks still run. Elsewhere: the step fails.
+---Refuses, with a reason. In a check: the other checks still run. Elsewhere: the step fails; of a fix-up the
+---verdict says why ("Moved, but its network is silent"), in the reason's words before its first colon.
 ---@param reason string
 function Run:refuse(reason) end
 ---Shows the operator a warning, and goes on.
@@ -106,6 +107,28 @@ function Host:reach(other, ports, timeout) end
 ---@param uri string
 ---@return string|nil
 function Host:refused_by(uri) end
+---Begins to listen on this host, on all its interfaces, for what guests announce: RARP and (gratuitous) ARP
+---frames from these MAC addresses. It takes the place of what was listened for before.
+---@param macs string[]
+function Host:watch(macs) end
+---What was heard since: {frames = {{mac, kind = "rarp"|"garp"|"arp", interface, out = true where this host
+---sent it on there, count, first, last (epoch), vlan, address = the sender's}, …}, lost = frames that the
+---kernel had no room for}. nil: nobody listens (any more, as the connection was lost meanwhile).
+---@param timeout number|nil  seconds to wait at most for one more (0)
+---@return table|nil
+function Host:watched(timeout) end
+---Begins to ask an address ten times a second whether it answers, from this host: by ICMP, or in a TCP
+---session with what echoes on a port of it. Returns the address. It takes the place of who was asked before.
+---@param address string
+---@param port integer|nil
+---@return string
+function Host:ask(address, port) end
+---What became of it: {address, answered = whether it has answered since this call, answers, longest = time
+---between two answers, at = when that was over (epoch), error = what ended the session}. nil: nobody is asked
+---(any more).
+---@param timeout number|nil  seconds to wait at most for an answer (0)
+---@return table|nil
+function Host:answered(timeout) end
 ---The files and devices behind paths, links followed, as the file server has them rather than the host's
 ---cache: {[path] = {type, path, size, inode, mtime, ctime (ns), fstype, source, target (of the mount), ids
 ---(of a block device)}}; a path that does not exist is left out.
@@ -313,7 +336,8 @@ function Nova:provider(of) end
 ---@param consumer string|nil
 ---@return table[]
 function Nova:allocations(consumer) end
----A server's ports in Neutron: {{id, mac, host, status, vif_type, bindings = {{host, status}, …}}, …}
+---A server's ports in Neutron: {{id, mac, addresses, host, status, vif_type, bindings = {{host, status}, …}},
+---…}
 ---@param server string|nil
 ---@return table[]
 function Nova:ports(server) end

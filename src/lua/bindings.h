@@ -18,12 +18,14 @@ void apply_change(lua_State *L, int index, int document_index, const struct xml 
                   const char *what);
 void push_host(lua_State *L, struct run_host *h); // or nil
 struct run_host *check_host(lua_State *L, int index);
-struct run_host *test_host(lua_State *L, int index); // NULL: what is there is no host
-// Methods of Host that look at other hosts, storage and ports (look.c).
-int look_reach(lua_State *L);
-int look_refused_by(lua_State *L);
-int look_storage(lua_State *L);
-int look_listeners(lua_State *L);
+// Methods of a host: its network (network.c).
+int host_reach(lua_State *L);
+int host_refused_by(lua_State *L);
+int host_listeners(lua_State *L);
+int host_watch(lua_State *L);
+int host_watched(lua_State *L);
+int host_ask(lua_State *L);
+int host_answered(lua_State *L);
 void push_libvirt(lua_State *L, struct run_host *h);
 void push_log(lua_State *L, struct run_host *h, const char *path);
 void push_run(lua_State *L);

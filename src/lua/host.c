@@ -37,12 +37,6 @@ struct run_host *check_host(lua_State *L, int index)
     return ((struct host_ref *)class_check(L, index, &host_class))->h;
 }
 
-struct run_host *test_host(lua_State *L, int index)
-{
-    struct host_ref *ref = luaL_testudata(L, index, HOST_KEY);
-    return ref ? ref->h : NULL;
-}
-
 void push_host(lua_State *L, struct run_host *h)
 {
     if (!h) {
@@ -97,6 +91,24 @@ static int host_stat(lua_State *L)
     void **box = lua_box(L, box_json);
     struct error err;
     if (run_stat(h, path, (json_t **)box, &err) < 0)
+        return lua_raise(L, &err);
+    lua_push_json(L, *box);
+    return 1;
+}
+
+static int host_storage(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int64_t wait = lua_isnoneornil(L, 3) ? 0 : read_seconds(L, 3, "storage", 0);
+    void **paths = lua_box(L, box_json), **box = lua_box(L, box_json);
+    struct error err;
+    if (lua_to_json(L, 2, (json_t **)paths, &err) < 0)
+        return lua_raise(L, &err);
+    for (size_t i = 0; i < json_array_size(*paths); i++)
+        if (!json_is_string(json_array_get(*paths, i)))
+            return lua_mistake(L, "paths are a list of strings");
+    if (run_storage(h, *paths, wait, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
     lua_push_json(L, *box);
     return 1;
@@ -694,11 +706,15 @@ static const luaL_Reg host_methods[] = {
     {"remove", host_remove},
     {"service", host_service},
     {"command", host_command},
-    {"reach", look_reach},
-    {"refused_by", look_refused_by},
+    {"reach", host_reach},
+    {"refused_by", host_refused_by},
+    {"watch", host_watch},
+    {"watched", host_watched},
+    {"ask", host_ask},
+    {"answered", host_answered},
     {"log", host_log},
-    {"storage", look_storage},
-    {"listeners", look_listeners},
+    {"storage", host_storage},
+    {"listeners", host_listeners},
     {NULL, NULL},
 };
 static const struct class_field host_fields[] = {

@@ -140,5 +140,6 @@ void tally_free(struct tally *tally)
     buf_free(&tally->warning);
     buf_free(&tally->verified);
     free(tally->after_move);
+    free(tally->refusal);
     seen_guest_free(&tally->seen);
 }

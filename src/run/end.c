@@ -251,6 +251,8 @@ static char *rest_but(const struct tally *tally, const char *left_over)
         return xstrdup(left_over);
     if (tally->after_move)
         return xasprintf("the migrate step failed once it had moved (%s)", tally->after_move);
+    if (tally->not_fixed == 1 && tally->refusal)
+        return xstrdup(tally->refusal);
     if (tally->not_fixed)
         return xasprintf("%zu fix-up%s failed", tally->not_fixed, plural(tally->not_fixed));
     if (tally->disagree)

@@ -13,6 +13,7 @@ struct tally {
     enum answer *answers; // of each step
     size_t checks, refused;
     size_t fixed, not_fixed; // fix-ups
+    char *refusal;           // what one of them said no to, in a few words, or NULL
     char *after_move;        // what failed of the migrate step once the guest had moved, or NULL
     enum whereabouts where;  // the guest is
     struct seen_guest seen;  // by whom

@@ -37,6 +37,17 @@ static int run_phase(struct run *run, enum phase phase, struct tally *tally, str
     return 0;
 }
 
+// A fix-up that says no (run:refuse) says so in the verdict's own line, by its words before a colon: "its
+// network is silent: …".
+static void take_refusal(struct tally *tally, const struct error *err)
+{
+    if (err->domain != ERR_REFUSED || err->code != REFUSED_CHECK)
+        return;
+    const char *colon = strstr(err->message, ": ");
+    free(tally->refusal);
+    tally->refusal = xstrndup(err->message, colon ? (size_t)(colon - err->message) : strlen(err->message));
+}
+
 // Every fix-up runs, whatever became of the others; then each is asked whether all is right now.
 static void run_fixups(struct run *run, struct tally *tally)
 {
@@ -49,6 +60,7 @@ static void run_fixups(struct run *run, struct tally *tally)
             step_tell(run, i, "failed", err.message, 0);
             auto_free char *text = xasprintf("'%s' failed: %s", procedure->steps[i].title, err.message);
             verdict_detail(tally->details, "", text);
+            take_refusal(tally, &err);
             tally->not_fixed++;
             continue;
         }
@@ -60,6 +72,7 @@ static void run_fixups(struct run *run, struct tally *tally)
             auto_free char *text = xasprintf("'%s': %s", procedure->steps[i].title, err.message);
             step_tell(run, i, "failed", err.message, 0);
             verdict_detail(tally->details, "", text);
+            take_refusal(tally, &err);
             tally->not_fixed++;
         } else {
             tally->fixed++;

@@ -274,6 +274,18 @@ int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_
     return 0;
 }
 
+int run_listen(struct run_host *h, const char *op, json_t *args, int64_t timeout_ms, json_t **result,
+               struct error *err)
+{
+    auto_message struct message answer = {0};
+    json_object_set_new(args, "timeout", json_integer(timeout_ms));
+    if (host_call(h->agent, op, args, NULL, 0, timeout_ms + 30000, &answer, err) < 0)
+        return -1;
+    json_t *seen = json_object_get(answer.head, "result");
+    *result = json_object_size(seen) ? json_incref(seen) : NULL;
+    return 0;
+}
+
 int run_login(struct run_host *h, const char *uri, char **refused, struct error *err)
 {
     auto_message struct message answer = {0};

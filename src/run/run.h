@@ -251,6 +251,10 @@ int run_command(struct run_host *h, json_t *args, const char *input, size_t inpu
 // Whether the host reaches ports (whole numbers) of another: {address, ports}.
 int run_reach(struct run_host *h, const char *other, const json_t *ports, int64_t timeout_ms,
               json_t **reached, struct error *err);
+// Of the agent's watch and pulse (agent/ops.h, args stolen): what the host hears, and whom it asks. *result
+// NULL: it does neither (any more).
+int run_listen(struct run_host *h, const char *op, json_t *args, int64_t timeout_ms, json_t **result,
+               struct error *err);
 // What lies below each of these paths, after a wait: {path: …}.
 // Whether the libvirtd that a URI names lets this host in: refused NULL, or why not (caller frees).
 int run_login(struct run_host *h, const char *uri, char **refused, struct error *err);

@@ -42,10 +42,15 @@ static bool is_relay(const json_t *value)
     return text && (STREQ(text, "auto") || STREQ(text, "agent"));
 }
 
-static bool is_keep(const json_t *value)
+static bool is_whole(const json_t *value, json_int_t least, json_int_t greatest)
 {
-    return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= 3600;
+    return json_is_integer(value) && json_integer_value(value) >= least &&
+           json_integer_value(value) <= greatest;
 }
+
+static bool is_keep(const json_t *value) { return is_whole(value, 0, 3600); }
+static bool is_announce(const json_t *value) { return is_whole(value, 0, 100); }
+static bool is_within(const json_t *value) { return is_whole(value, 1, 60); }
 
 static bool is_flag(const json_t *value) { return json_is_boolean(value); }
 
@@ -106,6 +111,24 @@ static bool is_uri_of_all(const json_t *value)
     return is_uri_pattern(value) && strstr(json_string_value(value), "%s");
 }
 
+// One way to ask the guest, who asks, and where, if Neutron does not tell.
+static bool is_probe(const json_t *value)
+{
+    const char *name;
+    json_t *part;
+    int ways = 0;
+    json_object_foreach((json_t *)(uintptr_t)value, name, part) {
+        bool port = STREQ(name, "tcp") || STREQ(name, "session"), way = port || STREQ(name, "ping");
+        const char *text = json_string_value(part);
+        ways += way;
+        if (way ? !(port ? is_whole(part, 1, UINT16_MAX) : json_is_true(part))
+                : !(STREQ(name, "from") && text && (STREQ(text, "destination") || STREQ(text, "here"))) &&
+                      !(STREQ(name, "address") && safe_word(text) && one_hole(text)))
+            return false;
+    }
+    return ways == 1;
+}
+
 // An empty Lua table always arrives as an empty object, even if a list was meant.
 static bool is_words(const json_t *value)
 {
@@ -158,6 +181,15 @@ static const struct key libvirt_keys[] = {
     CONFIG_KEY,
     {0},
 };
+static const struct key network_keys[] = {
+    {"probe", is_probe,
+     "{ ping = true }, { tcp = PORT } or { session = PORT }, with address = \"…\" (one %s for the guest's "
+     "name) and from = \"destination\" or \"here\" where they are wanted",
+     NULL},
+    {"announce", is_announce, "a whole number, 0 to 100", NULL},
+    {"within", is_within, "a whole number of seconds, 1 to 60", NULL},
+    {0},
+};
 static const struct key nova_keys[] = {CONFIG_KEY, {0}};
 static const struct key log_keys[] = {
     {"qemu", is_path_pattern, "an absolute path with at most one %s for the guest's name", NULL},
@@ -205,6 +237,7 @@ static const struct key site_keys[] = {{"hosts", NULL, NULL, NULL},
                                        {"libvirt", NULL, NULL, libvirt_keys},
                                        {"maps", NULL, NULL, NULL},
                                        {"known_bad", NULL, NULL, NULL},
+                                       {"network", NULL, NULL, network_keys},
                                        PLACE_KEYS,
                                        {0}};
 
@@ -477,13 +510,14 @@ static int hosts_from(const struct checking *c, const char *key, const json_t *g
 static json_t *defaults(void)
 {
     return json_pack(
-        "{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}, s:{s:s}}",
+        "{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}, s:{s:s}, "
+        "s:{s:i, s:i}}",
         "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
         "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
         "/run/libvirt/libvirt-sock-ro", "config", "/etc/libvirt", "instances", "/var/lib/nova/instances",
         "services", "libvirtd", "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log",
         "libvirtd", "/var/log/libvirt/libvirtd.log", "nova_compute", "/var/log/nova/nova-compute.log", "nova",
-        "config", "/etc/nova");
+        "config", "/etc/nova", "network", "announce", 0, "within", 10);
 }
 
 // own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a

@@ -86,7 +86,7 @@ teardown() { other down; lab link compute-2 up; }
 @test "a pulled cable cuts a host off, and it keeps its address" {
   lab link compute-2 down
   ! on controller ssh -o ConnectTimeout=1 compute-2 true || fail "it is still reached"
-  run on compute-2 ip -br address show host0
+  run on compute-2 ip -br address show br-lab
   says $net.12
   lab link compute-2 up
   await 10 on controller ssh -o ConnectTimeout=1 compute-2 true
@@ -103,7 +103,7 @@ teardown() { other down; lab link compute-2 up; }
   ends_with_status 1; says "memory cannot be 'lots'"
   run lab boot a compute-1 colour=red
   ends_with_status 1
-  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient=)"
+  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient= nic=)"
   run lab exec nowhere true
   ends_with_status 1; says "no host 'nowhere'"
   run lab ticks nobody

@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "world/agent/ops_internal.h"
+#include "world/agent/watch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -126,7 +127,7 @@ static bool stays_inside(json_t *request)
 
 static bool is_harmless(const char *op)
 {
-    static const char *const others[] = {"command", "service", "facts"}; // they start programs of the host
+    static const char *const others[] = {"command", "service", "facts", "pulse"}; // they start processes
     for (size_t i = 0; i < COUNT_OF(others); i++)
         if (STREQ(op, others[i]))
             return false;
@@ -149,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (agent_serve(&agent, &request, &result, &body, &err) == 0) {
         auto_free char *text = json_dumps(result, JSON_COMPACT);
         HOLDS(op && !op->writes && json_is_object(result) && text);
+        watch_leave(&agent);
         return 0;
     }
     auto_json json_t *told = wire_error(&err);

@@ -369,6 +369,27 @@ static void placement_tells_who_holds_what(void **state)
     fails(placement_provider(cloud, "none", &none, &err), &err, 404, "");
 }
 
+// Where a port is, and its addresses.
+static void neutron_tells_of_ports(void **state)
+{
+    (void)state;
+    begin_cloud("[{\"path\": \"/9696/v2.0/ports?device_id=s\", \"status\": 200, \"body\": "
+                "{\"ports\": [{\"id\": \"p\", \"mac_address\": \"fa:16:3e:00:00:01\", \"fixed_ips\": "
+                "[{\"ip_address\": \"10.0.0.5\"}, {\"subnet_id\": \"x\"}, {\"ip_address\": \"fd00::5\"}]}, "
+                "{\"id\": \"q\"}]}}, "
+                "{\"path\": \"/9696/v2.0/ports/p/bindings\", \"status\": 404, \"body\": {}}, "
+                "{\"path\": \"/9696/v2.0/ports/q/bindings\", \"status\": 404, \"body\": {}}]",
+                0);
+    auto_json json_t *ports = NULL, *expected = json_pack("[s,s]", "10.0.0.5", "fd00::5");
+    struct error err = {0};
+    if (neutron_ports(cloud, "s", &ports, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(json_array_size(ports), 2);
+    assert_string_equal(json_str(json_array_get(ports, 0), "mac", ""), "fa:16:3e:00:00:01");
+    assert_true(json_equal(json_object_get(json_array_get(ports, 0), "addresses"), expected));
+    assert_int_equal(json_array_size(json_object_get(json_array_get(ports, 1), "addresses")), 0);
+}
+
 static char *server_path(void) { return xasprintf("/8774/v2.1/servers/%s", server_id); }
 
 // Asks for the server and a provider, where one answer leads to the next question, until all have come.
@@ -541,6 +562,7 @@ int main(void)
         TEST(an_old_nova),
         TEST(pages_instead_of_json),
         TEST(placement_tells_who_holds_what),
+        TEST(neutron_tells_of_ports),
         TEST(asked_ahead),
         TEST(what_was_asked_ahead_grows_old),
         TEST(no_good_answer_ahead),

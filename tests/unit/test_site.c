@@ -82,6 +82,18 @@ static void test_mistakes(void **state)
          "(transports: tls, tcp, ssh, libssh, libssh2, ext, unix), but is 'qemu+ttls://%s/system'"},
         {"{\"hosts\": {\"a\": {\"libvirt\": {\"uri\": \"qemu+t://a/system\"}}}}",
          "hosts.a.libvirt.uri should be a libvirt URI with at most one %s"},
+        {"{\"network\": {\"probes\": 1}}", "unknown key 'probes' of network; did you mean 'probe'?"},
+        {"{\"network\": {\"within\": 0}}", "network.within should be a whole number of seconds, 1 to 60"},
+        {"{\"network\": {\"announce\": -1}}", "network.announce should be a whole number, 0 to 100"},
+        {"{\"network\": {\"probe\": \"ping\"}}",
+         "network.probe should be { ping = true }, { tcp = PORT } or { session = PORT }"},
+        {"{\"network\": {\"probe\": {}}}", "network.probe should be { ping = true }"},
+        {"{\"network\": {\"probe\": {\"ping\": true, \"tcp\": 22}}}", "network.probe should be"},
+        {"{\"network\": {\"probe\": {\"ping\": false}}}", "network.probe should be"},
+        {"{\"network\": {\"probe\": {\"tcp\": 65536}}}", "network.probe should be"},
+        {"{\"network\": {\"probe\": {\"tcp\": 22, \"from\": \"compute-1\"}}}", "network.probe should be"},
+        {"{\"network\": {\"probe\": {\"tcp\": 22, \"address\": \"%s.%s\"}}}", "network.probe should be"},
+        {"{\"network\": {\"probe\": {\"tcp\": 22, \"prot\": 1}}}", "network.probe should be"},
         {"{\"services\": {\"libvirtd\": {\"restrat\": [\"x\"]}}}", "did you mean 'restart'?"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -93,6 +105,19 @@ static void test_mistakes(void **state)
         if (!strstr(err.message, rows[i][1]))
             fail_msg("%s: %s", rows[i][0], err.message);
     }
+}
+
+// What a site says of the guests' network is taken, with the defaults of what it does not say.
+static void test_network(void **state)
+{
+    (void)state;
+    struct site *site = site_of("{\"network\": {\"probe\": {\"session\": 7, \"address\": "
+                                "\"%s.example.org\", \"from\": \"here\"}, \"announce\": 5}}");
+    const json_t *network = json_object_get(site->json, "network");
+    assert_int_equal(json_int(json_object_get(network, "probe"), "session", 0), 7);
+    assert_int_equal(json_int(network, "announce", 0), 5);
+    assert_int_equal(json_int(network, "within", 0), 10);
+    site_free(site);
 }
 
 // A host of its own may name itself in its URI.
@@ -148,9 +173,10 @@ static void test_bad_host_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_a_host_of_its_own),
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_a_uri_of_one_host),
-        cmocka_unit_test(test_lines),    cmocka_unit_test(test_bad_host_names),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_a_host_of_its_own),
+        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_a_uri_of_one_host),
+        cmocka_unit_test(test_network),        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_bad_host_names),
     };
     return cmocka_run_group_tests_name("site", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "base/socket.h"
 #include "base/spawn.h"
 #include "world/agent/surgery.h"
+#include "world/agent/watch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -54,6 +55,7 @@ static int serve(struct agent *agent, const char *missing)
     for (bool open = true; open;) {
         auto_message struct message request = {0};
         struct error err;
+        watch_take(agent); // at the latest with migrun's next ping
         int taken = wire_take(&reader, &request, &err);
         if (taken < 0) {
             status = complain("%s", err.message);
@@ -79,6 +81,8 @@ static int serve(struct agent *agent, const char *missing)
             open = false;
     }
     surgery_leave(agent);
+    watch_leave(agent);
+    pulse_leave(agent);
     wire_reader_free(&reader);
     return status;
 }

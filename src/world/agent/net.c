@@ -119,7 +119,7 @@ static json_t *answer_of(const struct probe *probes, size_t count, const struct 
     return json_pack("{s:s, s:o}", "address", text, "ports", ports);
 }
 
-static int resolve(const char *host, struct addrinfo **addresses, struct error *err)
+int resolve(const char *host, struct addrinfo **addresses, struct error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     int rc = getaddrinfo(host, NULL, &hints, addresses);
@@ -132,7 +132,7 @@ static int resolve(const char *host, struct addrinfo **addresses, struct error *
         rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
 }
 
-static void free_addresses(struct addrinfo **addresses)
+void free_addresses(struct addrinfo **addresses)
 {
     if (*addresses)
         freeaddrinfo(*addresses);

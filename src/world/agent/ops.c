@@ -54,6 +54,8 @@ const struct op ops[] = {
     {"search", NULL, serve_search},
     {"count", NULL, serve_count},
     {"ping", NULL, serve_ping},
+    {"watch", NULL, serve_watch},
+    {"pulse", NULL, serve_pulse},
     {NULL, NULL, NULL},
 };
 

@@ -61,11 +61,21 @@
 //   search    the lines of this host's logs that matter (world/logs/search.h: search_logs)
 //   count     the numbers of lines, by their places (search_count)
 //   ping      → {}
+//   watch     listens for what guests announce on all interfaces of this host, by its action; one at a time:
+//     begin   macs: ["52:54:00:12:34:56", …] → {}
+//     look    timeout (ms): for one more, at most so long → {frames: [{mac, kind: rarp|garp|arp, interface,
+//             out: sent there by this host (else it came in), count, first, last (epoch) [, vlan, address:
+//             the sender's, of an ARP]}], lost: frames}; {} where nobody listens (any more)
+//   pulse     asks an address ten times a second whether it answers, by its action; one at a time:
+//     begin   host [, port: in a TCP session with what echoes there; else by ICMP] → {address}
+//     look    timeout (ms): for an answer from now on, at most so long → {address, answered: bool, answers,
+//             longest: between two answers (s), at (epoch): when that was over [, error: what ended the
+//             session]}; {} where nobody asks (any more)
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the
 // original's bytes and what it takes to restore it, synced before the change is made. With --read-only only
-// stat, read, list, notes, claims, reach, login, facts, storage, listeners, log, search, count, ping, surgery
-// look, service state|wait
+// stat, read, list, notes, claims, reach, login, facts, storage, listeners, log, search, count, ping, watch,
+// pulse, surgery look, service state|wait
 // and command with reads are served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the beginning and at the end),
@@ -90,10 +100,14 @@
 #include "world/wire.h"
 
 struct surgery;
+struct watch;
+struct pulse;
 struct agent {
     bool read_only;
     int stdin_fd;
     struct surgery *surgery; // the one that is open, or NULL
+    struct watch *watch;     // what is listened for, and
+    struct pulse *pulse;     // who is asked, or NULL
 };
 struct op {
     const char *name;

@@ -30,6 +30,8 @@ SERVE(serve_count);
 SERVE(serve_command);
 SERVE(serve_service);
 SERVE(serve_reach);
+SERVE(serve_watch);
+SERVE(serve_pulse);
 SERVE(serve_login);
 SERVE(serve_facts);
 SERVE(serve_listeners);
@@ -100,6 +102,11 @@ char *file_text(const char *path);
 char *next_line(char **text);
 char *trimmed(char *text);
 void set_text(json_t *object, const char *key, const char *text); // nothing where text is NULL
+
+// The addresses of a name; an error tells the remedy.
+struct addrinfo;
+int resolve(const char *host, struct addrinfo **addresses, struct error *err);
+void free_addresses(struct addrinfo **addresses);
 
 // A user's or group's name, or NULL when the host knows none. Caller frees.
 char *user_name(uid_t uid);

@@ -673,6 +673,18 @@ static int port_bindings(struct cloud *cloud, const char *port, json_t *entry, s
     return 0;
 }
 
+static json_t *fixed_addresses(const json_t *port)
+{
+    json_t *addresses = json_array(), *fixed;
+    size_t i;
+    json_array_foreach(json_object_get(port, "fixed_ips"), i, fixed) {
+        const char *address = json_str(fixed, "ip_address", NULL);
+        if (address)
+            json_array_append_new(addresses, json_text(address));
+    }
+    return addresses;
+}
+
 int neutron_ports(struct cloud *cloud, const char *server, json_t **ports, struct error *err)
 {
     auto_json json_t *answer = NULL, *all = json_array();
@@ -694,6 +706,7 @@ int neutron_ports(struct cloud *cloud, const char *server, json_t **ports, struc
                                                {"vif_type", "binding:vif_type"}};
         for (size_t j = 0; j < COUNT_OF(names); j++)
             copy_text(entry, names[j][0], given, names[j][1]);
+        json_object_set_new(entry, "addresses", fixed_addresses(given));
         json_array_append_new(all, entry);
         if (port_bindings(cloud, json_str(given, "id", ""), entry, err) < 0)
             return -1;

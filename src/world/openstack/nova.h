@@ -64,8 +64,8 @@ int placement_provider_of(struct cloud *cloud, const char *host, json_t **provid
 int placement_allocations(struct cloud *cloud, const char *consumer, json_t **allocations, struct error *err);
 
 // ---- Neutron ----
-// The server's ports: [{id, mac, host, status, vif_type, bindings: [{host, status}] (left out when Neutron
-// does not tell)}].
+// The server's ports: [{id, mac, addresses, host, status, vif_type, bindings: [{host, status}] (left out when
+// Neutron does not tell)}].
 int neutron_ports(struct cloud *cloud, const char *server, json_t **ports, struct error *err);
 
 #endif

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What a host sees of other hosts, of its storage and of its own ports: methods of Host.
+// Host: its network. What it reaches, hears, and gets answers from.
 #include "lua/bindings.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 // The port or ports at index, as a list in a box.
 static void take_ports(lua_State *L, int index, void **ports)
@@ -20,11 +19,10 @@ static void take_ports(lua_State *L, int index, void **ports)
         lua_mistake(L, "name a port, or a list of ports");
 }
 
-int look_reach(lua_State *L)
+int host_reach(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    const struct run_host *other = test_host(L, 2);
-    const char *name = other ? run_host_name(other) : luaL_checkstring(L, 2);
+    const char *name = lua_isuserdata(L, 2) ? run_host_name(check_host(L, 2)) : luaL_checkstring(L, 2);
     int64_t timeout = read_seconds(L, 4, "reach", 5);
     void **ports = lua_box(L, box_json), **box = lua_box(L, box_json);
     struct error err;
@@ -46,7 +44,7 @@ int look_reach(lua_State *L)
     return 1;
 }
 
-int look_refused_by(lua_State *L)
+int host_refused_by(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
     const char *uri = luaL_checkstring(L, 2);
@@ -58,25 +56,51 @@ int look_refused_by(lua_State *L)
     return 1;
 }
 
-int look_storage(lua_State *L)
+int host_watch(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    int64_t wait = lua_isnoneornil(L, 3) ? 0 : read_seconds(L, 3, "storage", 0);
-    void **paths = lua_box(L, box_json), **box = lua_box(L, box_json);
+    void **macs = lua_box(L, box_json), **box = lua_box(L, box_json);
     struct error err;
-    if (lua_to_json(L, 2, (json_t **)paths, &err) < 0)
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (lua_to_json(L, 2, (json_t **)macs, &err) < 0 ||
+        run_listen(h, "watch", json_pack("{s:s, s:O}", "action", "begin", "macs", *macs), 0, (json_t **)box,
+                   &err) < 0)
         return lua_raise(L, &err);
-    for (size_t i = 0; i < json_array_size(*paths); i++)
-        if (!json_is_string(json_array_get(*paths, i)))
-            return lua_mistake(L, "paths are a list of strings");
-    if (run_storage(h, *paths, wait, (json_t **)box, &err) < 0)
+    return 0;
+}
+
+// What one of the two tells now, or after a while; nil: it does not run.
+static int look(lua_State *L, const char *op, const char *of)
+{
+    struct run_host *h = check_host(L, 1);
+    int64_t timeout = lua_isnoneornil(L, 2) ? 0 : read_seconds(L, 2, of, 0);
+    void **box = lua_box(L, box_json);
+    struct error err;
+    if (run_listen(h, op, json_pack("{s:s}", "action", "look"), timeout, (json_t **)box, &err) < 0)
         return lua_raise(L, &err);
     lua_push_json(L, *box);
     return 1;
 }
 
-int look_listeners(lua_State *L)
+int host_watched(lua_State *L) { return look(L, "watch", "watched"); }
+int host_answered(lua_State *L) { return look(L, "pulse", "answered"); }
+
+int host_ask(lua_State *L)
+{
+    struct run_host *h = check_host(L, 1);
+    const char *address = luaL_checkstring(L, 2);
+    lua_Integer port = luaL_optinteger(L, 3, 0);
+    void **box = lua_box(L, box_json);
+    struct error err;
+    json_t *args = json_pack("{s:s, s:o, s:I}", "action", "begin", "host", json_text(address), "port",
+                             (json_int_t)port);
+    if (run_listen(h, "pulse", args, 0, (json_t **)box, &err) < 0)
+        return lua_raise(L, &err);
+    lua_pushstring(L, json_str(*box, "address", address));
+    return 1;
+}
+
+int host_listeners(lua_State *L)
 {
     struct run_host *h = check_host(L, 1);
     void **ports = lua_box(L, box_json), **box = lua_box(L, box_json);
