@@ -22,8 +22,10 @@ static json_t *facts_request(const struct run_host *h)
         if (unit)
             json_array_append_new(units, json_string(unit));
     }
-    return json_pack("{s:s, s:s, s:o}", "instances", json_str(settings, "instances", ""), "config",
-                     json_str(json_object_get(settings, "libvirt"), "config", ""), "units", units);
+    const json_t *libvirt = json_object_get(settings, "libvirt");
+    return json_pack("{s:s, s:s, s:o, s:b}", "instances", json_str(settings, "instances", ""), "config",
+                     json_str(libvirt, "config", ""), "units", units, "tls",
+                     strstr(json_str(libvirt, "uri", ""), "+tls:") != NULL);
 }
 
 int facts_ask(struct run_host *h, struct error *err)

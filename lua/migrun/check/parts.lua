@@ -141,7 +141,8 @@ check.firmware_exists = common.there("its firmware is there", function(run)
   end
   problems[#problems + 1] = nvram_problem(run, document, loader)
   common.refuse_all(run, problems)
-  return ("%s there, too"):format(loader ~= "" and loader or "NVRAM")
+  if loader == "" then return "libvirt chooses it there" end
+  return ("%s there, too"):format(loader)
 end, { topic = "firmware", when = function(run)
   return common.has(run, "os/loader") or common.has(run, "os/nvram")
 end })

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <grp.h>
@@ -429,6 +430,18 @@ static json_t *guests(void)
     return all;
 }
 
+// The version of the library that encrypts what goes over TLS. It is loaded for that, which takes a while,
+// and only where it is asked for.
+static void add_gnutls(json_t *facts)
+{
+    void *library = dlopen("libgnutls.so.30", RTLD_LAZY | RTLD_LOCAL);
+    const char *(*version)(const char *) = NULL;
+    if (library)
+        *(void **)&version = dlsym(library, "gnutls_check_version");
+    if (version)
+        set_text(facts, "gnutls", version(NULL));
+}
+
 SERVE(serve_facts)
 {
     json_t *facts = json_object();
@@ -443,6 +456,8 @@ SERVE(serve_facts)
     json_t *libvirt = libvirt_settings(json_str(request, "config", "/etc/libvirt"));
     const json_t *conf = json_object_get(libvirt, "conf");
     json_object_set_new(facts, "libvirt", libvirt);
+    if (json_flag(request, "tls", false) || json_int(conf, "migrate_tls_force", 0))
+        add_gnutls(facts);
     json_object_set_new(facts, "users", users(conf));
     json_object_set_new(facts, "groups", groups(conf));
     json_object_set_new(facts, "guests", guests());

@@ -40,8 +40,9 @@
 //             error when the name does not resolve
 //   login     uri (qemu+TRANSPORT://HOST[:PORT]/system), timeout (ms) → {} or {error: why this host's virsh
 //             is not let in there}
-//   facts     instances, config (libvirt's), units: [..] → the host's facts (below)
-//   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size,
+//   facts     instances, config (libvirt's), units: [..] [, tls: true, and gnutls is told] → the host's facts
+//   (below) storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed),
+//   size,
 //             inode, mtime, ctime (ns), fstype, source, target (of the mount), ids: ["wwid:…", …] (of a block
 //             device: what identifies it on every host)}}}
 //   listeners ports: [n…] → {listeners: [{address, port, pid, program}]}: who listens on one of them (TCP);
@@ -83,12 +84,12 @@
 //   own_addresses: [those that its own name has in /etc/hosts],
 //   interfaces: [{name, mtu, up, kind: "bridge", "openvswitch", "vlan", … (absent: a real device), vlan,
 //   master, addresses: [{address, prefix, secondary: it came later than another of its network, or is to
-//   go}]}], mounts: [{target, source, fstype}], memory: {total, available, hugepages_total, hugepages_free,
-//   hugepage_size (bytes), hugepages: [{size (bytes), total, free (pages)}]}, nodes: [{node, cpus: "0-3",
-//   total, free (bytes), hugepages}], cpu: {model, vendor, count, flags: […], online: "0-3", machines (of
-//   machine.slice), libvirtd (that its process may use)}, users: {"libvirt-qemu": {uid, gid}, …: of those
-//   that exist}, groups: {"libvirt-qemu": gid, …}, instances: {path, fstype, source, device, inode} (absent
-//   when there is no such folder), guests: [{name, uuid, pid, uid, gid, user, group, started (epoch),
+//   go}]}], gnutls: "3.7.9", mounts: [{target, source, fstype}], memory: {total, available, hugepages_total,
+//   hugepages_free, hugepage_size (bytes), hugepages: [{size (bytes), total, free (pages)}]}, nodes: [{node,
+//   cpus: "0-3", total, free (bytes), hugepages}], cpu: {model, vendor, count, flags: […], online: "0-3",
+//   machines (of machine.slice), libvirtd (that its process may use)}, users: {"libvirt-qemu": {uid, gid}, …:
+//   of those that exist}, groups: {"libvirt-qemu": gid, …}, instances: {path, fstype, source, device, inode}
+//   (absent when there is no such folder), guests: [{name, uuid, pid, uid, gid, user, group, started (epoch),
 //   files: [regular files it holds open; absent in a preview, as Landlock hides them]}] (QEMU processes),
 //   libvirt: {conf: {the keys of libvirtd.conf and qemu.conf that matter and are set: listen_tcp, auth_tcp,
 //   migration_port_min/max, migration_address, migration_host, remember_owner, dynamic_ownership,
