@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Stands for a Document, which is the core's: real XML (elements, attributes, texts), and of XPath what
 -- migrun's library asks for: paths of child elements that end in an element or an attribute, and predicates
--- of attributes and paths, equal to a text or just there, joined by "or". What it does not know it raises, so
--- that a test cannot pass by a question that was not understood.
+-- of attributes and paths, equal to a text or just there, joined by "or", or not(…). What it does not know it
+-- raises, so that a test cannot pass by a question that was not understood.
 local fake_document = {}
 fake_document.__index = fake_document
 
@@ -41,9 +41,11 @@ local function text_of(node)
     return table.concat(texts)
 end
 
-local select
+local select, holds
 
-local function holds(node, predicate)
+function holds(node, predicate)
+    local inner = predicate:match("^not%((.*)%)$")
+    if inner then return not holds(node, inner) end
     for test in (predicate .. " or "):gmatch("(.-) or ") do
         local path, wanted = test:match("^([^=]*)='([^']*)'$")
         local compared, least = test:match("^(@%w+) > (%d+)$")
