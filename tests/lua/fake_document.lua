@@ -8,6 +8,10 @@ fake_document.__index = fake_document
 
 local ENTITIES = { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'" }
 
+local function escape(text)
+    return (text:gsub("[&<']", { ["&"] = "&amp;", ["<"] = "&lt;", ["'"] = "&apos;" }))
+end
+
 local function unescape(text) return (text:gsub("&(%a+);", ENTITIES)) end
 
 local function parse(xml)
@@ -93,10 +97,10 @@ function select(node, path)
 end
 
 local function write(node)
-    if type(node) == "string" then return node end
+    if type(node) == "string" then return escape(node) end
     local attributes, inside = {}, {}
     for key, value in pairs(node.attributes) do
-        attributes[#attributes + 1] = (" %s='%s'"):format(key, value)
+        attributes[#attributes + 1] = (" %s='%s'"):format(key, escape(value))
     end
     table.sort(attributes)
     for i, child in ipairs(node.children) do inside[i] = write(child) end
