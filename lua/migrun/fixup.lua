@@ -80,39 +80,46 @@ local function warn_of_unequal(run, files)
   end
 end
 
+-- Gives a file to whom it should belong: "changed", or "refused" by the system, or that it "stays", as on NFS
+-- with root_squash, where not even root may; and how that is told.
+local function give(host, file)
+  local user, both = owners.name(host, file.uid, file.gid)
+  local change = ("%s %s → %s"):format(file.name, owner_text(file), user)
+  local done, problem = pcall(host.chown, host, file.real, file.uid, file.gid)
+  if done then return "changed", change end
+  local is_refusal = type(problem) == "table" and (problem.domain == "system" or problem.domain == "refused")
+  if not is_refusal then error(problem, 0) end
+  if file.state == "wrong" then
+    return "refused", ("%s; QEMU cannot open it as it is (%s): chown it to %s where that is allowed (of NFS "
+      .. "with root_squash on its server)"):format(problem.message, owner_text(file), both)
+  end
+  return "stays", ("%s stays %s's (%s): %s")
+    :format(file.name, owner_text(file), problem.message, states[file.state])
+end
+
 fixup.own_instance_files = {
   "own instance files",
   phase = "fixup",
   run = function(run)
-    local host, files, changed, right, first = run.instance:host(), owners.files(run), {}, 0, nil
+    local host, files, right = run.instance:host(), owners.files(run), 0
     if run.preview and run.dest then return forecast(run, files) end
-    local texts = untouched(files)
+    local texts = { changed = {}, refused = {}, stays = {} }
     for _, file in ipairs(files) do
       if is_migruns(file) and file.state == "right" then
         right = right + 1
-      elseif is_migruns(file) then
-        -- One that is refused keeps no other file from its owner.
-        local change = ("%s %s → %s"):format(file.name, owner_text(file),
-          (owners.name(host, file.uid, file.gid)))
-        local done, problem = pcall(host.chown, host, file.real, file.uid, file.gid)
-        if done or file.state == "wrong" then
-          changed[#changed + 1] = change
-        else
-          -- As on NFS with root_squash, where not even root may.
-          texts[#texts + 1] = ("%s stays %s's (%s): %s"):format(file.name, owner_text(file),
-            type(problem) == "table" and problem.message or tostring(problem), states[file.state])
-        end
-        if not done and file.state == "wrong" then first = first or problem end
+      elseif is_migruns(file) then -- one that is refused keeps no other file from its owner
+        local what, text = give(host, file)
+        table.insert(texts[what], text)
       end
     end
     warn_of_unequal(run, files)
-    if first then error(first, 0) end
-    if #changed > 0 then
-      table.insert(texts, 1, table.concat(changed, ", "))
-    elseif right > 0 then
-      table.insert(texts, 1, count(right, "file", "files") .. ", owned right already")
+    if #texts.refused > 0 then run:refuse(table.concat(texts.refused, "; ")) end
+    local all = { #texts.changed > 0 and table.concat(texts.changed, ", ")
+      or right > 0 and count(right, "file", "files") .. ", owned right already" or nil }
+    for _, list in ipairs { untouched(files), texts.stays } do
+      for _, text in ipairs(list) do all[#all + 1] = text end
     end
-    return #texts > 0 and table.concat(texts, "; ") or "the instance has no files of its own here"
+    return #all > 0 and table.concat(all, "; ") or "the instance has no files of its own here"
   end,
   -- Asked again at the end: what the verdict says was seen, not assumed.
   verify = function(run)

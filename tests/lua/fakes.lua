@@ -49,7 +49,8 @@ function fakes.fake_host(name, host)
             local file = host.files[link or path]
             link = link or path:find("/%.") and path:gsub("/%./", "/"):gsub("/[^/]+/%.%./", "/") or nil
             seen[path] = table.remove(host.looks, 1) or not link and host.facts.storage[path]
-                or (link or not recorded[path]) and file and { type = file.type, path = link or path, fstype = "nfs4" } or nil
+                or (link or not recorded[path]) and file
+                and { type = file.type, path = link or path, fstype = "nfs4" } or nil
         end
         return seen
     end
@@ -64,7 +65,8 @@ function fakes.fake_host(name, host)
     end
     function fake:remove(path) host.texts[path], host.files[path] = nil, nil end
     function fake:chown(path, uid, gid)
-        if path == host.refused then error({ domain = "refused", message = path .. " is refused" }) end
+        if path == host.refused then error({ domain = "system", message = path .. " is refused" }) end
+        if host.lost then error({ domain = "host", message = "the connection is lost" }) end
         table.insert(self.done, { "chown", path, uid, gid })
         host.files[path].uid, host.files[path].gid = uid, gid
     end
