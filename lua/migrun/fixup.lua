@@ -33,7 +33,7 @@ local states = {
 }
 
 -- The files that migrun does not touch, and why.
-local function untouched(files)
+local function untouched(host, files)
   local texts, alone = {}, {}
   for _, file in ipairs(files) do
     if file.alone and not alone[file.alone] then
@@ -46,12 +46,16 @@ local function untouched(files)
       :format(owner_text(file), states[file.state]) or nil
   end
   for _, text in ipairs(told(files, looked_at)) do texts[#texts + 1] = text end
+  if #files > 0 and host.facts.libvirt.config_unseen then
+    texts[#texts + 1] = ("libvirt of %s runs in a container, whose qemu.conf cannot be seen: not known "
+      .. "whether it gives files to QEMU"):format(host.name)
+  end
   return texts
 end
 
 -- The changes to make after the move, judged by the files as they are now.
 local function forecast(run, files)
-  local changes, texts = {}, untouched(files)
+  local changes, texts = {}, untouched(run.dest, files)
   for _, file in ipairs(files) do
     if is_migruns(file) and file.uid ~= 0 then
       changes[#changes + 1] = ("%s → %s"):format(file.name, (owners.name(run.dest, file.uid, file.gid)))
@@ -116,7 +120,7 @@ fixup.own_instance_files = {
     if #texts.refused > 0 then run:refuse(table.concat(texts.refused, "; ")) end
     local all = { #texts.changed > 0 and table.concat(texts.changed, ", ")
       or right > 0 and count(right, "file", "files") .. ", owned right already" or nil }
-    for _, list in ipairs { untouched(files), texts.stays } do
+    for _, list in ipairs { untouched(host, files), texts.stays } do
       for _, text in ipairs(list) do all[#all + 1] = text end
     end
     return #all > 0 and table.concat(all, "; ") or "the instance has no files of its own here"

@@ -57,17 +57,17 @@ qemu_conf() {
   [[ $(owner "$owned/disk") == root:root ]]
 }
 
-@test "a label of the guest's own that forbids it" {
-  idle owned compute-1 verb=define
-  chown daemon:libvirt-qemu "$here"; chmod 660 "$here"
-  label="<seclabel type='static' model='dac' relabel='no'><label>+64055:+64055</label></seclabel>"
-  sed -i "s|</domain>|$label&|" "$LAB/instances/$owned/libvirt.xml"
-  on compute-1 virsh -q define "$instances/$owned/libvirt.xml"
-  on compute-1 virsh -q start owned
+@test "libvirtd with a folder of its own, as in a container: its own qemu.conf counts" {
+  idle owned compute-1
+  on compute-2 bash -c 'cp /etc/libvirt/qemu.conf /run/qemu.conf.before
+    cp -a /etc/libvirt /etc/libvirt.inside; echo "dynamic_ownership = 0" >>/etc/libvirt.inside/qemu.conf
+    mkdir /etc/systemd/system/libvirtd.service.d
+    printf "[Service]\nBindPaths=/etc/libvirt.inside:/etc/libvirt\n" \
+      >/etc/systemd/system/libvirtd.service.d/own.conf
+    systemctl daemon-reload; systemctl restart libvirtd; until virsh -rq list >/dev/null; do sleep 0.1; done'
   moves
   ends_with_status 0
-  says "left alone: relabel='no' in the guest's XML"
-  [[ $(owner "$owned/disk") == daemon:libvirt-qemu ]]
+  says "left alone: dynamic_ownership = 0 on compute-2"
 }
 
 @test "a disk outside the instance's folder: looked at, named, not touched" {

@@ -356,6 +356,18 @@ t.run("left alone: one disk of several", function()
     end), { "vars 0:0 → libvirt-qemu; left alone: relabel='no' of the disk", "files owned right" })
 end)
 
+t.run("libvirt in a container that cannot be looked into: said", function()
+    local unseen = "libvirt of compute-2 runs in a container, whose qemu.conf cannot be seen: not known "
+        .. "whether it gives files to QEMU"
+    sees(fixup.own_instance_files, "after the move, where libvirt leaves them to root: disk → libvirt-qemu; "
+        .. unseen, function(world)
+        world.preview, world.dest.facts.libvirt.config_unseen = true, true
+    end)
+    sees(fixup.own_instance_files, "2 files, owned right already; " .. unseen, function(world)
+        world.moved, world.dest.facts.libvirt.config_unseen = true, true
+    end)
+end)
+
 t.run("wanted owners: without a label, qemu.conf's user", function()
     t.equal(wanted(function(world)
         world.xml = world.xml:gsub("<seclabel.-</seclabel>", "")
