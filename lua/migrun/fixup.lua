@@ -28,7 +28,7 @@ local function told(files, text_of)
 end
 
 local states = {
-  right = "right", open = "QEMU can open it as it is", held = "QEMU has it open",
+  right = "right", open = "QEMU can open it as it is", held = "QEMU had it open",
   wrong = "QEMU cannot open it",
 }
 

@@ -2,6 +2,7 @@
 -- Whose the guest's files are, and whose they should be: libvirt gives them to QEMU's user at a start, and
 -- the side that lets go of the guest takes them back (libvirt's src/security/security_dac.c). Only files are
 -- asked for: a block device is its host's own, and libvirt gives it to QEMU there at each start.
+local sharing = require "migrun.check.sharing"
 local xml = require "migrun.xml"
 
 local owners = {}
@@ -16,12 +17,6 @@ for _, device in ipairs { "serial", "console", "parallel", "channel" } do
   others[#others + 1] = { ("devices/%s[@type='file']/source/@path"):format(device), is_log = true }
   others[#others + 1] = { ("devices/%s/log/@file"):format(device), is_log = true }
 end
-
--- Shared storage where libvirt leaves a disk's owner as it is when the guest migrates away.
-local shared_types = {
-  nfs = true, nfs4 = true, gfs2 = true, ocfs2 = true, afs = true, cifs = true, smb3 = true, ceph = true,
-  gpfs = true, acfs = true, beegfs = true, ["fuse.glusterfs"] = true, ["fuse.quobyte"] = true,
-}
 
 local function contains(list, value)
   for _, entry in ipairs(list or {}) do
@@ -165,7 +160,8 @@ local function judge(run, file)
   local host, stat = run.instance:host(), file.stat
   if stat.uid == file.uid and stat.gid == file.gid then return "right" end
   if can_open(host, file) then return "open" end
-  local is_held = contains(run.instance.facts.files, file.real) and shared_types[file.fstype]
+  -- From storage that libvirt knows for shared a guest departs without its disks' owners being changed.
+  local is_held = contains(run.instance.facts.files, file.real) and sharing.is_known(host, file.behind)
   return is_held and stat.uid ~= 0 and "held" or "wrong"
 end
 
@@ -180,7 +176,7 @@ function owners.files(run)
   local all_alone = left_alone(run.preview and run.dest or host, document)
   local list, files, paths = {}, named(host, document), { folder }
   for _, file in ipairs(files) do paths[#paths + 1] = file.path:sub(1, 1) == "/" and file.path or nil end
-  local seen = #files > 0 and host:storage(paths) or {}
+  local seen = #paths > 0 and host:storage(paths) or {}
   local home = folder and seen[folder] and seen[folder].path
   local qemu
   for _, file in ipairs(files) do
@@ -189,7 +185,7 @@ function owners.files(run)
     file.unseen = not behind
     local is_of_here = behind and is_inside(behind.path, home)
     if behind and behind.type == "file" and (is_of_here or not file.is_read) then
-      file.real, file.fstype, file.outside = behind.path, behind.fstype, not is_of_here
+      file.real, file.behind, file.outside = behind.path, behind, not is_of_here
       file.name = is_of_here and behind.path:sub(#home + 2)
         or file.path .. (file.path ~= behind.path and (" (→ %s)"):format(behind.path) or "")
       file.stat = host:stat(file.real)

@@ -504,7 +504,7 @@ t.run("root_squash: the guest that has the file open is a witness, where nobody 
     end
     local text, verified = held()
     t.equal({ text, verified }, { "1 file, owned right already; disk stays 65534:65534's (" .. DISK
-        .. " is refused): QEMU has it open", "files open to QEMU" })
+        .. " is refused): QEMU had it open", "files open to QEMU" })
     t.match(held(function(world) world.instance.files = {} end), "QEMU cannot open it")
     t.match(held(function(world) world.dest.facts.storage[DISK].fstype = "ext4" end), "QEMU cannot open it",
         "there the host that let it go has given it to somebody")
