@@ -51,7 +51,7 @@ qemu_conf() {
 @test "dynamic_ownership = 0 on the destination alone: what the source gave to root is warned of" {
   idle owned compute-1 folder=/srv/instances
   qemu_conf 'dynamic_ownership = 0' compute-2
-  moves -p unsafe=true
+  moves -p i_know=unsafe
   says "warning: libvirt of compute-1 gives files back to root, and that of compute-2, with dynamic_owner"
   says "/srv/instances/$owned/disk root's"
   [[ $(owner "$owned/disk") == root:root ]]
@@ -72,7 +72,7 @@ qemu_conf() {
 
 @test "a disk outside the instance's folder: looked at, named, not touched" {
   idle owned compute-1 folder=/srv/instances
-  moves -p unsafe=true
+  moves -p i_know=unsafe
   ends_with_status 4
   verdict_is "Moved, but"
   says "/srv/instances/$owned/disk outside the instance's folder: root:root, QEMU cannot open it"
