@@ -24,7 +24,7 @@ DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev
 DEPS += lua5.4 libcmocka-dev libssl-dev bats valgrind clang libclang-rt-dev clang-tidy clang-format cppcheck
 DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time \
-	openssl nftables tcpdump jq
+	openssl nftables tcpdump jq swtpm swtpm-tools ovmf qemu-utils
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
@@ -76,14 +76,18 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-unit-tests: $(UNIT_TESTS) $(BUILD)/tests/lua/migrun/words.so
+LUA_MODULES := $(BUILD)/tests/lua/migrun/words.so $(BUILD)/tests/lua/migrun/xml.so
+unit-tests: $(UNIT_TESTS) $(LUA_MODULES)
 
-# The part of the library that is C, for its tests in a plain Lua.
-$(BUILD)/tests/lua/migrun/words.so: src/lua/words.c src/base/text.c src/base/clock.c src/base/memory.c \
-	$(BUILD)/flags
+# The part of the library that is C, and XML, for the library's tests in a plain Lua.
+base = $(addprefix src/base/,$(addsuffix .c,$(1)))
+$(BUILD)/tests/lua/migrun/words.so: src/lua/words.c $(call base,text clock memory)
+$(BUILD)/tests/lua/migrun/xml.so: tests/lua/document.c $(addprefix src/lua/,xml.c class.c value.c) \
+	$(call base,xml xml_edit xml_compare xml_memory error text clock memory json)
+$(LUA_MODULES): $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fsanitize=% -MMD -MP,$(CFLAGS)) $(shell pkg-config --cflags lua5.4) -shared -fPIC -o $@ \
-		$(filter %.c,$^) -lm
+	$(CC) $(filter-out -fsanitize=% -MMD -MP,$(CFLAGS)) $(shell pkg-config --cflags $(PACKAGES)) -shared -fPIC \
+		-o $@ $(filter %.c,$^) $(shell pkg-config --libs jansson libxml-2.0) -lm -lpthread
 
 $(BUILD)/tests/unit/test_agent_%: $(BUILD)/obj/tests/unit/test_agent_%.o $(BUILD)/agent.a
 	@mkdir -p $(@D)

@@ -36,6 +36,15 @@ return {
   -- systemd).
   services = { libvirtd = "libvirtd" },
 
+  -- What a guest's XML calls otherwise on a host; asked and renamed as it goes there. Of kinds bridge,
+  -- network (libvirt's), device (macvtap's), path (folders), cpu and node (pins: as many numbers on either
+  -- side). maps = { ["compute-2"] = { bridge = { ["br-a"] = "br-b" }, cpu = { ["0-3"] = "8-11" } } },
+
+  -- Pairs of versions that this site knows to be bad, as those in lua/migrun/known_bad.lua.
+  -- known_bad = { { action = "refuse", source = { qemu = "<8" }, dest = { qemu = ">=9 <9.0.2" },
+  --                 guest = "devices/tpm", says = "our guests with a TPM stop on {dest}", remedy = "QEMU
+  --                 9.0.2" } },
+
   nova = { config = "/etc/nova" },                   -- Kolla: "/etc/kolla/nova-compute"
 
   logs = { qemu = "/var/log/libvirt/qemu/%s.log", libvirtd = "/var/log/libvirt/libvirtd.log",

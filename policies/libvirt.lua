@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Moves a running guest with libvirt alone: no OpenStack, no restart. Where the guest listens on an address
 -- that only the source has (VNC, SPICE, serial ports), it is rewritten to the destination's own on the way.
--- What is called otherwise there (`maps` in the site file) is renamed. -p i_know=unsafe moves it though libvirt
--- calls the storage unsafe. Copy this file and edit it for your site.
+-- What is called otherwise there (`maps` in the site file) is renamed. -p i_know=unsafe moves it though
+-- libvirt calls the storage unsafe. Copy this file and edit it for your site.
 local check  = require "migrun.check"
 local destination = require "migrun.destination"
 local fixup  = require "migrun.fixup"

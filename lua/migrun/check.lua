@@ -4,8 +4,8 @@
 -- itself. A policy takes that list, or check.all_but { … }, or single ones as check.NAME. They ask the facts,
 -- which were gathered at the start; what facts cannot tell is asked of the hosts and their libvirtds.
 --
--- A check that an operator may know better about has a topic: -p i_know=storage,cpu tells what it said, and goes
--- on.
+-- A check that an operator may know better about has a topic: -p i_know=storage,cpu tells what it said, and
+-- goes on.
 local check = {}
 
 for _, topic in ipairs { "guest", "hosts", "machine", "memory", "network", "parts", "storage", "versions" } do

@@ -7,11 +7,11 @@ local ranges = require "migrun.ranges"
 
 local destination = {}
 
--- Where libvirt's domain XML holds what a map of each kind renames. Only parts of the host: nothing of it can be
--- seen by the guest (https://libvirt.org/formatdomain.html).
+-- Where libvirt's domain XML holds what a map of each kind renames. Only parts of the host: nothing of it can
+-- be seen by the guest (https://libvirt.org/formatdomain.html).
 local places = {
   bridge  = { "devices/interface[@type='bridge']/source/@bridge" },
-  network = { "devices/interface[@type='network']/source/@network" },
+  network = { "devices/interface/source/@network" },
   device  = { "devices/interface[@type='direct']/source/@dev" },
   path    = {
     "devices/disk/source/@file", "devices/disk/source/@dev", "os/nvram", "os/nvram/source/@file", "os/loader",
@@ -110,7 +110,8 @@ local function rename(document, kind, map)
   end
 end
 
----The change of XML that the guest needs there (migrate's xml): addresses that the source alone has become the
+---The change of XML that the guest needs there (migrate's xml): addresses that the source alone has become
+---the
 ---destination's own, and what the site maps is renamed.
 ---@param run Run
 ---@return {changes: string[], apply: fun(document: Document)}

@@ -3,8 +3,8 @@
 -- (known_bad = { … }). An entry:
 --   says    a sentence: what happens ({source}, {dest}: the hosts' names)
 --   source, dest, either
---           versions on that host: { libvirt = ">=10 <11.10", qemu = "…", kernel = "…", gnutls = "…" }; all of them
---           hold. either: on one of the two hosts
+--           versions on that host: { libvirt = ">=10 <11.10", qemu = "…", kernel = "…", gnutls = "…" }; all
+--           of them hold. either: on one of the two hosts
 --   guest   an XPath of its live XML that finds something in guests that are meant; without it all are
 --   param   a parameter of the policy that has to be on (post_copy)
 --   action  "refuse", or "warn" where it does not always happen
@@ -14,11 +14,13 @@ return {
   { action = "warn", dest = { qemu = ">=10", libvirt = "<11.10" }, guest = "cpu/topology[@threads > 1]",
     says = "QEMU 10 and newer under libvirt before 11.10 on {dest} can refuse a guest with threads (extra "
       .. "features: ht)",
-    remedy = "libvirt 11.10 there, or another host", by = "libvirt 11.10's release notes; reports of operators" },
+    remedy = "libvirt 11.10 there, or another host", by = "libvirt 11.10's release notes; reports of "
+      .. "operators" },
   { action = "warn", either = { libvirt = ">=11.2 <11.4" }, param = "post_copy",
     says = "virtqemud 11.2 and 11.3 crash when a post-copy migration is resumed",
     remedy = "libvirt 11.4, or move it without post-copy", by = "libvirt 11.4's release notes" },
   { action = "refuse", either = { qemu = "<10.1" }, param = "post_copy", also = "parallel",
     says = "QEMU before 10.1 has no post-copy with several connections: the guest ends shut off on {dest}",
-    remedy = "one of the two", by = "QEMU, migration/options.c: Postcopy is not yet compatible with multifd" },
+    remedy = "one of the two",
+    by = "QEMU, migration/options.c: Postcopy is not yet compatible with multifd" },
 }

@@ -202,7 +202,8 @@ function Libvirt:memory() end
 ---@return table
 function Libvirt:volume(pool, name) end
 ---What guests refer to by name: {networks = {{name, active, bridge, forward, mtu, address, portgroups,
----devices}, …}, secrets = {{uuid, usage}, …}, filters = {name, …}, unknown = {networks|secrets|filters = why it
+---devices}, …}, secrets = {{uuid, usage}, …}, filters = {name, …}, unknown = {networks|secrets|filters = why
+---it
 ---cannot be listed}}
 ---@return table
 function Libvirt:resources() end

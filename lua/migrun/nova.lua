@@ -166,14 +166,15 @@ nova.cpu_is_compatible = there(check.cpu_is_compatible[1], function(run)
   error(answer, 0)
 end, { topic = "cpu" })
 
--- What Nova itself asks, chooses or makes on the destination: devices and pins that it hands out anew, the plugs
--- of Neutron's ports, console ports and the addresses that they listen on.
+-- What Nova itself asks, chooses or makes on the destination: devices and pins that it hands out anew, the
+-- plugs of Neutron's ports, console ports and the addresses that they listen on.
 local left_to_nova = {
   check.no_host_devices, check.pins_exist, check.network, check.ports_are_free, check.listen_addresses_exist,
   check.cpu_is_compatible,
 }
 
----Every question about a Nova instance: Nova's own, Placement's, and those of check.all that Nova does not ask.
+---Every question about a Nova instance: Nova's own, Placement's, and those of check.all that Nova does not
+---ask.
 nova.all = {
   nova.instance_is_ready, nova.services_are_up, nova.hosts_are_in_one_cell, nova.cpu_is_compatible,
   nova.placement_has_room, nova.server_group_allows,

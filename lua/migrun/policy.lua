@@ -302,7 +302,8 @@ function Check:order(phase, path, title)
         self.last = {title = title, phase = phase}
     end
     self.migrates = self.migrates or phase == "migrate"
-    if phase ~= "check" and self.takes and contains(self.takes, "instance") and contains(self.takes, "hosts") then
+    if phase ~= "check" and self.takes and contains(self.takes, "instance") and contains(self.takes,
+      "hosts") then
         self:problem(path, "step '%s' (%s): a policy that takes { \"instance\", \"hosts\" } has checks alone",
             title, phase)
     elseif phase == "migrate" and self.takes and #self.takes < 2 then

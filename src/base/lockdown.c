@@ -98,8 +98,8 @@ int lockdown_self(struct error *err)
     return 0;
 }
 
-// What a process inherited it would pass on to the program that it becomes, past the bounding set: a login under
-// a newer systemd, or a container's manager, may leave everything there.
+// What a process inherited it would pass on to the program that it becomes, past the bounding set: a login
+// under a newer systemd, or a container's manager, may leave everything there.
 static int drop_inherited(void)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};

@@ -17,7 +17,8 @@
 //             dirty_rate (bytes/s), iteration, elapsed, left (seconds or null), last: bool, post_copy: bool,
 //             stalled: seconds since when nothing was sent, 0: it goes on
 //   message   level: info|warning|error, text; answers: true where it answers a Ctrl-C
-//   host      name, answer: yes|no|not_known, text: of a yes what it has, else the first reason, reasons: [{title,
+//   host      name, answer: yes|no|not_known, text: of a yes what it has, else the first reason, reasons:
+//   [{title,
 //             text}], warnings: [text], asked: how many checks (of a survey: which host can take the guest);
 //             begin's hosts: [the names of all]
 //   verdict   outcome: moved|moved_but|not_moved|deleted|refused|in_doubt|interrupted|done|recovered|would|

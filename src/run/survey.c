@@ -22,15 +22,13 @@ static int ask_of_guest(struct run *run, struct tally *tally, struct error *err)
     return rc;
 }
 
-// "22 questions; 41.0 GiB free": what a host that can take the guest has.
+// "22 questions; 41.0 GiB free; 2 warnings": what a host that can take the guest has.
 static char *yes_text(const struct run_host *h, const struct tally *guest, const struct tally *tally,
                       const json_t *warnings)
 {
     size_t count = json_array_size(warnings);
     auto_free char *memory = bytes_text(json_num(json_object_get(h->facts, "memory"), "available", 0)),
-                   *warned = count ? xasprintf("; %zu warning%s: %s", count, count == 1 ? "" : "s",
-                                               json_string_value(json_array_get(warnings, 0)))
-                                   : xstrdup("");
+                   *warned = count ? xasprintf("; %zu warning%s", count, count == 1 ? "" : "s") : xstrdup("");
     return xasprintf("%zu questions; %s free%s", guest->checks + tally->checks, memory, warned);
 }
 
@@ -124,7 +122,8 @@ static int end_survey(struct run *run, struct tally *tally, size_t asked, size_t
 static int ask_all(struct run *run, struct tally *tally)
 {
     struct error err = {0};
-    auto_json json_t *names = survey_names(run), *name;
+    auto_json json_t *names = survey_names(run);
+    json_t *name;
     auto_free char *refused = NULL;
     size_t i, yes = 0, unknown = 0;
     json_array_foreach(names, i, name) {

@@ -26,8 +26,8 @@ int virt_facts_finish(struct virt *virt, int64_t timeout_ms, json_t **facts, str
 
 // A domain by name or uuid: {name, uuid, id, state: running|paused|shut off|crashed|blocked|pmsuspended|…,
 // reason: "booted"|"user"| "migrated"|"post-copy failed"…, persistent, autostart, memory, max_memory (bytes),
-// vcpus, updated, snapshots, checkpoints: [names], managed_save, job: none|{type, operation}, os_type}. VIR_ERR_NO_DOMAIN when
-// there is none.
+// vcpus, updated, snapshots, checkpoints: [names], managed_save, job: none|{type, operation}, os_type}.
+// VIR_ERR_NO_DOMAIN when there is none.
 int virt_domain(struct virt *virt, const char *name_or_uuid, json_t **domain, struct error *err);
 int virt_domain_xml(struct virt *virt, const char *uuid, unsigned int flags, char **xml, struct error *err);
 // Job of a domain: {type: none|bounded|unbounded|completed|failed|cancelled, operation, data_total,

@@ -65,16 +65,17 @@ forget() {
   for host in $(computes); do
     gone_from "$1" "$host" && continue
     on "$host" virsh -q destroy "$1" >/dev/null 2>&1 || true
-    on "$host" virsh -q undefine "$1" >/dev/null 2>&1 || true
+    on "$host" virsh -q undefine --nvram "$1" >/dev/null 2>&1 || true
   done
   rm -rf "$LAB/instances/$1" "$LAB/instances/$(uuid_of "$1")"
 }
 
-# idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [devices=XML] [folder=PATH] [emulator=PATH]
-# [verb=define]: a small guest of any name, running (or only defined) there and nowhere else. Its boot sector
-# halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as Nova's are.
+# idle NAME HOST [memory=MiB] [listen=ADDRESS] [cpu=XML] [os=XML] [vnc=ATTRIBUTES] [devices=XML] [folder=PATH]
+# [emulator=PATH] [verb=define]: a small guest of any name, running (or only defined) there and nowhere else.
+# Its boot sector halts it, so that it runs at once and takes no time. Its folder is named by its uuid, as
+# Nova's are.
 idle() {
-  local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' devices='' folder=$instances \
+  local name=$1 host=$2 memory=32 listen=0.0.0.0 cpu='' os='' vnc='' devices='' folder=$instances \
     emulator=/usr/bin/qemu-system-x86_64 verb=start uuid xml
   uuid=$(uuid_of "$1")
   [[ $# -le 2 ]] || local "${@:3}"
@@ -95,14 +96,14 @@ idle_xml() {
 <domain type='qemu'>
   <name>$(sed "s/&/\&amp;/g; s/</\&lt;/g" <<<"$name")</name>
   <uuid>$uuid</uuid><memory unit='MiB'>$memory</memory><vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='q35'>hvm</type></os>$cpu
+  <os><type arch='x86_64' machine='q35'>hvm</type>$os</os>$cpu
   <devices>
     <emulator>$emulator</emulator>
     <disk type='file' device='disk'>
       <driver name='qemu' type='raw' cache='none'/><source file='$folder/$uuid/disk'/>
       <target dev='vda' bus='virtio'/>
     </disk>
-    <graphics type='vnc' port='-1' autoport='yes' listen='$listen'/>
+    <graphics type='vnc' ${vnc:-port='-1' autoport='yes'} listen='$listen'/>
     $devices
   </devices>
 </domain>

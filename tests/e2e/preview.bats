@@ -16,7 +16,7 @@ teardown_file() { forget still; }
   says "-    <graphics type='vnc' port='-1' autoport='yes' listen='$net.11'>"
   says "+    <graphics type='vnc' port='-1' autoport='yes' listen='$net.12'>"
   says "disk → libvirt-qemu"
-  verdict_is "Would move still to compute-2: 16 checks passed, 1 with a warning (hosts reach each other),"
+  verdict_is "Would move still to compute-2: 18 checks passed, 1 with a warning (hosts reach each other),"
   says "1 change. Run it without --dry-run."
 }
 

@@ -23,7 +23,7 @@ is_as_before() {
   owned_right
   loses_nothing plain
 }
-creep() { begin -p bandwidth=5 -p unsafe=true policies/libvirt.lua plain "$to"; await 30 is_moving; }
+creep() { begin -p bandwidth=5 -p i_know=unsafe policies/libvirt.lua plain "$to"; await 30 is_moving; }
 is_moving() {
   on "$from" virsh -q domjobinfo plain | grep -q 'Memory processed: *[1-9]' && qemu_pid plain "$to"
 }
@@ -32,15 +32,15 @@ is_moving() {
   owned_right
   run migrun policies/libvirt.lua plain "$to"
   ends_with_status 2
-  verdict_is "Refused, nothing was touched: 1 of 16 checks says no (libvirt calls it safe)"
+  verdict_is "Refused, nothing was touched: 1 of 18 checks says no (libvirt calls it safe)"
   says "which libvirt does not recognize as shared storage"
-  says "-p unsafe=true"
+  says "-p i_know=unsafe"
   is_as_before
 }
 
-@test "-p unsafe=true moves it, and its files are given back: there and back" {
+@test "-p i_know=unsafe moves it, and its files are given back: there and back" {
   for host in "$to" "$from"; do
-    run migrun -p unsafe=true policies/libvirt.lua plain "$host"
+    run migrun -p i_know=unsafe policies/libvirt.lua plain "$host"
     ends_with_status 0
     verdict_is "Moved: plain runs on $host"
     for file in disk console.log kernel ramdisk; do says "$file root:root → libvirt-qemu"; done
@@ -54,10 +54,10 @@ is_moving() {
 @test "libvirtd sleeps until its socket wakes it" {
   for host in $(computes); do on "$host" systemctl stop libvirtd.service 2>/dev/null; done
   [[ $(on "$to" systemctl is-active libvirtd) == inactive ]]
-  run migrun -n -p unsafe=true policies/libvirt.lua plain "$to"
+  run migrun -n -p i_know=unsafe policies/libvirt.lua plain "$to"
   ends_with_status 0
   for host in $(computes); do on "$host" systemctl stop libvirtd.service 2>/dev/null; done
-  run migrun -p unsafe=true policies/libvirt.lua plain "$to"
+  run migrun -p i_know=unsafe policies/libvirt.lua plain "$to"
   ends_with_status 0
   stands plain "$to"
   owned_right

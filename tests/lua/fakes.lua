@@ -1,10 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- A run as a step sees it, made of what was recorded in a lab (facts/), and changed by a test where it needs
 -- another world.
-local fake_document = require "fake_document"
+local xml = require "migrun.xml"
 local t = require "t"
-
-package.loaded["migrun.xml"] = { parse = fake_document.new } -- the core's
 
 local fakes = {}
 
@@ -105,7 +103,7 @@ function fakes.world()
             facts = facts, settings = settings, files = copy(lab.files), domains = {},
             reach = recorded_reach(lab.reach, other),
             cpu = lab.cpu, texts = {}, looks = {}, capabilities = function()
-                return fake_document.new(lab.capabilities)
+                return xml.parse(lab.capabilities)
             end,
             resources = { networks = {}, secrets = {}, filters = {}, unknown = {} }, listeners = {},
             volumes = function() error({ domain = "libvirt", message = "Storage pool not found" }, 0) end,
@@ -119,21 +117,22 @@ function fakes.world()
     }
 end
 
-local function fake_domain(world, xml)
-    return { blocks = function() return world.blocks end, xml = function() return fake_document.new(xml) end }
+local function fake_domain(world, text)
+    return { blocks = function() return world.blocks end, xml = function() return xml.parse(text) end }
 end
 
 ---A run in that world. world.moved: the guest is at the destination; world.preview.
 function fakes.fake_run(world)
     local uuid = world.instance.uuid
-    local run = { params = { i_know = {} }, site = world.site or {}, preview = world.preview or false, warnings = {} }
+    local run = { params = { i_know = {} }, site = world.site or {}, preview = world.preview or false,
+        warnings = {} }
     run.source = fakes.fake_host("compute-1", world.source)
     run.dest = not world.alone and fakes.fake_host("compute-2", world.dest) or nil
     if not world.moved then world.source.domains[uuid] = fake_domain(world, world.xml) end
     if world.moved then world.dest.domains[uuid] = fake_domain(world, world.dest_xml or world.xml) end
     run.instance = {
         name = world.instance.name, uuid = uuid, facts = world.instance,
-        xml = function() return fake_document.new(world.xml) end,
+        xml = function() return xml.parse(world.xml) end,
         directory = function() return world.directory end,
         status_file = function() return "/run/libvirt/qemu/" .. world.instance.name .. ".xml" end,
         host = function() return world.moved and run.dest or run.source end,

@@ -2,7 +2,7 @@
 -- The checks, over facts recorded in a lab: no host is asked. Both answers of each.
 local t = require "t"
 local fakes = require "fakes"
-local fake_document = require "fake_document"
+local xml = require "migrun.xml"
 local check = require "migrun.check"
 local listen = require "migrun.listen"
 local prepare = require "migrun.prepare"
@@ -98,9 +98,11 @@ t.run("hosts reach each other: a login that there is has to let in", function()
             world.source.refusals = { [filled] = "Host key verification failed." }
         end
     end
-    refuses(check.hosts_reach_each_other, "root on compute-1, as whom libvirt there logs in, is not let in by "
+    refuses(check.hosts_reach_each_other, "root on compute-1, as whom libvirt there logs in, is not let in "
+        .. "by "
         .. "compute-2 (qemu+ssh://root@compute-2/system: Host key verification failed.): see it as root on "
-        .. "compute-1 (ssh root@compute-2 true), or let migrun prepare-host.lua compute-1 compute-2 set a way up",
+        .. "compute-1 (ssh root@compute-2 true), or let migrun prepare-host.lua compute-1 compute-2 set a "
+        .. "way up",
         set_up("qemu+ssh://root@%s/system", "qemu+ssh://root@compute-2/system"))
     local text = fakes.ask(check.hosts_reach_each_other, set_up("qemu+ssh://%s/system?keyfile=/x",
         "qemu+ssh://compute-2/system?keyfile=/x"))
@@ -211,13 +213,15 @@ t.run("cpu is compatible: a guest with its host's own CPU, or with none", functi
         t.equal(text, ("guest has its host's own CPU (%s); compute-2 has every feature of it that guests see")
             :format(mode))
         t.match(run.dest.done[1][2], "^<cpu mode='custom' match='exact'>.*<model", "the source's host-model")
-        refuses(check.cpu_is_compatible, ("the guest has the CPU of compute-1 itself (%s), and compute-2 has not "
+        refuses(check.cpu_is_compatible, ("the guest has the CPU of compute-1 itself (%s), and compute-2 has "
+            .. "not "
             .. "all of it: %s"):format(mode, fakes.world().lab.cpu_incompatible.message), function(world)
             on_kvm(mode)(world)
             world.dest.cpu = world.lab.cpu_incompatible
         end)
         -- What Linux makes up for /proc/cpuinfo is no feature that a guest sees.
-        sees(check.cpu_is_compatible, ("guest has its host's own CPU (%s); compute-2 has every feature of it that "
+        sees(check.cpu_is_compatible, ("guest has its host's own CPU (%s); compute-2 has every feature of it "
+            .. "that "
             .. "guests see"):format(mode), function(world)
             on_kvm(mode)(world)
             table.insert(world.source.facts.cpu.flags, "constant_tsc")
@@ -228,15 +232,17 @@ t.run("cpu is compatible: a guest with its host's own CPU, or with none", functi
             world.dest.cpu = world.lab.cpu_incompatible
         end)
     end
-    refuses(check.cpu_is_compatible, "the guest has the CPU of compute-1 itself (host-passthrough, AuthenticAMD), "
+    refuses(check.cpu_is_compatible, "the guest has the CPU of compute-1 itself (host-passthrough, "
+        .. "AuthenticAMD), "
         .. "and compute-2 has one of GenuineIntel", function(world)
         on_kvm("host-passthrough")(world)
         world.source.facts.cpu.vendor, world.dest.facts.cpu.vendor = "AuthenticAMD", "GenuineIntel"
     end)
-    refuses(check.cpu_is_compatible, "what guests can see of the CPU of compute-1 is not known: its libvirt has no "
+    refuses(check.cpu_is_compatible, "what guests can see of the CPU of compute-1 is not known: its libvirt "
+        .. "has no "
         .. "host-model", function(world)
         on_kvm("maximum")(world)
-        world.source.capabilities = function() return fake_document.new("<domainCapabilities/>") end
+        world.source.capabilities = function() return xml.parse("<domainCapabilities/>") end
     end)
     sees(check.cpu_is_compatible, "guest names no CPU: QEMU's own runs on compute-2", function(world)
         world.xml = world.xml:gsub("<cpu .-</cpu>", "")
@@ -263,7 +269,8 @@ t.run("memory fits: huge pages", function()
     end
     sees(check.memory_fits, "needs 256 MiB in huge pages of 2 MiB, 256 MiB free on compute-2", huge(128))
     refuses(check.memory_fits, "needs 256 MiB in huge pages of 2 MiB, 254 MiB free on compute-2", huge(127))
-    refuses(check.memory_fits, "needs 256 MiB in huge pages of 0 MiB, 0 MiB free on compute-2", function(world)
+    refuses(check.memory_fits, "needs 256 MiB in huge pages of 0 MiB, 0 MiB free on compute-2",
+        function(world)
         huge(0)(world)
         world.dest.facts.memory.hugepages_free, world.dest.facts.memory.hugepage_size = nil, nil
     end)
@@ -461,7 +468,8 @@ t.run("hosts reach each other: the way back has the migration ports too", functi
         end
     end)
     t.ok(text)
-    t.equal(run.warnings[2], "the way back is closed: compute-2 cannot reach compute-1:49152 (Connection timed "
+    t.equal(run.warnings[2], "the way back is closed: compute-2 cannot reach compute-1:49152 (Connection "
+        .. "timed "
         .. "out): migrations arrive on ports 49152-49215, which a firewall should let through")
 end)
 
@@ -550,7 +558,7 @@ end)
 
 t.run("machine exists there", function()
     sees(check.machine_exists, "pc-q35-7.2 of /usr/bin/qemu-system-x86_64 on compute-2", function(world)
-        world.dest.capabilities = function() return fake_document.new("<domainCapabilities/>") end
+        world.dest.capabilities = function() return xml.parse("<domainCapabilities/>") end
     end)
     local text, _, run = fakes.ask(check.machine_exists)
     t.equal(text, "pc-q35-7.2 of /usr/bin/qemu-system-x86_64 on compute-2, up to 288 vCPUs")
@@ -565,7 +573,8 @@ t.run("machine exists there", function()
         end
     end)
     refuses(check.machine_exists, "it has up to 289 vCPUs, and pc-q35-7.2 on compute-2 takes 288 at most",
-        function(world) edit(world, "<vcpu placement='static'>1<", "<vcpu placement='static' current='1'>289<") end)
+        function(world) edit(world, "<vcpu placement='static'>1<", "<vcpu placement='static' "
+            .. "current='1'>289<") end)
     t.raises(function()
         fakes.ask(check.machine_exists, function(world)
             world.dest.capabilities = function() error({ domain = "interrupted", message = "^C" }, 0) end
@@ -607,7 +616,7 @@ t.run("status XML listens here", function()
     refuses(check.status_listens_at_source, refusal, status_with("10.89.0.12"))
     local run = fakes.fake_run(fakes.world())
     local ok, err = pcall(listen.refuse_destination, run,
-        fake_document.new("<domain><devices><graphics type='vnc' listen='10.89.0.12'/></devices></domain>"))
+        xml.parse("<domain><devices><graphics type='vnc' listen='10.89.0.12'/></devices></domain>"))
     t.equal({ ok, err.message }, { false, refusal }, "a domain's XML")
 end)
 
@@ -746,7 +755,8 @@ t.run("same disks: what is only read must be there, as long", function()
             .. "dev='sdb'/><readonly/></disk><disk ")
         world.source.facts.storage["/iso"] = look { inode = 1 }
     end
-    refuses(check.same_storage, "/iso is not on compute-2: is its storage mounted there?; take the medium out for "
+    refuses(check.same_storage, "/iso is not on compute-2: is its storage mounted there?; take the medium "
+        .. "out for "
         .. "the move: virsh change-media instance-00000001 sda --eject", cdrom)
     sees(check.same_storage, SEEN .. "; 3 read-only files there too", function(world)
         cdrom(world)

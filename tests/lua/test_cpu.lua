@@ -2,12 +2,12 @@
 -- The CPU that all hosts have, by fake libvirtds: what each is asked, and what becomes of it.
 local t = require "t"
 require "fakes"
-local fake_document = require "fake_document"
+local xml = require "migrun.xml"
 local cpu = require "migrun.cpu"
 
 local function capabilities(model, features)
     local named = model and "<model fallback='forbid'>" .. model .. "</model>" or ""
-    return fake_document.new(("<domainCapabilities><cpu><mode name='host-model' supported='yes'>%s%s</mode>"
+    return xml.parse(("<domainCapabilities><cpu><mode name='host-model' supported='yes'>%s%s</mode>"
         .. "</cpu></domainCapabilities>"):format(named, features or ""))
 end
 
@@ -25,7 +25,7 @@ local function host(given)
         baseline_cpu = function(_, cpus, arch, virttype)
             fake.asked = { cpus = cpus, arch = arch, virttype = virttype }
             if type(given.baseline) == "table" then error(given.baseline) end
-            return fake_document.new(given.baseline)
+            return xml.parse(given.baseline)
         end,
     }
     return fake

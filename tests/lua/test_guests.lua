@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- Guests and hosts that exist: each kind of thing that a guest has from its host, with the yes and the no of its
--- check, over recorded facts (tests/lua/facts), changed to what such a host has.
+-- Guests and hosts that exist: each kind of thing that a guest has from its host, with the yes and the no of
+-- its check, over recorded facts (tests/lua/facts), changed to what such a host has.
 local t = require "t"
 local fakes = require "fakes"
-local fake_document = require "fake_document"
+local xml = require "migrun.xml"
 local check = require "migrun.check"
 local destination = require "migrun.destination"
 local ranges = require "migrun.ranges"
@@ -50,20 +50,24 @@ local BRIDGE = "<interface type='bridge'><mac address='52:54:00:1a:2b:3c'/><sour
 
 t.run("network: a bridge", function()
     sees(check.network, "52:54:00:1a:2b:3c: bridge br0 there, too, MTU 1500, by eth1", with(BRIDGE))
-    refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 is not on compute-2: make it there, or map it to another "
+    refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 is not on compute-2: make it there, or map it to "
+        .. "another "
         .. "one (maps in the site file)", both(with(BRIDGE), without_link("br0")))
     refuses(check.network, "52:54:00:1a:2b:3c: br0 is a vlan on compute-2, not a bridge", both(with(BRIDGE),
         function(world) link_of(world.dest, "br0").kind = "vlan" end))
     refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 is down on compute-2: ip link set br0 up",
         both(with(BRIDGE), function(world) link_of(world.dest, "br0").up = false end))
-    refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 on compute-2 leads nowhere: it has no port as br0 has here "
+    refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 on compute-2 leads nowhere: it has no port as br0 "
+        .. "has here "
         .. "(eth1): plug its interface in", both(with(BRIDGE), without_link("eth1")))
     local _, _, run = fakes.ask(check.network, both(with(BRIDGE), function(world)
         link_of(world.dest, "br0").mtu = 9000
     end))
-    t.equal(run.warnings, { "the MTU of bridge br0 is 9000 on compute-2 and 1500 on compute-1: larger packets may "
+    t.equal(run.warnings, { "the MTU of bridge br0 is 9000 on compute-2 and 1500 on compute-1: larger "
+        .. "packets may "
         .. "be lost" })
-    refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 is on VLAN 775 on compute-2, and br0 on VLAN 774 on "
+    refuses(check.network, "52:54:00:1a:2b:3c: bridge br0 is on VLAN 775 on compute-2, and br0 on VLAN 774 "
+        .. "on "
         .. "compute-1: another network", both(with(BRIDGE), function(world)
         link_of(world.source, "eth1").vlan, link_of(world.dest, "eth1").vlan = 774, 775
     end))
@@ -91,58 +95,80 @@ t.run("network: one of libvirt's", function()
             world.source.resources.networks, world.dest.resources.networks = { here }, { there }
         end)
     end
-    local bridged = { name = "prod", active = true, forward = "bridge", bridge = "br0", portgroups = { "web" } }
+    local bridged = { name = "prod", active = true, forward = "bridge", bridge = "br0",
+        portgroups = { "web" } }
     sees(check.network, "52:54:00:00:00:01: network prod, bridge br0 there, too, MTU 1500, by eth1",
         has(bridged, bridged))
-    refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is not defined on compute-2: virsh net-dumpxml "
+    -- As libvirt shows it while the guest runs.
+    refuses(check.network, "52:54:00:00:00:05: libvirt's network prod is not defined on compute-2: virsh "
+        .. "net-dumpxml "
+        .. "prod here, net-define and net-autostart there", with("<interface type='bridge'><mac "
+        .. "address='52:54:00:00:00:05'/><source network='prod' portid='x' bridge='br0'/></interface>"))
+    refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is not defined on compute-2: virsh "
+        .. "net-dumpxml "
         .. "prod here, net-define and net-autostart there", has(bridged, nil))
-    refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is not started on compute-2: virsh net-start "
+    refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is not started on compute-2: virsh "
+        .. "net-start "
         .. "prod", has(bridged, { name = "prod", active = false, portgroups = { "web" } }))
     refuses(check.network, "52:54:00:00:00:01: libvirt's network prod has no portgroup web on compute-2",
         has(bridged, { name = "prod", active = true, portgroups = {} }))
-    refuses(check.network, "52:54:00:00:00:01: network prod: bridge br7 is not on compute-2: make it there, or map it "
+    refuses(check.network, "52:54:00:00:00:01: network prod: bridge br7 is not on compute-2: make it there, "
+        .. "or map it "
         .. "to another one (maps in the site file)",
-        has(bridged, { name = "prod", active = true, forward = "bridge", bridge = "br7", portgroups = { "web" } }))
-    refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is nat on compute-2, and bridge on compute-1: "
+        has(bridged, { name = "prod", active = true, forward = "bridge", bridge = "br7",
+            portgroups = { "web" } }))
+    refuses(check.network, "52:54:00:00:00:01: libvirt's network prod is nat on compute-2, and bridge on "
+        .. "compute-1: "
         .. "another network", has(bridged, { name = "prod", active = true, forward = "nat",
         portgroups = { "web" } }))
     local nat = { name = "prod", active = true, forward = "nat", portgroups = { "web" } }
     local text, _, run = fakes.ask(check.network, has(nat, nat))
     t.equal(text, "52:54:00:00:00:01: network prod (nat) started there, too")
-    t.equal(run.warnings, { "libvirt's network prod (nat) is each host's own: the guest's connections through it "
+    t.equal(run.warnings, { "libvirt's network prod (nat) is each host's own: the guest's connections "
+        .. "through it "
         .. "end" })
-    refuses(check.network, "libvirt on compute-2 does not list its networks (no connection driver): does their "
+    refuses(check.network, "libvirt on compute-2 does not list its networks (no connection driver): does "
+        .. "their "
         .. "daemon run there?", both(with(port), function(world)
         world.dest.resources = { unknown = { networks = "no connection driver" } }
     end))
 end)
 
 t.run("network: macvtap, vhost-user, a tap made before, filters", function()
-    local direct = "<interface type='direct'><mac address='52:54:00:00:00:02'/><source dev='eth1' mode='bridge'/>"
+    local direct = "<interface type='direct'><mac address='52:54:00:00:00:02'/><source dev='eth1' "
+        .. "mode='bridge'/>"
         .. "</interface>"
     sees(check.network, "52:54:00:00:00:02: eth1 there, too, MTU 1500", with(direct))
-    refuses(check.network, "52:54:00:00:00:02: eth1, which its macvtap is to be on, is not on compute-2: map it to "
+    refuses(check.network, "52:54:00:00:00:02: eth1, which its macvtap is to be on, is not on compute-2: map "
+        .. "it to "
         .. "another one (maps in the site file)", both(with(direct), without_link("eth1")))
     local function vhost_user(mode)
         return with(("<interface type='vhostuser'><mac address='52:54:00:00:00:03'/><source type='unix' "
             .. "path='/run/ovs/vhu1' mode='%s'/></interface>"):format(mode))
     end
-    refuses(check.network, "52:54:00:00:00:03: no vhost-user socket /run/ovs/vhu1 on compute-2: does its switch (Open "
+    refuses(check.network, "52:54:00:00:00:03: no vhost-user socket /run/ovs/vhu1 on compute-2: does its "
+        .. "switch (Open "
         .. "vSwitch with DPDK, VPP) run there, with that port?", vhost_user("client"))
-    sees(check.network, "52:54:00:00:00:03: vhost-user socket /run/ovs/vhu1 there, too", both(vhost_user("client"),
+    sees(check.network, "52:54:00:00:00:03: vhost-user socket /run/ovs/vhu1 there, too",
+        both(vhost_user("client"),
         function(world) world.dest.files["/run/ovs/vhu1"] = { type = "socket" } end))
-    refuses(check.network, "52:54:00:00:00:03: /run/ovs, where its vhost-user socket is to be made, is no folder of "
+    refuses(check.network, "52:54:00:00:00:03: /run/ovs, where its vhost-user socket is to be made, is no "
+        .. "folder of "
         .. "compute-2", vhost_user("server"))
-    sees(check.network, "52:54:00:00:00:03: vhost-user, QEMU makes /run/ovs/vhu1; that a switch connects to it is "
+    sees(check.network, "52:54:00:00:00:03: vhost-user, QEMU makes /run/ovs/vhu1; that a switch connects to "
+        .. "it is "
         .. "not known", both(vhost_user("server"), function(world)
         world.dest.files["/run/ovs"] = { type = "directory" }
     end))
-    local tap = "<interface type='ethernet'><mac address='52:54:00:00:00:04'/><target dev='tap9' managed='no'/>"
+    local tap = "<interface type='ethernet'><mac address='52:54:00:00:00:04'/><target dev='tap9' "
+        .. "managed='no'/>"
         .. "</interface>"
-    refuses(check.network, "52:54:00:00:00:04: its tap tap9, which libvirt does not make (managed='no'), is not on "
+    refuses(check.network, "52:54:00:00:00:04: its tap tap9, which libvirt does not make (managed='no'), is "
+        .. "not on "
         .. "compute-2", with(tap))
     local filtered = BRIDGE:gsub("</interface>", "<filterref filter='clean-traffic'/></interface>")
-    refuses(check.network, "52:54:00:1a:2b:3c: libvirt's network filter clean-traffic is not defined on compute-2: "
+    refuses(check.network, "52:54:00:1a:2b:3c: libvirt's network filter clean-traffic is not defined on "
+        .. "compute-2: "
         .. "virsh nwfilter-dumpxml clean-traffic here, nwfilter-define there", with(filtered))
     sees(check.network, "52:54:00:1a:2b:3c: bridge br0 there, too, MTU 1500, by eth1", both(with(filtered),
         function(world) world.dest.resources.filters = { "clean-traffic" } end))
@@ -151,24 +177,29 @@ end)
 -- ---- secrets ----
 
 local LUKS = "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/x'><encryption "
-    .. "format='luks'><secret type='passphrase' uuid='0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f'/></encryption></source>"
+    .. "format='luks'><secret type='passphrase' "
+    .. "uuid='0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f'/></encryption></source>"
     .. "<target dev='vdb' bus='virtio'/></disk>"
 
 t.run("secrets", function()
-    refuses(check.secrets_exist, "vdb: libvirt's secret 0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f is not defined on "
+    refuses(check.secrets_exist, "vdb: libvirt's secret 0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f is not defined "
+        .. "on "
         .. "compute-2: virsh secret-dumpxml 0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f here, secret-define and "
         .. "secret-set-value there", with(LUKS))
-    sees(check.secrets_exist, "vdb: 0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f; whether a value is set cannot be asked",
+    sees(check.secrets_exist, "vdb: 0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f; whether a value is set cannot be "
+        .. "asked",
         both(with(LUKS), function(world)
         world.dest.resources.secrets = { { uuid = "0A81F5B2-8403-7B23-C8D6-21CCC2F80D6F" } }
     end))
-    local rbd = "<disk type='network' device='disk'><auth username='nova'><secret type='ceph' usage='client.nova'/>"
+    local rbd = "<disk type='network' device='disk'><auth username='nova'><secret type='ceph' "
+        .. "usage='client.nova'/>"
         .. "</auth><source protocol='rbd' name='vms/x'/><target dev='vdc'/></disk>"
     refuses(check.secrets_exist, "vdc: libvirt's secret for client.nova is not defined on compute-2: virsh "
         .. "secret-dumpxml for client.nova here, secret-define and secret-set-value there", with(rbd))
     sees(check.secrets_exist, "vdc: for client.nova; whether a value is set cannot be asked", both(with(rbd),
         function(world) world.dest.resources.secrets = { { uuid = "x", usage = "client.nova" } } end))
-    refuses(check.secrets_exist, "tpm: libvirt's secret c0ffee is not defined on compute-2: virsh secret-dumpxml "
+    refuses(check.secrets_exist, "tpm: libvirt's secret c0ffee is not defined on compute-2: virsh "
+        .. "secret-dumpxml "
         .. "c0ffee here, secret-define and secret-set-value there",
         with("<tpm><backend type='emulator'><encryption secret='c0ffee'/></backend></tpm>"))
     not_wanted(check.secrets_exist)
@@ -181,24 +212,26 @@ local STATE = "/var/lib/libvirt/swtpm/86586fce-b10a-0fc5-c713-67c64d50a7bf/tpm2/
 
 local function capabilities_without(text)
     return function(world)
-        local xml = world.lab.capabilities
-        local first, last = xml:find(text, 1, true)
+        local whole = world.lab.capabilities
+        local first, last = whole:find(text, 1, true)
         assert(first, text)
         world.dest.capabilities = function()
-            return fake_document.new(xml:sub(1, first - 1) .. xml:sub(last + 1))
+            return xml.parse(whole:sub(1, first - 1) .. whole:sub(last + 1))
         end
     end
 end
 
 t.run("TPM", function()
     sees(check.tpm_can_run, "compute-2 emulates TPM 2.0; its state goes along", with(TPM))
-    refuses(check.tpm_can_run, "compute-2 cannot emulate a TPM: install swtpm and swtpm-tools there, and restart "
+    refuses(check.tpm_can_run, "compute-2 cannot emulate a TPM: install swtpm and swtpm-tools there, and "
+        .. "restart "
         .. "libvirtd", both(with(TPM), capabilities_without("<value>emulator</value>")))
     refuses(check.tpm_can_run, "compute-2 emulates TPM 2.0, not 1.2: another swtpm is needed there",
         with((TPM:gsub("2%.0", "1.2"))))
-    refuses(check.tpm_can_run, "libvirt on compute-2 does not tell whether it can emulate a TPM", both(with(TPM),
+    refuses(check.tpm_can_run, "libvirt on compute-2 does not tell whether it can emulate a TPM",
+        both(with(TPM),
         function(world)
-        world.dest.capabilities = function() return fake_document.new("<domainCapabilities/>") end
+        world.dest.capabilities = function() return xml.parse("<domainCapabilities/>") end
     end))
     local function state(fstype)
         return both(with(TPM), function(world)
@@ -207,8 +240,10 @@ t.run("TPM", function()
             world.source.facts.storage[STATE], world.dest.facts.storage[STATE] = seen, seen
         end)
     end
-    refuses(check.tpm_can_run, STATE .. " is one file on both hosts, on fuse.mergerfs, which libvirt does not take "
-        .. "for shared: it would be deleted after the move, with the TPM's keys: shared_filesystems in qemu.conf "
+    refuses(check.tpm_can_run, STATE .. " is one file on both hosts, on fuse.mergerfs, which libvirt does "
+        .. "not take "
+        .. "for shared: it would be deleted after the move, with the TPM's keys: shared_filesystems in "
+        .. "qemu.conf "
         .. "(libvirt 11), or a file system that libvirt knows", state("fuse.mergerfs"))
     sees(check.tpm_can_run, "compute-2 emulates TPM 2.0; its state goes along", state("nfs4"))
     not_wanted(check.tpm_can_run)
@@ -218,7 +253,8 @@ end)
 
 local function uefi(nvram)
     return function(world)
-        edit(world, "<boot dev='hd'/>", "<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>"
+        edit(world, "<boot dev='hd'/>", "<loader readonly='yes' "
+            .. "type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>"
             .. nvram)
         for _, host in ipairs { world.source, world.dest } do
             host.files["/usr/share/OVMF/OVMF_CODE_4M.fd"] = { type = "file" }
@@ -229,18 +265,23 @@ end
 
 t.run("firmware", function()
     local nvram = "<nvram>/var/lib/libvirt/qemu/nvram/x_VARS.fd</nvram>"
-    local from = "<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>/var/lib/libvirt/qemu/nvram/x_VARS.fd</nvram>"
+    local from = nvram:gsub("<nvram", "<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'")
     sees(check.firmware_exists, "/usr/share/OVMF/OVMF_CODE_4M.fd there, too", uefi(nvram))
-    refuses(check.firmware_exists, "its firmware /usr/share/OVMF/OVMF_CODE_4M.fd is not on compute-2: install its "
+    refuses(check.firmware_exists, "its firmware /usr/share/OVMF/OVMF_CODE_4M.fd is not on compute-2: "
+        .. "install its "
         .. "package there (ovmf, edk2-ovmf)", both(uefi(nvram), function(world)
         world.dest.files["/usr/share/OVMF/OVMF_CODE_4M.fd"] = nil
     end))
     refuses(check.firmware_exists, "libvirt on compute-2 knows no NVRAM template for "
-        .. "/usr/share/OVMF/OVMF_CODE_4M.fd: install the firmware's package there (ovmf, edk2-ovmf), or set nvram in "
-        .. "its qemu.conf", both(uefi(nvram), capabilities_without("<value>/usr/share/OVMF/OVMF_CODE_4M.fd</value>")))
-    refuses(check.firmware_exists, "the template of its NVRAM, /usr/share/OVMF/OVMF_VARS_4M.fd, is not on compute-2: "
+        .. "/usr/share/OVMF/OVMF_CODE_4M.fd: install the firmware's package there (ovmf, edk2-ovmf), or set "
+        .. "nvram in "
+        .. "its qemu.conf", both(uefi(nvram),
+        capabilities_without("<value>/usr/share/OVMF/OVMF_CODE_4M.fd</value>")))
+    refuses(check.firmware_exists, "the template of its NVRAM, /usr/share/OVMF/OVMF_VARS_4M.fd, is not on "
+        .. "compute-2: "
         .. "install the firmware's package there (ovmf, edk2-ovmf)", uefi(from))
-    refuses(check.firmware_exists, "/srv/nvram, where its NVRAM is to be, is not on compute-2: mkdir -p it there, as "
+    refuses(check.firmware_exists, "/srv/nvram, where its NVRAM is to be, is not on compute-2: mkdir -p it "
+        .. "there, as "
         .. "root's", uefi("<nvram>/srv/nvram/x</nvram>"))
     sees(check.firmware_exists, "/usr/share/OVMF/OVMF_CODE_4M.fd there, too",
         both(uefi("<nvram>/srv/nvram/x</nvram>"), function(world)
@@ -253,19 +294,23 @@ end)
 
 t.run("ports of its own", function()
     local function fixed(world)
-        world.xml = world.xml:gsub("<graphics type='vnc'[^>]*>", "<graphics type='vnc' port='5907' autoport='no' "
+        world.xml = world.xml:gsub("<graphics type='vnc'[^>]*>", "<graphics type='vnc' port='5907' "
+            .. "autoport='no' "
             .. "websocket='5707' listen='0.0.0.0'>"):gsub("10%.89%.0%.11", "0.0.0.0")
     end
     sees(check.ports_are_free, "vnc 5907, vnc (websocket) 5707", fixed)
     local function taken(listener)
         return both(fixed, function(world) world.dest.listeners = { listener } end)
     end
-    refuses(check.ports_are_free, "its vnc port 5907 is taken on compute-2 by the guest busy (pid 374): let libvirt "
+    refuses(check.ports_are_free, "its vnc port 5907 is taken on compute-2 by the guest busy (pid 374): let "
+        .. "libvirt "
         .. "choose it (autoport='yes'), or free it", taken { address = "10.89.0.12", port = 5907, pid = 374 })
-    refuses(check.ports_are_free, "its vnc (websocket) port 5707 is taken on compute-2 by websockify (pid 9): let "
+    refuses(check.ports_are_free, "its vnc (websocket) port 5707 is taken on compute-2 by websockify (pid "
+        .. "9): let "
         .. "libvirt choose it (autoport='yes'), or free it",
         taken { address = "::", port = 5707, pid = 9, program = "websockify" })
-    refuses(check.ports_are_free, "its vnc port 5907 is taken on compute-2 by a process (ss -tlnp 'sport = :5907' "
+    refuses(check.ports_are_free, "its vnc port 5907 is taken on compute-2 by a process (ss -tlnp 'sport = "
+        .. ":5907' "
         .. "there tells which): let libvirt choose it (autoport='yes'), or free it",
         taken { address = "0.0.0.0", port = 5907 })
     local serial = with "<serial type='tcp'><source mode='bind' host='127.0.0.1' service='4555'/></serial>"
@@ -279,23 +324,28 @@ end)
 
 t.run("pins", function()
     local pinned = in_domain "<cputune><vcpupin vcpu='0' cpuset='2-3'/><emulatorpin cpuset='0-1'/></cputune>"
-    local remedy = "; guests on compute-2 have the CPUs %s and the NUMA nodes 0: map them (maps in the site file), or "
+    local remedy = "; guests on compute-2 have the CPUs %s and the NUMA nodes 0: map them (maps in the site "
+        .. "file), or "
         .. "change the pins (virsh vcpupin, emulatorpin, numatune)"
-    refuses(check.pins_exist, "vcpupin asks for CPU 2-3 (none of them is there)" .. remedy:format("0-1"), pinned)
+    refuses(check.pins_exist, "vcpupin asks for CPU 2-3 (none of them is there)" .. remedy:format("0-1"),
+        pinned)
     sees(check.pins_exist, "CPUs 2-3, 0-1 of 0-3 there", both(pinned, function(world)
         world.dest.facts.cpu.online = "0-3"
     end))
     refuses(check.pins_exist, "vcpupin asks for CPU 2-3 (without 3)" .. remedy:format("0-2"), both(pinned,
         function(world) world.dest.facts.cpu.online, world.dest.facts.cpu.machines = "0-3", "0-2" end))
-    refuses(check.pins_exist, "vcpupin asks for CPU 2-3 (none of them is there); emulatorpin asks for CPU 0-1 (without "
+    refuses(check.pins_exist, "vcpupin asks for CPU 2-3 (none of them is there); emulatorpin asks for CPU "
+        .. "0-1 (without "
         .. "1)" .. remedy:format("0"), both(pinned, function(world)
         world.dest.facts.cpu.machines, world.dest.facts.cpu.libvirtd = "0-3", "0"
         world.dest.facts.libvirt.conf.cgroup_controllers = {}
     end))
     refuses(check.pins_exist, "numatune asks for NUMA node 0-1 (without 1)" .. remedy:format("0-1"),
         in_domain "<numatune><memory mode='strict' nodeset='0-1'/></numatune>")
-    sees(check.pins_exist, "NUMA node 0 of 0 there", in_domain "<numatune><memory mode='strict' nodeset='0'/></numatune>")
-    refuses(check.pins_exist, "which CPUs of compute-2 guests may use is not known", both(pinned, function(world)
+    sees(check.pins_exist, "NUMA node 0 of 0 there", in_domain(
+        "<numatune><memory mode='strict' nodeset='0'/></numatune>"))
+    refuses(check.pins_exist, "which CPUs of compute-2 guests may use is not known", both(pinned,
+        function(world)
         world.dest.facts.cpu.online = nil
     end))
     not_wanted(check.pins_exist)
@@ -318,7 +368,8 @@ t.run("memory: huge pages by their size, and by node where numatune is strict", 
     local gib = "<memoryBacking><hugepages><page size='1048576' unit='KiB'/></hugepages></memoryBacking>"
     local function one_gib(world) world.instance.max_memory = 1 << 30 end
     refuses(check.memory_fits, "needs 1024 MiB in huge pages of 1024 MiB, 0 MiB free on compute-2",
-        pages(gib, { { size = 2 << 20, total = 1024, free = 1024 }, { size = 1 << 30, total = 4, free = 0 } }, one_gib))
+        pages(gib, { { size = 2 << 20, total = 1024, free = 1024 }, { size = 1 << 30, total = 4,
+            free = 0 } }, one_gib))
     sees(check.memory_fits, "needs 1024 MiB in huge pages of 1024 MiB, 4096 MiB free on compute-2",
         pages(gib, { { size = 1 << 30, total = 4, free = 4 } }, one_gib))
     local strict = gib .. "<numatune><memory mode='strict' nodeset='1'/></numatune>"
@@ -331,9 +382,12 @@ t.run("memory: huge pages by their size, and by node where numatune is strict", 
     end
     refuses(check.memory_fits, "needs 1024 MiB in huge pages of 1024 MiB, 0 MiB free on node 1 of compute-2",
         pages(strict, { { size = 1 << 30, total = 8, free = 4 } }, nodes))
-    local cells = "<memoryBacking><hugepages><page size='2' unit='M' nodeset='1'/></hugepages></memoryBacking>"
-        .. "<cpu><numa><cell id='0' memory='131072' unit='KiB'/><cell id='1' memory='131072' unit='KiB'/></numa></cpu>"
-    sees(check.memory_fits, "needs 128 MiB in huge pages of 2 MiB, 128 MiB free on compute-2; needs 128 MiB, 22.3 GiB "
+    local cells = "<memoryBacking><hugepages><page size='2' unit='M' "
+        .. "nodeset='1'/></hugepages></memoryBacking>"
+        .. "<cpu><numa><cell id='0' memory='131072' unit='KiB'/><cell id='1' memory='131072' "
+        .. "unit='KiB'/></numa></cpu>"
+    sees(check.memory_fits, "needs 128 MiB in huge pages of 2 MiB, 128 MiB free on compute-2; needs 128 MiB, "
+        .. "22.3 GiB "
         .. "free on compute-2", function(world)
         world.xml = world.xml:gsub("<cpu .-</cpu>", "")
         pages(cells, { { size = 2 << 20, total = 64, free = 64 } })(world)
@@ -343,7 +397,8 @@ end)
 -- ---- media, DRBD ----
 
 local function medium(policy)
-    return with(("<disk type='file' device='cdrom'><source file='/iso'%s/><target dev='sda' bus='sata'/><readonly/>"
+    return with(("<disk type='file' device='cdrom'><source file='/iso'%s/><target dev='sda' "
+        .. "bus='sata'/><readonly/>"
         .. "</disk>"):format(policy))
 end
 
@@ -353,10 +408,15 @@ t.run("media: what libvirt drops on the way passes, and is said", function()
         local text, _, run = fakes.ask(check.same_storage,
             both(medium((" startupPolicy='%s'"):format(policy)), only_here))
         t.match(text, "sda goes along empty")
-        t.equal(run.warnings, { ("sda: /iso is not on compute-2: libvirt takes it out of the drive on the way "
+        t.equal(run.warnings, { ("sda: /iso is not on compute-2: libvirt takes it out of the drive on the "
+            .. "way "
             .. "(startupPolicy='%s')"):format(policy) })
     end
-    refuses(check.same_storage, "/iso is not on compute-2: is its storage mounted there?; take the medium out for the "
+    local left = with("<disk type='file' device='cdrom'><source index='2'/><target dev='sda'/>"
+        .. "<readonly/></disk>")
+    t.match((fakes.ask(check.same_storage, left)), "^vda: one file", "a drive whose medium was taken out")
+    refuses(check.same_storage, "/iso is not on compute-2: is its storage mounted there?; take the medium "
+        .. "out for the "
         .. "move: virsh change-media instance-00000001 sda --eject", both(medium(""), only_here))
 end)
 
@@ -373,11 +433,13 @@ t.run("checkpoints are named, as libvirt forgets them", function()
 end)
 
 t.run("versions: pairs that are known to be bad, and a site's own", function()
-    sees(check.versions_are_good, "compute-1: libvirt 9.0.0, QEMU 7.2.22, Linux ?; compute-2: libvirt 9.0.0, QEMU "
+    sees(check.versions_are_good, "compute-1: libvirt 9.0.0, QEMU 7.2.22, Linux ?; compute-2: libvirt 9.0.0, "
+        .. "QEMU "
         .. "7.2.22, Linux ?")
     local function threads(libvirt, qemu)
         return function(world)
-            edit(world, "<feature policy='require' name='lahf_lm'/>", "<topology sockets='1' cores='1' threads='2'/>")
+            edit(world, "<feature policy='require' name='lahf_lm'/>", "<topology sockets='1' cores='1' "
+                .. "threads='2'/>")
             world.dest.facts.libvirt.libvirt, world.dest.facts.libvirt.hypervisor = libvirt, qemu
         end
     end
@@ -385,7 +447,8 @@ t.run("versions: pairs that are known to be bad, and a site's own", function()
         local _, _, run = fakes.ask(check.versions_are_good, change)
         return run.warnings
     end
-    t.match(warnings(threads("11.3.0", "10.0.13"))[1], "^QEMU 10 and newer under libvirt before 11.10 on compute%-2 .*"
+    t.match(warnings(threads("11.3.0", "10.0.13"))[1], "^QEMU 10 and newer under libvirt before 11.10 on "
+        .. "compute%-2 .*"
         .. "libvirt 11.10 there")
     t.equal(warnings(threads("11.10.0", "10.0.13")), {})
     t.equal(warnings(threads("11.3.0", "9.2.0")), {})
@@ -394,14 +457,17 @@ t.run("versions: pairs that are known to be bad, and a site's own", function()
     refuses(check.versions_are_good, "our patched QEMU loses interrupts on compute-2: compute-9",
         own { action = "refuse", says = "our patched QEMU loses interrupts on {dest}", remedy = "compute-9",
         dest = { qemu = ">=7.2 <8" }, source = { libvirt = "<=9.0.0" } })
-    t.equal(warnings(own { action = "warn", says = "x", either = { kernel = ">=6" } }), {}, "no kernel is known")
+    t.equal(warnings(own { action = "warn", says = "x", either = { kernel = ">=6" } }), {},
+        "no kernel is known")
     t.raises(function() warnings(own { action = "warn", says = "x", dest = { qemo = ">1" } }) end,
         "known_bad%[1%] in the site file: dest.qemo is none of")
     t.raises(function() warnings(own { action = "warn", says = "x", dest = { qemu = "7.2" } }) end,
         "is a condition as")
-    t.raises(function() warnings(own { action = "stop", says = "x", dest = { qemu = ">1" } }) end, "'action' is")
+    t.raises(function() warnings(own { action = "stop", says = "x", dest = { qemu = ">1" } }) end,
+        "'action' is")
     t.raises(function() warnings(own { action = "warn", says = "x" }) end, "names no versions")
-    t.raises(function() warnings(own { action = "warn", dest = { qemu = ">1" } }) end, "'says' is the sentence")
+    t.raises(function() warnings(own { action = "warn", dest = { qemu = ">1" } }) end,
+        "'says' is the sentence")
     t.raises(function() warnings(own { action = "warn", says = "x", foo = 1 }) end, "unknown key 'foo'")
 end)
 
@@ -419,17 +485,22 @@ t.run("hosts reach each other: addresses of another host in qemu.conf", function
             end
         end
     end
-    refuses(check.hosts_reach_each_other, "migration_address in the qemu.conf of compute-2 is 10.89.0.11, which is an "
-        .. "address of compute-1: its QEMU could not listen there (remove the line, or write compute-2's own)",
+    refuses(check.hosts_reach_each_other, "migration_address in the qemu.conf of compute-2 is 10.89.0.11, "
+        .. "which is an "
+        .. "address of compute-1: its QEMU could not listen there (remove the line, or write compute-2's "
+        .. "own)",
         conf("migration_address", "10.89.0.11"))
-    refuses(check.hosts_reach_each_other, "migration_address in the qemu.conf of compute-2 is 10.1.1.1, which is no "
-        .. "address of compute-2: its QEMU could not listen there (remove the line, or write compute-2's own)",
+    refuses(check.hosts_reach_each_other, "migration_address in the qemu.conf of compute-2 is 10.1.1.1, "
+        .. "which is no "
+        .. "address of compute-2: its QEMU could not listen there (remove the line, or write compute-2's "
+        .. "own)",
         conf("migration_address", "10.1.1.1"))
     for _, address in ipairs { "0.0.0.0", "::", "10.89.0.12" } do
         sees(check.hosts_reach_each_other, "compute-1 → compute-2:16509, 49152-49215 · compute-2 → compute-1",
             conf("migration_address", address))
     end
-    refuses(check.hosts_reach_each_other, "migration_host in its qemu.conf leads from compute-1 to mig-2 (10.1.1.9), "
+    refuses(check.hosts_reach_each_other, "migration_host in its qemu.conf leads from compute-1 to mig-2 "
+        .. "(10.1.1.9), "
         .. "which is no address of compute-2: the guest's memory would be sent there",
         conf("migration_host", "mig-2", "10.1.1.9"))
 end)
@@ -443,7 +514,8 @@ t.run("hosts reach each other: a network of its own for migrations", function()
             world.source.reach = function(ports, name)
                 if name == "compute-2" then return reach(ports, name) end
                 local answer = { address = "10.70.0.12", ports = {} }
-                for _, port in ipairs(ports) do answer.ports[port] = { open = false, error = "Connection refused" } end
+                for _, port in ipairs(ports) do answer.ports[port] = { open = false,
+                    error = "Connection refused" } end
                 return answer
             end
         end
@@ -474,13 +546,18 @@ t.run("maps: what is called otherwise there is asked there, and renamed on the w
     local document = destination.document(run)
     t.equal(document:get("devices/disk/source/@file"), "/srv/nova/instances/instance-00000001/disk")
     t.equal(document:get("devices/interface/source/@bridge"), "br-b")
-    t.equal(run.instance:xml():get("devices/interface/source/@bridge"), "br0", "the source's own is as it was")
+    t.equal(run.instance:xml():get("devices/interface/source/@bridge"), "br0", "the source's own is as it "
+        .. "was")
     t.equal(destination.renamed(run), { "/var/lib/nova/instances/instance-00000001/console.log → "
-        .. "/srv/nova/instances/instance-00000001/console.log", "/var/lib/nova/instances/instance-00000001/disk → "
+        .. "/srv/nova/instances/instance-00000001/console.log",
+        "/var/lib/nova/instances/instance-00000001/disk → "
         .. "/srv/nova/instances/instance-00000001/disk", "0-1 → 2-3", "br0 → br-b" })
-    refuses(check.nothing_is_renamed, "the site file maps /var/lib/nova/instances/instance-00000001/console.log → "
-        .. "/srv/nova/instances/instance-00000001/console.log, /var/lib/nova/instances/instance-00000001/disk → "
-        .. "/srv/nova/instances/instance-00000001/disk, 0-1 → 2-3, br0 → br-b for compute-2, which takes an XML for "
+    refuses(check.nothing_is_renamed, "the site file maps "
+        .. "/var/lib/nova/instances/instance-00000001/console.log → "
+        .. "/srv/nova/instances/instance-00000001/console.log, "
+        .. "/var/lib/nova/instances/instance-00000001/disk → "
+        .. "/srv/nova/instances/instance-00000001/disk, 0-1 → 2-3, br0 → br-b for compute-2, which takes an "
+        .. "XML for "
         .. "the destination: use libvirt.lua", mapped)
     sees(check.nothing_is_renamed, "the site maps nothing of it", function(world)
         world.site = { maps = { ["compute-2"] = { bridge = { other = "br-b" } } } }

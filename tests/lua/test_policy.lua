@@ -104,11 +104,15 @@ t.run("takes", function()
         t.equal({checked.takes_instance, checked.takes_host, checked.takes_hosts},
             {takes[1] == "instance", takes[#takes] == "host", takes[1] == "hosts"})
     end
-    local bad = {{"host", "instance"}, {"guest"}, "host", {"host", "host"}, {"instance", "hosts"}}
+    local bad = {{"host", "instance"}, {"guest"}, "host", {"host", "host"}}
     for _, takes in ipairs(bad) do
-        expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), { "instance" }, '
-            .. '{ "host" }, { "hosts" } or {}')
+        expect({takes = takes}, 'takes is { "instance", "host" } (as when it is left out), '
+            .. '{ "instance", "hosts" }, { "instance" }, { "host" }, { "hosts" } or {}')
     end
+    local asks = with {takes = {"instance", "hosts"}, steps = {check_step "one"}}
+    t.equal(policy.check(asks).takes_hosts, true)
+    expect({takes = {"instance", "hosts"}, steps = {{"note", phase = "prepare", run = nothing}}},
+        "step 'note' (prepare): a policy that takes { \"instance\", \"hosts\" } has checks alone")
 end)
 
 t.run("parameters", function()
@@ -425,7 +429,8 @@ t.run("what an operator knows better: topics of checks", function()
         "the topic of step 'a' is a word of small letters, not 'Storage!'")
     expect_step({"a", phase = "prepare", run = nothing, topic = "storage"},
         "step 'a' (prepare) has a topic; only a check has one")
-    expect({params = {i_know = {type = "string"}}}, "i_know is a parameter of every policy: what its operator knows "
+    expect({params = {i_know = {type = "string"}}}, "i_know is a parameter of every policy: what its "
+        .. "operator knows "
         .. "better than a check of that topic")
 end)
 
@@ -436,5 +441,6 @@ t.run("a list of steps among the steps stands for its steps", function()
     local titles = {}
     for i, step in ipairs(checked.steps) do titles[i] = step.title end
     t.equal(titles, {"one", "two", "three"})
-    expect({steps = {{check_step "one"}, check_step "one"}}, "two steps have the title 'one'; titles are unique")
+    expect({steps = {{check_step "one"}, check_step "one"}}, "two steps have the title 'one'; titles are "
+        .. "unique")
 end)

@@ -85,7 +85,8 @@ function common.resources(run, host, kind)
   return known[kind]
 end
 
----A size that libvirt writes with its unit, in bytes (https://libvirt.org/formatdomain.html, KiB where none is
+---A size that libvirt writes with its unit, in bytes (https://libvirt.org/formatdomain.html, KiB where none
+---is
 ---given).
 function common.bytes(number, unit)
   local factors = { b = 1, bytes = 1, kb = 1000, k = 1024, kib = 1024, mb = 10 ^ 6, m = 2 ^ 20, mib = 2 ^ 20,
@@ -94,15 +95,21 @@ function common.bytes(number, unit)
   return factor and tonumber(number) and math.tointeger(tonumber(number) * factor)
 end
 
----The guest's disks: {target, device, type, path (of a file or a device), protocol, name, pool, volume, readonly,
----shareable, transient, cache, format, startup (its startupPolicy), backing (files below it), document}; a drive
+---The guest's disks: {target, device, type, path (of a file or a device), protocol, name, pool, volume,
+---readonly,
+---shareable, transient, cache, format, startup (its startupPolicy), backing (files below it), document}; a
+---drive
 ---with nothing in it is left out. document: another XML of the guest than the source's.
 function common.disks(run, document)
   local disks = {}
   for _, fragment in ipairs((document or run.instance:xml()):fragments("devices/disk")) do
     local disk = xml.parse(fragment)
     local function has(element) return #disk:fragments(element) > 0 end
-    if has("source") then
+    local kind = disk:get("@type")
+    -- A medium that was taken out leaves its source, without a file.
+    local is_empty = (kind == "file" or kind == "block") and not disk:get("source/@file")
+      and not disk:get("source/@dev")
+    if has("source") and not is_empty then
       disks[#disks + 1] = {
         document = disk, target = disk:get("target/@dev") or "a disk", type = disk:get("@type"),
         device = disk:get("@device") or "disk", startup = disk:get("source/@startupPolicy"),

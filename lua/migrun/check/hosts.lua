@@ -59,7 +59,8 @@ local function arrival(host)
   if name and name ~= "" then
     local only = math.tointeger(tonumber(port))
     local first, last = migration_ports(host)
-    return { name = name, first = only or first, last = only or last, setting = "migrate_uri of the site file" }
+    return { name = name, first = only or first, last = only or last, setting = "migrate_uri of the site "
+      .. "file" }
   end
   local first, last = migration_ports(host)
   return { name = conf.migration_host or host.facts.libvirt.hostname or host.name, first = first, last = last,
@@ -68,19 +69,21 @@ end
 
 local anywhere = { ["0.0.0.0"] = true, ["::"] = true }
 
--- QEMU there listens on migration_address, and the source is sent to where the name leads: either has to be that
--- host's own.
+-- QEMU there listens on migration_address, and the source is sent to where the name leads: either has to be
+-- that host's own.
 local function refuse_foreign_address(run, from, to, at, address)
   local own, conf = to.facts.addresses, conf_of(to)
   local listens = conf.migration_address
   if listens and not anywhere[listens] and not contains(own, listens) then
-    run:refuse(("migration_address in the qemu.conf of %s is %s, which is %s: its QEMU could not listen there "
+    run:refuse(("migration_address in the qemu.conf of %s is %s, which is %s: its QEMU could not listen "
+      .. "there "
       .. "(remove the line, or write %s's own)"):format(to.name, listens,
       contains(from.facts.addresses, listens) and ("an address of %s"):format(from.name)
       or ("no address of %s"):format(to.name), to.name))
   end
   if at.setting and address and not contains(own, address) then
-    run:refuse(("%s leads from %s to %s (%s), which is no address of %s: the guest's memory would be sent there")
+    run:refuse(("%s leads from %s to %s (%s), which is no address of %s: the guest's memory would be sent "
+      .. "there")
       :format(at.setting, from.name, at.name, address, to.name))
   end
 end
@@ -93,7 +96,8 @@ local function reach_migrations(run, from, to, at, answers, say)
   refuse_foreign_address(run, from, to, at, there.address)
   for _, port in ipairs(ports) do
     if is_blocked(there.ports[port]) then
-      return say(run, ("%s cannot reach %s:%d (%s): migrations arrive on ports %d-%d, which a firewall should "
+      return say(run, ("%s cannot reach %s:%d (%s): migrations arrive on ports %d-%d, which a firewall "
+        .. "should "
         .. "let through"):format(from.name, at.name, port, there.ports[port].error, at.first, at.last))
     end
   end
@@ -112,8 +116,10 @@ local function refuse_without_login(run, from, to)
   local why = from:refused_by(uri)
   if why and transport == "ssh" then
     local user = uri:match("://(.-)@") or "root"
-    run:refuse(("root on %s, as whom libvirt there logs in, is not let in by %s (%s: %s): see it as root on %s "
-      .. "(ssh %s@%s true), or let migrun prepare-host.lua %s %s set a way up"):format(from.name, to.name, uri,
+    run:refuse(("root on %s, as whom libvirt there logs in, is not let in by %s (%s: %s): see it as root on "
+      .. "%s "
+      .. "(ssh %s@%s true), or let migrun prepare-host.lua %s %s set a way up"):format(from.name, to.name,
+      uri,
       why, from.name, user, to.name, from.name, to.name))
   elseif why then
     run:refuse(("libvirt of %s is not let in by that of %s (%s: %s): migrun prepare-host.lua %s %s sets a "
@@ -133,7 +139,8 @@ local function ask_way_back(run, source, dest)
   local function warn(_, text) run:warn("the way back is closed: " .. text) end
   refuse_own_address(run, dest, source.name, here.address)
   if is_blocked(here.ports[port]) then
-    return warn(run, ("%s cannot reach %s:%d (%s)"):format(dest.name, source.name, port, here.ports[port].error))
+    return warn(run, ("%s cannot reach %s:%d (%s)"):format(dest.name, source.name, port,
+      here.ports[port].error))
   end
   if at.name == source.name then reach_migrations(run, dest, source, at, here, warn) end
 end

@@ -7,8 +7,8 @@ local xml = require "migrun.xml"
 
 local check = {}
 
--- A CPU of the host's own is what libvirt there calls its host-model: only what a guest can see counts, not what
--- Linux makes up for /proc/cpuinfo (pti, constant_tsc, arch_perfmon, …).
+-- A CPU of the host's own is what libvirt there calls its host-model: only what a guest can see counts, not
+-- what Linux makes up for /proc/cpuinfo (pti, constant_tsc, arch_perfmon, …).
 local function host_model(run, host)
   local document, libvirt = run.instance:xml(), host.libvirt
   local can = common.ask(run, libvirt.domain_capabilities, libvirt, document:get("devices/emulator"),
@@ -68,7 +68,8 @@ check.machine_exists = common.there("machine exists there", function(run)
   -- Those that can be plugged in count, too: QEMU is started for all of them.
   local vcpus = math.tointeger(tonumber(document:get("vcpu"))) or run.instance.facts.vcpus
   if most and vcpus > most then
-    run:refuse(("it has up to %d vCPUs, and %s on %s takes %d at most"):format(vcpus, machine, dest.name, most))
+    run:refuse(("it has up to %d vCPUs, and %s on %s takes %d at most"):format(vcpus, machine, dest.name,
+      most))
   end
   local here, there = source.facts.libvirt.hypervisor, dest.facts.libvirt.hypervisor
   if here and there and not common.at_least(there, here) then

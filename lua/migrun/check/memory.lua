@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Of the memory and the CPUs that the guest takes there: room for it, huge pages of its size, and the CPUs and
--- NUMA nodes that it is pinned to.
+-- Of the memory and the CPUs that the guest takes there: room for it, huge pages of its size, and the CPUs
+-- and NUMA nodes that it is pinned to.
 local common = require "migrun.check.common"
 local destination = require "migrun.destination"
 local ranges = require "migrun.ranges"
@@ -23,8 +23,8 @@ local function cells_of(run, document)
   return cells
 end
 
--- Size of the huge pages that a cell is made of: by the page that names it, else by the one that names none; nil
--- and false where it has no huge pages, nil and true for the default size.
+-- Size of the huge pages that a cell is made of: by the page that names it, else by the one that names none;
+-- nil and false where it has no huge pages, nil and true for the default size.
 local function page_of(document, cell)
   local pages = document:fragments("memoryBacking/hugepages/page")
   if #pages == 0 then return nil, #document:fragments("memoryBacking/hugepages") > 0 end
@@ -117,8 +117,8 @@ end, { topic = "memory" })
 
 -- ---- pins ----
 
--- Which CPUs libvirt may give to guests there, as a list: by the cgroup of machine.slice, or where its cgroups
--- are switched off by what libvirtd itself may use.
+-- Which CPUs libvirt may give to guests there, as a list: by the cgroup of machine.slice, or where its
+-- cgroups are switched off by what libvirtd itself may use.
 local function cpus_for_guests(host)
   local cpu, groups = host.facts.cpu, (host.facts.libvirt.conf or {}).cgroup_controllers
   local list = groups and #groups == 0 and cpu.libvirtd or cpu.machines or cpu.online
@@ -161,7 +161,8 @@ check.pins_exist = common.there("pinned to what is there", function(run)
   local on_cpus = lacking(document, pins, cpus, "CPU", problems)
   local on_nodes = lacking(document, node_sets, nodes, "NUMA node", problems)
   if #problems > 0 then
-    run:refuse(("%s; guests on %s have the CPUs %s and the NUMA nodes %s: map them (maps in the site file), or "
+    run:refuse(("%s; guests on %s have the CPUs %s and the NUMA nodes %s: map them (maps in the site file), "
+      .. "or "
       .. "change the pins (virsh vcpupin, emulatorpin, numatune)"):format(table.concat(problems, "; "),
       dest.name, list, ranges.text(nodes)))
   end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Of the guest's network: that what its interfaces are plugged into is on the destination, too, and leads to the
--- same place.
+-- Of the guest's network: that what its interfaces are plugged into is on the destination, too, and leads to
+-- the same place.
 local common = require "migrun.check.common"
 local destination = require "migrun.destination"
 local xml = require "migrun.xml"
@@ -18,7 +18,8 @@ local guests_own = { tun = true, macvtap = true, openvswitch = true }
 local function uplinks(host, name)
   local ports = {}
   for _, interface in ipairs(host.facts.interfaces or {}) do
-    if interface.master == name and not guests_own[interface.kind or ""] then ports[#ports + 1] = interface end
+    if interface.master == name and not guests_own[interface.kind
+      or ""] then ports[#ports + 1] = interface end
   end
   return ports
 end
@@ -90,7 +91,8 @@ local function network(run, here, there)
     return nil, ("libvirt's network %s is not defined on %s: virsh net-dumpxml %s here, net-define and "
       .. "net-autostart there"):format(name, dest.name, name)
   elseif not known.active then
-    return nil, ("libvirt's network %s is not started on %s: virsh net-start %s"):format(name, dest.name, name)
+    return nil, ("libvirt's network %s is not started on %s: virsh net-start %s"):format(name, dest.name,
+      name)
   end
   local group = there:get("source/@portgroup")
   if group and not common.contains(known.portgroups, group) then
@@ -105,7 +107,8 @@ local function network(run, here, there)
   if mode == "bridge" and known.bridge then
     local switch = there:get("virtualport/@type") == "openvswitch"
     local text, problem = bridge(run, own and own.bridge or known.bridge, known.bridge, switch)
-    return text and ("network %s, %s"):format(name, text), problem and ("network %s: %s"):format(name, problem)
+    return text and ("network %s, %s"):format(name, text), problem and ("network %s: %s"):format(name,
+      problem)
   end
   if mode == "nat" or mode == "route" or mode == "isolated" then
     run:warn(("libvirt's network %s (%s) is each host's own: the guest's connections through it end")
@@ -146,7 +149,8 @@ local function vhost_user(run, _, there)
   end
   local stat = run.dest:stat(path)
   if not stat or stat.type ~= "socket" then
-    return nil, ("no vhost-user socket %s on %s: does its switch (Open vSwitch with DPDK, VPP) run there, with "
+    return nil, ("no vhost-user socket %s on %s: does its switch (Open vSwitch with DPDK, VPP) run there, "
+      .. "with "
       .. "that port?"):format(path, run.dest.name)
   end
   return ("vhost-user socket %s there, too"):format(path)
@@ -173,7 +177,8 @@ local kinds = {
 local function filter(run, there)
   local name = there:get("filterref/@filter")
   if name and not common.contains(common.resources(run, run.dest, "filters"), name) then
-    return ("libvirt's network filter %s is not defined on %s: virsh nwfilter-dumpxml %s here, nwfilter-define "
+    return ("libvirt's network filter %s is not defined on %s: virsh nwfilter-dumpxml %s here, "
+      .. "nwfilter-define "
       .. "there"):format(name, run.dest.name, name)
   end
 end
@@ -192,7 +197,8 @@ check.network = common.there("its network is there", function(run)
   end
   for i, interface in ipairs(there) do
     local kind, mac = interface:get("@type"), interface:get("mac/@address") or ("interface %d"):format(i)
-    local ask, text, problem = kinds[kind]
+    -- Live, an interface of libvirt's network has the type of what it is plugged into.
+    local ask, text, problem = kinds[interface:get("source/@network") and "network" or kind]
     if ask then text, problem = ask(run, here[i], interface) end
     if problem then problems[#problems + 1] = ("%s: %s"):format(mac, problem) end
     if text then seen[#seen + 1] = ("%s: %s"):format(mac, text) end

@@ -49,7 +49,8 @@ check.secrets_exist = common.there("its secrets are there", function(run)
     if is_listed(common.resources(run, dest, "secrets"), secret) then
       seen[#seen + 1] = ("%s: %s"):format(secret.of, name)
     else
-      problems[#problems + 1] = ("%s: libvirt's secret %s is not defined on %s: virsh secret-dumpxml %s here, "
+      problems[#problems + 1] = ("%s: libvirt's secret %s is not defined on %s: virsh secret-dumpxml %s "
+        .. "here, "
         .. "secret-define and secret-set-value there"):format(secret.of, name, dest.name, name)
     end
   end
@@ -64,18 +65,21 @@ local SWTPM = "/var/lib/libvirt/swtpm"
 -- Files in which swtpm keeps what a TPM holds, below its folder.
 local function state_files(run, tpm)
   local folder = tpm:get("backend/source/@path") or ("%s/%s"):format(SWTPM, run.instance.uuid)
-  return { folder .. "/tpm2/tpm2-00.permall", folder .. "/tpm1.2/tpm-00.permall", folder .. "/tpm2-00.permall" }
+  return { folder .. "/tpm2/tpm2-00.permall", folder .. "/tpm1.2/tpm-00.permall", folder
+    .. "/tpm2-00.permall" }
 end
 
 -- libvirt's source side removes the state once the guest has left, unless it takes the folder for shared
--- (qemuTPMEmulatorCleanupHost): on storage that is shared, and that it does not know for it, the destination's own
--- goes with it, and the guest's keys are gone at its next start.
+-- (qemuTPMEmulatorCleanupHost): on storage that is shared, and that it does not know for it, the
+-- destination's own goes with it, and the guest's keys are gone at its next start.
 local function removed_on_both(run, tpm)
   for _, path in ipairs(state_files(run, tpm)) do
     local here, there = run.source:storage({ path })[path], run.dest:storage({ path })[path]
     if here and there and sharing.is_same_state(here, there) and not sharing.is_known(run.source, here) then
-      return ("%s is one file on both hosts, on %s, which libvirt does not take for shared: it would be deleted "
-        .. "after the move, with the TPM's keys: shared_filesystems in qemu.conf (libvirt 11), or a file system "
+      return ("%s is one file on both hosts, on %s, which libvirt does not take for shared: it would be "
+        .. "deleted "
+        .. "after the move, with the TPM's keys: shared_filesystems in qemu.conf (libvirt 11), or a file "
+        .. "system "
         .. "that libvirt knows"):format(path, here.fstype)
     end
   end
@@ -144,8 +148,8 @@ end })
 
 -- ---- ports ----
 
--- Where a domain's XML has a port of the host's: {device, port, address}. Those that libvirt chose by itself are
--- chosen anew there.
+-- Where a domain's XML has a port of the host's: {device, port, address}. Those that libvirt chose by itself
+-- are chosen anew there.
 local function port_places(document)
   local ports = {}
   local function add(device, port, address)
@@ -162,7 +166,8 @@ local function port_places(document)
     end
   end
   for _, kind in ipairs { "serial", "console", "parallel", "channel" } do
-    for _, fragment in ipairs(document:fragments(("devices/%s[@type='tcp']/source[@mode='bind']"):format(kind))) do
+    local place = ("devices/%s[@type='tcp']/source[@mode='bind']"):format(kind)
+    for _, fragment in ipairs(document:fragments(place)) do
       local source = xml.parse(fragment)
       add(kind, source:get("@service"), source:get("@host"))
     end
@@ -196,7 +201,8 @@ check.ports_are_free = common.there("its ports are free there", function(run)
       if collides(port, listener) then taken = listener end
     end
     if taken then
-      problems[#problems + 1] = ("its %s port %d is taken on %s by %s: let libvirt choose it (autoport='yes'), "
+      problems[#problems + 1] = ("its %s port %d is taken on %s by %s: let libvirt choose it "
+        .. "(autoport='yes'), "
         .. "or free it"):format(port.device, port.port, run.dest.name, holder(run.dest, taken))
     else
       seen[#seen + 1] = ("%s %d"):format(port.device, port.port)
@@ -210,8 +216,10 @@ end, { topic = "ports", when = function(run) return #port_places(run.instance:xm
 
 check.checkpoints_are_known = common.step("checkpoints", function(run)
   local names = run.instance.facts.checkpoints or {}
-  run:warn(("libvirt forgets its checkpoints (%s) as it moves, and keeps their bitmaps in the disks: the next "
-    .. "incremental backup fails (Bitmap already exists). Delete them before (virsh checkpoint-delete %s NAME), "
+  run:warn(("libvirt forgets its checkpoints (%s) as it moves, and keeps their bitmaps in the disks: the "
+    .. "next "
+    .. "incremental backup fails (Bitmap already exists). Delete them before (virsh checkpoint-delete %s "
+    .. "NAME), "
     .. "and let the next backup be a full one"):format(table.concat(names, ", "), run.instance.name))
   return ("%d, which do not go along"):format(#names)
 end, { when = function(run) return #(run.instance.facts.checkpoints or {}) > 0 end })

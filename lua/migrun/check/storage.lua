@@ -194,8 +194,8 @@ local function is_there(run, path, there_path)
   return true
 end
 
--- Media that libvirt drops on the way where they are missing (startupPolicy), so that the guest finds an empty
--- drive (https://libvirt.org/formatdomain.html).
+-- Media that libvirt drops on the way where they are missing (startupPolicy), so that the guest finds an
+-- empty drive (https://libvirt.org/formatdomain.html).
 local dropped = { optional = true, requisite = true }
 
 -- Files that are only read: {here, there, disk (of a medium)}, …
@@ -299,7 +299,8 @@ local function unsafe_reason(run, disk)
   end
 end
 
--- Where its operator knows better than libvirt (i_know=unsafe), a policy moves the guest with the flag UNSAFE.
+-- Where its operator knows better than libvirt (i_know=unsafe), a policy moves the guest with the flag
+-- UNSAFE.
 check.libvirt_calls_it_safe = common.there("libvirt calls it safe", function(run)
   local reasons, seen = {}, {}
   for _, disk in ipairs(common.disks(run)) do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Whether the two hosts' versions are a pair that is known to be bad for this guest (migrun.known_bad, and the
--- site's own).
+-- Whether the two hosts' versions are a pair that is known to be bad for this guest (migrun.known_bad, and
+-- the site's own).
 local common = require "migrun.check.common"
 local known_bad = require "migrun.known_bad"
 
@@ -35,7 +35,8 @@ local function meets(host, conditions)
 end
 
 local programs = { libvirt = true, qemu = true, kernel = true, gnutls = true }
-local fields = { says = true, source = true, dest = true, either = true, guest = true, param = true, also = true,
+local fields = { says = true, source = true, dest = true, either = true, guest = true, param = true,
+  also = true,
   action = true, remedy = true, by = true }
 
 -- A site's entry that says nothing that could be understood is told of, rather than left out.
@@ -77,7 +78,8 @@ end
 
 local function version_text(host)
   local versions = versions_of(host)
-  return ("%s: libvirt %s, QEMU %s, Linux %s"):format(host.name, versions.libvirt or "?", versions.qemu or "?",
+  return ("%s: libvirt %s, QEMU %s, Linux %s"):format(host.name, versions.libvirt or "?", versions.qemu
+    or "?",
     versions.kernel or "?")
 end
 

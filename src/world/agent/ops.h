@@ -44,7 +44,8 @@
 //   storage   paths: [..] [, after: ms to wait first] → {paths: {PATH: {type, path (links followed), size,
 //             inode, mtime, ctime (ns), fstype, source, target (of the mount), ids: ["wwid:…", …] (of a block
 //             device: what identifies it on every host)}}}
-//   listeners ports: [n…] → {listeners: [{address, port, pid, program}]}: who listens on one of them (TCP); pid
+//   listeners ports: [n…] → {listeners: [{address, port, pid, program}]}: who listens on one of them (TCP);
+//   pid
 //             and program are left out where they may not be seen
 //   surgery   changes a service's files while it is stopped, as one transaction (surgery.c), by its action:
 //     begin   unit, keep [, commands: the site's {stop, start, state}], managed (it is libvirtd),
@@ -63,18 +64,18 @@
 //
 // expect that does not hold: error refused/REFUSED_CHANGED. keep: "RUN/N", under KEEP_DIR, root's, 0600: the
 // original's bytes and what it takes to restore it, synced before the change is made. With --read-only only
-// stat, read, list, notes, claims, reach, login, facts, storage, listeners, log, search, count, ping, surgery look,
-// service state|wait
+// stat, read, list, notes, claims, reach, login, facts, storage, listeners, log, search, count, ping, surgery
+// look, service state|wait
 // and command with reads are served.
 //
 // Facts: {hostname, fqdn, machine_id, boot_id, time, told (its clock at the beginning and at the end),
 //   kernel, os, arch, units: {NAME: {state, pid}}, addresses: ["10.88.0.11", …] (no loopback, no link-local),
 //   own_addresses: [those that its own name has in /etc/hosts],
-//   interfaces: [{name, mtu, up, kind: "bridge", "openvswitch", "vlan", … (absent: a real device), vlan, master,
-//   addresses: [{address, prefix, secondary: it came later than another of its network, or is to go}]}],
-//   mounts: [{target, source, fstype}], memory: {total, available, hugepages_total, hugepages_free,
-//   hugepage_size (bytes), hugepages: [{size (bytes), total, free (pages)}]}, nodes: [{node, cpus: "0-3", total,
-//   free (bytes), hugepages}], cpu: {model, vendor, count, flags: […], online: "0-3", machines (of
+//   interfaces: [{name, mtu, up, kind: "bridge", "openvswitch", "vlan", … (absent: a real device), vlan,
+//   master, addresses: [{address, prefix, secondary: it came later than another of its network, or is to
+//   go}]}], mounts: [{target, source, fstype}], memory: {total, available, hugepages_total, hugepages_free,
+//   hugepage_size (bytes), hugepages: [{size (bytes), total, free (pages)}]}, nodes: [{node, cpus: "0-3",
+//   total, free (bytes), hugepages}], cpu: {model, vendor, count, flags: […], online: "0-3", machines (of
 //   machine.slice), libvirtd (that its process may use)}, users: {"libvirt-qemu": {uid, gid}, …: of those
 //   that exist}, groups: {"libvirt-qemu": gid, …}, instances: {path, fstype, source, device, inode} (absent
 //   when there is no such folder), guests: [{name, uuid, pid, uid, gid, user, group, started (epoch),

@@ -99,8 +99,8 @@ const json_t *mount_below(const json_t *all, const char *path);
 json_t *links(void);
 void add_hardware(json_t *facts);
 
-// Of texts of the kernel's. file_text: NULL where it cannot be read; caller frees. next_line cuts the next line
-// off a text, NULL at its end; trimmed takes blanks away, in place.
+// Of texts of the kernel's. file_text: NULL where it cannot be read; caller frees. next_line cuts the next
+// line off a text, NULL at its end; trimmed takes blanks away, in place.
 char *file_text(const char *path);
 char *next_line(char **text);
 char *trimmed(char *text);
