@@ -8,23 +8,6 @@ local status = {}
 
 local FLAGS = "qemuCaps/flag"
 
--- Where listen addresses stand: in a status XML the guest's own is the element domain, in a definition it is
--- the root.
-local function places(prefix)
-  local list = {}
-  for i, place in ipairs(listen.places) do list[i] = prefix .. place end
-  return list
-end
-
-local function set_addresses(document, prefix, sources, address)
-  for _, place in ipairs(places(prefix)) do
-    local element, attribute = place:match("^(.*)/@(%w+)$")
-    for _, source in ipairs(sources) do
-      document:set(("%s[@%s='%s']/@%s"):format(element, attribute, source, attribute), address)
-    end
-  end
-end
-
 ---Whether a running guest's record holds a capability flag of QEMU.
 ---@param run Run
 ---@param flag string
@@ -34,18 +17,23 @@ function status.has_flag(run, flag)
   return text:find(("<flag name='%s'/>"):format(flag), 1, true) ~= nil
 end
 
+local function foreign(run) return listen.foreign(run.instance:xml(), run.source, run.dest) end
+
 ---The addresses that the guest listens on and that only its source has (a run without destination: that its
 ---host has).
 ---@param run Run
 ---@return string[]
 function status.bound(run)
   local addresses = {}
-  for _, entry in ipairs(
-    listen.foreign(run.instance:xml(), run.source.facts.addresses, run.dest and run.dest.facts.addresses
-    or {})) do
-    addresses[#addresses + 1] = entry.address
-  end
+  for i, entry in ipairs(foreign(run)) do addresses[i] = entry.address end
   return addresses
+end
+
+-- What serves every host in the place of each of them.
+local function on_all(run)
+  local replacements = {}
+  for _, entry in ipairs(foreign(run)) do replacements[entry.address] = entry.everywhere end
+  return replacements
 end
 
 ---The change of a status XML: the guest listens on every address instead of those that only its source has,
@@ -55,13 +43,13 @@ end
 ---@param options {flags: string[]|nil}
 ---@return {changes: string[], apply: fun(document: Document)}
 function status.ready_to_move(run, options)
-  local bound, flags = status.bound(run), options and options.flags or {}
-  local changes = places "domain/"
-  changes[#changes + 1] = FLAGS
+  local replacements, flags = on_all(run), options and options.flags or {}
+  local changes = { FLAGS } -- in a status XML the guest's own is the element domain
+  for _, place in ipairs(listen.places) do changes[#changes + 1] = "domain/" .. place end
   return {
     changes = changes,
     apply = function(document)
-      set_addresses(document, "domain/", bound, "0.0.0.0")
+      listen.rewrite(document, replacements)
       for _, flag in ipairs(flags) do document:remove(("%s[@name='%s']"):format(FLAGS, flag)) end
     end,
   }
@@ -72,8 +60,8 @@ end
 ---@param run Run
 ---@return {changes: string[], apply: fun(document: Document)}
 function status.ready_to_start_elsewhere(run)
-  local bound = status.bound(run)
-  return { changes = places "", apply = function(document) set_addresses(document, "", bound, "0.0.0.0") end }
+  local replacements = on_all(run)
+  return { changes = listen.places, apply = function(document) listen.rewrite(document, replacements) end }
 end
 
 return status

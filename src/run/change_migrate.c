@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/diff.h"
 #include "base/interrupt.h"
+#include "base/uri.h"
 #include "run/change.h"
 #include "run/migration.h"
 #include "run/verdict.h"
@@ -84,32 +85,6 @@ static int observe_migrate(struct effect *e, enum observed *seen, struct error *
 {
     (void)err;
     return run_observe_migration(e->host->run, seen);
-}
-
-// The port that a libvirt URI means where it names none (libvirt's own defaults).
-static int uri_target(const char *uri, char **name, int *port)
-{
-    const char *host = strstr(uri, "://");
-    if (!host)
-        return -1;
-    *port = strstr(uri, "+tls://") || !memchr(uri, '+', (size_t)(host - uri)) ? 16514
-            : strstr(uri, "+ssh://")                                          ? 22
-                                                                              : 16509;
-    host += 3;
-    size_t len = strcspn(host, "/?");
-    const char *at = memchr(host, '@', len);
-    if (at) {
-        len -= (size_t)(at + 1 - host);
-        host = at + 1;
-    }
-    const char *colon = host[0] == '[' ? memchr(host, ']', len) : host;
-    colon = colon ? memchr(colon, ':', len - (size_t)(colon - host)) : NULL;
-    if (colon) {
-        *port = atoi(colon + 1);
-        len = (size_t)(colon - host);
-    }
-    *name = host[0] == '[' && len > 2 ? xstrndup(host + 1, len - 2) : xstrndup(host, len);
-    return **name ? 0 : -1;
 }
 
 // The source's libvirtd will open the URI, so it is tried from there first.
@@ -275,13 +250,10 @@ static json_t *flags_of(const struct run *run, const json_t *given)
     return flags;
 }
 
-// A pattern with the host's name where it says %s.
-static json_t *fill_name(const char *pattern, const char *name)
+static json_t *filled(const char *pattern, const struct run_host *host)
 {
-    const char *hole = strstr(pattern, "%s");
-    auto_free char *text = hole ? xasprintf("%.*s%s%s", (int)(hole - pattern), pattern, name, hole + 2)
-                                : xstrdup(pattern);
-    return json_text(text);
+    auto_free char *uri = uri_fill(pattern, run_host_name(host));
+    return json_text(uri);
 }
 
 int change_migrate(struct run_host *dest, const json_t *options, const struct text_pair *live,
@@ -300,11 +272,11 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
     const json_t *settings = json_object_get(host_spec(dest->agent)->settings, "libvirt");
     const char *migrate_uri = json_str(settings, "migrate_uri", NULL);
     if (migrate_uri && !json_object_get(params, "migrate_uri"))
-        json_object_set_new(params, "migrate_uri", fill_name(migrate_uri, run_host_name(dest)));
+        json_object_set_new(params, "migrate_uri", filled(migrate_uri, dest));
     if (virt_migrate_check(params, flags, err) < 0)
         return -1;
-    auto_json json_t *uri = fill_name(
-        json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), run_host_name(dest));
+    auto_json json_t *uri = filled(
+        json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), dest);
     struct effect *e = effect_new(OF_migrate, dest, name,
                                   json_pack("{s:s}", "host", run_host_name(run->source)),
                                   json_pack("{s:s, s:O, s:O, s:O, s:f}", "host", run_host_name(dest), "uri",

@@ -446,10 +446,10 @@ static void normalise(json_t *table)
 
 static bool host_name_fits(const char *name)
 {
-    return safe_word(name) && !strchr(name, '/') && !STREQ(name, ".") && !STREQ(name, "..");
+    return safe_word(name) && !strpbrk(name, "/[]") && !STREQ(name, ".") && !STREQ(name, "..");
 }
 
-#define A_HOST_NAME "a host's name (no spaces, quotes, '/', and no '-' first)"
+#define A_HOST_NAME "a host's name (no spaces, quotes, brackets, '/', and no '-' first)"
 
 static int add_host(const struct checking *c, const char *key, json_t *hosts, const char *name, json_t *own)
 {

@@ -6,6 +6,8 @@ local t = require "t"
 
 local fakes = {}
 
+local recorded = require "facts.lab".storage
+
 local function copy(value)
     if type(value) ~= "table" then return value end
     local result = {}
@@ -35,11 +37,20 @@ function fakes.fake_host(name, host)
     function fake:read(path)
         return host.texts[path] or error({ domain = "system", message = "no such file: " .. path })
     end
-    -- Later looks at storage, one after the other; then as with the facts.
+    -- Later looks at storage, one after the other; then as with the facts; of what was not recorded as files
+    -- has it, whose links (target) are followed.
     function fake:storage(paths, after)
+        local seen = {}
         table.insert(self.done, { "storage", paths[1], after })
-        local look = table.remove(host.looks, 1)
-        return { [paths[1]] = look or host.facts.storage[paths[1]] }
+        for _, path in ipairs(paths) do
+            local link = host.files[path] and host.files[path].target
+            local file = host.files[link or path]
+            link = link or path:find("/%.") and path:gsub("/%./", "/"):gsub("/[^/]+/%.%./", "/") or nil
+            seen[path] = table.remove(host.looks, 1) or not link and host.facts.storage[path]
+                or (link or not recorded[path]) and file
+                and { type = file.type, path = link or path, fstype = "nfs4" } or nil
+        end
+        return seen
     end
     -- Of units nothing was recorded.
     function fake:service(unit)
@@ -52,7 +63,8 @@ function fakes.fake_host(name, host)
     end
     function fake:remove(path) host.texts[path], host.files[path] = nil, nil end
     function fake:chown(path, uid, gid)
-        if path == host.refused then error({ domain = "refused", message = path .. " is refused" }) end
+        if path == host.refused then error({ domain = "system", message = path .. " is refused" }) end
+        if host.lost then error({ domain = "host", message = "the connection is lost" }) end
         table.insert(self.done, { "chown", path, uid, gid })
         host.files[path].uid, host.files[path].gid = uid, gid
     end

@@ -160,7 +160,7 @@ static void test_bad_host_names(void **state)
     (void)state;
     struct site *site = site_of("{}");
     static const char *const names[] = {
-        "-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b", "root@a"};
+        "-oProxyCommand=reboot", "a b", "a/b", "..", "", "a\nb", "$(reboot)", "a;b", "root@a", "[fd00::12]"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct host_spec *spec = NULL;
         struct error err = {0};
@@ -170,13 +170,29 @@ static void test_bad_host_names(void **state)
     site_free(site);
 }
 
+static void test_an_ipv6_address_is_a_name(void **state)
+{
+    (void)state;
+    struct site *site = site_of("{\"hosts\": [\"fd00::12\", \"fe80::12%eth0\"]}");
+    struct host_spec *spec = NULL;
+    struct error err;
+    assert_int_equal(site_host(site, "fd00::12", &spec, &err), 0);
+    assert_string_equal(spec->address, "fd00::12"); // as ssh takes it
+    host_spec_free(spec);
+    site_free(site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_a_host_of_its_own),
-        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_a_uri_of_one_host),
-        cmocka_unit_test(test_network),        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_a_host_of_its_own),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_a_uri_of_one_host),
+        cmocka_unit_test(test_network),
+        cmocka_unit_test(test_lines),
         cmocka_unit_test(test_bad_host_names),
+        cmocka_unit_test(test_an_ipv6_address_is_a_name),
     };
     return cmocka_run_group_tests_name("site", tests, NULL, NULL);
 }

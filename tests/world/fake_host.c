@@ -150,10 +150,13 @@ static int reach(const json_t *request, struct message *answer, struct error *er
     return 0;
 }
 
+// Not this machine's.
 static void add_address(const struct host *host, const struct message *answer)
 {
-    json_object_set_new(json_object_get(answer->head, "result"), "addresses",
-                        json_pack("[O]", json_object_get(world_host(world(), host->spec->name), "address")));
+    json_t *facts = json_object_get(answer->head, "result"),
+           *address = json_object_get(world_host(world(), host->spec->name), "address");
+    json_object_set_new(facts, "addresses", json_pack("[O]", address));
+    json_object_set_new(facts, "interfaces", json_array());
 }
 
 // What the agent makes of it. 1: it died in it.

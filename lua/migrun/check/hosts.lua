@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Of the two hosts: that they are two, reach each other, and agree on users and time.
 local common = require "migrun.check.common"
+local names = require "migrun.host.names"
 local tls = require "migrun.host.tls"
 local window = require "migrun.host.window"
 local step, contains = common.there, common.contains
@@ -109,7 +110,7 @@ end
 
 -- A login is tried where there is one; plain TCP has none, and other URIs name programs of the site's own.
 local function refuse_without_login(run, from, to)
-  local uri = to.settings.libvirt.uri:gsub("%%s", to.name)
+  local uri = to.settings.libvirt.uri:gsub("%%s", function() return names.in_uri(to.name) end)
   local transport = uri:match("^qemu%+(%a+)://[^/?]+/system$")
   if transport == "tls" then tls.ask_dates(run, { from, to }) end
   if transport ~= "tls" and transport ~= "ssh" then return end

@@ -84,7 +84,7 @@ end)
 check.listen_addresses_exist = common.there("listen addresses exist", function(run)
   local source, dest = run.source, run.dest
   local seen = {}
-  for _, entry in ipairs(listen.foreign(run.instance:xml(), source.facts.addresses, dest.facts.addresses)) do
+  for _, entry in ipairs(listen.foreign(run.instance:xml(), source, dest)) do
     local device = table.concat(entry.devices, ", ")
     if not entry.replacement then
       run:refuse(("%s on %s exists only on %s, and %s has no address that could take its place")

@@ -9,8 +9,18 @@ local names = {}
 local FILE = "/etc/hosts"
 local ANY_PORT = 22
 
--- The address that a name has on a host, or nil.
-local function address_on(host, name)
+---A host's name as it stands in a URI: an IPv6 address in brackets.
+---@param name string
+---@return string
+function names.in_uri(name)
+  return name:find(":", 1, true) and ("[%s]"):format((name:gsub("%%", "%%25"))) or name
+end
+
+---The address that a name has on a host, or nil.
+---@param host Host
+---@param name string
+---@return string|nil
+function names.address_on(host, name)
   local ok, answer = pcall(host.reach, host, name, ANY_PORT, 1)
   return ok and answer.address or nil
 end
@@ -34,10 +44,10 @@ end
 ---@return string|nil
 function names.address(run, host)
   for _, other in ipairs(run.hosts) do
-    local address = other ~= host and address_on(other, host.name)
+    local address = other ~= host and names.address_on(other, host.name)
     if address and contains(host.facts.addresses, address) then return address end
   end
-  local address = address_on(run.here, host.name)
+  local address = names.address_on(run.here, host.name)
   return address and contains(host.facts.addresses, address) and address or host.facts.addresses[1]
 end
 
@@ -50,7 +60,7 @@ function names.wrong(run)
   for _, host in ipairs(run.hosts) do
     for _, other in ipairs(run.hosts) do
       for _, name in ipairs(names_of(other)) do
-        local address = address_on(host, name)
+        local address = names.address_on(host, name)
         if not address or is_loopback(address) or not contains(other.facts.addresses, address) then
           wrong[#wrong + 1] = { host = host, of = other, name = name, address = address }
         end

@@ -11,7 +11,7 @@ local KEY = FOLDER .. "/migrun_ed25519"
 local USUAL = { "id_rsa", "id_ecdsa", "id_ed25519", "id_dsa" }
 local HELPER = "/usr/bin/virt-ssh-helper"
 
-function ssh.uri(host) return ("qemu+ssh://%s/system"):format(host.name) end
+function ssh.uri(host) return ("qemu+ssh://%s/system"):format(names.in_uri(host.name)) end
 
 ---Why root of one host is not let in by libvirt of another by ssh, or nil.
 ---@param from Host

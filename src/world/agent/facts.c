@@ -453,7 +453,11 @@ SERVE(serve_facts)
     json_object_set_new(facts, "mounts", mounts());
     add_instances(facts, json_str(request, "instances", NULL));
     add_hardware(facts);
-    json_t *libvirt = libvirt_settings(json_str(request, "config", "/etc/libvirt"));
+    bool unseen;
+    auto_free char *config = daemon_config(json_str(request, "config", "/etc/libvirt"), &unseen);
+    json_t *libvirt = libvirt_settings(config);
+    if (unseen)
+        json_object_set_new(libvirt, "config_unseen", json_true());
     const json_t *conf = json_object_get(libvirt, "conf");
     json_object_set_new(facts, "libvirt", libvirt);
     if (json_flag(request, "tls", false) || json_int(conf, "migrate_tls_force", 0))

@@ -93,7 +93,8 @@
 //   files: [regular files it holds open; absent in a preview, as Landlock hides them]}] (QEMU processes),
 //   libvirt: {conf: {the keys of libvirtd.conf and qemu.conf that matter and are set: listen_tcp, auth_tcp,
 //   migration_port_min/max, migration_address, migration_host, remember_owner, dynamic_ownership,
-//   stdio_handler, user, group, migrate_tls_force, shared_filesystems: […], cgroup_controllers: […], …}}}
+//   stdio_handler, user, group, migrate_tls_force, shared_filesystems: […], cgroup_controllers: […], …},
+//   config_unseen: true, where the daemon's container cannot be looked into}}
 // The run adds clock: {asked, answered} by its own clock, and storage: storage's paths, of the guest's files.
 #ifndef MIGRUN_WORLD_AGENT_OPS_H
 #define MIGRUN_WORLD_AGENT_OPS_H

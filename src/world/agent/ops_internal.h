@@ -39,6 +39,11 @@ SERVE(serve_storage);
 
 const struct op *op_find(const char *name); // NULL: there is none
 
+// The folder of libvirt's configuration as its daemon sees it ("/proc/812/root/etc/libvirt", or just the
+// folder). *unseen: the daemon runs in a container, which may not be looked into from here (in a preview, or
+// not as root). Caller frees. (daemon_config.c)
+char *daemon_config(const char *folder, bool *unseen);
+
 SERVE(serve_note);
 SERVE(serve_notes);
 SERVE(serve_claim);

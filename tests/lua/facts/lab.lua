@@ -210,19 +210,24 @@ return {
         result = "incompatible",
     },
     files = { -- alike on both: the storage is shared, and the guest's kernel is the same
-        ["/var/lib/nova/instances/instance-00000001"] = { type = "directory", size = 100, uid = 0, gid = 0,
+        ["/var/lib/nova/instances/instance-00000001"] = {
+            type = "directory", mode = 493, size = 100, uid = 0, gid = 0,
             user = "root", group = "root" },
-        ["/var/lib/nova/instances/instance-00000001/console.log"] = { type = "file", size = 0, uid = 0,
+        ["/var/lib/nova/instances/instance-00000001/console.log"] = {
+            type = "file", mode = 420, size = 0, uid = 0,
             gid = 0, user = "root", group = "root" },
         ["/var/lib/nova/instances/instance-00000001/disk"] = {
-            type = "file", size = 67108864, uid = 64055, gid = 64055, user = "libvirt-qemu",
+            type = "file", mode = 420, size = 67108864, uid = 64055, gid = 64055, user = "libvirt-qemu",
             group = "libvirt-qemu",
         },
-        ["/var/lib/nova/instances/instance-00000001/libvirt.xml"] = { type = "file", size = 867, uid = 0,
+        ["/var/lib/nova/instances/instance-00000001/libvirt.xml"] = {
+            type = "file", mode = 420, size = 867, uid = 0,
             gid = 0, user = "root", group = "root" },
-        ["/srv/guest/vmlinuz"] = { type = "file", size = 14186432, uid = 0, gid = 0, user = "root",
+        ["/srv/guest/vmlinuz"] = {
+            type = "file", mode = 420, size = 14186432, uid = 0, gid = 0, user = "root",
             group = "root" },
-        ["/srv/guest/initrd.gz"] = { type = "file", size = 1179258, uid = 0, gid = 0, user = "root",
+        ["/srv/guest/initrd.gz"] = {
+            type = "file", mode = 420, size = 1179258, uid = 0, gid = 0, user = "root",
             group = "root" },
     },
 }
