@@ -455,8 +455,8 @@ static char *outcome(const char *name, bool locked, struct error *err)
     return said;
 }
 
-// As systemd, a container's manager or a login may leave them: whatever this process may do, a program that it
-// becomes may do, too.
+// As systemd, a container's manager or a login may leave them: whatever this process may do, a program that
+// it becomes may do, too.
 static void inherit_capabilities(void)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};

@@ -296,8 +296,8 @@ int virt_volume(struct virt *virt, const char *pool, const char *name, json_t **
 int virt_resources(struct virt *virt, json_t **resources, struct error *err)
 {
     return answer(virt, "list networks, secrets and filters",
-                  json_pack("{s:[], s:[], s:[], s:{}}", "networks", "secrets", "filters", "unknown"), resources,
-                  err);
+                  json_pack("{s:[], s:[], s:[], s:{}}", "networks", "secrets", "filters", "unknown"),
+                  resources, err);
 }
 
 int virt_capabilities(struct virt *virt, char **xml, struct error *err)

@@ -16,7 +16,8 @@ return {
             { node = 0, cpus = "0-1", total = 25276514304, free = 23976218624,
                 hugepages = { { size = 2097152, total = 0, free = 0 } } },
         },
-        cpu = { count = 2, online = "0-1", vendor = "AuthenticAMD", flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
+        cpu = { count = 2, online = "0-1", vendor = "AuthenticAMD", flags = { "fpu", "vme", "de", "pse",
+            "sse4_2", "aes", "avx", "hypervisor",
             "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
         guests = {
@@ -75,7 +76,8 @@ return {
             { node = 0, cpus = "0-1", total = 25276514304, free = 23976218624,
                 hugepages = { { size = 2097152, total = 0, free = 0 } } },
         },
-        cpu = { count = 2, online = "0-1", vendor = "AuthenticAMD", flags = { "fpu", "vme", "de", "pse", "sse4_2", "aes", "avx", "hypervisor",
+        cpu = { count = 2, online = "0-1", vendor = "AuthenticAMD", flags = { "fpu", "vme", "de", "pse",
+            "sse4_2", "aes", "avx", "hypervisor",
             "avx2" }, model = "AMD EPYC" },
         groups = { kvm = 107, ["libvirt-qemu"] = 64055, root = 0 },
         guests = {
