@@ -22,6 +22,7 @@ check.all = {
   check.what_goes_along,
   check.destination_is_another_host,
   check.hosts_reach_each_other,
+  check.memory_can_be_encrypted,
   check.clocks_agree,
   check.same_qemu_user,
   check.guest_is_not_on_destination,

@@ -7,21 +7,21 @@ setup_file() {
   local host
   for host in $(computes); do
     on "$host" bash -c 'virsh -q net-define /dev/stdin; virsh -q net-start own' <<N
-<network><name>own</name><forward mode="bridge"><interface dev="host0"/></forward></network>
+<network><name>own</name><forward mode="bridge"><interface dev="br-lab"/></forward></network>
 N
-    on "$host" ip addr add "fd92::1${host#compute-}/64" dev host0 nodad
+    on "$host" ip addr add "fd92::1${host#compute-}/64" dev br-lab nodad
   done
-  on controller ip addr add fd92::10/64 dev host0 nodad
-  on compute-2 ip addr add "$net.9/32" dev host0 # as keepalived's
+  on controller ip addr add fd92::10/64 dev br-lab nodad
+  on compute-2 ip addr add "$net.9/32" dev br-lab # as keepalived's
 }
 teardown_file() {
   local host
   for host in $(computes); do
     on "$host" bash -c 'virsh -q net-destroy own; virsh -q net-undefine own'
-    on "$host" ip addr del "fd92::1${host#compute-}/64" dev host0
+    on "$host" ip addr del "fd92::1${host#compute-}/64" dev br-lab
   done
-  on controller ip addr del fd92::10/64 dev host0
-  on compute-2 ip addr del "$net.9/32" dev host0
+  on controller ip addr del fd92::10/64 dev br-lab
+  on compute-2 ip addr del "$net.9/32" dev br-lab
 }
 teardown() { forget listening; }
 

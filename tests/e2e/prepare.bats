@@ -113,6 +113,12 @@ overheard() {
   says "to qemu+tls://$to/system"
   arrives
 
+  on "$to" chmod 600 /etc/pki/qemu/server-key.pem
+  run migrun policies/libvirt.lua mover "$to"
+  ends_with_status 2
+  says "QEMU (libvirt-qemu) may not read /etc/pki/qemu/server-key.pem on $to: chgrp and chmod 640 it"
+  on "$to" chmod 640 /etc/pki/qemu/server-key.pem
+
   prepare -n
   says "tls, as the site file has it"
   prepare

@@ -124,7 +124,8 @@ end
 ---A run in that world. world.moved: the guest is at the destination; world.preview.
 function fakes.fake_run(world)
     local uuid = world.instance.uuid
-    local run = { params = { i_know = {} }, site = world.site or {}, preview = world.preview or false,
+    local run = { params = { i_know = {} }, site = world.site or {}, openssl = world.openssl,
+        preview = world.preview or false,
         warnings = {} }
     run.source = fakes.fake_host("compute-1", world.source)
     run.dest = not world.alone and fakes.fake_host("compute-2", world.dest) or nil

@@ -578,3 +578,59 @@ t.run("one list: what a policy leaves out, it names", function()
     t.equal(#check.all_but { check.clocks_agree, check.network }, #check.all - 2)
     for _, step in ipairs(check.all_but { check.network }) do t.ok(step ~= check.network) end
 end)
+
+-- ---- TLS of the guest's memory ----
+
+-- Both hosts with QEMU's certificates, and migrate_tls_force; openssl, as far as it is read.
+local function encrypted(change)
+    return function(world)
+        for _, host in ipairs { world.source, world.dest } do
+            host.facts.libvirt.conf.migrate_tls_force = 1
+            for name, mode in pairs { ["ca-cert"] = 420, ["server-cert"] = 420, ["server-key"] = 416 } do
+                local path = ("/etc/pki/qemu/%s.pem"):format(name)
+                host.files[path] = { type = "file", mode = mode, uid = 0, gid = 64055 }
+                host.texts[path] = name
+            end
+        end
+        world.openssl = { names = "DNS:compute-2", over = false }
+        if change then change(world) end
+    end
+end
+
+local function ask_tls(change)
+    local answer
+    local _, refusal = fakes.ask({ run = function(run)
+        run.here = { command = function(_, argv)
+            if argv[4] == "-checkend" then return { status = run.openssl.over and 1 or 0 } end
+            return { status = 0, out = "        Not After : Mar  1 19:41:46 2029 GMT\n        Subject: CN = "
+                .. "x\n"
+                .. "            X509v3 Subject Alternative Name: \n                " .. run.openssl.names
+                .. "\n" }
+        end }
+        answer = check.memory_can_be_encrypted.run(run)
+    end }, encrypted(change))
+    return answer, refusal
+end
+
+t.run("memory by TLS: QEMU's own certificates", function()
+    local remedy = ": migrun prepare-host.lua -p transport=tls compute-1 compute-2 puts certificates there"
+    t.equal(ask_tls(), "memory encrypted by TLS, with certificates of both; compute-2's is for its name")
+    local function says(text, change)
+        local _, refusal = ask_tls(change)
+        t.equal(refusal, text .. remedy)
+    end
+    says("/etc/pki/qemu/server-key.pem is not on compute-2", function(world)
+        world.dest.files["/etc/pki/qemu/server-key.pem"] = nil
+    end)
+    says("QEMU (libvirt-qemu) may not read /etc/pki/qemu/server-key.pem on compute-2: chgrp and chmod 640 it",
+        function(world) world.dest.files["/etc/pki/qemu/server-key.pem"].mode = 384 end)
+    says("/etc/pki/qemu/server-cert.pem on compute-2 is not for the name compute-2",
+        function(world) world.openssl.names = "DNS:other" end)
+    says("/etc/pki/qemu/ca-cert.pem on compute-2 has expired on Mar  1 19:41:46 2029 GMT; "
+        .. "/etc/pki/qemu/ca-cert.pem on compute-1 has expired on Mar  1 19:41:46 2029 GMT",
+        function(world) world.openssl.over = true end)
+    says("/etc/pki/qemu/ca-cert.pem is not on compute-1", function(world)
+        world.source.files["/etc/pki/qemu/ca-cert.pem"] = nil
+    end)
+    not_wanted(check.memory_can_be_encrypted)
+end)

@@ -239,8 +239,17 @@ check.clocks_agree = step("clocks agree", function(run)
   return ("at most %.2f s apart"):format(most)
 end, { topic = "clock" })
 
+local function is_encrypted(run)
+  return conf_of(run.source).migrate_tls_force == 1 or conf_of(run.dest).migrate_tls_force == 1
+end
+
+check.memory_can_be_encrypted = step("certificates of QEMU", function(run)
+  tls.ask_memory(run, run.dest.name)
+  return ("memory encrypted by TLS, with certificates of both; %s's is for its name"):format(run.dest.name)
+end, { topic = "transport", when = function(run) return is_encrypted(run) end })
+
 check.transport_is_guarded = step("transport is guarded", function(run)
-  if conf_of(run.source).migrate_tls_force == 1 or conf_of(run.dest).migrate_tls_force == 1 then
+  if is_encrypted(run) then
     return "memory encrypted by TLS (migrate_tls_force)"
   end
   run:warn(("the guest's memory goes from %s to %s unencrypted, unless the migration has the flag TLS: "

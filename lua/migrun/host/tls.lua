@@ -175,6 +175,50 @@ function tls.ask_dates(run, hosts)
   common.refuse_all(run, over)
 end
 
+-- Whether QEMU's user on a host may read a file, by its mode.
+local function qemu_reads(host, stat)
+  local qemu = common.qemu_user(host)
+  return qemu.uid == 0 or qemu.uid == stat.uid and stat.mode & 256 ~= 0
+    or qemu.gid == stat.gid and stat.mode & 32 ~= 0 or stat.mode & 4 ~= 0
+end
+
+-- What of QEMU's own certificates keeps it from taking, or sending, memory by TLS there, or nil. name: by which
+-- the other side calls it.
+local function memory_fault(run, host, files, name)
+  local folder = paths_of(host, daemon.of(host)).qemu
+  for _, file in ipairs(files) do
+    local path = folder .. "/" .. file
+    local stat = host:stat(path)
+    if not stat then return ("%s is not on %s"):format(path, host.name) end
+    if not qemu_reads(host, stat) then
+      return ("QEMU (%s) may not read %s on %s: chgrp and chmod 640 it"):format(common.qemu_user(host).user,
+        path, host.name)
+    end
+    local ok, seen = true, nil
+    if file:find("cert", 1, true) then ok, seen = pcall(tls.read, run, host:read(path)) end
+    if not ok then return ("%s on %s cannot be read: %s"):format(path, host.name, tostring(seen)) end
+    if seen and seen.over then return ("%s on %s has expired on %s"):format(path, host.name, seen.ends) end
+    if seen and file == "server-cert.pem" and not is_for(seen, name) then
+      return ("%s on %s is not for the name %s"):format(path, host.name, name)
+    end
+  end
+end
+
+---Refuses where QEMU's certificates would keep a guest's memory from being encrypted on its way: missing,
+---unreadable, expired, or not of the destination's name
+---(https://www.qemu.org/docs/master/system/tls.html).
+---@param run Run
+---@param name string  by which the destination is called
+function tls.ask_memory(run, name)
+  local problems = {}
+  problems[1] = memory_fault(run, run.dest, { "ca-cert.pem", "server-cert.pem", "server-key.pem" }, name)
+  problems[#problems + 1] = memory_fault(run, run.source, { "ca-cert.pem" }, name)
+  if #problems > 0 then
+    run:refuse(("%s: migrun prepare-host.lua -p transport=tls %s %s puts certificates there")
+      :format(table.concat(problems, "; "), run.source.name, run.dest.name))
+  end
+end
+
 -- ---- making them ----
 
 local function own_ca(run, path)
