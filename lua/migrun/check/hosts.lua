@@ -90,6 +90,8 @@ local function refuse_foreign_address(run, from, to, at, address)
 end
 
 -- Whether migrations from one host arrive at the other. answers: of ports that were tried already.
+-- Nobody listens there before a migration, and a firewall that rejects answers as such a port does: nil, or what
+-- cannot be known.
 local function reach_migrations(run, from, to, at, answers, say)
   local ports = at.first == at.last and { at.first } or { at.first, at.last }
   local there = answers or from:reach(at.name, ports)
@@ -101,6 +103,9 @@ local function reach_migrations(run, from, to, at, answers, say)
         .. "should "
         .. "let through"):format(from.name, at.name, port, there.ports[port].error, at.first, at.last))
     end
+  end
+  for _, port in ipairs(ports) do
+    if not there.ports[port].open then return " (closed yet: a firewall that rejects looks the same)" end
   end
 end
 
@@ -165,11 +170,12 @@ check.hosts_reach_each_other = step("hosts reach each other", function(run)
       :format(source.name, dest.name, port, there.ports[port].error))
   end
   refuse_without_login(run, source, dest)
-  reach_migrations(run, source, dest, at, at.name == dest.name and there, run.refuse)
+  local unknown = reach_migrations(run, source, dest, at, at.name == dest.name and there, run.refuse)
   ask_way_back(run, source, dest)
-  return ("%s → %s:%d, %s%s · %s → %s")
+  return ("%s → %s:%d, %s%s%s · %s → %s")
     :format(source.name, dest.name, port, at.name ~= dest.name and at.name ~= (dest.facts.libvirt.hostname
-    or dest.name) and at.name .. ":" or "", ports_text(at), dest.name, source.name)
+    or dest.name) and at.name .. ":" or "", ports_text(at), unknown or "",
+    dest.name, source.name)
 end, { topic = "transport" })
 
 check.guest_is_not_on_destination = step("guest is not there yet", function(run)
