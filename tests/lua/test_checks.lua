@@ -86,8 +86,8 @@ t.run("hosts reach each other: what is asked, by libvirt's URI and qemu.conf", f
         t.equal(run.source.done, { { "reach", "compute-2", { port, 49152, 49215 } } }, uri)
         t.equal(run.dest.done, { { "reach", "compute-1", { port, 49152, 49215 } } }, uri)
     end
-    sees(check.hosts_reach_each_other, "compute-1 → compute-2:16509, 50000-50010 · compute-2 → compute-1", "
-        .. "function(world)
+    local other = "compute-1 → compute-2:16509, 50000-50010 · compute-2 → compute-1"
+    sees(check.hosts_reach_each_other, other, function(world)
         world.dest.facts.libvirt.conf.migration_port_min,
             world.dest.facts.libvirt.conf.migration_port_max = 50000, 50010
     end)
