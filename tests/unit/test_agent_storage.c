@@ -117,14 +117,35 @@ static void a_file_of_sysfs_is_read(void **state)
     free(text);
 }
 
+// As DRBD's rules for udev leave it, of a number that no device here has.
+static void drbd_by_its_own_words(void **state)
+{
+    (void)state;
+    static const char record[] = "/run/udev/data/b147:4093";
+    auto_free char *device = at("drbd");
+    if (geteuid() != 0 || access(record, F_OK) == 0 || mknod(device, S_IFBLK | 0600, makedev(147, 4093)) < 0)
+        skip();
+    bool made = mkdir("/run/udev", 0755) == 0, inner = mkdir("/run/udev/data", 0755) == 0;
+    int fd = open(record, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    static const char names[] = "S:drbd/by-res/web/0\nS:drbd/by-disk/vg/x\nS:disk/by-id/dm-name-x\n";
+    assert_int_equal(write_all(fd, names, strlen(names)), 0);
+    close(fd);
+    auto_json json_t *one = behind(device), *expected = json_pack("[s]", "drbd:web/0");
+    unlink(record);
+    if (inner)
+        rmdir("/run/udev/data");
+    if (made)
+        rmdir("/run/udev");
+    assert_string_equal(json_str(one, "type", ""), "block");
+    assert_true(json_equal(json_object_get(one, "ids"), expected));
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_and_a_link_to_it),
-        TEST(nothing_there),
-        TEST(a_block_device_has_its_size),
-        TEST(a_file_of_sysfs_is_read),
+        TEST(a_file_and_a_link_to_it), TEST(nothing_there),         TEST(a_block_device_has_its_size),
+        TEST(a_file_of_sysfs_is_read), TEST(drbd_by_its_own_words),
     };
     return cmocka_run_group_tests_name("storage", tests, NULL, NULL);
 }

@@ -128,18 +128,23 @@ static void add_rbd(json_t *ids, const char *folder)
     add_id(ids, "rbd", id.data);
 }
 
-// udev's names for it in /dev/disk/by-id, except device mapper's, which each host chooses itself.
+// udev's names for it: in /dev/disk/by-id, except device mapper's, which each host chooses itself; and
+// DRBD's, by resource and volume, which are its own words for what two hosts share.
 static void add_links(json_t *ids, const char *number)
 {
-    static const char prefix[] = "S:disk/by-id/";
+    static const struct {
+        const char *kind, *prefix;
+    } known[] = {{"by-id", "S:disk/by-id/"}, {"drbd", "S:drbd/by-res/"}};
     auto_free char *path = xasprintf("/run/udev/data/b%s", number), *text = NULL;
     size_t len;
     if (read_whole_file(path, FILE_MOST, &text, &len) < 0)
         return;
     for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
-        if (strncmp(line, prefix, sizeof prefix - 1) == 0 &&
-            strncmp(line + sizeof prefix - 1, "dm-name-", 8) != 0)
-            add_id(ids, "by-id", line + sizeof prefix - 1);
+        for (size_t i = 0; i < COUNT_OF(known); i++) {
+            size_t begin = strlen(known[i].prefix);
+            if (strncmp(line, known[i].prefix, begin) == 0 && strncmp(line + begin, "dm-name-", 8) != 0)
+                add_id(ids, known[i].kind, line + begin);
+        }
 }
 
 static void add_device(json_t *behind, unsigned int major, unsigned int minor)
