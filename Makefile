@@ -40,9 +40,10 @@ AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
 all: $(BUILD)/migrun $(BUILD)/migrun-agent
 
 # The policies' library is a part of the program.
-LIBRARY := $(wildcard lua/migrun/*.lua lua/migrun/check/*.lua lua/migrun/host/*.lua lua/migrun/diagnose/*.lua)
+LIBRARY_FOLDERS := lua/migrun $(addprefix lua/migrun/,check diagnose host lint)
+LIBRARY := $(wildcard $(addsuffix /*.lua,$(LIBRARY_FOLDERS)))
 LIBRARY_OBJECT := $(BUILD)/obj/library.o
-$(BUILD)/library.c: src/lua/embed $(LIBRARY) lua/migrun lua/migrun/check lua/migrun/host lua/migrun/diagnose
+$(BUILD)/library.c: src/lua/embed $(LIBRARY) $(LIBRARY_FOLDERS)
 	@mkdir -p $(@D)
 	sh src/lua/embed $(LIBRARY) >$@.new && mv $@.new $@
 $(LIBRARY_OBJECT): $(BUILD)/library.c $(BUILD)/flags

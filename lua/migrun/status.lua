@@ -40,7 +40,7 @@ end
 ---and capability flags are taken away. Never the destination's address: after a move that fails the guest
 ---would have one that its host has not.
 ---@param run Run
----@param options {flags: string[]|nil}
+---@param options {flags: string[]|nil}|nil
 ---@return {changes: string[], apply: fun(document: Document)}
 function status.ready_to_move(run, options)
   local replacements, flags = on_all(run), options and options.flags or {}

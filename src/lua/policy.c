@@ -95,14 +95,12 @@ static const char *line_at(const char *text, long line, size_t *len)
     return text;
 }
 
-// The line of the text below a message, and a caret under its column (0: the line alone).
+// A line of a text below a message, and a caret under its column (0: the line alone).
 static void add_excerpt(struct buf *b, const char *text, long line, long column)
 {
-    size_t len;
-    const char *at = line_at(text, line, &len);
-    if (!at || len > 500)
+    if (!text || strlen(text) > 500)
         return;
-    auto_free char *raw = xstrndup(at, len);
+    auto_free char *raw = xstrdup(text);
     for (char *p = raw; *p; p++)
         if (*p == '\t')
             *p = ' ';
@@ -112,59 +110,113 @@ static void add_excerpt(struct buf *b, const char *text, long line, long column)
         buf_printf(b, "\n      | %*s^", (int)(column - 1), "");
 }
 
-// Adds a problem {line, column, message}, which is on top of the stack, to the policy's mistakes.
+// The place of a problem: "FILE:LINE:COLUMN", as far as it is known.
+static void put_place(struct buf *b, const json_t *problem)
+{
+    json_int_t line = json_int(problem, "line", 0), column = json_int(problem, "column", 0);
+    buf_puts(b, json_str(problem, "file", ""));
+    if (line)
+        buf_printf(b, ":%lld", (long long)line);
+    if (column)
+        buf_printf(b, ":%lld", (long long)column);
+}
+
+void policy_put_problem(struct buf *b, const json_t *problem)
+{
+    put_place(b, problem);
+    buf_printf(b, "%s%s", b->len ? ": " : "", json_str(problem, "message", "?"));
+    add_excerpt(b, json_str(problem, "text", NULL), (long)json_int(problem, "line", 0),
+                (long)json_int(problem, "column", 0));
+}
+
+// Tells the problems as one error.
+static int fail(const struct policy *p, struct error *err)
+{
+    auto_buf struct buf all = {0}, place = {0};
+    size_t i;
+    const json_t *problem;
+    json_array_foreach(p->problems, i, problem) {
+        auto_buf struct buf one = {0};
+        if (i == PROBLEMS_SHOWN) {
+            buf_printf(&all, "\nand %zu more (migrun check shows them)", json_array_size(p->problems) - i);
+            break;
+        }
+        policy_put_problem(&one, problem);
+        buf_printf(&all, "%s%s", i ? "\n" : "", one.data);
+    }
+    put_place(&place, json_array_get(p->problems, 0));
+    error_set(err, ERR_POLICY, 0, "%s", all.data ? all.data : "not a policy");
+    snprintf(err->source, sizeof err->source, "%s", place.data ? place.data : "");
+    return -1;
+}
+
+// A problem of that line of the policy's own text.
+static json_t *own_problem(const struct policy *p, json_int_t line, json_int_t column, const char *message)
+{
+    size_t len = 0;
+    const char *at = line > 0 ? line_at(p->text, (long)line, &len) : NULL;
+    return json_pack("{s:o, s:I, s:I, s:o, s:o*}", "file", json_text(p->procedure.name), "line", line,
+                     "column", column, "message", json_text(message), "text",
+                     at ? json_stringn_nocheck(at, len) : NULL);
+}
+
+// Adds a problem {line, column, message [, file, text]}, which is on top of the stack.
 static void add_problem(lua_State *L, struct policy *p)
 {
+    static const char *const texts[] = {"file", "text"};
     lua_getfield(L, -1, "line");
     lua_getfield(L, -2, "column");
     lua_getfield(L, -3, "message");
-    long line = (long)lua_tointeger(L, -3), column = (long)lua_tointeger(L, -2);
     const char *message = lua_tostring(L, -1);
-    if (!p->mistakes.len)
-        snprintf(p->first_mistake, sizeof p->first_mistake, "%s:%ld:%ld", p->procedure.name, line, column);
-    buf_printf(&p->mistakes, "%s%s:%ld:%ld: %s", p->mistakes.len ? "\n" : "", p->procedure.name, line, column,
-               message ? message : "?");
-    add_excerpt(&p->mistakes, p->text, line, column);
+    json_t *problem = own_problem(p, lua_tointeger(L, -3), lua_tointeger(L, -2), message ? message : "?");
     lua_pop(L, 3);
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        lua_getfield(L, -1, texts[i]);
+        if (lua_isstring(L, -1))
+            json_object_set_new(problem, texts[i], json_text(lua_tostring(L, -1)));
+        lua_pop(L, 1);
+    }
+    json_array_append_new(p->problems, problem);
 }
 
 // The list of problems lies on top of the stack.
 static int fail_with(lua_State *L, struct policy *p, struct error *err)
 {
     size_t count = lua_rawlen(L, -1);
-    for (size_t i = 1; i <= count && i <= PROBLEMS_SHOWN; i++) {
+    for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
         add_problem(L, p);
         lua_pop(L, 1);
     }
-    if (count > PROBLEMS_SHOWN)
-        buf_printf(&p->mistakes, "\nand %zu more", count - PROBLEMS_SHOWN);
-    error_set(err, ERR_POLICY, 0, "%s", p->mistakes.data ? p->mistakes.data : "not a policy");
-    snprintf(err->source, sizeof err->source, "%s", p->first_mistake);
-    return -1;
+    return fail(p, err);
 }
 
+// "FILE:LINE: MESSAGE"
 static int fail_syntax(lua_State *L, struct policy *p, struct error *err)
 {
     const char *message = lua_tostring(L, -1);
     size_t name = strlen(p->procedure.name);
-    buf_puts(&p->mistakes, message ? message : "not Lua");
+    char *end = NULL;
+    long line = 0;
     if (message && strncmp(message, p->procedure.name, name) == 0 && message[name] == ':')
-        add_excerpt(&p->mistakes, p->text, strtol(message + name + 1, NULL, 10), 0);
-    return error_set(err, ERR_POLICY, 0, "%s", p->mistakes.data);
+        line = strtol(message + name + 1, &end, 10);
+    bool placed = end && strncmp(end, ": ", 2) == 0;
+    json_array_append_new(p->problems, own_problem(p, placed ? line : 0, 0, placed ? end + 2 : message));
+    return fail(p, err);
 }
 
-// What Lua finds out only when it gets there: undefined globals, unknown fields. Leaves the positions of the
-// table's parts.
+// What Lua finds out only when it gets there: undefined globals, unknown fields. What was begun is finished,
+// even by a migrun that has learned more. Leaves the positions of the table's parts.
 static int lint(lua_State *L, struct policy *p, struct error *err)
 {
     push_library_function(L, "migrun.lint", "check");
     lua_pushlstring(L, p->text, p->len);
     lua_pushstring(L, p->procedure.name);
     push_source(L, "migrun.meta");
-    lua_call(L, 3, 1);
+    lua_pushcfunction(L, site_module_text);
+    lua_call(L, 4, 1);
     lua_getfield(L, -1, "problems");
-    if (lua_rawlen(L, -1) > 0)
+    if (lua_rawlen(L, -1) > 0 && !p->in.frozen)
         return fail_with(L, p, err);
     lua_pop(L, 1);
     lua_getfield(L, -1, "positions");
@@ -559,7 +611,7 @@ static void open_bindings(lua_State *L)
 
 int policy_load(struct policy *p, const char *given, const json_t *params, struct error *err)
 {
-    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = given};
+    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = given, .problems = json_array()};
     return interp_open(&p->in, open_bindings, err) < 0 || read_policy(p, given, err) < 0 ||
                    check_policy(p, params, err) < 0
                ? -1
@@ -568,7 +620,7 @@ int policy_load(struct policy *p, const char *given, const json_t *params, struc
 
 static int restore_policy(struct policy *p, const struct opening *opening, struct error *err)
 {
-    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = opening->policy};
+    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = opening->policy, .problems = json_array()};
     if (interp_open(&p->in, open_bindings, err) < 0)
         return -1;
     p->path = xstrdup(opening->policy);
@@ -611,7 +663,7 @@ void policy_free(struct policy *p)
     free(p->procedure.steps);
     free((void *)(uintptr_t)p->procedure.summary);
     interp_close(&p->in);
-    buf_free(&p->mistakes);
+    json_decref(p->problems);
     json_decref(p->procedure.secrets);
     free(p->path);
     free(p->text);

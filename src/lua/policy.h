@@ -12,15 +12,16 @@ struct policy {
     char *path, *text;
     size_t len; // of text
     struct procedure procedure;
-    int steps;               // registry reference: the checked steps
-    struct buf mistakes;     // found in it, as they are told
-    char first_mistake[256]; // its place
+    int steps;        // registry reference: the checked steps
+    json_t *problems; // found in it: [{file, line, column, message, text: the line}]; 0: not known
 };
 
 // given: a file, or a name in the policy folders. params: what the command line gives. Errors: ERR_USAGE (no
 // such policy, wrong parameters), ERR_POLICY (its mistakes, each with its place and line of text).
 int policy_load(struct policy *policy, const char *given, const json_t *params, struct error *err);
 void policy_free(struct policy *policy);
+// Adds a problem as it is told: "FILE:LINE:COLUMN: MESSAGE", its line, and a caret.
+void policy_put_problem(struct buf *b, const json_t *problem);
 // The policies of runs that were cut off, from their journals, with the modules that they had then.
 extern const struct policies lua_policies;
 

@@ -151,6 +151,22 @@ static bool run_site_module(lua_State *L, const char *name)
     return text != NULL;
 }
 
+int site_module_text(lua_State *L)
+{
+    struct interp *in = interp_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    if (!is_module_name(name))
+        return 0;
+    void **path = lua_box(L, box_free);
+    *path = path_of_module(in->folder ? in->folder : "?", name);
+    const json_t *text = site_module(in, name, *path);
+    if (!text)
+        return 0;
+    lua_pushlstring(L, json_string_value(text), json_string_length(text));
+    lua_pushstring(L, *path);
+    return 2;
+}
+
 static bool open_module(lua_State *L, const char *name)
 {
     const struct library_module *module = find_in_library(name);

@@ -17,5 +17,7 @@ void push_library(lua_State *L, const char *name);
 void push_library_function(lua_State *L, const char *module, const char *function);
 // The source of a module of the library.
 void push_source(lua_State *L, const char *name);
+// A function of Lua: the text and the file of a site's module, by its name; nothing where there is none.
+int site_module_text(lua_State *L);
 
 #endif

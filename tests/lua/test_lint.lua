@@ -70,7 +70,7 @@ return {
         source:edit_xml(guest:status_file(), { changes = { "@a" },
           apply = function(document) listen_on_all(run, document) end })
         source:service "libvirtd":restart()
-        for _, host in ipairs(run.hosts) do run:say(host.name .. " " .. host.facts.anything) end
+        for _, host in ipairs(run.hosts) do run:say(host.name .. " " .. host.facts.hostname) end
         run.saved.uuid = source.libvirt:domain(guest.name):xml({ inactive = true }):get("/domain/uuid")
         return ("%d"):format(CHUNK) .. text_of(guest:directory())
       end },
@@ -208,8 +208,8 @@ t.run("unknown fields of what a step is given", function()
     expect_in_step("run.source:log('x'):line()", "2:21: unknown field 'line' of a log; did you mean 'lines'?")
     expect_in_step("run.source:zzzzzz()", "2:12: unknown field 'zzzzzz' of a host")
     expect_in_step("run['sorce'] = 1", "2:5: unknown field 'sorce' of the run; did you mean 'source'?")
-    expect_in_step("run.saved.anything.at = run.site.all + run.source.facts.x.y + run[run.name]",
-        "2:71: unknown field 'name' of the run")
+    expect_in_step("run.saved.anything.at = run.site.all + run.source.settings.logs.y + run[run.name]",
+        "2:77: unknown field 'name' of the run")
 end)
 
 t.run("types of locals", function()
@@ -349,6 +349,7 @@ t.run("the nearest name", function()
 end)
 
 t.run("the library, the policies and the examples have no problems", function()
-    local files <close> = assert(io.popen "ls lua/migrun/*.lua policies/*.lua examples/*.lua")
+    local files <close> = assert(io.popen("find lua policies examples/*.lua tests/e2e/policies "
+        .. "tests/world -name '*.lua'"))
     for file in files:lines() do expect(t.read(file)) end
 end)

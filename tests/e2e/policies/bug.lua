@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- A mistake that is found only when it is reached.
-local function stumble(run) return run.params.nothing.at_all end
+local function stumble(run) return run.saved.nothing.at_all end
 
 local function at(title, phase, where, run)
   return { title, phase = phase, when = function(this) return this.params.at == where end, run = run }

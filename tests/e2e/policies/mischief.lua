@@ -47,7 +47,8 @@ local function language(run)
   end
   attempt(run, "a field of a host", function() run.source.write = function() end end)
   attempt(run, "a method of another object", function()
-    return run.source.write(run.instance, TARGET, "x")
+    local write = run.source.write
+    return write(run.instance, TARGET, "x")
   end)
 end
 
