@@ -57,7 +57,11 @@ end
 
 local function problems_of(parsed, text, file)
     local place, problems = places_of(text), {}
-    table.sort(parsed.problems, function(a, b) return a.pos < b.pos end)
+    for i, problem in ipairs(parsed.problems) do problem.number = i end
+    table.sort(parsed.problems, function(a, b)
+        if a.pos ~= b.pos then return a.pos < b.pos end
+        return a.number < b.number
+    end)
     for i, problem in ipairs(parsed.problems) do
         local at = place(problem.pos)
         problems[i] = {line = at.line, column = at.column, message = problem.message, file = file,

@@ -763,11 +763,13 @@ function json.decode(text) end
 ---A secret's value is read from a file (-p name=@/path) or from a variable of the environment
 ---(-p name=env:NAME), is neither shown nor journaled, and has no default.
 ---@field type "string"|"integer"|"number"|"boolean"|"duration"|"secret"
----@field default any
+---@field default any  without one it is required
 ---@field help string
 ---@field choices any[]|nil
 ---@field min number|string|nil  the least value (of integer, number and duration)
 ---@field max number|string|nil  the greatest
+---@field pattern string|nil      of a string: Lua's pattern, which the whole text matches
+---@field unit string|nil         of an integer or number: shown, as "MiB/s"
 
 -- A policy file returns
 ---@class Policy

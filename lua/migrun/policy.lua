@@ -11,8 +11,9 @@ local RANK = {check = 1, prepare = 2, migrate = 3, fixup = 4}
 local POLICY_KEYS = {"api", "audits", "nova", "params", "steps", "summary", "takes"}
 local STEP_KEYS = {"needs", "phase", "run", "temporary", "topic", "undo", "verify", "when"}
 local ONLY_OF = {undo = "prepare", verify = "fixup"}
-local PARAM_KEYS = {"choices", "default", "help", "max", "min", "type"}
+local PARAM_KEYS = {"choices", "default", "help", "max", "min", "pattern", "type", "unit"}
 local BOUNDED = {integer = "", number = "", duration = " s"} -- and the unit of their bounds
+local MEASURED = {"integer", "number"} -- what a policy may name the unit of
 local TAKES = {{"instance", "host"}, {"instance", "hosts"}, {"instance"}, {"host"}, {"hosts"}, {}}
 
 -- ---- values ----
@@ -80,6 +81,8 @@ end
 local function show(value) return type(value) == "string" and ("'%s'"):format(value) or tostring(value) end
 
 local function a(value) return value == nil and "nothing" or "a " .. type(value) end
+
+local function kind_text(name) return (name:find("^[aeiou]") and "an " or "a ") .. name end
 
 local function list_text(values)
     local texts = {}
@@ -173,20 +176,49 @@ end
 
 -- How a value is out of its parameter's bounds, or nil. "auto" has no bounds.
 local function out_of_bounds(param, value)
-    local unit = BOUNDED[param.type]
+    local unit = param.unit and " " .. param.unit or BOUNDED[param.type]
+    if param.pattern and type(value) == "string" and not value:find("^" .. param.pattern .. "$") then
+        return ("it must match %s"):format(param.pattern)
+    end
     if type(value) ~= "number" then return nil end
     if param.min and value < param.min then return ("it must be at least %s%s"):format(param.min, unit) end
     if param.max and value > param.max then return ("it must be at most %s%s"):format(param.max, unit) end
     return nil
 end
 
--- min and max, as the type has them.
+-- A pattern of Lua's that the whole text matches.
+function Check:pattern(param, path, what)
+    local pattern = param.pattern
+    if pattern == nil then return nil end
+    if param.type ~= "string" then
+        return self:problem(path .. ".pattern", "%s is %s, which has no pattern", what,
+            kind_text(param.type))
+    elseif type(pattern) ~= "string" or not pcall(string.find, "", "^" .. pattern .. "$") then
+        return self:problem(path .. ".pattern", "the pattern of %s is %s, which is not one of Lua's", what,
+            show(pattern))
+    end
+    return pattern
+end
+
+function Check:unit(param, path, what)
+    if param.unit == nil then return nil end
+    if not contains(MEASURED, param.type) then
+        return self:problem(path .. ".unit", "%s is %s, which has no unit of its own", what,
+            kind_text(param.type))
+    elseif type(param.unit) ~= "string" then
+        return self:problem(path .. ".unit", "the unit of %s is a text, not %s", what, a(param.unit))
+    end
+    return param.unit
+end
+
+-- min and max, as the type has them, pattern and unit.
 function Check:bounds(param, kind, path, what)
-    local bounds = {type = param.type}
+    local bounds = {type = param.type, pattern = self:pattern(param, path, what),
+        unit = self:unit(param, path, what)}
     for _, name in ipairs {"min", "max"} do
         local bound = param[name]
         if bound ~= nil and not BOUNDED[param.type] then
-            self:problem(path .. "." .. name, "%s is a %s, which has no %s", what, param.type, name)
+            self:problem(path .. "." .. name, "%s is %s, which has no %s", what, kind_text(param.type), name)
         elseif bound ~= nil then
             bounds[name] = self:fitting(kind, bound ~= "auto" and bound or nil, path .. "." .. name,
                 ("the %s of %s"):format(name, what), bound)
@@ -220,7 +252,7 @@ function Check:param(name, param)
         self:problem(path .. ".help", "the help of %s is a text, not %s", what, a(param.help))
     end
     if param.type == "secret" then
-        for _, name in ipairs {"choices", "default", "max", "min"} do
+        for _, name in ipairs {"choices", "default", "max", "min", "pattern", "unit"} do
             if param[name] ~= nil then
                 self:problem(path .. "." .. name,
                     "%s is a secret, which has no %s: a policy is no place for it", what, name)
@@ -243,7 +275,7 @@ function Check:param(name, param)
         self:problem(path .. ".default", "the default of %s is %s; %s", what, show(param.default), outside)
     end
     return {type = param.type, default = default, help = param.help, choices = choices, min = bounds.min,
-        max = bounds.max}
+        max = bounds.max, pattern = bounds.pattern, unit = bounds.unit}
 end
 
 function Check:params(params)
@@ -468,7 +500,7 @@ end
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance,
 ---takes_host, takes_hosts, migrates, nova, audits, params = {[name] = {type, default, help, choices, min,
----max}}, steps = {{title, phase, needs, topic, run, when, undo, verify, temporary}, …}, topics = {word, …}};
+---max, pattern, unit}}, steps = {{title, phase, needs, topic, run, when, undo, verify, temporary}, …}, topics = {word, …}};
 ---durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
@@ -504,8 +536,9 @@ local function topics_of(text, topics, problems)
 end
 
 ---The values of a policy's parameters (policy.check's params) from what the command line gives, texts by
----name, and the problems: sentences. topics: policy.check's.
-function policy.params(spec, given, topics)
+---name, and the problems: sentences. topics: policy.check's. A parameter without a default must be given, but
+---for a run that is finished now (finishing).
+function policy.params(spec, given, topics, finishing)
     local values, problems = {}, {}
     values.i_know = topics_of(given.i_know, topics or {}, problems)
     local names = sorted_names(spec)
@@ -535,7 +568,38 @@ function policy.params(spec, given, topics)
             values[name] = value
         end
     end
+    for _, name in ipairs(names) do
+        if spec[name].default == nil and given[name] == nil and not finishing then
+            local help = spec[name].help
+            problems[#problems + 1] = ("parameter '%s' is required%s (-p %s=%s)")
+                :format(name, help and ": " .. help or "", name, spec[name].type == "secret" and "@/PATH" or "…")
+        end
+    end
     return values, problems
+end
+
+local ARGUMENTS = {instance = "INSTANCE", host = "HOST", hosts = "HOST ..."}
+
+---What an operator is told of a checked policy: {summary, takes, topics, arguments = "INSTANCE HOST", params =
+---{{name, required, and what policy.check has of it}, …}}.
+function policy.describe(checked)
+    local arguments, params = {}, {}
+    for i, taken in ipairs(checked.takes) do
+        arguments[i] = ARGUMENTS[taken]
+        if taken == "hosts" and i == 2 then arguments[i] = "[HOST | any]" end
+    end
+    for i, name in ipairs(sorted_names(checked.params)) do
+        local param = {name = name, required = checked.params[name].default == nil}
+        for key, value in pairs(checked.params[name]) do param[key] = value end
+        params[i] = param
+    end
+    return {summary = checked.summary, takes = checked.takes, topics = checked.topics,
+        arguments = table.concat(arguments, " "), params = params}
+end
+
+---Whether what a file returned is meant as a policy: a module of the site's may lie beside policies.
+function policy.is_meant(value)
+    return type(value) == "table" and (value.api ~= nil or value.steps ~= nil)
 end
 
 return policy

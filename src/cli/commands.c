@@ -125,6 +125,8 @@ static const struct command_option diagnose_options[] = {
 
 static const struct command_option show_options[] = {STATE, JSON, COLOR, HELP, {0}};
 
+static const struct command_option list_options[] = {JSON, HELP, {0}};
+
 static const struct command_option help_options[] = {HELP, {0}};
 
 const struct command commands[] = {
@@ -199,6 +201,30 @@ const struct command commands[] = {
         .missing = "diagnose takes the name of one instance, run or request",
         .run = diagnose_run,
         .options = diagnose_options,
+    },
+    {
+        .name = "check",
+        .arguments = "POLICY ...",
+        .summary = "find the mistakes of policies",
+        .about = "Looks through policies, and the modules beside them that they require, and runs no step: "
+                 "syntax, names, the arguments and options of every call, fields of facts, phases, "
+                 "parameters. Each mistake is told with its file, line and column. Every run does the same "
+                 "first. The exit status is 1 where there is a mistake.",
+        .example = "migrun check ./mine.lua",
+        .least = 1,
+        .missing = "no policy is named",
+        .run = check_run,
+        .options = list_options,
+    },
+    {
+        .name = "policies",
+        .arguments = "",
+        .summary = "list the policies that can be named, and what each does",
+        .about = "Lists the policies in /etc/migrun/policies and those that came with migrun. 'migrun POLICY "
+                 "--help' tells what arguments and parameters one takes.",
+        .example = "migrun libvirt.lua --help",
+        .run = policies_run,
+        .options = list_options,
     },
     {
         .name = "help",

@@ -4,6 +4,7 @@
 #ifndef MIGRUN_CLI_COMMANDS_H
 #define MIGRUN_CLI_COMMANDS_H
 
+#include "base/text.h"
 #include "cli/options.h"
 
 enum option_id { // of options without a letter; the others have their letter
@@ -64,7 +65,12 @@ int history_run(struct options *options, struct error *err);
 int diagnose_run(struct options *options, struct error *err);
 int show_run(struct options *options, struct error *err);
 int help_run(struct options *options, struct error *err);
+int check_run(struct options *options, struct error *err);
+int policies_run(struct options *options, struct error *err);
+int policy_help(const struct options *options, struct error *err); // of the policy that is named
 
+// Adds a line of help: what is typed, and in a column of its own what that means.
+void help_entry(struct buf *out, const char *head, const char *text);
 // Each text is the caller's to free.
 char *help_text(const struct command *command);
 char *manual_page(void);     // roff, for man

@@ -32,20 +32,25 @@ static void put_wrapped(struct buf *out, const char *text, size_t at, size_t ind
     buf_puts(out, "\n");
 }
 
+void help_entry(struct buf *out, const char *head, const char *text)
+{
+    size_t width = 2 + text_columns(head);
+    buf_printf(out, "  %s", head);
+    if (width + 2 > TEXT_COLUMN)
+        buf_printf(out, "\n%*s", TEXT_COLUMN, "");
+    else
+        buf_printf(out, "%*s", (int)(TEXT_COLUMN - width), "");
+    put_wrapped(out, text, TEXT_COLUMN, TEXT_COLUMN);
+}
+
 static void put_option(struct buf *out, const struct command_option *option)
 {
     char letter[8] = "    ";
     if (option->id < 256)
         snprintf(letter, sizeof letter, "-%c, ", option->id);
-    size_t start = out->len;
-    buf_printf(out, "  %s--%s%s%s", letter, option->name, option->value ? " " : "",
-               option->value ? option->value : "");
-    size_t width = out->len - start;
-    if (width + 2 > TEXT_COLUMN)
-        buf_printf(out, "\n%*s", TEXT_COLUMN, "");
-    else
-        buf_printf(out, "%*s", (int)(TEXT_COLUMN - width), "");
-    put_wrapped(out, option->text, TEXT_COLUMN, TEXT_COLUMN);
+    auto_free char *head = xasprintf("%s--%s%s%s", letter, option->name, option->value ? " " : "",
+                                     option->value ? option->value : "");
+    help_entry(out, head, option->text);
 }
 
 static void put_commands(struct buf *out)
@@ -212,13 +217,13 @@ char *bash_completion(void)
     buf_puts(&out, "' -- \"$word\")) ;;\n"
                    "    recover:*|show:*) COMPREPLY=($(compgen -W \"$(migrun history 2>/dev/null |\n"
                    "        awk 'NR > 1 { print $1 }')\" -- \"$word\")) ;;\n"
-                   "    :*|help:*)\n"
-                   "        COMPREPLY=($(compgen -W '");
+                   "    :*|help:*|check:*)\n"
+                   "        [ \"$command\" = check ] || COMPREPLY=($(compgen -W '");
     for (const struct command *command = commands; command->name; command++)
         buf_printf(&out, "%s%s", command == commands ? "" : " ", command->name);
     buf_puts(&out,
              "' -- \"$word\"))\n"
-             "        [ \"$command\" ] && return\n"
+             "        [ \"$command\" = help ] && return\n"
              "        compopt -o filenames 2>/dev/null\n"
              "        COMPREPLY+=($(compgen -f -X '!*.lua' -- \"$word\") $(compgen -d -- \"$word\")\n"
              "            $(cd /etc/migrun/policies 2>/dev/null && compgen -f -X '!*.lua' -- \"$word\")\n"

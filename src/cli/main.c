@@ -54,6 +54,8 @@ static int run_command(const struct command *command, struct options *options, s
         return output_print("migrun " MIGRUN_VERSION "\n");
     if (!options->help)
         return command->run(options, err);
+    if (command == commands && options->n_arguments)
+        return policy_help(options, err);
     auto_free char *text = help_text(command);
     return output_print(text);
 }

@@ -149,7 +149,9 @@ static int take_all(const struct command *command, int argc, char **argv, struct
         if (take_option(command, options, option, optarg, err) < 0)
             return -1;
     }
-    while (!options->help && !options->version && optind < argc) // what follows "--"
+    // What follows "--"; or, to ask for help, the word behind it.
+    bool asks = options->help || options->version;
+    while (optind < argc && (!asks || argv[optind][0] != '-'))
         options->arguments[options->n_arguments++] = argv[optind++];
     return 0;
 }

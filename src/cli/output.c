@@ -47,23 +47,35 @@ static bool begins_with_place(const char *message)
     return false;
 }
 
-// As one sentence, or as the policy's place, message and line. Returns the exit status.
-static int complain(const char *message, const struct error *err)
+static void put_shown(struct buf *text, const char *lines)
 {
-    bool placed = (err->domain == ERR_POLICY || err->domain == ERR_SITE) && begins_with_place(message);
     bool utf8 = STREQ(nl_langinfo(CODESET), "UTF-8");
-    auto_buf struct buf text = {0};
-    buf_puts(&text, placed ? "" : "migrun: ");
-    for (const char *line = message; *line;) {
+    for (const char *line = lines; *line;) {
         size_t length = strcspn(line, "\n");
         auto_free char *raw = xstrndup(line, length);
         for (char *tab = strchr(raw, '\t'); tab; tab = strchr(tab, '\t'))
             *tab = ' '; // one column each, as the caret below a line of source counts them
         auto_free char *clean = shown_text(raw, utf8);
-        buf_printf(&text, "%s\n", clean);
+        buf_printf(text, "%s\n", clean);
         line += length;
         line += *line == '\n';
     }
+}
+
+int output_shown(const char *text)
+{
+    auto_buf struct buf shown = {0};
+    put_shown(&shown, text);
+    return shown.data ? output_print(shown.data) : 0;
+}
+
+// As one sentence, or as the policy's place, message and line. Returns the exit status.
+static int complain(const char *message, const struct error *err)
+{
+    bool placed = (err->domain == ERR_POLICY || err->domain == ERR_SITE) && begins_with_place(message);
+    auto_buf struct buf text = {0};
+    buf_puts(&text, placed ? "" : "migrun: ");
+    put_shown(&text, message);
     write_all(STDERR_FILENO, text.data, text.len);
     return 1;
 }

@@ -17,6 +17,8 @@ void output_close(struct output *output);
 
 // A text on stdout; the exit status.
 int output_print(const char *text);
+// The same of a text from outside, as it may be shown.
+int output_shown(const char *text);
 // A mistake is told in one sentence, and to a program that reads JSON as the verdict that it waits for. The
 // exit status.
 int output_mistake(const struct error *err, bool json);

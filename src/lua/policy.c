@@ -6,6 +6,7 @@
 #include "base/spawn.h"
 #include "lua/bindings.h"
 #include "lua/explain.h"
+#include "lua/find.h"
 #include "lua/sandbox.h"
 #include "run/journal.h"
 
@@ -18,66 +19,27 @@
 
 enum { POLICY_MAX = 1 << 20, PROBLEMS_SHOWN = 8 };
 
-// ---- finding it ----
+// ---- reading it ----
 
-static bool is_file(const char *path)
+// What lua(1) skips as well: a byte order mark, and a first line that begins with '#'.
+static void skip_start(char *text)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
-}
-
-// The policies that came with migrun: beside the program in a build, else where make install puts them.
-static char *own_policies(void)
-{
-    static const char *const beside[] = {"../policies", "../../policies"};
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n > 0) {
-        self[n] = '\0';
-        *strrchr(self, '/') = '\0';
-        for (size_t i = 0; i < COUNT_OF(beside); i++) {
-            auto_free char *folder = xasprintf("%s/%s", self, beside[i]),
-                           *probe = xasprintf("%s/libvirt.lua", folder);
-            char *real = is_file(probe) ? realpath(folder, NULL) : NULL;
-            if (real)
-                return real;
-        }
-    }
-    return xstrdup(MIGRUN_PREFIX "/share/migrun/policies");
-}
-
-// A path as it is given; a bare name, with .lua or without, is looked up in the policy folders, and never in
-// the current folder, which may be another user's.
-static char *find_policy(const char *given, const char *own)
-{
-    if (strchr(given, '/'))
-        return is_file(given) ? xstrdup(given) : NULL;
-    if (!*given)
-        return NULL;
-    const char *folders[] = {"/etc/migrun/policies", own};
-    for (size_t i = 0; i < COUNT_OF(folders); i++)
-        for (int suffix = 0; suffix < 2; suffix++) {
-            char *path = xasprintf("%s/%s%s", folders[i], given, suffix ? ".lua" : "");
-            if (is_file(path))
-                return path;
-            free(path);
-        }
-    return NULL;
+    if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
+        memset(text, ' ', 3);
+    char *sign = text + strspn(text, " ");
+    if (*sign == '#' && sign - text <= 3)
+        memset(sign, ' ', strcspn(sign, "\n"));
 }
 
 static int read_policy(struct policy *p, const char *given, struct error *err)
 {
-    auto_free char *own = own_policies();
-    p->path = find_policy(given, own);
-    if (!p->path && strchr(given, '/'))
-        return error_set(err, ERR_USAGE, 0, "there is no policy %s: no such file", given);
+    p->path = policy_find(given, err);
     if (!p->path)
-        return error_set(err, ERR_USAGE, 0, "there is no policy '%s' in /etc/migrun/policies or %s%s%s",
-                         given, own, is_file(given) ? "; the file here is ./" : "",
-                         is_file(given) ? given : "");
+        return -1;
     p->procedure.name = p->path;
     if (read_whole_file(p->path, POLICY_MAX, &p->text, &p->len) < 0)
         return error_set(err, ERR_USAGE, 0, "policy %s cannot be read: %s", p->path, strerror(errno));
+    skip_start(p->text);
     char *slash = strrchr(p->path, '/');
     p->in.folder = slash ? xstrndup(p->path, (size_t)(slash - p->path)) : xstrdup(".");
     return 0;
@@ -191,17 +153,25 @@ static int fail_with(lua_State *L, struct policy *p, struct error *err)
     return fail(p, err);
 }
 
-// "FILE:LINE: MESSAGE"
+// From "FILE:LINE: MESSAGE", as Lua tells it.
+static json_t *problem_from(const struct policy *p, const char *message)
+{
+    const char *end = strstr(message, ": "), *colon = end;
+    while (colon && colon > message && colon[-1] >= '0' && colon[-1] <= '9')
+        colon--;
+    if (!colon || colon == end || colon - 1 <= message || colon[-1] != ':')
+        return json_pack("{s:o}", "message", json_text(message));
+    auto_free char *file = xstrndup(message, (size_t)(colon - 1 - message));
+    if (STREQ(file, p->procedure.name))
+        return own_problem(p, strtoll(colon, NULL, 10), 0, end + 2);
+    return json_pack("{s:o, s:I, s:o}", "file", json_text(file), "line", (json_int_t)strtoll(colon, NULL, 10),
+                     "message", json_text(end + 2));
+}
+
 static int fail_syntax(lua_State *L, struct policy *p, struct error *err)
 {
     const char *message = lua_tostring(L, -1);
-    size_t name = strlen(p->procedure.name);
-    char *end = NULL;
-    long line = 0;
-    if (message && strncmp(message, p->procedure.name, name) == 0 && message[name] == ':')
-        line = strtol(message + name + 1, &end, 10);
-    bool placed = end && strncmp(end, ": ", 2) == 0;
-    json_array_append_new(p->problems, own_problem(p, placed ? line : 0, 0, placed ? end + 2 : message));
+    json_array_append_new(p->problems, problem_from(p, message ? message : "not Lua"));
     return fail(p, err);
 }
 
@@ -234,6 +204,11 @@ static int check_table(lua_State *L, struct policy *p, struct error *err)
         return -1;
     lua_insert(L, -2); // positions, chunk
     lua_call(L, 0, 1);
+    push_library_function(L, "migrun.policy", "is_meant");
+    lua_pushvalue(L, -2);
+    lua_call(L, 1, 1);
+    p->stranger = !lua_toboolean(L, -1);
+    lua_pop(L, 1);
     push_library_function(L, "migrun.policy", "check");
     lua_insert(L, -2);
     lua_pushvalue(L, -3);
@@ -346,7 +321,8 @@ static int take_params(lua_State *L, struct policy *p, const json_t *given, stru
         return -1;
     lua_push_json(L, *values);
     lua_getfield(L, -5, "topics");
-    lua_call(L, 3, 2);
+    lua_pushboolean(L, p->in.frozen);
+    lua_call(L, 4, 2);
     if (lua_istable(L, -1) && lua_rawlen(L, -1) > 0) {
         lua_rawgeti(L, -1, 1);
         return error_set(err, ERR_USAGE, 0, "%s: %s", p->procedure.name, lua_tostring(L, -1));
@@ -479,7 +455,7 @@ static void attach(void *data, struct run *run)
         interp_enter(&p->in, give_saved, run->saved, NULL);
 }
 
-// ---- reading it ----
+// ---- taking it over ----
 
 // A copy, so that a policy which changes its checked table later takes nothing away. Raises when it is no
 // string.
@@ -582,6 +558,11 @@ struct reading {
     const json_t *params;
 };
 
+struct inspection {
+    struct policy *policy;
+    json_t **about;
+};
+
 static int check_all(lua_State *L, void *data, struct error *err)
 {
     const struct reading *reading = data;
@@ -616,6 +597,42 @@ int policy_load(struct policy *p, const char *given, const json_t *params, struc
                    check_policy(p, params, err) < 0
                ? -1
                : 0;
+}
+
+// A table of Lua's that is empty could be either.
+static void make_list(json_t *object, const char *key)
+{
+    if (!json_is_array(json_object_get(object, key)))
+        json_object_set_new(object, key, json_array());
+}
+
+static int describe(lua_State *L, void *data, struct error *err)
+{
+    static const char *const lists[] = {"takes", "topics", "params"};
+    const struct inspection *inspection = data;
+    if (check_table(L, inspection->policy, err) < 0)
+        return -1;
+    push_library_function(L, "migrun.policy", "describe");
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    if (lua_to_json(L, -1, inspection->about, err) < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        make_list(*inspection->about, lists[i]);
+    return 0;
+}
+
+int policy_inspect(struct policy *p, const char *given, json_t **about, struct error *err)
+{
+    *p = (struct policy){.steps = LUA_NOREF, .procedure.name = given, .problems = json_array()};
+    struct inspection inspection = {.policy = p, .about = about};
+    *about = NULL;
+    if (interp_open(&p->in, open_bindings, err) == 0 && read_policy(p, given, err) == 0 &&
+        interp_enter(&p->in, describe, &inspection, err) == 0)
+        return 0;
+    if (!json_array_size(p->problems))
+        json_array_append_new(p->problems, problem_from(p, err->message));
+    return -1;
 }
 
 static int restore_policy(struct policy *p, const struct opening *opening, struct error *err)

@@ -355,10 +355,11 @@ end)
 
 local SPEC = {
     timeout = {type = "duration", default = "auto"}, count = {type = "integer", default = 3},
-    ratio = {type = "number"},
+    ratio = {type = "number", default = 0.25},
     force = {type = "boolean", default = false},
-    mode = {type = "string", default = "fast", choices = {"fast", "safe"}}, text = {type = "string"},
-    wait = {type = "duration", default = "auto", min = 1, max = 3600}, speed = {type = "integer", min = 0},
+    mode = {type = "string", default = "fast", choices = {"fast", "safe"}}, text = {type = "string", default = "t"},
+    wait = {type = "duration", default = "auto", min = 1, max = 3600}, speed = {type = "integer", min = 0, max = 9, default = 1, unit = "MiB/s"},
+    tag = {type = "string", pattern = "%l+", default = "x"},
 }
 
 local function value_of(name, text)
@@ -368,7 +369,7 @@ end
 
 t.run("defaults, and converted values", function()
     t.equal(policy.params(SPEC, {}), {timeout = "auto", count = 3, force = false, mode = "fast",
-        wait = "auto", i_know = {}})
+        wait = "auto", ratio = 0.25, text = "t", speed = 1, tag = "x", i_know = {}})
     local good = {
         timeout = {["90s"] = 90, auto = "auto"}, count = {["7"] = 7, ["-1"] = -1},
         ratio = {["0.5"] = 0.5, ["2"] = 2}, mode = {safe = "safe"},
@@ -389,7 +390,8 @@ t.run("values that do not fit", function()
             "parameter 'timeout': '5 bananas' is not a duration; write 90s, 10m or 1h30m"},
         {"wait", "0", "parameter 'wait' is '0'; it must be at least 1 s"},
         {"wait", "2h", "parameter 'wait' is '2h'; it must be at most 3600 s"},
-        {"speed", "-5", "parameter 'speed' is '-5'; it must be at least 0"},
+        {"speed", "-5", "parameter 'speed' is '-5'; it must be at least 0 MiB/s"},
+        {"tag", "a1", "parameter 'tag' is 'a1'; it must match %l+"},
         {"count", "1.5", "parameter 'count': '1.5' is not a whole number"},
         {"count", "0x10", "parameter 'count': '0x10' is not a whole number"},
         {"count", "99999999999999999999", "parameter 'count': '99999999999999999999' is not a whole number"},
@@ -404,10 +406,55 @@ t.run("values that do not fit", function()
     end
 end)
 
+t.run("a parameter without a default is required", function()
+    local spec = {why = {type = "string", help = "the ticket"}, word = {type = "secret"}}
+    local _, problems = policy.params(spec, {})
+    t.equal(problems, {"parameter 'why' is required: the ticket (-p why=…)",
+        "parameter 'word' is required (-p word=@/PATH)"})
+    _, problems = policy.params(spec, {why = "", word = "secret"})
+    t.equal(problems, {})
+    _, problems = policy.params(spec, {}, {}, true) -- of a run that was begun without
+    t.equal(problems, {})
+end)
+
+t.run("patterns and units", function()
+    local function param(changes) return {params = {x = changes}} end
+    local checked = policy.check(with(param {type = "string", pattern = "[A-Z]+%-%d+"})).params.x
+    t.equal(checked, {type = "string", pattern = "[A-Z]+%-%d+"})
+    local _, problems = policy.params({x = checked}, {x = "OPS-12 "})
+    t.equal(problems, {"parameter 'x' is 'OPS-12 '; it must match [A-Z]+%-%d+"})
+    _, problems = policy.params({x = checked}, {x = "OPS-12"})
+    t.equal(problems, {})
+    expect(param {type = "string", pattern = "%d+", default = "x"},
+        "the default of parameter 'x' is 'x'; it must match %d+")
+    expect(param {type = "string", pattern = "[a"},
+        "the pattern of parameter 'x' is '[a', which is not one of Lua's")
+    expect(param {type = "integer", pattern = "%d"}, "parameter 'x' is an integer, which has no pattern")
+    t.equal(policy.check(with(param {type = "number", unit = "%"})).params.x.unit, "%")
+    expect(param {type = "duration", unit = "s"}, "parameter 'x' is a duration, which has no unit of its own")
+    expect(param {type = "integer", unit = 5}, "the unit of parameter 'x' is a text, not a number")
+end)
+
+t.run("what an operator is told of a policy", function()
+    local told = policy.describe(policy.check {api = 1, summary = "s", params = {
+        b = {type = "integer", default = 2, min = 1, unit = "MiB/s", help = "how fast"}, a = {type = "string"}},
+        steps = {{"x", phase = "check", run = nothing, topic = "cpu"}}})
+    t.equal(told, {summary = "s", takes = {"instance", "host"}, arguments = "INSTANCE HOST", topics = {"cpu"},
+        params = {{name = "a", type = "string", required = true},
+            {name = "b", type = "integer", default = 2, min = 1, unit = "MiB/s", help = "how fast",
+                required = false}}})
+    local function arguments(takes)
+        return policy.describe(policy.check {api = 1, summary = "s", takes = takes,
+            steps = {check_step "x"}}).arguments
+    end
+    t.equal({arguments {"instance", "hosts"}, arguments {"hosts"}, arguments {}, arguments {"host"}},
+        {"INSTANCE [HOST | any]", "HOST ...", "", "HOST"})
+end)
+
 t.run("unknown parameters", function()
     local _, problem = value_of("timout", "5")
     t.equal(problem, "unknown parameter 'timout' (did you mean 'timeout'?); the policy takes count, force, "
-        .. "mode, ratio, speed, text, timeout, wait")
+        .. "mode, ratio, speed, tag, text, timeout, wait")
     local _, problems = policy.params({}, {x = "1"})
     t.equal(problems, {"unknown parameter 'x'; the policy takes none"})
     _, problems = policy.params(SPEC, {x = "1", count = "y", ratio = "z"})

@@ -698,7 +698,7 @@ static void the_library_is_in_the_program(void **state)
          "there is no module 'migrun.chekc' in migrun's library; did you mean 'migrun.check'?"},
         {"require 'nowhere'", "there is no module 'nowhere' in /tmp"},
         {"require '../x'", "'../x' is not a valid module name"},
-        {"require 'migrun.lint'.check(1, 2, 3)", "migrun/lint.lua:"},
+        {"require 'migrun.lint'.check(1, 2, 3)", "migrun/lint/parser.lua:"},
     };
     for (size_t i = 0; i < COUNT_OF(missing); i++) {
         struct policy policy;

@@ -145,6 +145,11 @@ static void help_and_version(void **state)
     options_free(&o);
     o = good(WORDS("p.lua", "-h"));
     assert_true(o.help);
+    assert_string_equal(o.arguments[0], "p.lua");
+    options_free(&o);
+    o = good(WORDS("-h", "p.lua", "--nonsense"));
+    assert_int_equal(o.n_arguments, 1);
+    assert_string_equal(o.arguments[0], "p.lua");
     options_free(&o);
     o = good(WORDS("--version"));
     assert_true(o.version);
@@ -273,6 +278,8 @@ static void bash_completes(void **state)
     completes("migrun history --color \"\"", "auto always never");
     completes("migrun help sh", "show");
     completes("migrun his", "history");
+    completes("migrun check --j", "--json");
+    completes("migrun pol", "policies");
 }
 
 static void expect_line(const char *const *words, const char *wanted)
