@@ -43,12 +43,6 @@ local function locate(node, place, positions, path, depth)
     end
 end
 
-local function line_of(text, number)
-    local at = 1
-    for _ = 2, number do at = text:find("\n", at, true) + 1 end
-    return text:match("^[^\r\n]*", at)
-end
-
 local function parsed_or_nil(text)
     local ok, parsed = pcall(parser.parse, text)
     if not ok and parsed ~= parser.SYNTAX then error(parsed, 0) end
@@ -64,8 +58,7 @@ local function problems_of(parsed, text, file)
     end)
     for i, problem in ipairs(parsed.problems) do
         local at = place(problem.pos)
-        problems[i] = {line = at.line, column = at.column, message = problem.message, file = file,
-            text = line_of(text, at.line)}
+        problems[i] = {line = at.line, column = at.column, message = problem.message, file = file}
     end
     return problems
 end
@@ -87,7 +80,7 @@ end
 
 ---Looks through the text of a policy (name: its file), with the classes of meta_text, and through the modules
 ---of its folder that it requires: module_text(name) gives the text and file of one, or nil. Gives {problems =
----{{line, column, message, file, text = that line}, …}, positions = {[path] = {line, column}}}: problems in the
+---{{line, column, message, file}, …}, positions = {[path] = {line, column}}}: problems in the
 ---order of the text; positions of the parts of the table that the file returns, by paths as "", "summary",
 ---"params.timeout.type", "steps[3]", "steps[3].phase": of a key where there is one, else of the expression.
 ---many: the last expression of a list, which may give any number of values. A text that is not Lua has

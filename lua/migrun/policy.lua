@@ -500,7 +500,8 @@ end
 ---Checks what a policy file (name) returned; positions are lint.check's. Gives the policy in its one form, or
 ---nil, and the problems: {{line, column, message}, …}. The form: {summary, takes, takes_instance,
 ---takes_host, takes_hosts, migrates, nova, audits, params = {[name] = {type, default, help, choices, min,
----max, pattern, unit}}, steps = {{title, phase, needs, topic, run, when, undo, verify, temporary}, …}, topics = {word, …}};
+---max, pattern, unit}}, steps = {{title, phase, needs, topic, run, when, undo, verify, temporary}, …}, topics
+---= {word, …}};
 ---durations are seconds or "auto".
 function policy.check(value, positions, name)
     local check = setmetatable({positions = positions or {}, problems = {}, steps_by_title = {},
@@ -570,9 +571,9 @@ function policy.params(spec, given, topics, finishing)
     end
     for _, name in ipairs(names) do
         if spec[name].default == nil and given[name] == nil and not finishing then
-            local help = spec[name].help
+            local help, value = spec[name].help, spec[name].type == "secret" and "@/PATH" or "…"
             problems[#problems + 1] = ("parameter '%s' is required%s (-p %s=%s)")
-                :format(name, help and ": " .. help or "", name, spec[name].type == "secret" and "@/PATH" or "…")
+                :format(name, help and ": " .. help or "", name, value)
         end
     end
     return values, problems
@@ -580,8 +581,8 @@ end
 
 local ARGUMENTS = {instance = "INSTANCE", host = "HOST", hosts = "HOST ..."}
 
----What an operator is told of a checked policy: {summary, takes, topics, arguments = "INSTANCE HOST", params =
----{{name, required, and what policy.check has of it}, …}}.
+---What an operator is told of a checked policy: {summary, takes, topics, arguments = "INSTANCE HOST",
+---params = {{name, required, and what policy.check has of it}, …}}.
 function policy.describe(checked)
     local arguments, params = {}, {}
     for i, taken in ipairs(checked.takes) do

@@ -2,6 +2,7 @@
 #include "lua/interp.h"
 
 #include "base/interrupt.h"
+#include "lua/trace.h"
 #include "lua/value.h"
 #include "run/change.h"
 
@@ -90,14 +91,33 @@ static void on_count(lua_State *L, lua_Debug *unused)
     luaL_where(L, 0);
     error_set(&err, ERR_POLICY, 0, "%sa loop that does not end: stopped after %llu million instructions",
               lua_tostring(L, -1), (unsigned long long)in->work_max / 1000000);
+    snprintf(err.source, sizeof err.source, "%s", lua_tostring(L, -1));
     lua_raise(L, &err);
 }
 
 // ---- errors ----
 
-int lua_raise(lua_State *L, const struct error *err)
+// Puts the place of the function of Lua that called before the message.
+static void put_where(lua_State *L, struct error *err)
+{
+    luaL_where(L, 1);
+    const char *where = lua_tostring(L, -1);
+    snprintf(err->source, sizeof err->source, "%s", where);
+    if (*where) {
+        char message[sizeof err->message + sizeof err->source];
+        snprintf(message, sizeof message, "%s%s", where, err->message);
+        memcpy(err->message, message, sizeof err->message - 1);
+        err->message[sizeof err->message - 1] = '\0';
+    }
+    lua_pop(L, 1);
+}
+
+int lua_raise(lua_State *L, const struct error *raised)
 {
     struct interp *in = interp_of(L);
+    struct error placed = *raised, *err = &placed;
+    if (err->domain == ERR_POLICY && !*err->source)
+        put_where(L, err);
     surgery_spoil(in->run, err->message);
     if (err->domain == ERR_INTERRUPTED && !is_finishing(in)) // a pcall may catch this, and ask the next thing
         hurry(L, true);
@@ -121,15 +141,6 @@ int lua_mistake(lua_State *L, const char *format, ...)
     va_start(args, format);
     error_setv(&err, ERR_POLICY, 0, format, args);
     va_end(args);
-    luaL_where(L, 1);
-    const char *where = lua_tostring(L, -1);
-    snprintf(err.source, sizeof err.source, "%s", where);
-    if (*where) {
-        char message[sizeof err.message + sizeof err.source];
-        snprintf(message, sizeof message, "%s%s", where, err.message);
-        memcpy(err.message, message, sizeof err.message - 1);
-        err.message[sizeof err.message - 1] = '\0';
-    }
     return lua_raise(L, &err);
 }
 
@@ -137,6 +148,30 @@ static int error_tostring(lua_State *L)
 {
     lua_getfield(L, 1, "message");
     return 1;
+}
+
+enum { MEMBERS_SHOWN = 8 };
+
+// What a table that was raised without a message holds: its plain members with names, raw. Allocates nothing.
+static void put_members(lua_State *L, char *text, size_t size)
+{
+    size_t shown = 0, used = (size_t)snprintf(text, size, "an error without a message");
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+        char value[200] = "";
+        int type = lua_type(L, -1);
+        if (type == LUA_TSTRING)
+            snprintf(value, sizeof value, "\"%s\"", lua_tostring(L, -1));
+        else if (type == LUA_TBOOLEAN)
+            snprintf(value, sizeof value, "%s", lua_toboolean(L, -1) ? "true" : "false");
+        else if (type == LUA_TNUMBER)
+            snprintf(value, sizeof value, "%.14g", lua_tonumber(L, -1));
+        if (!name || !*value || shown == MEMBERS_SHOWN || used + strlen(name) + sizeof value > size)
+            continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%s = %s", shown++ ? ", " : ": { ", name, value);
+    }
+    if (shown)
+        snprintf(text + used, size - used, " }");
 }
 
 // Reads the raw members of an error value, so that its metatable has no say. In a call of its own, as a
@@ -155,8 +190,11 @@ static int read_error(lua_State *L)
         lua_rawget(L, 2);
     }
     const char *message = lua_tostring(L, 3), *domain = lua_tostring(L, 4), *source = lua_tostring(L, 6);
+    char plain[1024] = "";
+    if (!message)
+        put_members(L, plain, sizeof plain);
     error_set(err, domain ? error_domain_from_name(domain) : ERR_POLICY, (int)lua_tointeger(L, 5), "%s",
-              message ? message : "an error without a message");
+              message ? message : plain);
     snprintf(err->source, sizeof err->source, "%s", source ? source : "");
     return 0;
 }
@@ -165,6 +203,7 @@ static int read_error(lua_State *L)
 static void error_from(lua_State *L, struct error *err)
 {
     struct error read = {0};
+    bool is_table = lua_istable(L, -1);
     lua_pushcfunction(L, read_error);
     lua_pushlightuserdata(L, &read);
     lua_rotate(L, -3, 2);
@@ -172,13 +211,25 @@ static void error_from(lua_State *L, struct error *err)
         error_set(&read, ERR_POLICY, 0, "an error that cannot be read");
         lua_pop(L, 1);
     }
+    const struct interp *in = interp_of(L);
+    // What Lua itself says has its place already.
+    if (read.domain == ERR_POLICY && !*read.source && in->trace) {
+        auto_buf struct buf told = {0};
+        trace_put_place(&told, is_table ? in->place : "", read.message);
+        error_set(&read, ERR_POLICY, read.code, "%s", told.data);
+        snprintf(read.source, sizeof read.source, "%.*s", (int)sizeof read.source - 1, in->place);
+    }
     if (err)
         *err = read;
 }
 
 int interp_call(lua_State *L, int arguments, int results, struct error *err)
 {
-    int status = lua_pcall(L, arguments, results, 0);
+    int handler = lua_gettop(L) - arguments;
+    lua_pushcfunction(L, trace_handler);
+    lua_insert(L, handler);
+    int status = lua_pcall(L, arguments, results, handler);
+    lua_remove(L, handler);
     if (status == LUA_OK)
         return 0;
     if (status != LUA_ERRMEM) {
@@ -214,6 +265,8 @@ int interp_enter(struct interp *in, int (*body)(lua_State *L, void *data, struct
     lua_State *L = in->L;
     int top = lua_gettop(L);
     in->work = 0;
+    free(in->trace);
+    in->trace = NULL;
     lua_pushcfunction(L, run_entry);
     lua_pushlightuserdata(L, &entry);
     int rc = interp_call(L, 1, 0, err);
@@ -254,5 +307,6 @@ void interp_close(struct interp *in)
         lua_close(in->L);
     json_decref(in->modules);
     free(in->folder);
+    free(in->trace);
     *in = (struct interp){0};
 }

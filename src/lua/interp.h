@@ -22,6 +22,8 @@ struct interp {
     bool frozen;     // a recovery: modules are those, and no file is looked at
     struct run *run; // while one runs
     bool hurried;    // the end was asked for: from now on each instruction is asked
+    char place[300]; // of the mistake that was raised last ("FILE:LINE:"), and
+    char *trace;     // a line for each function of Lua that it was raised in; NULL: it was none
 };
 
 // begin: opens what Lua has there, NULL: nothing at all.

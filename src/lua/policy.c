@@ -112,33 +112,63 @@ static int fail(const struct policy *p, struct error *err)
     return -1;
 }
 
-// A problem of that line of the policy's own text.
-static json_t *own_problem(const struct policy *p, json_int_t line, json_int_t column, const char *message)
+// Lua shows the end of a long path alone.
+static bool is_shown_as(const char *path, const char *shown)
 {
-    size_t len = 0;
-    const char *at = line > 0 ? line_at(p->text, (long)line, &len) : NULL;
-    return json_pack("{s:o, s:I, s:I, s:o, s:o*}", "file", json_text(p->procedure.name), "line", line,
-                     "column", column, "message", json_text(message), "text",
-                     at ? json_stringn_nocheck(at, len) : NULL);
+    static const char dots[] = "...";
+    size_t len = strlen(path), tail = strlen(shown) - strlen(dots);
+    if (strncmp(shown, dots, strlen(dots)) != 0)
+        return STREQ(path, shown);
+    return len >= tail && STREQ(path + len - tail, shown + strlen(dots));
 }
 
-// Adds a problem {line, column, message [, file, text]}, which is on top of the stack.
+// The text of a file that the policy consists of: its own, or a module's. NULL: it is none of these.
+static const char *text_of(const struct policy *p, const char *file)
+{
+    const char *name;
+    json_t *text;
+    if (is_shown_as(p->procedure.name, file))
+        return p->text;
+    json_object_foreach(p->in.modules, name, text) {
+        auto_free char *path = module_path(&p->in, name);
+        if (is_shown_as(path, file))
+            return json_string_value(text);
+    }
+    return NULL;
+}
+
+static json_t *problem_at(const struct policy *p, const char *file, json_int_t line, json_int_t column,
+                          const char *message)
+{
+    size_t len = 0;
+    const char *at = line > 0 ? line_at(text_of(p, file), (long)line, &len) : NULL;
+    return json_pack("{s:o, s:I, s:I, s:o, s:o*}", "file", json_text(file), "line", line, "column", column,
+                     "message", json_text(message), "text", at ? json_stringn_nocheck(at, len) : NULL);
+}
+
+// From "FILE:LINE: MESSAGE", as Lua tells it.
+static json_t *problem_from(const struct policy *p, const char *message)
+{
+    const char *end = strstr(message, ": "), *colon = end;
+    while (colon && colon > message && colon[-1] >= '0' && colon[-1] <= '9')
+        colon--;
+    if (!colon || colon == end || colon - 1 <= message || colon[-1] != ':')
+        return json_pack("{s:o}", "message", json_text(message));
+    auto_free char *file = xstrndup(message, (size_t)(colon - 1 - message));
+    return problem_at(p, file, strtoll(colon, NULL, 10), 0, end + 2);
+}
+
+// Adds a problem {line, column, message [, file]}, which is on top of the stack.
 static void add_problem(lua_State *L, struct policy *p)
 {
-    static const char *const texts[] = {"file", "text"};
     lua_getfield(L, -1, "line");
     lua_getfield(L, -2, "column");
     lua_getfield(L, -3, "message");
-    const char *message = lua_tostring(L, -1);
-    json_t *problem = own_problem(p, lua_tointeger(L, -3), lua_tointeger(L, -2), message ? message : "?");
-    lua_pop(L, 3);
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        lua_getfield(L, -1, texts[i]);
-        if (lua_isstring(L, -1))
-            json_object_set_new(problem, texts[i], json_text(lua_tostring(L, -1)));
-        lua_pop(L, 1);
-    }
-    json_array_append_new(p->problems, problem);
+    lua_getfield(L, -4, "file");
+    const char *message = lua_tostring(L, -2), *file = lua_tostring(L, -1);
+    json_array_append_new(p->problems, problem_at(p, file ? file : p->procedure.name, lua_tointeger(L, -4),
+                                                  lua_tointeger(L, -3), message ? message : "?"));
+    lua_pop(L, 4);
 }
 
 // The list of problems lies on top of the stack.
@@ -151,21 +181,6 @@ static int fail_with(lua_State *L, struct policy *p, struct error *err)
         lua_pop(L, 1);
     }
     return fail(p, err);
-}
-
-// From "FILE:LINE: MESSAGE", as Lua tells it.
-static json_t *problem_from(const struct policy *p, const char *message)
-{
-    const char *end = strstr(message, ": "), *colon = end;
-    while (colon && colon > message && colon[-1] >= '0' && colon[-1] <= '9')
-        colon--;
-    if (!colon || colon == end || colon - 1 <= message || colon[-1] != ':')
-        return json_pack("{s:o}", "message", json_text(message));
-    auto_free char *file = xstrndup(message, (size_t)(colon - 1 - message));
-    if (STREQ(file, p->procedure.name))
-        return own_problem(p, strtoll(colon, NULL, 10), 0, end + 2);
-    return json_pack("{s:o, s:I, s:o}", "file", json_text(file), "line", (json_int_t)strtoll(colon, NULL, 10),
-                     "message", json_text(end + 2));
 }
 
 static int fail_syntax(lua_State *L, struct policy *p, struct error *err)
@@ -398,11 +413,28 @@ static int keep_saved(struct policy *p, json_t *saved, struct error *err)
     return journal_saved(run->journal, saved, masked, err);
 }
 
+// Shows the line of a policy's mistake, and the calls that led there.
+static void tell_trace(struct policy *p)
+{
+    const struct interp *in = &p->in;
+    auto_free char *placed = xasprintf("%s ", in->place);
+    auto_json json_t *problem = problem_from(p, placed);
+    auto_buf struct buf text = {0};
+    add_excerpt(&text, json_str(problem, "text", NULL), (long)json_int(problem, "line", 0), 0);
+    if (strchr(in->trace, '\n')) // or else the message says it all
+        buf_printf(&text, "\n%s", in->trace);
+    if (!text.len)
+        return;
+    run_message(in->run, "info", "%s", text.data + 1);
+}
+
 // 1: the step has no such function.
 static int answer(struct question *q, char **text, struct error *err)
 {
     int rc = interp_enter(&q->policy->in, ask, q, err);
     *text = q->text;
+    if (rc < 0 && err->domain == ERR_POLICY && q->policy->in.trace)
+        tell_trace(q->policy);
     if (rc == 0 && q->saved && keep_saved(q->policy, q->saved, err) < 0)
         rc = -1;
     return rc < 0 ? -1 : q->absent;
@@ -572,10 +604,21 @@ static int check_all(lua_State *L, void *data, struct error *err)
     return 0;
 }
 
+// What the file itself raises while it is loaded is told as its other mistakes are.
+static int enter(struct policy *p, int (*body)(lua_State *L, void *data, struct error *err), void *data,
+                 struct error *err)
+{
+    int rc = interp_enter(&p->in, body, data, err);
+    if (rc == 0 || err->domain != ERR_POLICY || json_array_size(p->problems))
+        return rc;
+    json_array_append_new(p->problems, problem_from(p, err->message));
+    return fail(p, err);
+}
+
 static int check_policy(struct policy *p, const json_t *params, struct error *err)
 {
     struct reading reading = {.policy = p, .params = params};
-    return interp_enter(&p->in, check_all, &reading, err);
+    return enter(p, check_all, &reading, err);
 }
 
 static void open_bindings(lua_State *L)
@@ -628,7 +671,7 @@ int policy_inspect(struct policy *p, const char *given, json_t **about, struct e
     struct inspection inspection = {.policy = p, .about = about};
     *about = NULL;
     if (interp_open(&p->in, open_bindings, err) == 0 && read_policy(p, given, err) == 0 &&
-        interp_enter(&p->in, describe, &inspection, err) == 0)
+        enter(p, describe, &inspection, err) == 0)
         return 0;
     if (!json_array_size(p->problems))
         json_array_append_new(p->problems, problem_from(p, err->message));

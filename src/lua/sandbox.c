@@ -10,6 +10,7 @@
 
 #include <lualib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MODULE_MAX = 16 << 20, LIBRARY_NAMES = 64 };
 
@@ -63,9 +64,16 @@ static int assigned_global(lua_State *L)
     return lua_mistake(L, "global '%s' is assigned; make it local", name ? name : "?");
 }
 
+// Before a run there is no progress that it could break.
+static void print_while_loading(const char *text)
+{
+    auto_free char *shown = printable(text), *line = xasprintf("%s\n", shown);
+    write_all(STDERR_FILENO, line, strlen(line));
+}
+
 static int lua_print(lua_State *L)
 {
-    struct run *run = run_of(L);
+    struct run *run = interp_of(L)->run;
     int n = lua_gettop(L);
     luaL_Buffer text;
     luaL_buffinit(L, &text);
@@ -76,7 +84,10 @@ static int lua_print(lua_State *L)
         luaL_addvalue(&text);
     }
     luaL_pushresult(&text);
-    run_message(run, "info", "%s", lua_tostring(L, -1));
+    if (run)
+        run_message(run, "info", "%s", lua_tostring(L, -1));
+    else
+        print_while_loading(lua_tostring(L, -1));
     return 0;
 }
 
@@ -103,9 +114,9 @@ static const struct library_module *find_in_library(const char *name)
     return NULL;
 }
 
-// "a.b" is FOLDER/a/b.lua.
-static char *path_of_module(const char *folder, const char *name)
+char *module_path(const struct interp *in, const char *name)
 {
+    const char *folder = in->folder ? in->folder : "?";
     char *path = xasprintf("%s/%s.lua", folder, name), *dot = path + strlen(folder);
     for (const char *end = path + strlen(path) - 4; dot < end; dot++)
         if (*dot == '.')
@@ -144,7 +155,7 @@ static bool run_site_module(lua_State *L, const char *name)
 {
     struct interp *in = interp_of(L);
     void **path = lua_box(L, box_free);
-    *path = path_of_module(in->folder ? in->folder : "?", name);
+    *path = module_path(in, name);
     const json_t *text = site_module(in, name, *path);
     if (text)
         run_module(L, name, *path, json_string_value(text), json_string_length(text));
@@ -158,7 +169,7 @@ int site_module_text(lua_State *L)
     if (!is_module_name(name))
         return 0;
     void **path = lua_box(L, box_free);
-    *path = path_of_module(in->folder ? in->folder : "?", name);
+    *path = module_path(in, name);
     const json_t *text = site_module(in, name, *path);
     if (!text)
         return 0;

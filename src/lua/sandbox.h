@@ -19,5 +19,8 @@ void push_library_function(lua_State *L, const char *module, const char *functio
 void push_source(lua_State *L, const char *name);
 // A function of Lua: the text and the file of a site's module, by its name; nothing where there is none.
 int site_module_text(lua_State *L);
+// The file of a site's module: "a.b" is FOLDER/a/b.lua. Caller frees.
+struct interp;
+char *module_path(const struct interp *in, const char *name);
 
 #endif

@@ -193,7 +193,7 @@ end)
 
 t.run("unknown fields of what a step is given", function()
     expect_in_step('run.source:chwon("x")', "2:12: unknown field 'chwon' of a host; did you mean 'chown'?")
-    expect_in_step("run.sorce:read('x')", "2:5: unknown field 'sorce' of the run; did you mean 'source'?")
+    expect_in_step("run.sorce:read('/x')", "2:5: unknown field 'sorce' of the run; did you mean 'source'?")
     expect_in_step("run:refuze('x')", "2:5: unknown field 'refuze' of the run; did you mean 'refuse'?")
     expect_in_step("print(run.instance.nmae)",
         "2:20: unknown field 'nmae' of the instance; did you mean 'name'?")
@@ -205,7 +205,7 @@ t.run("unknown fields of what a step is given", function()
         "2:30: unknown field 'inof' of a domain; did you mean 'info'?")
     expect_in_step("run.instance:xml():finde('x')",
         "2:20: unknown field 'finde' of a document; did you mean 'find'?")
-    expect_in_step("run.source:log('x'):line()", "2:21: unknown field 'line' of a log; did you mean 'lines'?")
+    expect_in_step("run.source:log('/'):line()", "2:21: unknown field 'line' of a log; did you mean 'lines'?")
     expect_in_step("run.source:zzzzzz()", "2:12: unknown field 'zzzzzz' of a host")
     expect_in_step("run['sorce'] = 1", "2:5: unknown field 'sorce' of the run; did you mean 'source'?")
     expect_in_step("run.saved.anything.at = run.site.all + run.source.settings.logs.y + run[run.name]",
@@ -245,10 +245,10 @@ end)
 
 t.run("documents that a change is given, and the XML module", function()
     local problem = "2:%d: unknown field 'sett' of a document; did you mean 'set'?"
-    expect_in_step("run.source:edit_xml('x', function(d) d:sett('a', 'b') end)", problem:format(40))
-    expect_in_step("run.source:edit_xml('x', { changes = { 'a' }, apply = function(d) d:sett('a', 'b') end "
+    expect_in_step("run.source:edit_xml('/', function(d) d:sett('a', 'b') end)", problem:format(40))
+    expect_in_step("run.source:edit_xml('/', { changes = { 'a' }, apply = function(d) d:sett('a', 'b') end "
         .. "})", problem:format(69))
-    expect_in_step("run.source:edit('x', function(text) return text.sett end)")
+    expect_in_step("run.source:edit('/x', function(text) return text.sett end)")
     expect("local xml = require 'migrun.xml'\nxml.prase('x')",
         "2:5: unknown field 'prase' of the module migrun.xml; did you mean 'parse'?")
     expect("local xml = require 'migrun.xml'\nxml.parse('x'):sett('a', 'b')", problem:format(16))

@@ -357,8 +357,9 @@ local SPEC = {
     timeout = {type = "duration", default = "auto"}, count = {type = "integer", default = 3},
     ratio = {type = "number", default = 0.25},
     force = {type = "boolean", default = false},
-    mode = {type = "string", default = "fast", choices = {"fast", "safe"}}, text = {type = "string", default = "t"},
-    wait = {type = "duration", default = "auto", min = 1, max = 3600}, speed = {type = "integer", min = 0, max = 9, default = 1, unit = "MiB/s"},
+    mode = {type = "string", default = "fast", choices = {"fast", "safe"}},
+    text = {type = "string", default = "t"}, wait = {type = "duration", default = "auto", min = 1, max = 3600},
+    speed = {type = "integer", min = 0, max = 9, default = 1, unit = "MiB/s"},
     tag = {type = "string", pattern = "%l+", default = "x"},
 }
 
@@ -437,7 +438,8 @@ end)
 
 t.run("what an operator is told of a policy", function()
     local told = policy.describe(policy.check {api = 1, summary = "s", params = {
-        b = {type = "integer", default = 2, min = 1, unit = "MiB/s", help = "how fast"}, a = {type = "string"}},
+        b = {type = "integer", default = 2, min = 1, unit = "MiB/s", help = "how fast"},
+        a = {type = "string"}},
         steps = {{"x", phase = "check", run = nothing, topic = "cpu"}}})
     t.equal(told, {summary = "s", takes = {"instance", "host"}, arguments = "INSTANCE HOST", topics = {"cpu"},
         params = {{name = "a", type = "string", required = true},

@@ -55,6 +55,48 @@ static void what_is_raised_is_read_raw(void **state)
     expect("error(12)", "12");
 }
 
+// A table without a message is told by what it holds, and each mistake by its place.
+static void what_is_raised_is_told_well(void **state)
+{
+    (void)state;
+    expect("error({ code = 5 })",
+           "[string \"error({ code = 5 })\"]:1: an error without a message: { code = 5 }");
+    expect("error({ late = true })", "an error without a message: { late = true }");
+    expect("error({ 'x', why = 'late', f = print })", "an error without a message: { why = \"late\" }");
+    expect("error({ message = 'it is late' })", "]:1: it is late");
+    expect("error({ message = 'no', domain = 'refused' })", "no");
+}
+
+static void expect_trace(const char *chunk, const char *trace)
+{
+    struct interp in = {0};
+    struct error err = {0};
+    assert_int_equal(interp_open(&in, begin, &err), 0);
+    assert_int_equal(luaL_loadbuffer(in.L, chunk, strlen(chunk), "@p.lua"), LUA_OK);
+    assert_int_equal(interp_call(in.L, 0, 0, &err), -1);
+    if (trace)
+        assert_string_equal(in.trace, trace);
+    else
+        assert_null(in.trace);
+    interp_close(&in);
+}
+
+// Functions of Lua alone, the innermost first; what a host answers, and a refusal, has none.
+static void a_mistake_has_a_trace(void **state)
+{
+    (void)state;
+    expect_trace("error('x')", "at p.lua:1 in the file itself");
+    expect_trace("local function f(t)\n  return t.x.y\nend\nlocal g = {}\nfunction g.h() local x = f({}) "
+                 "return x end\n"
+                 "local y = g.h()",
+                 "at p.lua:2 in 'f'\nat p.lua:5 in 'h'\nat p.lua:6 in the file itself");
+    expect_trace("local t = { 3, 2, 1 }\ntable.sort(t, function(a, b)\n  return a.x < b\nend)",
+                 "at p.lua:3\nat p.lua:2 in the file itself");
+    expect_trace("local function f() return 1 + f() end\nlocal x = f()", "at p.lua:1 in 'f'");
+    expect_trace("error({ message = 'no', domain = 'refused' })", NULL);
+    expect_trace("error({ message = 'no', domain = 'host' })", NULL);
+}
+
 static void a_lost_global_takes_nothing_down(void **state)
 {
     (void)state;
@@ -597,6 +639,21 @@ static int perform(const char *phase, const char *returns, char **text, char **h
     return rc;
 }
 
+// The line of a mistake is shown, and the calls that led there; of what a host says nothing is.
+static void a_mistake_shows_its_line(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    auto_free char *text = NULL, *heard = NULL, *quiet = NULL;
+    assert_int_equal(perform("check", "\n  local t = nil\n  return t.x\n", &text, &heard, &err), -1);
+    assert_string_equal(heard, "    3 |   return t.x");
+    assert_int_equal(perform("check", "local function f()\n  error('x')\n end f()", &text, &heard, &err), -1);
+    assert_non_null(strstr(heard, "    2 |   error('x')\nat "));
+    assert_non_null(strstr(heard, " in 'f'\nat "));
+    assert_int_equal(perform("check", "error({ message = 'no', domain = 'host' })", &text, &quiet, &err), -1);
+    assert_null(quiet);
+}
+
 // A check that returns false, or a table, is no yes; of other steps it is said that it is not shown.
 static void what_a_step_returns_is_shown(void **state)
 {
@@ -652,7 +709,8 @@ static void a_loop_ends(void **state)
         struct policy policy;
         struct error err = {0};
         assert_int_equal(load(&policy, text, &err), 0);
-        struct run run = {.phase = PHASE_FIXUP};
+        static const struct run_options options = {0};
+        struct run run = {.phase = PHASE_FIXUP, .options = &options};
         policy.in.run = &run;
         policy.in.work_max = 1000000;
         auto_free char *said = NULL;
@@ -721,6 +779,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_raised_is_read_raw),
+        cmocka_unit_test(what_is_raised_is_told_well),
+        cmocka_unit_test(a_mistake_has_a_trace),
         cmocka_unit_test(a_lost_global_takes_nothing_down),
         cmocka_unit_test(the_library_is_not_the_policys),
         cmocka_unit_test(a_document_that_is_gone),
@@ -736,6 +796,7 @@ int main(void)
         cmocka_unit_test(any_mixture_of_them_is_survived),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(what_a_step_returns_is_shown),
+        cmocka_unit_test(a_mistake_shows_its_line),
         cmocka_unit_test(a_loop_ends),
         cmocka_unit_test(a_sites_loop_ends),
         cmocka_unit_test(the_library_is_in_the_program),

@@ -141,6 +141,13 @@ end
 
 -- ---- arguments ----
 
+local function check_path(parsed, node)
+    local path = resolve(node)
+    if path.kind == "string" and path.value and path.value:sub(1, 1) ~= "/" then
+        parsed:problem(node.pos, "a path on a host begins with '/', not '%s'", path.value)
+    end
+end
+
 local MANY = parser.set_of [[call method ...]]
 
 local function signature(fn)
@@ -149,7 +156,7 @@ local function signature(fn)
     return ("%s(%s)"):format(fn.name, table.concat(names, ", "))
 end
 
-local function check_arguments(parsed, of, node, fn, first)
+local function check_arguments(parsed, of, node, fn, class, first)
     local args, key = node.args, (node.kind == "method" and node or node.callee).key
     local last = args[#args]
     local many = last and MANY[last.kind] or false
@@ -164,6 +171,7 @@ local function check_arguments(parsed, of, node, fn, first)
         if arg then
             check_value(parsed, of, arg, param.type, ("'%s' of %s"):format(param.name, fn.name),
                 param.name == "options" and fn.name or nil)
+            if class.name == "Host" and param.name == "path" then check_path(parsed, arg) end
         elseif not many and not types.is_optional(of:plain(param.type)) then
             return parsed:problem(key.pos, "'%s' is missing: %s", param.name, signature(fn))
         end
@@ -238,7 +246,7 @@ function calls.check(parsed, of, node)
         end
         first = 2
     end
-    check_arguments(parsed, of, node, fn, first)
+    check_arguments(parsed, of, node, fn, class, first)
     check_phase(parsed, node, fn)
 end
 
