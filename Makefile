@@ -40,7 +40,7 @@ AGENT_LIBS = $(shell pkg-config --libs jansson) -lmd
 all: $(BUILD)/migrun $(BUILD)/migrun-agent
 
 # The policies' library is a part of the program.
-LIBRARY_FOLDERS := lua/migrun $(addprefix lua/migrun/,check diagnose host lint)
+LIBRARY_FOLDERS := lua/migrun $(addprefix lua/migrun/,check diagnose host lint policy)
 LIBRARY := $(wildcard $(addsuffix /*.lua,$(LIBRARY_FOLDERS)))
 LIBRARY_OBJECT := $(BUILD)/obj/library.o
 $(BUILD)/library.c: src/lua/embed $(LIBRARY) $(LIBRARY_FOLDERS)

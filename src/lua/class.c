@@ -76,9 +76,10 @@ void *class_check(lua_State *L, int index, const struct class_of *class_of)
 {
     void *self = luaL_testudata(L, index, class_of->key);
     if (!self)
-        lua_mistake(L, "expected %s, got %s%s (a method is called with ':')", class_of->noun,
+        lua_mistake(L, "expected %s, got %s%s%s", class_of->noun,
                     lua_isnoneornil(L, index) ? "nothing" : "a ",
-                    lua_isnoneornil(L, index) ? "" : luaL_typename(L, index));
+                    lua_isnoneornil(L, index) ? "" : luaL_typename(L, index),
+                    index == 1 ? " (a method is called with ':')" : "");
     interp_heed(L);
     return self;
 }

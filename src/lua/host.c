@@ -253,6 +253,8 @@ static int64_t check_id(lua_State *L, int index, struct run_host *h, bool group)
 
 static int check_mode(lua_State *L, int index)
 {
+    if (lua_type(L, index) != LUA_TNUMBER) // Lua would take "640" for the decimal number
+        lua_mistake(L, "a mode is a number, not a %s; write tonumber(\"640\", 8)", luaL_typename(L, index));
     lua_Integer mode = luaL_checkinteger(L, index);
     if (mode < 0 || mode > 07777)
         lua_mistake(L, "%lld is not a valid mode; write tonumber(\"640\", 8)", (long long)mode);

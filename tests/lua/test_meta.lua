@@ -210,10 +210,11 @@ t.run("Error: the members that are raised, and domains that exist", function()
 end)
 
 t.run("Policy, Step and Param: the keys that policy.lua takes", function()
-    local source = t.read("lua/migrun/policy.lua")
+    local source = t.read("lua/migrun/policy.lua") .. t.read("lua/migrun/policy/params.lua")
+        .. t.read("lua/migrun/policy/values.lua")
     local function keys(name, more)
         local set = {}
-        for key in source:match("local " .. name .. " = (%b{})"):gmatch('"(%w+)"') do set[key] = true end
+        for key in source:match("%f[%w_]" .. name .. " = (%b{})"):gmatch('"(%w+)"') do set[key] = true end
         if more then set[more] = true end
         return set
     end
