@@ -34,8 +34,7 @@ t.run("server groups: hosts by the names that Nova has for them, whatever the si
     t.equal(refusal, "the server group web is affinity, and its member other is not on compute-2")
 end)
 
-t.run("what Nova asks itself is not asked twice, and nothing of the destination where there is none", "
-    .. "function()
+t.run("what Nova asks itself is not asked twice; nothing of a destination where there is none", function()
     local titles = {}
     for _, step in ipairs(nova.all) do
         t.ok(not titles[step[1]], step[1])
