@@ -103,7 +103,7 @@ teardown() { other down; lab link compute-2 up; }
   ends_with_status 1; says "memory cannot be 'lots'"
   run lab boot a compute-1 colour=red
   ends_with_status 1
-  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient=)"
+  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient= machine=)"
   run lab exec nowhere true
   ends_with_status 1; says "no host 'nowhere'"
   run lab ticks nobody
