@@ -98,9 +98,18 @@ int lockdown_self(struct error *err)
     return 0;
 }
 
-// Root's other powers (firewall, links, time, reboot, other processes): only reading any file stays.
+// Root's other powers (firewall, links, time, reboot, other processes): only reading any file stays. Those
+// that are inheritable, as in a container, the next program would have again, whatever the bounding set says.
 static int drop_capabilities(void)
 {
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capget, &head, sets) < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT_OF(sets); i++)
+        sets[i].inheritable = 0;
+    if (syscall(SYS_capset, &head, sets) < 0)
+        return -1;
     for (unsigned long capability = 0; capability < 64; capability++)
         if (capability != CAP_DAC_READ_SEARCH && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
             errno == EPERM)

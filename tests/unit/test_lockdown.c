@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -454,8 +455,22 @@ static char *outcome(const char *name, bool locked, struct error *err)
     return said;
 }
 
+// As in a container, whose first process may hand its powers on to every other.
+static void inherit_all(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capget, &head, sets) < 0)
+        _exit(22);
+    for (size_t i = 0; i < COUNT_OF(sets); i++)
+        sets[i].inheritable = sets[i].permitted;
+    if (syscall(SYS_capset, &head, sets) < 0)
+        _exit(22);
+}
+
 static void become(uid_t uid)
 {
+    inherit_all();
     if (geteuid() == 0 && uid && (setgid(uid) < 0 || setuid(uid) < 0))
         _exit(21);
     prctl(PR_SET_DUMPABLE, 1);
