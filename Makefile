@@ -144,6 +144,11 @@ check-cloud: deps cloud-deps
 	@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all
 	@CLOUD=1 SWEEP=$(SWEEP) tests/run $(CHECK) e2e/cloud
 
+# The end-to-end tests in labs of these releases of Debian, and moves between them: a table.
+RELEASES ?= bookworm trixie testing
+check-releases: deps release-deps all
+	@BUILD=$(BUILD) LAB_BUILD=$(BUILD) TESTS="$(TESTS)" tests/releases $(RELEASES)
+
 # The fault sweep with every fault in the fake world (`make check` has one at each point, in turn), then in
 # the lab at every effect: an hour. `make sweep STEP=5` takes every fifth point of the lab's.
 FAULTY := $(BUILD)/faulty
@@ -180,6 +185,6 @@ install: all $(BUILD)/migrun.1 $(BUILD)/migrun.bash
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps release-deps cloud-deps host-packages demo bench bench-cloud check check-cloud diagnose-score lint \
+.PHONY: all always unit-tests deps release-deps cloud-deps host-packages demo bench bench-cloud check check-cloud check-releases diagnose-score lint \
 	sweep fuzz install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -15,11 +15,10 @@ root_of() { echo "$kept_roots/root-$1-$(md5sum <<<"$root_packages" | cut -c1-8)"
 # take_releases HOST_NAMES WORD …: release=R and HOST=R among the words of `lab up`; the others are left in
 # `words`.
 take_releases() {
-  local names=$1 word host; shift
+  local names=$1 word host all=${LAB_RELEASE:-}; shift
   words=()
-  for word in "$@"; do
-    [[ $word != release=* ]] || for host in $names; do releases[$host]=${word#*=}; done
-  done
+  for word in "$@"; do [[ $word != release=* ]] || all=${word#*=}; done
+  if [[ $all ]]; then for host in $names; do releases[$host]=$all; done; fi
   for word in "$@"; do
     if [[ $word =~ ^(controller|compute-[0-9]+)= ]]; then
       grep -qxF -- "${word%%=*}" <<<"$names" || die "no host '${word%%=*}' (${names//$'\n'/ })"
