@@ -3,6 +3,7 @@
 # from Debian's archive and kept, and migrun is built in it. Sourced by lab, whose words it uses.
 own_release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 declare -A releases=()                  # of hosts that have not this machine's
+root_packages=''
 kept_roots=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/migrun-lab
 
 # A host's root below its overlay (/ ends in nothing, so that paths can follow), and its folder of migrun.
