@@ -148,9 +148,11 @@ check-cloud: deps cloud-deps
 	@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all
 	@CLOUD=1 SWEEP=$(SWEEP) tests/run $(CHECK) e2e/cloud
 
-# The end-to-end tests in labs of these releases of Debian, and moves between them: a table.
+# libvirt's own domain XMLs through all checks; the end-to-end tests in labs of these releases of Debian, and
+# moves between them: a table.
 RELEASES ?= bookworm trixie testing
-check-releases: deps release-deps all
+check-releases: deps release-deps all $(LUA_MODULES)
+	@BUILD=$(BUILD) tests/lua/corpus | grep -v '^ok'
 	@BUILD=$(BUILD) LAB_BUILD=$(BUILD) TESTS="$(TESTS)" tests/releases $(RELEASES)
 
 # The fault sweep with every fault in the fake world (`make check` has one at each point, in turn), then in
