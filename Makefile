@@ -150,10 +150,10 @@ check-cloud: deps cloud-deps
 
 # libvirt's own domain XMLs through all checks; the end-to-end tests in labs of these releases of Debian, and
 # moves between them: a table.
-RELEASES ?= bookworm trixie testing
-check-releases: deps release-deps all $(LUA_MODULES)
+RELEASES ?= bookworm trixie testing trixie-modular bookworm-kolla
+check-releases: deps release-deps all $(SWEEP) $(LUA_MODULES)
 	@BUILD=$(BUILD) tests/lua/corpus | grep -v '^ok'
-	@BUILD=$(BUILD) LAB_BUILD=$(BUILD) TESTS="$(TESTS)" tests/releases $(RELEASES)
+	@BUILD=$(BUILD) LAB_BUILD=$(BUILD) SWEEP=$(SWEEP) TESTS="$(TESTS)" tests/releases $(RELEASES)
 
 # The fault sweep with every fault in the fake world (`make check` has one at each point, in turn), then in
 # the lab at every effect: an hour. `make sweep STEP=5` takes every fifth point of the lab's.

@@ -16,8 +16,10 @@ root_of() { echo "$kept_roots/root-$1-$(md5sum <<<"$root_packages" | cut -c1-8)"
 # take_releases HOST_NAMES WORD …: release=R and HOST=R among the words of `lab up`; the others are left in
 # `words`.
 take_releases() {
-  local names=$1 word host all=${LAB_RELEASE:-}; shift
+  local names=$1 word host all=${LAB_RELEASE:-} modular=no; shift
   words=()
+  # Modular daemons are built in a kept root.
+  [[ " $* " != *" libvirtd=modular "* ]] || modular=yes all=${all:-$own_release}
   for word in "$@"; do [[ $word != release=* ]] || all=${word#*=}; done
   if [[ $all ]]; then for host in $names; do releases[$host]=$all; done; fi
   for word in "$@"; do
@@ -27,8 +29,9 @@ take_releases() {
     elif [[ $word != release=* ]]; then words+=("$word"); fi
   done
   for host in "${!releases[@]}"; do
-    [[ ${releases[$host]} =~ ^[a-z]+$ ]] || die "'${releases[$host]}' is no release of Debian (trixie, testing)"
-    [[ ${releases[$host]} != "$own_release" ]] || unset "releases[$host]"
+    [[ ${releases[$host]} =~ ^[a-z]+$ ]] ||
+      die "'${releases[$host]}' is no release of Debian (trixie, testing)"
+    [[ ${releases[$host]} != "$own_release" || $modular == yes ]] || unset "releases[$host]"
   done
 }
 
@@ -40,6 +43,7 @@ make_roots() {
   for release in $(printf '%s\n' "${releases[@]}" | sort -u); do
     root_make "$release"
     root_build "$release"
+    [[ $libvirtd != modular ]] || root_modular "$release"
   done
 }
 
@@ -80,17 +84,33 @@ mirror() {
   echo "${found:-http://deb.debian.org/debian}"
 }
 
-# in_root ROOT COMMAND …: in an overlay over it that vanishes, with the checkout and the build where they lie
-# here.
+# libvirt's modular daemons for a release, kept in its root.
+root_modular() {
+  local root; root=$(root_of "$1")
+  exec {lock}>"$kept_roots/lock"
+  flock "$lock"
+  if [[ ! -e $root/srv/modular ]]; then
+    echo "lab: building libvirt's modular daemons for $1 (once)" >&2
+    rm -rf "$root/srv/modular.new"
+    in_root "$root" "$here/modular" "$root/srv/modular.new" >"$LAB/modular.log" 2>&1 ||
+      { tail -n 20 "$LAB/modular.log" >&2; die "libvirt's modular daemons could not be built for $1"; }
+    mv "$root/srv/modular.new" "$root/srv/modular"
+  fi
+  exec {lock}>&-
+}
+
+# in_root ROOT COMMAND …: in an overlay over it that vanishes, with the checkout, the build and the root's srv
+# where they lie here.
 in_root() {
   unshare --mount --propagation private bash -euc '
     root=$1 checkout=$2 build=$3; shift 3
     at=$(mktemp -d); trap "umount -l $at; rmdir $at" EXIT
     mount -t tmpfs tmpfs $at; mkdir $at/{up,work,root}
     mount -t overlay overlay -o "lowerdir=$root,upperdir=$at/up,workdir=$at/work" $at/root
-    for folder in proc dev "${checkout#/}" "${build#/}"; do
-      mkdir -p "$at/root/$folder"; mount --rbind "/$folder" "$at/root/$folder"
+    for folder in /proc /dev "$checkout" "$build" "$root/srv"; do
+      mkdir -p "$at/root$folder"; mount --rbind "$folder" "$at/root$folder"
     done
+    cp /etc/resolv.conf $at/root/etc/
     chroot $at/root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
   ' - "$1" "$checkout" "$build" "${@:2}"
 }
