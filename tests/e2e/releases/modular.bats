@@ -30,6 +30,16 @@ moves() {  # POLICY FROM TO
   loses_nothing other
 }
 
+@test "a site file that does not name virtqemud: libvirtd is not to be started, the lines are told" {
+  fresh guest compute-1 memory=96 listen=own
+  on controller tee /tmp/plain.lua >/dev/null <<<'return { hosts = { "compute-1", "compute-2" } }'
+  run migrun --site /tmp/plain.lua policies/status-xml.lua guest compute-2
+  ends_with_status 3
+  says 'services = { libvirtd = "virtqemud" }'
+  says_not "systemctl start libvirtd"
+  stands guest compute-1
+}
+
 @test "what virtqemud does not take over is put back, and its own log is quoted" {
   ensure op compute-1 memory=96 listen=own
   ensure other compute-1 memory=96
