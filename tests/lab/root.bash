@@ -63,7 +63,7 @@ root_make() {
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
       --dpkgopt='path-exclude=/usr/share/locale/*' \
       "$release" "$root.new" "$(mirror)" >"$log" 2>&1 ||
-      { tail -n 20 "$log" >&2; rm -rf --one-file-system "$root.new"; die "no root of Debian $release could be made"; }
+      { tail -n 20 "$log" >&2; drop_roots "$release"; die "no root of Debian $release could be made"; }
     mv "$root.new" "$root"      # all of it or nothing
   fi
   exec {lock}>&-
