@@ -191,6 +191,6 @@ install: all $(BUILD)/migrun.1 $(BUILD)/migrun.bash
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps release-deps cloud-deps host-packages demo bench bench-cloud check check-cloud check-releases diagnose-score lint \
-	sweep fuzz install clean
+.PHONY: all always unit-tests deps release-deps cloud-deps host-packages demo bench bench-cloud check \
+	check-cloud check-releases diagnose-score lint sweep fuzz install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -194,10 +194,13 @@ static bool begins_with(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/');
 }
 
-static bool is_state_of_libvirt(const char *path, enum change_of change)
+static bool is_state_of_libvirt(const struct run_host *h, const char *path, enum change_of change)
 {
     static const char *const folders[] = {"/run/libvirt", "/var/run/libvirt", "/var/lib/libvirt/qemu",
                                           "/etc/libvirt/qemu"};
+    const json_t *libvirt = json_object_get(host_spec(h->agent)->settings, "libvirt");
+    if (begins_with(path, json_str(libvirt, "definitions", folders[0])))
+        return true;
     if (change == OF_OWNER && begins_with(path, "/var/lib/libvirt/qemu/nvram"))
         return false; // QEMU's, and a migration may leave it to root
     for (size_t i = 0; i < COUNT_OF(folders); i++)
@@ -215,7 +218,7 @@ static const char *check_change(lua_State *L, int index, const struct run_host *
     for (const char *dots = path; (dots = strstr(dots, "/..")); dots++)
         if (!dots[3] || dots[3] == '/')
             lua_mistake(L, "the path of a file that is changed has no '..': %s", path);
-    if (!is_state_of_libvirt(path, change))
+    if (!is_state_of_libvirt(h, path, change))
         return path;
     if (change == OF_OWNER)
         lua_mistake(L, "%s is libvirt's own state, and so are its owner and mode", path);

@@ -110,6 +110,10 @@ teardown() { other down; lab link compute-2 up; }
   ends_with_status 1; says "no guest 'nobody'"
   run lab up
   ends_with_status 1; says "is up already"
+  run lab up release=13
+  ends_with_status 1; says "'13' is no release of Debian (trixie, testing)"
+  run lab up 1 compute-2=trixie
+  ends_with_status 1; says "no host 'compute-2' (controller compute-1)"
   ensure lab-guest compute-1 listen=own
   run lab boot lab-guest compute-2
   ends_with_status 1; says "lab-guest is there already, on compute-1"

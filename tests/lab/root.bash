@@ -18,8 +18,8 @@ root_of() { echo "$kept_roots/root-$1-$(md5sum <<<"$root_packages" | cut -c1-8)"
 take_releases() {
   local names=$1 word host all=${LAB_RELEASE:-} modular=no; shift
   words=()
-  # Modular daemons are built in a kept root.
-  [[ " $* " != *" libvirtd=modular "* ]] || modular=yes all=${all:-$own_release}
+  # Modular daemons are built in a kept root, this machine's own release too.
+  [[ " $* " != *" libvirtd=modular "* ]] || modular=yes all=${all:-trixie}
   for word in "$@"; do [[ $word != release=* ]] || all=${word#*=}; done
   if [[ $all ]]; then for host in $names; do releases[$host]=$all; done; fi
   for word in "$@"; do
@@ -63,7 +63,7 @@ root_make() {
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
       --dpkgopt='path-exclude=/usr/share/locale/*' \
       "$release" "$root.new" "$(mirror)" >"$log" 2>&1 ||
-      { tail -n 20 "$log" >&2; rm -rf "$root.new"; die "no root of Debian $release could be made"; }
+      { tail -n 20 "$log" >&2; drop_roots "$release"; die "no root of Debian $release could be made"; }
     mv "$root.new" "$root"      # all of it or nothing
   fi
   exec {lock}>&-
@@ -73,7 +73,8 @@ root_make() {
 drop_roots() {
   local root
   for root in "$kept_roots/root-$1"-*; do
-    [[ ! -e $root ]] || grep -qF "lowerdir=$root," /proc/mounts || rm -rf "$root"
+    [[ ! -e $root ]] || grep -qF "lowerdir=$root," /proc/mounts ||
+      rm -rf --one-file-system "$root"
   done
 }
 

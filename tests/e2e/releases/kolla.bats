@@ -6,7 +6,7 @@ load ../helper
   fresh guest compute-1 memory=96 listen=own
   for host in $(computes); do
     ! on "$host" test -e /etc/libvirt/qemu.conf || fail "the host's /etc/libvirt is the daemon's"
-    on "$host" sh -c 'cat /proc/$(pidof libvirtd)/root/etc/libvirt/qemu.conf' |
+    on "$host" sh -c 'cat /proc/$(pgrep -xo libvirtd)/root/etc/libvirt/qemu.conf' |
       grep -qxF 'remember_owner = 0'
   done
   ! on compute-1 test -e /etc/libvirt/qemu/guest.xml || fail "it is defined in the host's /etc/libvirt"
