@@ -512,16 +512,16 @@ static int hosts_from(const struct checking *c, const char *key, const json_t *g
 
 static json_t *defaults(void)
 {
-    return json_pack(
-        "{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}, s:{s:s}, "
-        "s:{s:i, s:i}}",
-        "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
-        "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
-        "/run/libvirt/libvirt-sock-ro", "config", "/etc/libvirt", "definitions", "/etc/libvirt/qemu",
-        "instances", "/var/lib/nova/instances", "services", "libvirtd", "unit", "libvirtd", "logs", "qemu",
-        "/var/log/libvirt/qemu/%s.log", "libvirtd", "/var/log/libvirt/libvirtd.log", "nova_compute",
-        "/var/log/nova/nova-compute.log", "nova", "config", "/etc/nova", "network", "announce", 0, "within",
-        10);
+    return json_pack("{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, "
+                     "s:s}, s:{s:s}, "
+                     "s:{s:i, s:i}}",
+                     "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
+                     "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
+                     "/run/libvirt/libvirt-sock-ro", "config", "/etc/libvirt", "definitions",
+                     "/etc/libvirt/qemu", "instances", "/var/lib/nova/instances", "services", "libvirtd",
+                     "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log", "libvirtd",
+                     "/var/log/libvirt/libvirtd.log", "nova_compute", "/var/log/nova/nova-compute.log",
+                     "nova", "config", "/etc/nova", "network", "announce", 0, "within", 10);
 }
 
 // own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a

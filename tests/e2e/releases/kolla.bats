@@ -24,6 +24,17 @@ load ../helper
   loses_nothing guest
 }
 
+@test "the older way: libvirtd's record and the definition are edited where the container has them" {
+  ensure guest compute-1 memory=96 listen=own
+  run migrun policies/status-xml.lua guest compute-2
+  ends_with_status 0
+  verdict_is "Moved: guest runs on compute-2"
+  stands guest compute-2
+  run on compute-2 virsh -r dumpxml --inactive guest
+  says "listen='0.0.0.0'"
+  loses_nothing guest
+}
+
 @test "docker stops and starts it, and the guests run on" {
   ensure guest compute-1 memory=96 listen=own
   pid=$(qemu_pid guest compute-1)
