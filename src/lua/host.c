@@ -198,15 +198,13 @@ static bool is_state_of_libvirt(const struct run_host *h, const char *path, enum
 {
     static const char *const folders[] = {"/run/libvirt", "/var/run/libvirt", "/var/lib/libvirt/qemu",
                                           "/etc/libvirt/qemu"};
-    const json_t *libvirt = json_object_get(host_spec(h->agent)->settings, "libvirt");
-    if (begins_with(path, json_str(libvirt, "definitions", folders[0])))
-        return true;
     if (change == OF_OWNER && begins_with(path, "/var/lib/libvirt/qemu/nvram"))
         return false; // QEMU's, and a migration may leave it to root
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         if (begins_with(path, folders[i]))
             return true;
-    return false;
+    const json_t *libvirt = json_object_get(host_spec(h->agent)->settings, "libvirt");
+    return begins_with(path, json_str(libvirt, "definitions", folders[0])); // a container's
 }
 
 // The path at index of a file that is to be changed. libvirt's own records are changed by an edit that says
