@@ -18,13 +18,16 @@ override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) -Isrc -MMD -MP \
 override LDFLAGS += $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 comma := ,
 
-# Debian's packages: to build; for the tests, the lab and the lints; for the lab's cloud.
-DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev \
+# Debian's packages: to build, and for the lab's hosts; for the tests and the lints; for hosts of another
+# release of Debian; for the lab's cloud.
+HOST_DEPS := gcc make pkg-config libvirt-dev liblua5.4-dev libjansson-dev libxml2-dev libmd-dev \
 	libcurl4-openssl-dev libyaml-dev
-DEPS += lua5.4 libcmocka-dev libssl-dev bats valgrind clang libclang-rt-dev clang-tidy clang-format cppcheck
-DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
+HOST_DEPS += systemd systemd-container libvirt-daemon-system libvirt-clients qemu-system-x86 bindfs fuse3 \
 	openssh-server openssh-client busybox-static cpio iproute2 procps perl time \
 	openssl nftables tcpdump jq swtpm swtpm-tools ovmf qemu-utils
+DEPS := $(HOST_DEPS) lua5.4 libcmocka-dev libssl-dev bats valgrind clang libclang-rt-dev clang-tidy \
+	clang-format cppcheck
+RELEASE_DEPS := mmdebstrap debian-archive-keyring
 CLOUD_DEPS := $(shell cat tests/lab/cloud/packages)
 
 # What the agent needs of base: it links libc, jansson and libmd only.
@@ -105,8 +108,14 @@ include tests/world/build.mk
 deps:
 	@tests/deps $(DEPS)
 
+release-deps:
+	@tests/deps $(RELEASE_DEPS)
+
 cloud-deps:
 	@tests/deps $(CLOUD_DEPS)
+
+host-packages:
+	@echo $(HOST_DEPS)
 
 demo: deps all
 	@LAB_BUILD=$(BUILD) tests/lab/demo
@@ -139,6 +148,13 @@ lint: deps
 check-cloud: deps cloud-deps
 	@$(MAKE) --no-print-directory -ks -j$(shell nproc) SANITIZE=1 BUILD=$(CHECK) all
 	@CLOUD=1 SWEEP=$(SWEEP) tests/run $(CHECK) e2e/cloud
+
+# libvirt's own domain XMLs through all checks; the end-to-end tests in labs of these releases of Debian, and
+# moves between them: a table.
+RELEASES ?= bookworm trixie testing trixie-modular bookworm-kolla
+check-releases: deps release-deps all $(SWEEP) $(LUA_MODULES)
+	@BUILD=$(BUILD) tests/lua/corpus | grep -v '^ok'
+	@BUILD=$(BUILD) LAB_BUILD=$(BUILD) SWEEP=$(SWEEP) TESTS="$(TESTS)" tests/releases $(RELEASES)
 
 # The fault sweep with every fault in the fake world (`make check` has one at each point, in turn), then in
 # the lab at every effect: an hour. `make sweep STEP=5` takes every fifth point of the lab's.
@@ -176,6 +192,6 @@ install: all $(BUILD)/migrun.1 $(BUILD)/migrun.bash
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all always unit-tests deps cloud-deps demo bench bench-cloud check check-cloud diagnose-score lint \
-	sweep fuzz install clean
+.PHONY: all always unit-tests deps release-deps cloud-deps host-packages demo bench bench-cloud check \
+	check-cloud check-releases diagnose-score lint sweep fuzz install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

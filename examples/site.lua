@@ -26,6 +26,7 @@ return {
     socket = "/run/libvirt/libvirt-sock",
     socket_ro = "/run/libvirt/libvirt-sock-ro",
     config = "/etc/libvirt",                         -- Kolla: "/etc/kolla/nova-libvirt"
+    definitions = "/etc/libvirt/qemu",  -- Kolla: "/var/lib/docker/volumes/nova_libvirt_qemu/_data"
   },
 
   instances = "/var/lib/nova/instances",             -- one folder per instance, named by its uuid or name

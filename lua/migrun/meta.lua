@@ -275,7 +275,7 @@ function Instance:xml() end
 ---Path of libvirt's status XML of this guest (/run/libvirt/qemu/NAME.xml).
 ---@return string
 function Instance:status_file() end
----Path of its definition (/etc/libvirt/qemu/NAME.xml).
+---Path of its definition (/etc/libvirt/qemu/NAME.xml, or where the site file has definitions).
 ---@return string
 function Instance:definition_file() end
 ---Its folder inside the site's instances folder (by uuid, or by name), or nil.

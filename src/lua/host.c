@@ -194,7 +194,7 @@ static bool begins_with(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/');
 }
 
-static bool is_state_of_libvirt(const char *path, enum change_of change)
+static bool is_state_of_libvirt(const struct run_host *h, const char *path, enum change_of change)
 {
     static const char *const folders[] = {"/run/libvirt", "/var/run/libvirt", "/var/lib/libvirt/qemu",
                                           "/etc/libvirt/qemu"};
@@ -203,7 +203,8 @@ static bool is_state_of_libvirt(const char *path, enum change_of change)
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         if (begins_with(path, folders[i]))
             return true;
-    return false;
+    const json_t *libvirt = json_object_get(host_spec(h->agent)->settings, "libvirt");
+    return begins_with(path, json_str(libvirt, "definitions", folders[0])); // a container's
 }
 
 // The path at index of a file that is to be changed. libvirt's own records are changed by an edit that says
@@ -215,7 +216,7 @@ static const char *check_change(lua_State *L, int index, const struct run_host *
     for (const char *dots = path; (dots = strstr(dots, "/..")); dots++)
         if (!dots[3] || dots[3] == '/')
             lua_mistake(L, "the path of a file that is changed has no '..': %s", path);
-    if (!is_state_of_libvirt(path, change))
+    if (!is_state_of_libvirt(h, path, change))
         return path;
     if (change == OF_OWNER)
         lua_mistake(L, "%s is libvirt's own state, and so are its owner and mode", path);

@@ -201,7 +201,11 @@ static int instance_status_file(lua_State *L)
 
 static int instance_definition_file(lua_State *L)
 {
-    lua_pushfstring(L, "/etc/libvirt/qemu/%s.xml", json_str(instance_run(L)->instance, "name", ""));
+    const struct run *run = instance_run(L);
+    const struct run_host *h = run->source;
+    const json_t *libvirt = json_object_get(host_spec(h->agent)->settings, "libvirt");
+    lua_pushfstring(L, "%s/%s.xml", json_str(libvirt, "definitions", "/etc/libvirt/qemu"),
+                    json_str(run->instance, "name", ""));
     return 1;
 }
 

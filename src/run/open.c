@@ -232,7 +232,8 @@ static const char *destination_of(const struct run *run)
     const char *last = options->n_arguments ? options->arguments[options->n_arguments - 1] : NULL;
     if (procedure->takes_instance && procedure->takes_hosts)
         return options->n_arguments == 2 && !STREQ(last, "any") ? last : NULL;
-    if (!procedure->takes_host || (procedure->nova && procedure->takes_instance && STREQ(last, "any")))
+    if (!last || !procedure->takes_host ||
+        (procedure->nova && procedure->takes_instance && STREQ(last, "any")))
         return NULL;
     return last;
 }

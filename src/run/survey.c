@@ -57,11 +57,12 @@ static json_t *ask_host(struct run *run, struct run_host *h, const struct tally 
     run->dest = dest;
     run->heard = before;
     json_t *answer = NULL;
+    size_t asked = guest->checks + tally.checks;
     if (rc == 0) {
         auto_free char *text = tally.refused ? no_text(&tally) : yes_text(h, guest, &tally, warnings);
         answer = json_pack("{s:s, s:s, s:o, s:O, s:O, s:I}", "name", run_host_name(h), "answer",
                            tally.refused ? "no" : "yes", "text", json_text(text), "reasons", tally.reasons,
-                           "warnings", warnings, "asked", (json_int_t)(guest->checks + tally.checks));
+                           "warnings", warnings, "asked", (json_int_t)asked);
     }
     tally_free(&tally);
     return answer;

@@ -161,6 +161,7 @@ struct key {
     {"socket", is_path, "an absolute path", NULL}, \
     {"socket_ro", is_path, "an absolute path", NULL}
 #define CONFIG_KEY {"config", is_path, "an absolute path", NULL}
+#define DEFINITIONS_KEY {"definitions", is_path, "an absolute path", NULL}
 // clang-format on
 #define TRANSPORTS "(transports: tls, tcp, ssh, libssh, libssh2, ext, unix)"
 
@@ -171,6 +172,7 @@ static const struct key host_libvirt_keys[] = {
      NULL},
     SOCKET_KEYS,
     CONFIG_KEY,
+    DEFINITIONS_KEY,
     {0},
 };
 static const struct key libvirt_keys[] = {
@@ -179,6 +181,7 @@ static const struct key libvirt_keys[] = {
     {"migrate_uri", is_uri_of_all, "a migration URI with one %s for the host, as in \"tcp://%s\"", NULL},
     SOCKET_KEYS,
     CONFIG_KEY,
+    DEFINITIONS_KEY,
     {0},
 };
 static const struct key network_keys[] = {
@@ -509,15 +512,16 @@ static int hosts_from(const struct checking *c, const char *key, const json_t *g
 
 static json_t *defaults(void)
 {
-    return json_pack(
-        "{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, s:s}, s:{s:s}, "
-        "s:{s:i, s:i}}",
-        "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
-        "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
-        "/run/libvirt/libvirt-sock-ro", "config", "/etc/libvirt", "instances", "/var/lib/nova/instances",
-        "services", "libvirtd", "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log",
-        "libvirtd", "/var/log/libvirt/libvirtd.log", "nova_compute", "/var/log/nova/nova-compute.log", "nova",
-        "config", "/etc/nova", "network", "announce", 0, "within", 10);
+    return json_pack("{s:{s:s, s:s, s:i, s:[]}, s:{s:s, s:s, s:s, s:s, s:s}, s:s, s:{s:{s:s}}, s:{s:s, s:s, "
+                     "s:s}, s:{s:s}, "
+                     "s:{s:i, s:i}}",
+                     "ssh", "agent", "migrun-agent", "relay", "auto", "keep", 60, "options", "libvirt", "uri",
+                     "qemu+tcp://%s/system", "socket", "/run/libvirt/libvirt-sock", "socket_ro",
+                     "/run/libvirt/libvirt-sock-ro", "config", "/etc/libvirt", "definitions",
+                     "/etc/libvirt/qemu", "instances", "/var/lib/nova/instances", "services", "libvirtd",
+                     "unit", "libvirtd", "logs", "qemu", "/var/log/libvirt/qemu/%s.log", "libvirtd",
+                     "/var/log/libvirt/libvirtd.log", "nova_compute", "/var/log/nova/nova-compute.log",
+                     "nova", "config", "/etc/nova", "network", "announce", 0, "within", 10);
 }
 
 // own's values over base's: tables are merged by their keys, one level deep (a service is replaced as a

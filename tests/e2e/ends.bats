@@ -71,15 +71,24 @@ no_claims() {
   no_claims
 }
 
+writes() { head -c 1M "$LAB/instances/$1/disk" | grep -qa tick; }
+
 # No room at the destination alone: hosts of the lab share one disk, so a limit on the size of files that QEMU
 # may write there stands for it. The guest's first write after the move fails.
 @test "an I/O error at the destination: it has moved, and stands paused there" {
   on "$from" bash -c "virsh dumpxml --inactive slow |
     sed \"s/cache='none'/& error_policy='stop'/\" >/tmp/slow.xml
-    virsh -q destroy slow; virsh -q define /tmp/slow.xml; virsh -q start slow"
-  await 30 runs_at slow "$from"
-  on "$to" bash -c 'cd /usr/bin; cp -p qemu-system-x86_64 qemu.kept
-    sed -i "s/^exec/ulimit -f 1; trap \"\" XFSZ; &/" qemu-system-x86_64'
+    virsh -q destroy slow; truncate -s 0 $instances/slow/disk; truncate -s 64M $instances/slow/disk
+    virsh -q define /tmp/slow.xml; virsh -q start slow"
+  await 60 writes slow
+  # QEMU 10 makes files of its memory, so the limit comes when that is done and the disk is open.
+  on "$to" bash -c 'cd /usr/bin; cp -p qemu-system-x86_64 qemu.kept; cat >qemu-system-x86_64' <<'S'
+#!/bin/sh
+trap "" XFSZ
+(while ! ls -l /proc/$$/fd | grep -q /disk; do [ -e /proc/$$ ] || exit; sleep 0.1; done
+sleep 1; prlimit --pid $$ --fsize=512) </dev/null >/dev/null 2>&1 &
+exec /usr/bin/qemu.kept "$@"
+S
   run migrun -p seconds=3 tests/e2e/policies/stands.lua slow "$to"
   ends_with_status 4
   verdict_is "Moved, but slow stands paused on $to (I/O error)"

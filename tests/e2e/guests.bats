@@ -191,6 +191,41 @@ moves() { run migrun policies/libvirt.lua odd compute-2; ends_with_status 0; sta
   no "migration_host in its qemu.conf leads from compute-1 to controller ($net.10), which is no address"
 }
 
+@test "a block device that carries no id: refused, or passed by somebody who knows" {
+  local device number host
+  truncate -s 1M "$LAB/instances/loop"
+  device=$(losetup --find --show "$LAB/instances/loop") || skip "no loop devices here"
+  number=${device#/dev/loop}
+  for host in $(computes); do on "$host" sh -c "mknod $device b 7 $number; chmod 666 $device"; done
+  idle odd compute-1 "devices=<disk type='block' device='disk'><driver name='qemu' type='raw' cache='none'/>
+    <source dev='$device'/><target dev='vdb' bus='virtio'/></disk>"
+  no "vdb: it cannot be told whether $device is the same device on compute-2: it has no WWN, serial or"
+  run migrun policies/libvirt.lua -p i_know=storage odd compute-2
+  ends_with_status 0
+  says "Accepted  vdb: it cannot be told whether $device is the same device"
+  run on controller sh -c 'migrun show "$(ls -t /var/lib/migrun/runs | head -n 1)"'
+  says "i_know=storage"
+  forget odd
+  for host in $(computes); do on "$host" rm "$device"; done
+  losetup --detach "$device"
+  rm "$LAB/instances/loop"
+}
+
+@test "ssh from libvirtd to libvirtd: no known host, no login there, and whose they are" {
+  idle odd compute-1
+  on controller sh -c 'printf "%s\n" "return { hosts = { \"compute-1\", \"compute-2\" }," \
+    "libvirt = { uri = \"qemu+ssh://root@%s/system\" } }" >/etc/migrun/site.lua'
+  on compute-1 mv /root/.ssh/known_hosts /root/.ssh/known_hosts.kept
+  no "root on compute-1, as whom libvirt there logs in, is not let in by compute-2" \
+    "Host key verification failed"
+  on compute-1 mv /root/.ssh/known_hosts.kept /root/.ssh/known_hosts
+  on compute-1 mv /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.kept
+  no "root on compute-1, as whom libvirt there logs in, is not let in by compute-2" "Permission denied"
+  on compute-1 mv /root/.ssh/id_ed25519.kept /root/.ssh/id_ed25519
+  yes
+  moves
+}
+
 @test "which hosts can take it: all of the site, side by side" {
   idle odd compute-1
   run migrun preflight odd any

@@ -216,7 +216,7 @@ log_out() {
   on controller sh -c 'for s in /run/migrun-ssh/*; do case $s in *.*) ;;
     *) ssh -S "$s" -O exit login || true; rm -f "$s" ;; esac; done' 2>/dev/null
 }
-no_logins() { ! on "$1" pgrep -f '^sshd: .*(@|\[priv\]|\[preauth\])|migrun-agent'; }
+no_logins() { ! on "$1" pgrep -f '^sshd(-session|-auth)?: .*(@|\[priv\]|\[preauth\])|migrun-agent'; }
 
 # unchanged BEFORE_FILE: the world is what it was then (world_snapshot >BEFORE_FILE).
 unchanged() {

@@ -27,11 +27,11 @@ teardown() { other down; lab link compute-2 up; }
 @test "commands run in the checkout, which is read-only there, with the build in PATH" {
   [[ $(on controller pwd) == "$checkout" ]]
   ! on controller touch Makefile || fail "it can be written to"
+  build=$(realpath -m "${LAB_BUILD:-$checkout/.build}")
   for host in $(hosts); do
     run on controller ssh "$host" 'echo "$PATH"'
     says /usr/local/bin:
-    [[ $(on "$host" readlink /usr/local/bin/migrun) == \
-      "$(realpath -m "${LAB_BUILD:-$checkout/.build}")/migrun" ]]
+    [[ $(on "$host" readlink /usr/local/bin/migrun) == "$build"*/migrun ]]
   done
 }
 
@@ -103,13 +103,17 @@ teardown() { other down; lab link compute-2 up; }
   ends_with_status 1; says "memory cannot be 'lots'"
   run lab boot a compute-1 colour=red
   ends_with_status 1
-  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient= nic=)"
+  says "no option 'colour=red' (listen= memory= cache= dirty= kernel= autostart= transient= machine= nic=)"
   run lab exec nowhere true
   ends_with_status 1; says "no host 'nowhere'"
   run lab ticks nobody
   ends_with_status 1; says "no guest 'nobody'"
   run lab up
   ends_with_status 1; says "is up already"
+  run lab up release=13
+  ends_with_status 1; says "'13' is no release of Debian (trixie, testing)"
+  run lab up 1 compute-2=trixie
+  ends_with_status 1; says "no host 'compute-2' (controller compute-1)"
   ensure lab-guest compute-1 listen=own
   run lab boot lab-guest compute-2
   ends_with_status 1; says "lab-guest is there already, on compute-1"

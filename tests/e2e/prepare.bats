@@ -118,6 +118,12 @@ overheard() {
   ends_with_status 2
   says "QEMU (libvirt-qemu) may not read /etc/pki/qemu/server-key.pem on $to: chgrp and chmod 640 it"
   on "$to" chmod 640 /etc/pki/qemu/server-key.pem
+  on "$to" cp -p /etc/pki/qemu/server-cert.pem /run/own.pem
+  on "$from" cat /etc/pki/qemu/server-cert.pem | on "$to" sh -c 'cat >/etc/pki/qemu/server-cert.pem'
+  run migrun policies/libvirt.lua mover "$to"
+  ends_with_status 2
+  says "/etc/pki/qemu/server-cert.pem on $to is not for the name $to"
+  on "$to" mv /run/own.pem /etc/pki/qemu/server-cert.pem
 
   prepare -n
   says "tls, as the site file has it"

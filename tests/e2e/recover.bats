@@ -162,7 +162,7 @@ S
 @test "its ssh connections are cut, its agents killed: it connects again and finishes" {
   begins -p wait=migrate tests/e2e/policies/cut.lua cut compute-2
   reaches '"type":"progress"'
-  on compute-1 pkill -KILL -f 'sshd: root@notty'
+  on compute-1 pkill -KILL -f '^sshd(-session)?: root@notty'
   on compute-2 pkill -KILL -x migrun-agent
   wait "$run_pid"
   moved

@@ -199,7 +199,7 @@ moves() {
   stands still "$1"
 }
 logins() { on controller pgrep -f -- '-S /run/migrun-ssh/.* -fN ' | sort || true; }
-sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
+sessions() { on "$1" sh -c 'pgrep -f "^sshd(-session)?: root@notty" | sort' || true; }
 
 @test "the next run goes on with the logins of the one before, and a failure ends them" {
   site 'keep = 3600'        # none ends by itself in this test
@@ -219,16 +219,16 @@ sessions() { on "$1" sh -c 'pgrep -f "^sshd: root@notty" | sort' || true; }
   ends_with_status 0
   [[ -z $(logins) ]]
   moves compute-2
-  on compute-1 pkill -STOP -f '^sshd: root@notty'
+  on compute-1 pkill -STOP -f '^sshd(-session)?: root@notty'
   run migrun -n policies/libvirt.lua still compute-1
   ends_with_status 0
 }
 
 @test "a kept login that leads nowhere is made anew" {
   moves compute-2
-  for host in $(computes); do on "$host" pkill -STOP -f '^sshd: root@notty'; done   # as a host that went away
+  for host in $(computes); do on "$host" pkill -STOP -f '^sshd(-session)?: root@notty'; done   # as a host that went away
   moves compute-1
-  for host in $(computes); do on "$host" pkill -KILL -f '^sshd: root@notty'; done
+  for host in $(computes); do on "$host" pkill -KILL -f '^sshd(-session)?: root@notty'; done
   moves compute-2
   on controller pkill -STOP -f -- '-S /run/migrun-ssh/.* -fN '
   moves compute-1

@@ -174,6 +174,9 @@ local MORE = {
     { "internal error: unable to execute QEMU command 'object-add': Unable to access credentials "
         .. "/etc/pki/qemu/ca-cert.pem: No such file or directory", "cause",
         "QEMU on compute-2 cannot read its certificate or key (/etc/pki/qemu/ca-cert.pem)" },
+    { "qemu-system-x86_64: VQ 0 vring.num 1024 exceeds allocated max 256", "cause",
+        "QEMU on compute-2 gives a virtio device queues of 256 entries at most, and the guest's have 1024",
+        "upgrade compute%-1" },
     { "qemu-system-x86_64: Features 0x1c0010130afffaf unsupported. Allowed features: 0x10179bfffef", "cause",
         "QEMU or the kernel of compute-2 offers a virtio device less than the guest uses (0x1c0010130afffaf, "
             .. "and there is 0x10179bfffef)" },

@@ -454,6 +454,11 @@ t.run("versions: pairs that are known to be bad, and a site's own", function()
     t.equal(warnings(threads("11.10.0", "10.0.13")), {})
     t.equal(warnings(threads("11.3.0", "9.2.0")), {})
     t.equal(warnings(function(world) world.dest.facts.libvirt.hypervisor = "10.0.13" end), {}, "no threads")
+    local _, refusal = fakes.ask(check.versions_are_good, function(world)
+        world.source.facts.libvirt.hypervisor, world.dest.facts.libvirt.hypervisor = "10.0.13", "11.1.2"
+    end)
+    t.match(refusal, "^QEMU 11.1 on compute%-2 takes no virtio disk from 10.0 on compute%-1 .*upgrade compute%-1 "
+        .. "first")
     local function own(entry) return function(world) world.site = { known_bad = { entry } } end end
     refuses(check.versions_are_good, "our patched QEMU loses interrupts on compute-2: compute-9",
         own { action = "refuse", says = "our patched QEMU loses interrupts on {dest}", remedy = "compute-9",

@@ -72,8 +72,8 @@ local function concerns(run, entry)
 end
 
 local function sentence(run, entry)
-  local text = entry.says:gsub("{(%l+)}", { source = run.source.name, dest = run.dest.name })
-  return entry.remedy and ("%s: %s"):format(text, entry.remedy) or text
+  local text = entry.remedy and ("%s: %s"):format(entry.says, entry.remedy) or entry.says
+  return (text:gsub("{(%l+)}", { source = run.source.name, dest = run.dest.name }))
 end
 
 local function version_text(host)

@@ -198,7 +198,8 @@ static json_t *take_setting(json_t *conf, char *line, const char *const *keys)
     return NULL;
 }
 
-static json_t *libvirt_settings(const char *folder)
+// door: the file of the one that other hosts' libvirt is let in by: libvirtd, or virtproxyd beside virtqemud.
+static json_t *libvirt_settings(const char *folder, const char *door)
 {
     static const char *const daemon[] = {"listen_tcp", "auth_tcp", NULL};
     static const char *const qemu[] = {"migration_port_min",
@@ -214,11 +215,11 @@ static json_t *libvirt_settings(const char *folder)
                                        "shared_filesystems",
                                        "cgroup_controllers",
                                        NULL};
-    static const struct {
+    const struct {
         const char *name;
         const char *const *keys;
     } files[] = {
-        {"libvirtd.conf", daemon},
+        {door, daemon},
         {"qemu.conf", qemu},
     };
     json_t *conf = json_object(), *list = NULL;
@@ -442,6 +443,16 @@ static void add_gnutls(json_t *facts)
         set_text(facts, "gnutls", version(NULL));
 }
 
+static bool names(const json_t *units, const char *wanted)
+{
+    size_t i;
+    json_t *unit;
+    json_array_foreach(units, i, unit)
+        if (strncmp(json_is_string(unit) ? json_string_value(unit) : "", wanted, strlen(wanted)) == 0)
+            return true;
+    return false;
+}
+
 SERVE(serve_facts)
 {
     json_t *facts = json_object();
@@ -455,7 +466,8 @@ SERVE(serve_facts)
     add_hardware(facts);
     bool unseen;
     auto_free char *config = daemon_config(json_str(request, "config", "/etc/libvirt"), &unseen);
-    json_t *libvirt = libvirt_settings(config);
+    bool modular = names(json_object_get(request, "units"), "virtqemud");
+    json_t *libvirt = libvirt_settings(config, modular ? "virtproxyd.conf" : "libvirtd.conf");
     if (unseen)
         json_object_set_new(libvirt, "config_unseen", json_true());
     const json_t *conf = json_object_get(libvirt, "conf");

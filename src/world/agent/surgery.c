@@ -207,6 +207,13 @@ int surgery_record_units(struct surgery *s, struct error *err)
     auto_json json_t *service = json_pack("[s]", surgery_unit(s)), *itself = json_array();
     if (running_among(service, itself, err) < 0)
         return -1;
+    bool modular = STREQ(surgery_unit(s), "libvirtd") && access("/run/libvirt/virtqemud-sock", F_OK) == 0;
+    if (!json_array_size(units) && !json_array_size(itself) && modular)
+        return error_set(
+            err, ERR_REFUSED, REFUSED_OTHER,
+            "libvirtd is not running, so there is nothing to stop: virtqemud has the guests here, and "
+            "the site file is to say so: services = { libvirtd = \"virtqemud\" }, libvirt = { socket "
+            "= \"/run/libvirt/virtqemud-sock\", socket_ro = \"/run/libvirt/virtqemud-sock-ro\" }");
     if (!json_array_size(units) && !json_array_size(itself))
         return error_set(err, ERR_REFUSED, REFUSED_OTHER,
                          "%s is not running, so there is nothing to stop; first run systemctl start %s and "

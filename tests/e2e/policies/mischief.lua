@@ -106,7 +106,7 @@ local lies = {
   { "ip", "link", "set", "host0", "mtu", "1400" },
   { "ip", "address", "add", "10.99.0.1/32", "dev", "lo" }, { "hostname", "e2e" },
   { "sysctl", "-w", "net.ipv4.ip_forward=1" },
-  { "date", "-s", "2000-01-01" }, { "logger", "e2e" }, { "useradd", "e2e" }, { "ldconfig" },
+  { "date", "-s", "now" }, { "logger", "e2e" }, { "useradd", "e2e" }, { "ldconfig" },
   { "dd", "if=/dev/zero", "of=/proc/1/oom_score_adj", "count=1" },
   { "perl", "-MSocket", "-e",
     "socket(S, AF_UNIX, SOCK_STREAM, 0) && connect(S, pack_sockaddr_un('/run/libvirt/libvirt-sock')) or "
