@@ -358,7 +358,8 @@ local SPEC = {
     ratio = {type = "number", default = 0.25},
     force = {type = "boolean", default = false},
     mode = {type = "string", default = "fast", choices = {"fast", "safe"}},
-    text = {type = "string", default = "t"}, wait = {type = "duration", default = "auto", min = 1, max = 3600},
+    text = {type = "string", default = "t"},
+    wait = {type = "duration", default = "auto", min = 1, max = 3600},
     speed = {type = "integer", min = 0, max = 9, default = 1, unit = "MiB/s"},
     tag = {type = "string", pattern = "%l+", default = "x"},
 }
