@@ -63,7 +63,11 @@ return joined { {
       .. "(server_listen in nova.conf; migrun prepare-host.lua)" },
   { "cause", "'migrate%-incoming': .*cannot assign requested address",
     "QEMU on %d was told to receive the guest on an address that is not %d's",
-    "migration_address or migration_host in qemu.conf of %d names another host's" },
+    "migration_address or migration_host in qemu.conf of %d names another host's, or the policy's "
+      .. "listen_address does" },
+  { "cause", "'migrate%-incoming': .*failed to bind socket: permission denied",
+    "QEMU on %d may not listen on the port that it was told to receive the guest on: those below 1024 are "
+      .. "root's", "another port in migrate_uri (site file, or the policy)" },
   { "cause", "%-incoming [^ ]*tcp:([%x%.:%[%]]+):%d+.*cannot assign requested address",
     "QEMU on %d was told to receive the guest on %1, which is not %d's",
     "migration_address or migration_host in qemu.conf of %d names another host's" },
@@ -222,6 +226,9 @@ return joined { {
     "a disk has a cache mode that this libvirt does not consider safe to migrate",
     "cache='none' and a hard reboot of the guest, or newer libvirt (5.6) and QEMU (4.0); -p i_know=unsafe "
       .. "only when you know that the storage is coherent" },
+  { "cause", "no storage pool with matching target path '([^']+)'",
+    "libvirt on %d makes the image of a disk that is copied only in a storage pool, and none has %1",
+    "make the image there beforehand, as large as %s's (qemu-img create), or a pool on that folder" },
   { "cause", "source and target image have different sizes", "the disk on %d is not as large as on %s",
     "make it anew there with the size that qemu-img info tells of %s's" },
   { "cause", "failed due to i/o error", "a disk could not be read or written",
@@ -320,7 +327,7 @@ return joined { {
     "find out whose it is before anything else" },
   { "cause", "target .* does not match source",
     "the destination's XML changes what the guest sees of its hardware",
-    "a policy may change only what belongs to the host" },
+    "a policy, or the hook /etc/libvirt/hooks/qemu on %d, may change only what belongs to the host" },
   { "cause", "hook script execution failed", "the hook /etc/libvirt/hooks/qemu on %d said no",
     "run it there by hand with the guest's XML" },
 }, {
@@ -343,6 +350,8 @@ return joined { {
     "without TUNNELLED" },
   { "cause", "flags '([%w_]+)' and '([%w_]+)' are mutually exclusive", "%1 and %2 exclude each other",
     "one of the two" },
+  { "cause", "'multifd%-channels' expects uint8_t", "QEMU takes 1 to 255 parallel connections",
+    "a smaller parallel.connections" },
   { "cause", "bandwidth must be less than ([%d]+)", "a bandwidth is above what libvirt takes (%1)",
     "a smaller one, in MiB/s" },
   { "cause", "zero copy only available for non%-compressed non%-tls multifd migration",

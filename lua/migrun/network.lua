@@ -15,13 +15,14 @@ local NOT_OF_THE_HOST = { vhostuser = true, vdpa = true } -- frames pass its ker
 
 -- ---- the guest's interfaces ----
 
--- {mac, tap: the host's end, type}; before the move a tap is the source's.
+-- {mac, tap: the host's end, type}; before the move a tap is the source's. One whose link was set down
+-- (virsh domif-setlink) announces nothing, and is left out.
 local function interfaces(document)
   local all = {}
   for _, fragment in ipairs(document:fragments("devices/interface")) do
     local one = xml.parse(fragment)
     local mac = one:get("mac/@address")
-    if mac then
+    if mac and one:get("link/@state") ~= "down" then
       all[#all + 1] = { mac = mac:lower(), type = one:get("@type"), tap = one:get("target/@dev") }
     end
   end

@@ -167,6 +167,8 @@ static int watch(struct run *run, struct virt_migration *migration, double timeo
         if (virt_job(run->source->virt, uuid_of(run), false, &job, NULL) == 0)
             migration_tell_progress(run, job, false);
         stop_if_due(&w);
+        if (migration_is_broken(run))
+            return error_set(why, ERR_LIBVIRT, 0, "migration failed in post-copy phase");
         if ((w.give_up && now_ms() >= w.give_up) || (w.told_late && interrupt_count > 1)) {
             if (w.told_late && !w.give_up)
                 error_set(why, ERR_INTERRUPTED, 0, "interrupted; the migration goes on (post-copy)");

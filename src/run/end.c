@@ -260,6 +260,18 @@ static char *rest_but(const struct tally *tally, const char *left_over)
     return NULL;
 }
 
+// " (as NAME)" where the policy gave it another name there, else "". Caller frees.
+static char *name_there(struct run *run)
+{
+    auto_json json_t *domain = NULL;
+    const char *name = json_str(run->instance, "name", "");
+    if (!run->dest->virt ||
+        virt_domain(run->dest->virt, json_str(run->instance, "uuid", ""), &domain, NULL) < 0 ||
+        STREQ(json_str(domain, "name", name), name))
+        return xstrdup("");
+    return xasprintf(" (as %s)", json_str(domain, "name", ""));
+}
+
 int end_moved(struct run *run, struct tally *tally)
 {
     const char *is = tally->where == GUEST_STANDS_AT_DEST ? "is paused, as it was to be," : "runs";
@@ -268,7 +280,8 @@ int end_moved(struct run *run, struct tally *tally)
     bool gone = !verdict_source_has_left_over(run, &left_over);
     auto_free char *but = rest_but(tally, left_over),
                    *paused = run->downtime >= 0 ? xasprintf(", paused %.2f s", run->downtime) : xstrdup(""),
-                   *where = xasprintf("%s %s on %s%s%s", instance_name(run), is, run_dest_name(run),
+                   *as = name_there(run),
+                   *where = xasprintf("%s %s on %s%s%s%s", instance_name(run), is, run_dest_name(run), as,
                                       gone ? " and is gone from " : "",
                                       gone ? run_host_name(run->source) : ""),
                    *rest = xasprintf("%s in all%s%s", all, paused,
@@ -372,13 +385,28 @@ int end_taken_back(struct run *run, struct tally *tally, const struct undone *al
                         "Undone: %zu change%s of run %s.", all->undone, plural(all->undone), run->id);
 }
 
+static void drop_remedy(json_t *details)
+{
+    for (size_t i = json_array_size(details); i > 0; i--)
+        if (STREQ(json_str(json_array_get(details, i - 1), "label", ""), "Remedy"))
+            json_array_remove(details, i - 1);
+}
+
 int end_in_doubt(struct run *run, struct tally *tally, const struct error *failure, const char *seen)
 {
     add_cause(run, tally, failure, false);
-    auto_free char *look = xasprintf("do not start or resume it. On both hosts: virsh list --all; virsh "
-                                     "domstate --reason %s; virsh domjobinfo %s",
-                                     json_str(run->instance, "name", ""),
-                                     json_str(run->instance, "name", ""));
+    if (tally->seen.lost) // nothing is left to be joined
+        drop_remedy(tally->details);
+    const char *name = json_str(run->instance, "name", "");
+    auto_free char *look =
+        tally->seen.lost
+            ? xasprintf(
+                  "its memory on %s is gone with its QEMU, so nothing can continue it: end the half that "
+                  "is left (on %s: virsh destroy %s), then it can be started anew",
+                  run_dest_name(run), run_host_name(run->source), name)
+            : xasprintf("do not start or resume it. On both hosts: virsh list --all; virsh domstate --reason "
+                        "%s; virsh domjobinfo %s",
+                        name, name);
     verdict_detail(tally->details, "Look", look);
     auto_free char *again = xasprintf(
         "migrun recover %s, once you know more: it asks again, and ends the run", run->id);

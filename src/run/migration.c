@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECONDS_PER_GIB = 800, ASK_EVERY_MS = 1000, STALLED_S = 3 };
+enum { SECONDS_PER_GIB = 800, ASK_EVERY_MS = 1000, STALLED_S = 3, BROKEN_MS = 5000 };
 
 int migration_open(struct run *run, const struct run_host *dest, const char *what, struct error *err)
 {
@@ -69,6 +69,21 @@ static bool has_begun_post_copy(struct run *run)
         run->pace.ask = deadline_in(ASK_EVERY_MS);
     }
     return run->pace.begun;
+}
+
+bool migration_is_broken(struct run *run)
+{
+    auto_json json_t *domain = NULL;
+    const char *uuid = json_str(run->instance, "uuid", "");
+    if (!run->pace.begun || now_ms() < run->pace.ask)
+        return false;
+    run->pace.ask = deadline_in(ASK_EVERY_MS);
+    if (virt_domain(run->source->virt, uuid, &domain, NULL) < 0 ||
+        !STREQ(json_str(domain, "reason", ""), "post-copy failed"))
+        run->pace.broken = 0;
+    else if (!run->pace.broken)
+        run->pace.broken = deadline_in(BROKEN_MS);
+    return run->pace.broken && now_ms() >= run->pace.broken;
 }
 
 // For how many seconds nothing has been sent, once that is worth a word; QEMU's own rates stay as they were.

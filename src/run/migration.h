@@ -16,6 +16,8 @@ int migration_note(const struct effect *e, struct error *err);
 // In post-copy the guest runs at the destination already, and its memory follows: there is no way back, and
 // an abort would break it (libvirt refuses one). *known: libvirt has told which of the two it is.
 bool migration_in_post_copy(struct run *run, bool *known);
+// Post-copy broke, seconds ago: libvirt's own call may wait for an end that does not come.
+bool migration_is_broken(struct run *run);
 // libvirt's job as progress.
 void migration_tell_progress(struct run *run, const json_t *job, bool last);
 // After it, in e->result: {seconds, downtime, total}. started: wall_time().

@@ -161,6 +161,7 @@ struct run {
         double done, since;   // bytes that were processed when that last grew, and when
         bool possible, begun; // post-copy: the migration may switch to it, and has
         int64_t ask;          // when it is time to ask whether it has (now_ms())
+        int64_t broken;       // once it broke: until when it may be joined again (now_ms())
     } pace;
     json_t *kept;      // array of texts: what a failure leaves as it is
     size_t n_would;    // a preview's changes
@@ -278,10 +279,10 @@ enum whereabouts {
 };
 // text: what each host says ("compute-1: running, compute-2: absent"); state: the words of the one that
 // counts.
-// moves: its migration still runs.
+// moves: its migration still runs. lost: post-copy broke, and the half at the destination is gone.
 struct seen_guest {
     char *text, *state;
-    bool moves;
+    bool moves, lost;
 };
 void seen_guest_free(struct seen_guest *seen);
 // Asks both libvirtds, and the agents where that leaves doubt (the table: ends.c). seen: NULL, or filled.

@@ -94,10 +94,13 @@ static enum whereabouts decide_of_nova(struct run *run, struct place *source, st
 // Until when it is worth asking again; 0: what is there stands.
 struct patience {
     int64_t settle, connect, stop;
-    bool told;
+    bool told, interrupted;
 };
 
 static bool is_known(const struct place *p) { return p->is.seen != PLACE_UNKNOWN; }
+
+// libvirt keeps the job of a post-copy that broke, for somebody to resume it: it does not end by itself.
+static bool moves_on(const struct place *source) { return source->is.job && source->is.seen != PLACE_BROKEN; }
 
 // A migration goes on without the client that asked for it, and is followed to its end: by a recovery for as
 // long as it takes, by its run until its timeout, and a little longer for an abort to come through.
@@ -109,8 +112,9 @@ static bool worth_following(struct run *run, struct patience *p)
     p->settle = deadline_in(SETTLE_MS);
     if (run->recovers)
         return interrupt_count == 0;
-    if (interrupt_count > 0 && !p->stop)
+    if (interrupt_count > 0 && !p->interrupted && (!p->stop || p->stop > deadline_in(STOP_MS)))
         p->stop = deadline_in(STOP_MS);
+    p->interrupted = interrupt_count > 0;
     return !p->stop || now_ms() < p->stop;
 }
 
@@ -127,7 +131,7 @@ static bool worth_asking_again(struct run *run, const struct place *source, cons
         run_reconnect(run);
         return true;
     }
-    return source->is.job ? worth_following(run, p) : now_ms() < p->settle;
+    return moves_on(source) ? worth_following(run, p) : now_ms() < p->settle;
 }
 
 // Who lets the migration hang: where the destination has not begun to receive, it is still preparing; its
@@ -136,10 +140,10 @@ static const char *hanging(const struct place *source, const struct place *dest)
 {
     bool prepares = dest->is.seen == PLACE_ABSENT || strstr(dest->state, "starting up") ||
                     (!is_known(dest) && dest->is.qemu == QEMU_NONE);
-    return !source->is.job ? ""
-           : prepares      ? "; the migration still runs: the destination has not finished preparing it "
-                             "(a hook there, its QEMU or its storage hangs)"
-                           : "; the migration still runs";
+    return !moves_on(source) ? ""
+           : prepares        ? "; the migration still runs: the destination has not finished preparing it "
+                               "(a hook there, its QEMU or its storage hangs)"
+                             : "; the migration still runs";
 }
 
 // state: what the host says that the answer hangs on.
@@ -152,7 +156,8 @@ static void tell_places(struct run *run, const struct place *source, const struc
                            qemu[source->is.qemu], run_dest_name(run), dest->state, qemu[dest->is.qemu],
                            hanging(source, dest), unsettled ? "; " : "", unsettled ? unsettled : "");
     seen->state = xstrdup(there ? dest->state : source->state);
-    seen->moves = source->is.job;
+    seen->moves = moves_on(source);
+    seen->lost = source->is.seen == PLACE_BROKEN && is_known(dest) && dest->is.qemu == QEMU_NONE;
 }
 
 void seen_guest_free(struct seen_guest *seen)

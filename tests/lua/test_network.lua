@@ -198,6 +198,12 @@ t.run("after it: each interface is to be announced", function()
     t.match(text, "^refused: its network is silent: " .. OTHER .. " was not announced on compute%-2 ")
 end)
 
+t.run("an interface whose link is down announces nothing, and is not waited for", function()
+    local down = BRIDGED:gsub(MAC, OTHER):gsub("</interface>", "<link state='down'/></interface>")
+    t.match((after { interfaces = BRIDGED .. down, frames = ANNOUNCED }), "^" .. MAC .. " announced")
+    t.ok(not network.watch.when(fake_run { interfaces = down }), "nothing to listen for")
+end)
+
 t.run("after it: the probe answers, and its longest gap is told", function()
     local saved = { network = { address = "10.0.0.5", before = true } }
     local text, says = after { frames = ANNOUNCED, site = { probe = { ping = true } }, saved = saved,
