@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Cases of tp-libvirt that no other file here has (the whole list: cases.md): what migrun says, and where the
 # guest is.
-load helper
+load ../helper
 
 # More often than systemd lets it by itself.
 restart='systemctl reset-failed libvirtd; systemctl restart libvirtd
