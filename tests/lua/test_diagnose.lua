@@ -256,11 +256,13 @@ local MORE = {
         "VIR_MIGRATE_TUNNELLED and VIR_MIGRATE_PARALLEL exclude each other" },
     { "bandwidth must be less than 17592186044415", "cause" },
     { "unable to execute QEMU command 'migrate-set-parameters': Parameter 'multifd-channels' expects uint8_t",
-        "cause", "255" },
+        "cause", "QEMU takes 1 to 255 parallel connections" },
     { "Storage pool not found: no storage pool with matching target path '/srv/local'", "cause",
-        "none has /srv/local" },
+        "libvirt on compute-2 makes the image of a disk that is copied only in a storage pool, and none has "
+            .. "/srv/local" },
     { "unable to execute QEMU command 'migrate-incoming': Failed to bind socket: Permission denied", "cause",
-        "below 1024" },
+        "QEMU on compute-2 may not listen on the port that it was told to receive the guest on: those below "
+            .. "1024 are root's" },
     { "Zero copy only available for non-compressed non-TLS multifd migration", "cause" },
     { "The instance requires a newer hypervisor version than has been provided.", "cause" },
     { "The supplied hypervisor type of is invalid.", "cause" },
