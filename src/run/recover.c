@@ -112,8 +112,7 @@ static int reopen(struct run *run, const struct story *story, bool undoes, struc
         json_decref(run->saved);
         run->saved = json_incref((json_t *)(uintptr_t)story->saved);
     }
-    if (start_hosts(run, story, err) < 0 || run_connect(run, err) < 0 ||
-        run_gather_facts(run, err) < 0)
+    if (start_hosts(run, story, err) < 0 || run_connect(run, err) < 0 || run_gather_facts(run, err) < 0)
         return -1;
     for (size_t i = 0; i < story->n_effects; i++)
         if (take_effect(run, &story->effects[i], err) < 0)

@@ -226,7 +226,8 @@ sessions() { on "$1" sh -c 'pgrep -f "^sshd(-session)?: root@notty" | sort' || t
 
 @test "a kept login that leads nowhere is made anew" {
   moves compute-2
-  for host in $(computes); do on "$host" pkill -STOP -f '^sshd(-session)?: root@notty'; done   # as a host that went away
+  # as a host that went away
+  for host in $(computes); do on "$host" pkill -STOP -f '^sshd(-session)?: root@notty'; done
   moves compute-1
   for host in $(computes); do on "$host" pkill -KILL -f '^sshd(-session)?: root@notty'; done
   moves compute-2

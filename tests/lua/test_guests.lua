@@ -457,7 +457,8 @@ t.run("versions: pairs that are known to be bad, and a site's own", function()
     local _, refusal = fakes.ask(check.versions_are_good, function(world)
         world.source.facts.libvirt.hypervisor, world.dest.facts.libvirt.hypervisor = "10.0.13", "11.1.2"
     end)
-    t.match(refusal, "^QEMU 11.1 on compute%-2 takes no virtio disk from 10.0 on compute%-1 .*upgrade compute%-1 "
+    t.match(refusal, "^QEMU 11.1 on compute%-2 takes no virtio disk from 10.0 on compute%-1 .*upgrade "
+        .. "compute%-1 "
         .. "first")
     local function own(entry) return function(world) world.site = { known_bad = { entry } } end end
     refuses(check.versions_are_good, "our patched QEMU loses interrupts on compute-2: compute-9",

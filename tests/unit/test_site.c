@@ -185,14 +185,10 @@ static void test_an_ipv6_address_is_a_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_a_host_of_its_own),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_a_uri_of_one_host),
-        cmocka_unit_test(test_network),
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_bad_host_names),
-        cmocka_unit_test(test_an_ipv6_address_is_a_name),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_a_host_of_its_own),
+        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_a_uri_of_one_host),
+        cmocka_unit_test(test_network),        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_bad_host_names), cmocka_unit_test(test_an_ipv6_address_is_a_name),
     };
     return cmocka_run_group_tests_name("site", tests, NULL, NULL);
 }

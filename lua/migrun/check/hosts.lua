@@ -90,8 +90,8 @@ local function refuse_foreign_address(run, from, to, at, address)
 end
 
 -- Whether migrations from one host arrive at the other. answers: of ports that were tried already.
--- Nobody listens there before a migration, and a firewall that rejects answers as such a port does: nil, or what
--- cannot be known.
+-- Nobody listens there before a migration, and a firewall that rejects answers as such a port does: nil, or
+-- what cannot be known.
 local function reach_migrations(run, from, to, at, answers, say)
   local ports = at.first == at.last and { at.first } or { at.first, at.last }
   local there = answers or from:reach(at.name, ports)

@@ -182,8 +182,8 @@ local function qemu_reads(host, stat)
     or qemu.gid == stat.gid and stat.mode & 32 ~= 0 or stat.mode & 4 ~= 0
 end
 
--- What of QEMU's own certificates keeps it from taking, or sending, memory by TLS there, or nil. name: by which
--- the other side calls it.
+-- What of QEMU's own certificates keeps it from taking, or sending, memory by TLS there, or nil. name: by
+-- which the other side calls it.
 local function memory_fault(run, host, files, name)
   local folder = paths_of(host, daemon.of(host)).qemu
   for _, file in ipairs(files) do

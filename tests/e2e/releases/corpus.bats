@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# libvirt's own guests (tests/lua/corpus), as the newer host's libvirt reads them: before and after what a move
-# rewrites in them, they are the same machine.
+# libvirt's own guests (tests/lua/corpus), as the newer host's libvirt reads them: before and after what a
+# move rewrites in them, they are the same machine.
 load ../helper
 
 @test "what is rewritten for the destination is all that differs once libvirt has read it" {
