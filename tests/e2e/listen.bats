@@ -11,7 +11,7 @@ setup_file() {
 N
     on "$host" ip addr add "fd92::1${host#compute-}/64" dev br-lab nodad
   done
-  on controller ip addr add fd92::10/64 dev br-lab nodad
+  on controller ip addr add fd92::10/64 dev host0 nodad
   on compute-2 ip addr add "$net.9/32" dev br-lab # as keepalived's
 }
 teardown_file() {
@@ -20,7 +20,7 @@ teardown_file() {
     on "$host" bash -c 'virsh -q net-destroy own; virsh -q net-undefine own'
     on "$host" ip addr del "fd92::1${host#compute-}/64" dev br-lab
   done
-  on controller ip addr del fd92::10/64 dev br-lab
+  on controller ip addr del fd92::10/64 dev host0
   on compute-2 ip addr del "$net.9/32" dev br-lab
 }
 teardown() { forget listening; }
