@@ -5,6 +5,7 @@
 #include "base/diff.h"
 #include "base/interrupt.h"
 #include "base/uri.h"
+#include "base/xml.h"
 #include "run/change.h"
 #include "run/migration.h"
 #include "run/verdict.h"
@@ -224,7 +225,63 @@ const struct effect_kind effect_migrate = {
     .free_own = free_texts,
 };
 
-// The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
+// ---- a disk that would be copied onto itself ----
+
+// File systems that no other host has mounted, too: equal numbers there are two files'.
+static bool is_local(const char *fstype)
+{
+    static const char *const local[] = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay"};
+    for (size_t i = 0; i < COUNT_OF(local); i++)
+        if (STREQ(local[i], fstype))
+            return true;
+    return false;
+}
+
+// Whether two hosts' views of a path (ops.h: storage) are of one file or device.
+static bool is_one(const json_t *here, const json_t *there)
+{
+    size_t i;
+    json_t *id;
+    if (!here || !there || !STREQ(json_str(here, "type", ""), json_str(there, "type", "?")))
+        return false;
+    json_array_foreach(json_object_get(here, "ids"), i, id)
+        if (has(json_object_get(there, "ids"), json_string_value(id)))
+            return true;
+    return STREQ(json_str(here, "type", ""), "file") && !is_local(json_str(here, "fstype", "")) &&
+           json_int(here, "inode", -1) == json_int(there, "inode", -2) &&
+           json_int(here, "size", -1) == json_int(there, "size", -2);
+}
+
+// libvirt copies every disk that is neither read-only nor shareable, and does not look whether it is there
+// already.
+static int refuse_copies(const struct run *run, const struct run_host *dest, const json_t *flags,
+                         const json_t *params, struct error *err)
+{
+    static const char copied[] = "devices/disk[not(readonly) and not(shareable)]/source/@file | "
+                                 "devices/disk[not(readonly) and not(shareable)]/source/@dev";
+    bool copies = has(flags, "NON_SHARED_DISK") || has(flags, "NON_SHARED_INC");
+    const json_t *here = json_object_get(run->source->facts, "storage"),
+                 *there = json_object_get(dest->facts, "storage");
+    struct xml *doc = NULL;
+    char **paths = NULL;
+    size_t count = 0, i = 0;
+    if (!copies || json_object_get(params, "migrate_disks") || !run->instance_xml ||
+        xml_parse(run->instance_xml, strlen(run->instance_xml), &doc, NULL) < 0)
+        return 0;
+    xml_values(doc, copied, &paths, &count, NULL);
+    while (i < count && !is_one(json_object_get(here, paths[i]), json_object_get(there, paths[i])))
+        i++;
+    int rc = i == count ? 0
+                        : error_set(err, ERR_REFUSED, REFUSED_OTHER,
+                                    "%s is one and the same on %s and %s, and libvirt would copy it onto "
+                                    "itself: leave out NON_SHARED_DISK (NON_SHARED_INC), or name the disks "
+                                    "that are to be copied (params = { migrate_disks = … })",
+                                    paths[i], run_host_name(run->source), run_host_name(dest));
+    strv_free(paths);
+    xml_free(doc);
+    return rc;
+}
+
 // By its qemu.conf: libvirt refuses a migration that is not encrypted then.
 static bool is_tls_forced(const struct run_host *h)
 {
@@ -232,6 +289,7 @@ static bool is_tls_forced(const struct run_host *h)
     return json_int(conf, "migrate_tls_force", 0) == 1;
 }
 
+// The usual flags, and what the policy adds ("UNSAFE") or takes away ("-PEER2PEER").
 static json_t *flags_of(const struct run *run, const json_t *given)
 {
     json_t *flags = json_array();
@@ -275,7 +333,7 @@ int change_migrate(struct run_host *dest, const json_t *options, const struct te
     const char *migrate_uri = json_str(settings, "migrate_uri", NULL);
     if (migrate_uri && !json_object_get(params, "migrate_uri"))
         json_object_set_new(params, "migrate_uri", filled(migrate_uri, dest));
-    if (virt_migrate_check(params, flags, err) < 0)
+    if (virt_migrate_check(params, flags, err) < 0 || refuse_copies(run, dest, flags, params, err) < 0)
         return -1;
     auto_json json_t *uri = filled(
         json_str(options, "uri", json_str(settings, "uri", "qemu+tcp://%s/system")), dest);

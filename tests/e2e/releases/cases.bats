@@ -54,6 +54,12 @@ changed() {
 
 # ---- what the guest has ----
 
+@test "a disk that both hosts share is not copied onto itself" {
+  idle odd compute-1
+  with NON_SHARED_DISK ''
+  stays "is one and the same on compute-1 and compute-2, and libvirt would copy it onto itself: leave out"
+}
+
 @test "its password, what was plugged in, switched and limited meanwhile goes along; its definition stays" {
   local devices host
   devices="<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
