@@ -35,7 +35,7 @@ says_no() {
   for text in "${@:2}"; do
     [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text"* ]] || fail "does not say: $text" "---" "$output"
   done
-  grep -q "^Refused, nothing was touched: $count of 19 checks say" <<<"$output" || fail "not $count" "$output"
+  grep -q "^Refused, nothing was touched: $count of [0-9]* checks say" <<<"$output" || fail "not $count" "$output"
 }
 passes() { asked "$@"; ends_with_status 0; }
 
@@ -187,7 +187,8 @@ passes() { asked "$@"; ends_with_status 0; }
   on compute-1 ip route del prohibit "$net.12"
   on compute-2 cp /etc/hosts /tmp/hosts
   on compute-2 sed -i '/ compute-1$/d' /etc/hosts
-  says_no 1 "hosts reach each other NO: could not find out: " "the name compute-1 does not resolve"
+  passes                                                   # the way back is for the next move
+  says "warning: the way back is closed: compute-2: the name compute-1 does not resolve"
   on compute-2 cp /tmp/hosts /etc/hosts
 }
 
@@ -211,7 +212,7 @@ passes() { asked "$@"; ends_with_status 0; }
     on "$host" sed -i.kept 's/^auth_tcp.*/auth_tcp = "sasl"/' /etc/libvirt/libvirtd.conf
   done
   on compute-2 sh -c 'echo "migrate_tls_force = 1" >>/etc/libvirt/qemu.conf'
-  passes
+  says_no 1 "certificates of QEMU NO: /etc/pki/qemu/ca-cert.pem is not on compute-2;"
   says_not "warning:"
   says "memory encrypted by TLS (migrate_tls_force)"
   for host in $(computes); do on "$host" mv /etc/libvirt/libvirtd.conf.kept /etc/libvirt/libvirtd.conf; done
