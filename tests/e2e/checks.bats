@@ -11,7 +11,7 @@ setup() {
 setup_file() {
   for host in $(computes); do
     on "$host" sh -c 'mkdir -p /run/e2e-kept;
-      cp -p /etc/hosts /etc/passwd /etc/libvirt/qemu.conf /run/e2e-kept'
+      cp -p /etc/hosts /etc/passwd /etc/libvirt/qemu.conf /etc/libvirt/libvirtd.conf /run/e2e-kept'
   done
 }
 # What a test that failed half way left on the hosts would fail those after it.
@@ -20,7 +20,7 @@ teardown() {
   on compute-1 sh -c 'ip route del prohibit "$0" 2>/dev/null; true' "$net.12"
   for host in $(computes); do
     on "$host" sh -c 'cp -p /run/e2e-kept/hosts /etc/hosts;
-      cp -p /run/e2e-kept/qemu.conf /etc/libvirt/qemu.conf'
+      cp -p /run/e2e-kept/qemu.conf /run/e2e-kept/libvirtd.conf /etc/libvirt'
   done
 }
 teardown_file() { forget still; }
