@@ -16,6 +16,8 @@ N
 }
 teardown_file() {
   local host
+  log_out # a login by an address that is gone would never end there
+  for host in $(computes); do await 20 no_logins "$host"; done
   for host in $(computes); do
     on "$host" bash -c 'virsh -q net-destroy own; virsh -q net-undefine own'
     on "$host" ip addr del "fd92::1${host#compute-}/64" dev br-lab
