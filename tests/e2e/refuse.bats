@@ -67,7 +67,7 @@ wrong_words() {
   refused 1 "-v and -q exclude each other" -v -q policies/libvirt.lua still compute-2
   refused 1 "there is no policy 'nothing'" nothing still compute-2
   refused 1 "there is no policy policies/nothing.lua: no such file" policies/nothing.lua still compute-2
-  refused 1 "there is no policy 'policies'" policies still compute-2
+  refused 1 "there is no policy 'examples'" examples still compute-2
   refused 1 "there is no policy ''" '' still compute-2
 }
 
