@@ -35,7 +35,8 @@ says_no() {
   for text in "${@:2}"; do
     [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text"* ]] || fail "does not say: $text" "---" "$output"
   done
-  grep -q "^Refused, nothing was touched: $count of [0-9]* checks say" <<<"$output" || fail "not $count" "$output"
+  grep -q "^Refused, nothing was touched: $count of [0-9]* checks say" <<<"$output" ||
+    fail "not $count" "$output"
 }
 passes() { asked "$@"; ends_with_status 0; }
 

@@ -189,7 +189,10 @@ S
   with TLS ''
   stays "QEMU on compute-2 cannot read its certificate or key (/etc/pki/qemu/ca-cert.pem)" "prepare-host.lua"
   changed compute-1 qemu.conf 'migrate_tls_force = 1'
-  run migrun policies/libvirt.lua odd compute-2
+  run migrun policies/libvirt.lua odd compute-2          # one whose checks are asked
+  ends_with_status 2
+  says "certificates of QEMU           NO: /etc/pki/qemu/ca-cert.pem is not on compute-2"
+  run migrun policies/libvirt.lua -p i_know=transport odd compute-2
   stays "cannot read its certificate or key" "prepare-host.lua"
 }
 
